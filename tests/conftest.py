@@ -1,6 +1,6 @@
 """What every test shares: patched modules, and real servers started once a session.
 
-`TEST_PG_URL` and `TEST_REDIS_URL` name servers to use instead; tests that kill one are then skipped.
+`TEST_PG_URL` and `TEST_REDIS_URL` name servers to use instead (tests that kill one are skipped).
 """
 
 from gevent import monkey
