@@ -1,0 +1,337 @@
+"""The actor: pykka's, as a greenlet that reads a mailbox which outlives it.
+
+An incarnation's life, and its hooks in order::
+
+    __init__ ─▶ on_start ─▶ (on_receive | timers)… ─┬─ stopped ─▶ on_stop ────┬─▶ linked greenlets
+                   │                │               │                         │    end, exit is told
+                   └── raises ──────┴── raises ─────┴─ killed ──▶ on_failure ─┘    to the supervisor
+
+Whatever is raised, wherever, ends the incarnation in this one way: ``BaseException`` too, which
+pykka's own loop would answer by stopping every actor of the process.
+"""
+
+import time
+from abc import ABC
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import gevent
+import pykka
+import structlog
+from gevent import Greenlet
+from pykka._envelope import Envelope
+
+from ._future import ExcInfo, GreenletFuture
+from .address import Address
+from .errors import ActorFailed, LeakedBaseException, LinkedGreenletFailed, Refusal, reason_of
+from .mailbox import Mailbox
+from .messages import LinkedEnded, Ping, RuntimeMessage, Stop, Tick
+from .timer import Timer
+
+# An actor that always finds a message would never let others run: it yields after this long.
+YIELD_AFTER_S = 0.002
+
+# Killing a linked greenlet waits this long for its ``finally`` blocks, then leaves it behind.
+LINKED_KILL_S = 2.0
+
+
+class ExitKind(StrEnum):
+    """How an incarnation ended."""
+
+    NORMAL = "normal"
+    """It was stopped, or stopped itself."""
+    FAILURE = "failure"
+    """It raised, leaked, or was killed."""
+
+
+class DeferredReply:
+    """The right to answer one ask later, from a linked greenlet or a later message."""
+
+    __slots__ = ("_future", "_pending")
+
+    def __init__(self, future: pykka.Future[Any], pending: "set[DeferredReply]") -> None:
+        self._future = future
+        self._pending = pending
+        pending.add(self)
+
+    def set(self, value: Any = None) -> None:
+        """Answer; only the first answer counts."""
+        self._pending.discard(self)
+        self._future.set(value)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Answer by an exception, raised in the asker."""
+        self._pending.discard(self)
+        self._future.set_exception((type(error), error, None))
+
+
+class Actor(pykka.Actor, ABC):
+    """Base of all actors.
+
+    A subclass stores its arguments in ``__init__`` (after ``super().__init__()``), opens
+    what it needs in ``on_start``, and dispatches in ``on_receive``. All hooks and all
+    timers run in the actor's own greenlet, one at a time.
+    """
+
+    drain_on_stop: ClassVar[bool] = False
+    """Whether messages that wait when the actor is stopped are handled before ``on_stop``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.address = Address(type(self).__name__, self._inbox())
+        self.exit_kind: ExitKind | None = None
+        self.exit_error: BaseException | None = None
+        self.log: Any = structlog.get_logger(actor=self.address.name)
+        self._greenlet: Greenlet | None = None
+        self._linked: set[Greenlet] = set()
+        self._timers: set[Timer] = set()
+        self._pending_replies: set[DeferredReply] = set()
+        self._in_hand: list[Envelope[Any]] = []
+        self._stopping = False
+
+    # -- pykka's extension points ------------------------------------------------------------
+
+    @staticmethod
+    def _create_actor_inbox() -> Mailbox:
+        return Mailbox()
+
+    @staticmethod
+    def _create_future() -> GreenletFuture:
+        return GreenletFuture()
+
+    def _start_actor_loop(self) -> None:
+        self._greenlet = Greenlet(self._actor_loop)
+        self._greenlet.name = self.address.name
+        self._greenlet.start()
+
+    def _inbox(self) -> Mailbox:
+        inbox = self.actor_inbox
+        assert isinstance(inbox, Mailbox)  # noqa: S101 made by _create_actor_inbox
+        return inbox
+
+    # -- what the supervisor does ------------------------------------------------------------
+
+    def start_at(self, address: Address, on_exit: "Callable[[Actor], None] | None" = None) -> None:
+        """Start this incarnation behind ``address``; ``on_exit`` runs after all cleanup.
+
+        ``on_exit`` is called in the loop's hub, must not wait, and is called whatever ends
+        the greenlet: also a kill before it ran at all.
+        """
+        self.address = address
+        self.actor_inbox = address.mailbox
+        self.actor_ref.actor_inbox = address.mailbox
+        self.log = structlog.get_logger(actor=address.name)
+        pykka.ActorRegistry.register(self.actor_ref)
+        self._start_actor_loop()
+        assert self._greenlet is not None  # noqa: S101 set by the line above
+
+        def ended(_greenlet: Greenlet) -> None:
+            pykka.ActorRegistry.unregister(self.actor_ref)
+            if self.exit_kind is None:
+                self.exit_kind = ExitKind.FAILURE
+                self.exit_error = ActorFailed(address.name, "killed before it ran")
+            if on_exit is not None:
+                on_exit(self)
+
+        self._greenlet.link(ended)
+
+    def kill(self, reason: BaseException | None = None) -> None:
+        """End the greenlet now, wherever it waits; does not block."""
+        if self._greenlet is not None:
+            self._greenlet.kill(reason or gevent.GreenletExit(), block=False)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait until the incarnation has ended, cleanup included; say whether it did."""
+        if self._greenlet is None:
+            return True
+        self._greenlet.join(timeout_s)
+        return bool(self._greenlet.dead)
+
+    # -- for subclasses ----------------------------------------------------------------------
+
+    def spawn(self, function: Callable[..., object], *args: Any, name: str) -> Greenlet:
+        """Run ``function`` in a linked greenlet.
+
+        Its failure is the actor's failure; it is killed when the actor ends. It may return
+        whenever it likes.
+        """
+        greenlet = Greenlet(function, *args)
+        greenlet.name = f"{self.address.name}-{name}"
+        self._linked.add(greenlet)
+        greenlet.link(self._linked_ended)
+        greenlet.start()
+        return greenlet
+
+    def every(self, seconds: float, function: Callable[[], None]) -> Timer:
+        """Call ``function`` in the actor each ``seconds``, first after ``seconds``."""
+        return self._add_timer(seconds, function, repeat=True)
+
+    def after(self, seconds: float, function: Callable[[], None]) -> Timer:
+        """Call ``function`` in the actor once, after ``seconds``."""
+        return self._add_timer(seconds, function, repeat=False)
+
+    def defer_reply(self) -> DeferredReply:
+        """Take over the answer to the ask in hand; this handler's return value is ignored.
+
+        Of a told message the reply goes nowhere. If the actor ends first, the asker gets
+        ``ActorFailed``.
+        """
+        envelope = self._in_hand[0]
+        future = envelope.reply_to if envelope.reply_to is not None else GreenletFuture()
+        self._in_hand[0] = Envelope(envelope.message, None)
+        return DeferredReply(future, self._pending_replies)
+
+    def take_waiting(self, cls: type, limit: int) -> list[Any]:
+        """Take further messages of ``cls`` from the head of the normal lane, at most ``limit``.
+
+        They belong to the message in hand: if the handler fails, all of them are dead letters.
+        """
+        taken = self.address.mailbox.take_matching(cls, limit)
+        self._in_hand.extend(taken)
+        self.address.processed += len(taken)
+        return [envelope.message for envelope in taken]
+
+    def stop(self) -> None:
+        """End after the message in hand, as if the supervisor had said so."""
+        self.address.mailbox.put_system(Envelope(Stop()))
+
+    def describe_children(self) -> list[dict[str, Any]]:
+        """The actors below this one, for ``/runtime/actors``; a supervisor has some."""
+        return []
+
+    # -- the loop ----------------------------------------------------------------------------
+
+    def _actor_loop(self) -> None:
+        failure: BaseException | None = None
+        try:
+            self.on_start()
+            self._receive_until_stopped()
+        except BaseException as error:  # noqa: BLE001 the border: every end is noticed here
+            failure = error
+        try:
+            self._finish(failure)
+        except BaseException as error:  # noqa: BLE001 killed while cleaning up
+            self._record_failure(error)
+        finally:
+            self._release_everything()
+
+    def _receive_until_stopped(self) -> None:
+        get = self.address.mailbox.get
+        clock = time.perf_counter
+        yield_at = clock() + YIELD_AFTER_S
+        while not self._stopping:
+            self._handle(get())
+            now = clock()
+            if now > yield_at:
+                gevent.sleep(0)
+                yield_at = clock() + YIELD_AFTER_S
+        if self.drain_on_stop:
+            self._drain()
+
+    def _drain(self) -> None:
+        mailbox = self.address.mailbox
+        while not mailbox.empty():
+            self._handle(mailbox.get())
+            gevent.sleep(0)
+
+    def _handle(self, envelope: Envelope[Any]) -> None:
+        message = envelope.message
+        if isinstance(message, RuntimeMessage):
+            self._handle_internal(message, envelope.reply_to)
+            return
+        in_hand = self._in_hand
+        in_hand.append(envelope)
+        try:
+            answer = self.on_receive(message)
+        except Refusal as refusal:
+            if (future := in_hand[0].reply_to) is None:
+                raise
+            future.set_exception((type(refusal), refusal, None))
+        else:
+            if (future := in_hand[0].reply_to) is not None:
+                future.set(answer)
+        in_hand.clear()
+        self.address.processed += 1
+
+    def _handle_internal(self, message: RuntimeMessage, reply_to: pykka.Future[Any] | None) -> None:
+        match message:
+            case Tick():
+                message.run()
+            case Ping():
+                if reply_to is not None:
+                    reply_to.set(True)
+            case Stop():
+                self._stopping = True
+            case LinkedEnded():
+                failed = LinkedGreenletFailed(message.name, reason_of(message.error))
+                raise failed from message.error
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _finish(self, failure: BaseException | None) -> None:
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        for timer in self._timers:
+            timer.cancel()
+        if failure is None:
+            self.on_stop()
+            self.exit_kind = ExitKind.NORMAL
+            return
+        self._record_failure(failure)
+        self._bury_in_hand()
+        error = self.exit_error
+        self.on_failure(type(error), error, error.__traceback__ if error else None)
+
+    def _record_failure(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            leak = LeakedBaseException(error)
+            leak.__cause__ = error
+            error = leak
+        self.exit_kind = ExitKind.FAILURE
+        if self.exit_error is None:
+            self.exit_error = error
+
+    def _bury_in_hand(self) -> None:
+        reason = reason_of(self.exit_error) if self.exit_error else "unknown"
+        for envelope in self._in_hand:
+            self.address.dead_letters.add(self.address.name, envelope.message, reason)
+            if envelope.reply_to is not None:
+                envelope.reply_to.set_exception(self._failed(reason))
+        self._in_hand.clear()
+
+    def _failed(self, reason: str) -> ExcInfo:
+        error = ActorFailed(self.address.name, reason)
+        return type(error), error, None
+
+    def _release_everything(self) -> None:
+        reason = reason_of(self.exit_error) if self.exit_error else "it stopped"
+        for reply in list(self._pending_replies):
+            reply.set_exception(ActorFailed(self.address.name, reason))
+        linked = [greenlet for greenlet in self._linked if not greenlet.dead]
+        gevent.killall(linked, block=True, timeout=LINKED_KILL_S)
+        left = [greenlet.name for greenlet in linked if not greenlet.dead]
+        if left:
+            self.log.error("linked greenlets did not end", greenlets=left)
+
+    def _add_timer(self, seconds: float, function: Callable[[], None], *, repeat: bool) -> Timer:
+        timer = Timer(self.address.mailbox, seconds, function, repeat=repeat)
+        self._timers.add(timer)
+        return timer
+
+    def _linked_ended(self, greenlet: Greenlet) -> None:
+        self._linked.discard(greenlet)
+        error = greenlet.exception
+        if error is not None and not self.actor_stopped.is_set():
+            self.address.mailbox.put_system(Envelope(LinkedEnded(greenlet.name, error)))
+
+
+def ping(address: Address, timeout_s: float) -> None:
+    """Ask whoever reads ``address`` whether it turns; urgent, so a full mailbox does not matter.
+
+    Raises:
+        pykka.Timeout: No answer within ``timeout_s``.
+    """
+    future = GreenletFuture()
+    address.mailbox.put_system(Envelope(Ping(), future))
+    future.get(timeout=timeout_s)

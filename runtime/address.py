@@ -1,0 +1,96 @@
+"""The address of an actor: what its peers hold, and what outlives its incarnations."""
+
+import time
+from typing import Any
+
+import pykka
+from pykka._envelope import Envelope
+
+from ._future import GreenletFuture
+from .dead_letters import DeadLetters
+from .errors import ActorUnavailable, AskTimeout
+from .mailbox import FullPolicy, Mailbox
+
+
+class Address:
+    """A name with a mailbox, behind which incarnations of one actor come and go.
+
+    A restarted actor finds in the mailbox what was waiting there; senders never notice.
+
+    Args:
+        name: Unique in its daemon; appears in logs, metrics and ``/runtime/actors``.
+        mailbox: Where messages wait; by default one that holds 1,000 and pushes back.
+        dead_letters: Where messages go that nobody will handle.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mailbox: Mailbox | None = None,
+        dead_letters: DeadLetters | None = None,
+    ) -> None:
+        self.name = name
+        self.mailbox = mailbox if mailbox is not None else Mailbox()
+        self.mailbox.owner = name
+        self.dead_letters = dead_letters if dead_letters is not None else DeadLetters()
+        self.closed = False
+        self.processed = 0
+        """Messages handled by all incarnations together."""
+
+    def __repr__(self) -> str:
+        return f"<Address {self.name}>"
+
+    def tell(
+        self, message: object, *, urgent: bool = False, timeout_s: float | None = None
+    ) -> None:
+        """Send ``message`` and go on; when the mailbox is full its policy decides.
+
+        A message to an address that is closed becomes a dead letter.
+
+        Raises:
+            MailboxFull: The policy refuses, or ``timeout_s`` passed while waiting for room.
+        """
+        if self.closed:
+            self.dead_letters.add(self.name, message, "the actor has stopped")
+            return
+        self.mailbox.put(Envelope(message), urgent=urgent, timeout_s=timeout_s)
+
+    def offer(self, message: object, *, urgent: bool = False) -> bool:
+        """Send ``message`` if there is room now; never waits. Says whether it was sent."""
+        if self.closed:
+            self.dead_letters.add(self.name, message, "the actor has stopped")
+            return True
+        return self.mailbox.offer(Envelope(message), urgent=urgent)
+
+    def ask(self, message: object, *, timeout_s: float, urgent: bool = False) -> Any:
+        """Send ``message`` and wait for the answer; ``timeout_s`` covers both.
+
+        Raises:
+            AskTimeout: No answer in time (the actor may be restarting, or busy).
+            ActorUnavailable: It has stopped for good.
+            ActorFailed: It crashed on this message.
+            MailboxFull: There was no room for the question.
+            Refusal: The actor's own "no".
+        """
+        if self.closed:
+            raise ActorUnavailable(self.name)
+        future = GreenletFuture()
+        until = time.monotonic() + timeout_s
+        if self.mailbox.on_full is FullPolicy.BLOCK:
+            self.mailbox.put(Envelope(message, future), urgent=urgent, timeout_s=timeout_s)
+        else:
+            self.mailbox.put(Envelope(message, future), urgent=urgent)
+        try:
+            return future.get(timeout=max(0.0, until - time.monotonic()))
+        except pykka.Timeout:
+            raise AskTimeout(self.name, timeout_s) from None
+
+    def close(self, reason: str = "the actor has stopped") -> None:
+        """End this address: what waits becomes dead letters, askers get ``ActorUnavailable``."""
+        self.closed = True
+        for envelope in self.mailbox.take_all():
+            if envelope.reply_to is not None:
+                error = ActorUnavailable(self.name)
+                envelope.reply_to.set_exception((type(error), error, None))
+            elif not getattr(envelope.message, "runtime_internal", False):
+                self.dead_letters.add(self.name, envelope.message, reason)

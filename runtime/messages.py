@@ -1,0 +1,36 @@
+"""Messages of the runtime's own, which every actor's loop understands."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+
+
+class RuntimeMessage(msgspec.Struct, frozen=True):
+    """Handled by the loop itself, never seen by ``on_receive``, never a dead letter."""
+
+    runtime_internal: ClassVar[bool] = True
+
+
+class Ping(RuntimeMessage, frozen=True):
+    """Are you turning? Answered between two messages."""
+
+
+class Stop(RuntimeMessage, frozen=True):
+    """Finish the message in hand, run ``on_stop`` and end."""
+
+
+class Tick(RuntimeMessage, frozen=True):
+    """A timer is due."""
+
+    run: Callable[[], None]
+    """What the actor does in its own greenlet."""
+
+
+class LinkedEnded(RuntimeMessage, frozen=True):
+    """A linked greenlet failed."""
+
+    name: str
+    """The greenlet's name."""
+    error: BaseException
+    """What it raised."""

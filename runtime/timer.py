@@ -1,0 +1,48 @@
+"""Timers whose work is done in the actor's own greenlet, between two messages."""
+
+from collections.abc import Callable
+
+import gevent
+from pykka._envelope import Envelope
+
+from .mailbox import Mailbox
+from .messages import Tick
+
+
+class Timer:
+    """Calls ``function`` in the actor after ``seconds``, once or again and again.
+
+    A tick that the actor has not yet got to is not sent twice: a busy actor's timer skips.
+    Intervals are the loop's monotonic time; jumps of the clock change nothing.
+    """
+
+    def __init__(
+        self, mailbox: Mailbox, seconds: float, function: Callable[[], None], *, repeat: bool
+    ) -> None:
+        self._mailbox = mailbox
+        self._function = function
+        self._repeat = repeat
+        self._waiting = False
+        self._cancelled = False
+        # Loop timers count from the loop's cached time, hence update=True.
+        self._timer = gevent.get_hub().loop.timer(seconds, seconds if repeat else 0.0)
+        self._timer.start(self._due, update=True)
+
+    def cancel(self) -> None:
+        """Stop; a tick that already waits in the mailbox does nothing any more."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._timer.stop()
+            self._timer.close()
+
+    def _due(self) -> None:
+        if not self._waiting and not self._cancelled:
+            self._waiting = True
+            self._mailbox.put_system(Envelope(Tick(self._run)))
+
+    def _run(self) -> None:
+        self._waiting = False
+        if not self._cancelled:
+            if not self._repeat:
+                self.cancel()
+            self._function()
