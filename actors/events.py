@@ -1,0 +1,129 @@
+"""Events, and the rules by which a message on the bus becomes one (contract, part 1)."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+HEARTBEAT: Final = "heartbeat"
+HEARTBEAT_PREFIX: Final = "heartbeat."
+KILLSWITCH: Final = "risk.killswitch"
+REGIME: Final = "quant.regime.state"
+REJECTED: Final = "bus.rejected"
+GAP: Final = "bus.gap"
+DROPPED: Final = "bus.dropped"
+
+# Names on a bus repeat; a hostile publisher that makes up new ones must not grow a cache for ever.
+_CACHE_LIMIT: Final = 10_000
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One event as it is stored and shown."""
+
+    id: int
+    """Ascending in the order of receipt, never reused."""
+    type: str
+    """The channel, or ``heartbeat``."""
+    payload: bytes
+    """JSON as published."""
+    ts: str
+    """When it was read off the socket: UTC, ISO 8601 with milliseconds and ``Z``."""
+    source: str | None
+    """Who published it, if the message says so."""
+    processed: bool = False
+    """Set by consumers through ``POST /bus/events/processed``."""
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event that the daemon itself makes, or that was posted: not yet journalled."""
+
+    type: str
+    """Its type, which is also its channel if it is published."""
+    payload: bytes
+    """JSON."""
+    source: str | None = None
+    """Overrules what the payload says."""
+    request_id: str | None = None
+    """The HTTP request it came by, for the log."""
+
+
+class EventsJournalled(msgspec.Struct, frozen=True):
+    """A batch that can be shown: journalled, stored soon. From the persister to its consumers."""
+
+    events: tuple[Event, ...]
+    """Ascending ids."""
+
+
+class EventReplaced(msgspec.Struct, frozen=True):
+    """PostgreSQL refused an event that was shown: its id now holds this ``bus.rejected``."""
+
+    event: Event
+    """The row at that id as it is stored."""
+
+
+def utc_now() -> str:
+    """Now, as the contract writes times: ``2026-01-31T09:30:00.123Z``."""
+    return format_time(datetime.now(UTC))
+
+
+def format_time(moment: datetime) -> str:
+    """``moment`` as the contract writes times; it must know its zone."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def type_of(channel: str) -> str:
+    """The stored type of a message on ``channel``."""
+    return HEARTBEAT if channel.startswith(HEARTBEAT_PREFIX) else channel
+
+
+def channel_of(event: Event) -> str:
+    """The channel as WebSocket clients see it: the type, or ``heartbeat.<source>``."""
+    if event.type == HEARTBEAT and event.source:
+        return HEARTBEAT_PREFIX + event.source
+    return event.type
+
+
+def pattern_regex(pattern: str) -> re.Pattern[str]:
+    """``pattern`` as a regular expression: ``*`` is any run of characters, nothing else special."""
+    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether ``text`` as a whole matches ``pattern``."""
+    return pattern_regex(pattern).fullmatch(text) is not None
+
+
+class TypeMatcher:
+    """Whether a name matches any of some patterns, remembered for names seen before."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = tuple(patterns)
+        self._regexes = [pattern_regex(pattern) for pattern in self.patterns]
+        self._first: dict[str, str | None] = {}
+
+    def __call__(self, name: str) -> bool:
+        """Whether any pattern matches ``name``."""
+        return self.first(name) is not None
+
+    def first(self, name: str) -> str | None:
+        """The first of the patterns that matches ``name``, or ``None``."""
+        try:
+            return self._first[name]
+        except KeyError:
+            return self._remember(name)
+
+    def _remember(self, name: str) -> str | None:
+        if len(self._first) >= _CACHE_LIMIT:
+            self._first.clear()
+        found = next(
+            (
+                pattern
+                for pattern, regex in zip(self.patterns, self._regexes, strict=True)
+                if regex.fullmatch(name)
+            ),
+            None,
+        )
+        self._first[name] = found
+        return found
