@@ -1,0 +1,12 @@
+"""Real servers of the daemon's own, for a machine that has none: PostgreSQL and Valkey.
+
+Both run from the binaries that the extra ``[embedded]`` installs, durable, reachable from this
+machine only, in sessions of their own: Ctrl-C reaches the daemon alone, which drains and then
+stops them; after a ``kill -9`` of the daemon they live on, and the next start adopts them.
+"""
+
+from ._embedded_postgres import EmbeddedPostgres
+from ._embedded_server import EmbeddedServer, Progress, ServerStartFailed
+from ._embedded_valkey import EmbeddedValkey
+
+__all__ = ["EmbeddedPostgres", "EmbeddedServer", "EmbeddedValkey", "Progress", "ServerStartFailed"]
