@@ -1,0 +1,45 @@
+"""What can go wrong in the kit, for the agent's author to catch.
+
+::
+
+    AgentError
+     +-- BadAgent          "module:Class" names no agent, or an id cannot be one
+     +-- BadOptions        an option is unknown or of the wrong type, or a URL is none
+     +-- BadPayload        what was to be published is no JSON object, or too large
+     +-- BusUnavailable    Redis did not take it
+"""
+
+
+class AgentError(Exception):
+    """The base of all errors of the kit."""
+
+
+class BadAgent(AgentError):
+    """A path such as ``module:Class`` does not lead to an agent, or it has no usable id."""
+
+
+class BadOptions(AgentError):
+    """The options given to an agent are not those it knows."""
+
+
+class BadPayload(AgentError):
+    """A payload cannot go on the bus."""
+
+
+class BusUnavailable(AgentError):
+    """Redis is away, or refused.
+
+    Whether subscribers got the message is unknown when the connection broke
+    while it was sent; it is not sent a second time.
+    """
+
+    def __init__(self, channel: str, cause: BaseException) -> None:
+        super().__init__(channel, cause)
+        self.channel = channel
+        """Where the message should have gone."""
+        self.cause = cause
+        """What the connection said."""
+
+    def __str__(self) -> str:
+        """Say what was not published and why."""
+        return f"not published on {self.channel}: {self.cause}"

@@ -1,0 +1,112 @@
+"""Puts JSON on the bus, with what the contract lets every producer add.
+
+``seq`` rises by one per source and channel under one ``boot``; a publish that fails
+has used its number up, so that the daemon sees the hole and says so.
+"""
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .errors import BadOptions, BadPayload, BusUnavailable
+
+MAX_PAYLOAD_BYTES = 1024 * 1024
+"""What is larger the daemon rejects (contract, section 1)."""
+SOCKET_TIMEOUT_S = 2.0
+"""A server that does not answer for so long is as good as away."""
+MAX_CHANNELS = 10_000
+"""So many counters are kept; channels beyond them carry no ``seq``."""
+
+
+def utc_now() -> str:
+    """The time as the contract writes it: ``2026-01-31T09:30:00.123Z``."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def connect(redis_url: str) -> redis.Redis:
+    """A client for the URL. Opens nothing yet.
+
+    It never repeats a command by itself: a PUBLISH sent twice would be two events.
+
+    Raises:
+        BadOptions: the URL is none.
+    """
+    try:
+        return redis.Redis.from_url(
+            redis_url,
+            protocol=2,  # understood by every server; pub/sub needs nothing newer
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=4,
+        )
+    except ValueError as error:  # does not repeat the URL, which may hold a password
+        raise BadOptions(f"the Redis URL is not usable: {error}") from error
+
+
+class Publisher:
+    """One source's way on to the bus. May be shared by threads.
+
+    Args:
+        client: from `connect`; used by this publisher alone.
+        agent_id: goes into each payload as ``agent_id``.
+        boot: tells this run of the agent from the one before.
+    """
+
+    def __init__(self, client: redis.Redis, *, agent_id: str, boot: str) -> None:
+        self._client = client
+        self._agent_id = agent_id
+        self._boot = boot
+        self._last_seq: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def publish(self, channel: str, payload: Mapping[str, Any]) -> int:
+        """Publish now; waits for the server, `SOCKET_TIMEOUT_S` for each step at most.
+
+        Returns:
+            How many subscribers got it.
+
+        Raises:
+            BadPayload: no JSON object, or larger than 1 MiB.
+            BusUnavailable: the server did not take it.
+        """
+        with self._lock:  # so that seq and the order on the wire agree
+            body = self.stamp(channel, payload)
+            try:
+                return int(self._client.publish(channel, body))  # type: ignore[arg-type]
+            except (redis.RedisError, OSError) as error:
+                raise BusUnavailable(channel, error) from error
+
+    def stamp(self, channel: str, payload: Mapping[str, Any]) -> bytes:
+        """The JSON that goes out: the payload, and behind it what it lacks."""
+        if not isinstance(payload, Mapping):
+            raise BadPayload(f"the payload for {channel} is no dict but {type(payload).__name__}")
+        fields = dict(payload)
+        fields.setdefault("agent_id", self._agent_id)
+        fields.setdefault("timestamp", utc_now())
+        fields.update(self._numbering(channel, fields))
+        try:
+            body = msgspec.json.encode(fields)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BadPayload(f"the payload for {channel} is no JSON: {error}") from error
+        if len(body) > MAX_PAYLOAD_BYTES:
+            raise BadPayload(f"the payload for {channel} has {len(body)} bytes, over 1 MiB")
+        return body
+
+    def _numbering(self, channel: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        source = fields.get("source")
+        key = (source if isinstance(source, str) and source else self._agent_id, channel)
+        if key not in self._last_seq and len(self._last_seq) >= MAX_CHANNELS:
+            return {}
+        seq = self._last_seq[key] = self._last_seq.get(key, 0) + 1
+        return {"seq": seq, "boot": self._boot}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()

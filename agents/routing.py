@@ -1,0 +1,143 @@
+"""Which method gets which event: patterns, ``@on_event``, ``@every``.
+
+Pure: no socket, no clock. A pattern is the contract's: ``*`` matches any run of
+characters, dots included, and nothing else is special.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+_PATTERNS = "__agent_patterns__"
+_TIMER = "__agent_timer__"
+_CACHE_ENTRIES = 10_000
+"""Channels are few (symbols by timeframes); a bound for producers that invent them."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What came from the bus, as a handler gets it."""
+
+    channel: str
+    """The channel it was published on, such as ``data.market.AAPL.1m``."""
+    payload: Any
+    """The decoded JSON, nearly always a ``dict``."""
+
+
+class TimerSpec(msgspec.Struct, frozen=True):
+    """What ``@every`` says about a method."""
+
+    seconds: float
+    """From one call to the next."""
+    at_start: bool
+    """The first call comes at once, not after ``seconds``."""
+
+
+def on_event(pattern: str) -> Callable[[Method], Method]:
+    """Have the method called with each `Event` on a channel that matches.
+
+    May be given several times; an event that matches several of a method's
+    patterns is one call.
+    """
+
+    def mark(method: Method) -> Method:
+        setattr(method, _PATTERNS, (pattern, *getattr(method, _PATTERNS, ())))
+        return method
+
+    return mark
+
+
+def every(seconds: float, *, at_start: bool = False) -> Callable[[Method], Method]:
+    """Have the method called each ``seconds``, with no argument.
+
+    Calls that were missed while a handler was slow are not made up for.
+    """
+
+    def mark(method: Method) -> Method:
+        setattr(method, _TIMER, TimerSpec(seconds, at_start))
+        return method
+
+    return mark
+
+
+def marked_events(owner: object) -> Iterator[tuple[Callable[[Event], object], tuple[str, ...]]]:
+    """The methods of ``owner`` under ``@on_event``, in the order they are written."""
+    for name in _method_names(type(owner)):
+        patterns = getattr(getattr(type(owner), name), _PATTERNS, ())
+        if patterns:
+            yield getattr(owner, name), patterns
+
+
+def marked_timers(owner: object) -> Iterator[tuple[Callable[[], object], TimerSpec]]:
+    """The methods of ``owner`` under ``@every``, in the order they are written."""
+    for name in _method_names(type(owner)):
+        timer = getattr(getattr(type(owner), name), _TIMER, None)
+        if timer is not None:
+            yield getattr(owner, name), timer
+
+
+def _method_names(of: type) -> dict[str, None]:
+    """All names in the class, the oldest base first, each once."""
+    return {name: None for base in reversed(of.__mro__) for name in vars(base)}
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether the whole of ``text`` fits the pattern."""
+    return re.fullmatch(_expression(pattern), text, re.DOTALL) is not None
+
+
+def _expression(pattern: str) -> str:
+    return ".*".join(re.escape(part) for part in pattern.split("*"))
+
+
+def redis_glob(pattern: str) -> str:
+    r"""The pattern for ``PSUBSCRIBE``, to which ``? [ \`` are special too."""
+    return re.sub(r"([\\?\[])", r"\\\1", pattern)
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One handler and the patterns it asked for."""
+
+    function: Callable[[Event], object]
+    """Called with the event."""
+    patterns: tuple[str, ...]
+    """In the order given."""
+
+
+class Router:
+    """The handlers of one agent.
+
+    Redis sends a message once for each pattern it matches; the router gives each
+    copy to those handlers for which this pattern is their first that matches. So
+    every handler gets every event exactly once.
+    """
+
+    def __init__(self) -> None:
+        self._routes: list[Route] = []
+        self._cache: dict[tuple[str, str], tuple[Callable[[Event], object], ...]] = {}
+
+    def add(self, function: Callable[[Event], object], patterns: tuple[str, ...]) -> None:
+        """Register a handler."""
+        self._routes.append(Route(function, patterns))
+
+    def patterns(self) -> tuple[str, ...]:
+        """All patterns, each once."""
+        return tuple(dict.fromkeys(p for route in self._routes for p in route.patterns))
+
+    def handlers(self, pattern: str, channel: str) -> tuple[Callable[[Event], object], ...]:
+        """Who gets the copy of a message on ``channel`` that came for ``pattern``."""
+        key = (pattern, channel)
+        if key not in self._cache:
+            if len(self._cache) >= _CACHE_ENTRIES:
+                self._cache.clear()
+            self._cache[key] = tuple(
+                route.function for route in self._routes if _first(route, channel) == pattern
+            )
+        return self._cache[key]
+
+
+def _first(route: Route, channel: str) -> str | None:
+    return next((p for p in route.patterns if matches(p, channel)), None)
