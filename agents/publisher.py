@@ -79,7 +79,7 @@ class Publisher:
         with self._lock:  # so that seq and the order on the wire agree
             body = self.stamp(channel, payload)
             try:
-                return int(self._client.publish(channel, body))  # type: ignore[arg-type]
+                return int(self._client.publish(channel, body))
             except (redis.RedisError, OSError) as error:
                 raise BusUnavailable(channel, error) from error
 

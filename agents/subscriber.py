@@ -89,7 +89,7 @@ class Subscriber:
             self._log.warning("the bus is away, trying to reconnect: %s", error)
 
     def _read(self) -> None:
-        with self._client.pubsub() as pubsub:
+        with self._client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
             line = _Line(pubsub)
             line.subscribe(self._channels, list(self._patterns))
             missing = len(self._channels) + len(self._patterns)
