@@ -1,0 +1,75 @@
+"""How a connection to PostgreSQL is opened: its limits, and that it waits as greenlets must."""
+
+import sys
+from typing import Any
+
+import psycopg
+from psycopg import waiting
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from .errors import StoreError, translate
+
+Row = tuple[Any, ...]
+Connection = psycopg.Connection[Row]
+
+# What the URL does not say itself. A peer that went without a word is noticed after 15 s: by
+# tcp_user_timeout while we send, by keepalives while we wait for it.
+DEFAULTS: dict[str, str] = {
+    "connect_timeout": "5",
+    "application_name": "orchestrator",
+    "keepalives_idle": "6",
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+
+
+class WrongWait(StoreError):
+    """psycopg would wait in C, and every greenlet with it: gevent came too late."""
+
+
+def check_wait() -> None:
+    """See to it that waiting for PostgreSQL lets the other greenlets run.
+
+    psycopg chooses its wait function when it is imported: in Python where the standard library is
+    patched by then, in C otherwise. In a process without gevent either is right.
+
+    Raises:
+        WrongWait: the process is patched, but psycopg was imported before.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    patched = monkey is not None and monkey.is_module_patched("select")
+    if patched and waiting.wait is getattr(waiting, "wait_c", None):
+        raise WrongWait("psycopg was imported before gevent patched the standard library")
+
+
+def conninfo(url: str, **overrides: str) -> str:
+    """The connection string for a URL: all it says stays (TLS too), our limits fill the gaps.
+
+    Raises:
+        StoreError: it is not a PostgreSQL URL.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise StoreError(f"not a PostgreSQL URL: {_first_line(error)}") from error
+    return make_conninfo("", **{**DEFAULTS, **given, **overrides})
+
+
+def connect(url: str, *, prepare_threshold: int | None = 5, **overrides: str) -> Connection:
+    """Open a connection in autocommit mode; waits for `connect_timeout` (5 s) at most, per address.
+
+    Raises:
+        Unavailable: there is no server, or it does not let anyone in by now.
+        Denied: the user, the password or the database is wrong.
+    """
+    try:
+        return psycopg.connect(
+            conninfo(url, **overrides), autocommit=True, prepare_threshold=prepare_threshold
+        )
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]

@@ -1,0 +1,155 @@
+"""The way to PostgreSQL: settings, a pool for reads and small writes, the writer's connection."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from .connection import Connection, Row, check_wait, connect, conninfo
+from .errors import StoreError, Unavailable, translate
+
+# How long a caller waits for a free connection. Short: HTTP answers 503 while PostgreSQL is away.
+POOL_WAIT_S = 2.0
+# A lost server is tried again this long by the pool itself; after that, at the next use.
+RECONNECT_S = 60.0
+CLOSE_LIMIT_S = 3.0
+
+
+class PostgresSettings(BaseModel):
+    """Section `[postgres]` of supervisor.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr = SecretStr("postgresql://localhost:5432/orchestrator")
+    """Where PostgreSQL is, TLS parameters included; or `embedded`."""
+    pool_max: int = Field(default=20, ge=2, le=20)
+    """Connections at most, the writer's own counted in."""
+    prepare_threshold: int = Field(default=5, ge=0)
+    """Prepare a statement at its nth use; 0: never (for transaction poolers)."""
+    statement_timeout_ms: int = Field(default=5_000, ge=100, le=600_000)
+    """Limit of one read or small write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether PostgreSQL answers."""
+
+    ok: bool
+    """It answered."""
+    message: str
+    """`ok`, or the reason."""
+    latency_ms: float | None
+    """How long the answer took."""
+
+
+class Database:
+    """All connections to one PostgreSQL. Each call runs in, and blocks, the caller's greenlet only.
+
+    Opening never waits: a start without PostgreSQL goes on, and the pool connects when it can.
+
+    Args:
+        settings: the section.
+        url: the real URL where the settings say `embedded`.
+    """
+
+    def __init__(self, settings: PostgresSettings, *, url: str | None = None) -> None:
+        check_wait()
+        self.settings = settings
+        self._url = url or settings.url.get_secret_value()
+        self.pool: ConnectionPool[Connection] = ConnectionPool(
+            conninfo(self._url),
+            kwargs={"autocommit": True, "prepare_threshold": self._prepare_threshold},
+            min_size=1,
+            max_size=settings.pool_max - 1,
+            open=False,
+            timeout=POOL_WAIT_S,
+            reconnect_timeout=RECONNECT_S,
+            name="orchestrator-sql",
+        )
+
+    @property
+    def _prepare_threshold(self) -> int | None:
+        # 0 means never here; psycopg says None.
+        return self.settings.prepare_threshold or None
+
+    def open(self) -> None:
+        """Begin to connect; returns at once, whether there is a server or not."""
+        self.pool.open(wait=False)
+
+    def close(self) -> None:
+        """Close the pool; waits for its workers, 3 s at most."""
+        self.pool.close(timeout=CLOSE_LIMIT_S)
+
+    def connect_writer(self, application_name: str) -> Connection:
+        """A connection of its own, in autocommit mode; the caller owns and closes it.
+
+        Raises:
+            Unavailable: no server.
+            Denied: wrong user, password or database.
+        """
+        return connect(
+            self._url,
+            prepare_threshold=self._prepare_threshold,
+            application_name=application_name,
+        )
+
+    @contextmanager
+    def transaction(self, *, timeout_ms: int | None = None) -> Iterator[Connection]:
+        """A transaction on a pooled connection, under the statement limit; errors translated.
+
+        A greenlet that is ended inside loses the connection, not the pool's health.
+
+        Raises:
+            Unavailable: no connection within 2 s, or lost on the way.
+            TimedOut: a statement ran longer than `timeout_ms` (default: the setting).
+            StoreError: and its other kinds.
+        """
+        limit_ms = timeout_ms or self.settings.statement_timeout_ms
+        try:
+            with self.pool.connection() as connection, connection.transaction():
+                connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
+                yield connection
+        except (PoolTimeout, PoolClosed) as error:
+            raise Unavailable(f"no connection to PostgreSQL: {error}") from error
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    def rows(
+        self,
+        statement: bytes,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        prepare: bool | None = None,
+    ) -> list[Row]:
+        """Run one statement in a transaction of its own and fetch what it returns.
+
+        Raises:
+            StoreError: as `transaction`.
+        """
+        with self.transaction() as connection:
+            return connection.execute(statement, parameters, prepare=prepare).fetchall()
+
+    def health(self) -> Health:
+        """Ask PostgreSQL for a sign of life; waits 5 s at most."""
+        start = time.monotonic()
+        try:
+            with self.transaction(timeout_ms=1_000) as connection:
+                connection.execute("SELECT 1")
+        except StoreError as error:
+            return Health(ok=False, message=self._reason(error), latency_ms=None)
+        return Health(ok=True, message="ok", latency_ms=(time.monotonic() - start) * 1_000)
+
+    def _reason(self, error: StoreError) -> str:
+        """Why there is no connection: the pool only knows that there is none."""
+        if not isinstance(error.__cause__, PoolTimeout):
+            return str(error)
+        try:
+            connect(self._url, connect_timeout="2").close()
+        except StoreError as why:
+            return str(why)
+        return str(error)

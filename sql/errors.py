@@ -1,0 +1,171 @@
+"""What can go wrong between us and PostgreSQL, by what the caller has to do about it.
+
+StoreError                  anything else the server said (`sqlstate`); nothing was stored
+├── Unavailable             no server, or it is busy or lost; nothing was stored: try again later
+│   └── TimedOut            the statement took longer than it may
+├── CommitUnknown           the connection was lost while committing: `EventWriter.resolve`
+├── RefusedRows             PostgreSQL cannot take one of these rows: find it by halving
+├── UniqueClash             an id is taken: `EventWriter.resolve`
+├── Fenced                  another daemon has taken over: stop writing
+├── WriterClaimed           another daemon writes to this database: do not start
+├── Denied                  a password or a permission is missing: the operator's turn
+└── SchemaError             tables are missing or not as they should be: `orchestrator db migrate`
+    ├── MigrationChanged    an applied migration is not the one we ship
+    └── MigrationUnknown    the database was migrated by a newer version
+"""
+
+from dataclasses import dataclass
+
+import psycopg
+
+# Server states that pass: connections (08), resources (53), shutdown and recovery (57P0x), deadlock
+# and serialisation (40), locks not to be had (55P03), a server that is read-only for now (25006).
+_PASSING_CLASSES = ("08", "40", "53", "57")
+_PASSING_STATES = frozenset({"55P03", "55006", "25006"})
+# Data that cannot be stored: bad values (22), limits of the program (54), constraints of the
+# host's own (23, but unique), a trigger of the host's own that says no (P0001, 44000, 09000).
+_DATA_CLASSES = ("22", "23", "54", "09", "44")
+_DATA_STATES = frozenset({"P0001"})
+_UNIQUE_VIOLATION = "23505"
+_QUERY_CANCELED = "57014"
+_DENIED_CLASSES = ("28",)
+_DENIED_STATES = frozenset({"42501"})
+_SCHEMA_STATES = frozenset({"42P01", "42703", "3F000", "42883", "42804", "42P10"})
+_NO_DATABASE = "3D000"
+
+
+class StoreError(Exception):
+    """PostgreSQL did not do what was asked; what it was asked to store is not stored.
+
+    Attributes:
+        sqlstate: the server's five characters, or None if it did not answer.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class Unavailable(StoreError):
+    """PostgreSQL cannot be reached, or is too busy; trying again later may help."""
+
+
+class TimedOut(Unavailable):
+    """The statement ran into its time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What tells the transaction whose commit is unknown from all others."""
+
+    backend_pid: int
+    """The server process that worked on it."""
+    xid: int
+    """Its 64-bit transaction id."""
+
+
+class CommitUnknown(StoreError):
+    """The connection was lost while committing: the rows are stored, or not.
+
+    Attributes:
+        doubt: the transaction, for `EventWriter.resolve`.
+    """
+
+    def __init__(self, message: str, doubt: Doubt) -> None:
+        super().__init__(message)
+        self.doubt = doubt
+
+    @property
+    def backend_pid(self) -> int:
+        """The server process that was committing."""
+        return self.doubt.backend_pid
+
+
+class RefusedRows(StoreError):
+    """PostgreSQL cannot take one of the rows, now or ever; none of the block is stored."""
+
+
+class UniqueClash(StoreError):
+    """A unique value, usually the id, is in the table already; none of the block is stored."""
+
+
+class Fenced(StoreError):
+    """Another daemon took over since; nothing is stored under our epoch any more."""
+
+
+class WriterClaimed(StoreError):
+    """Another daemon writes to this database.
+
+    Attributes:
+        instance: its name.
+        host: where it runs.
+        pid: its process there.
+        renewed_s_ago: seconds since it last said that it lives.
+    """
+
+    def __init__(self, *, instance: str, host: str, pid: int, renewed_s_ago: float) -> None:
+        super().__init__(
+            f"another daemon writes to this database: instance {instance} on {host}, "
+            f"process {pid}, seen {renewed_s_ago:.0f} s ago"
+        )
+        self.instance = instance
+        self.host = host
+        self.pid = pid
+        self.renewed_s_ago = renewed_s_ago
+
+
+class Denied(StoreError):
+    """PostgreSQL does not let this user in, or not do this."""
+
+
+class SchemaError(StoreError):
+    """Tables or columns are missing, or are not as they should be."""
+
+
+class MigrationChanged(SchemaError):
+    """A migration that was applied differs from the one in this package."""
+
+
+class MigrationUnknown(SchemaError):
+    """The database has migrations that this package does not know."""
+
+
+def translate(error: psycopg.Error) -> StoreError:
+    """The error of this room for one of psycopg's; raise it `from` that one."""
+    state = error.sqlstate
+    text = _text_of(error)
+    if state is None:
+        return _without_state(error, text)
+    if state == _QUERY_CANCELED:
+        return TimedOut(text, sqlstate=state)
+    return _class_of(state)(text, sqlstate=state)
+
+
+def _class_of(state: str) -> type[StoreError]:
+    if state == _UNIQUE_VIOLATION:
+        return UniqueClash
+    if state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES:
+        return Unavailable
+    if state.startswith(_DATA_CLASSES) or state in _DATA_STATES:
+        return RefusedRows
+    if state.startswith(_DENIED_CLASSES) or state in _DENIED_STATES or state == _NO_DATABASE:
+        return Denied
+    return SchemaError if state in _SCHEMA_STATES else StoreError
+
+
+def _without_state(error: psycopg.Error, text: str) -> StoreError:
+    """No answer from the server; but libpq tells a refused login by its text only."""
+    if isinstance(error, psycopg.OperationalError):
+        refused = "authentication failed" in text or "no password supplied" in text
+        missing = "does not exist" in text
+        return Denied(text) if refused or missing else Unavailable(text)
+    if isinstance(error, psycopg.DataError):
+        return RefusedRows(text)
+    return StoreError(text)
+
+
+def _text_of(error: psycopg.Error) -> str:
+    """Message and detail, without the statement's own text."""
+    parts = (error.diag.message_primary, error.diag.message_detail)
+    said = " ".join(part for part in parts if part)
+    return said or (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,216 @@
+"""Bring a database to the schema of this package: numbered files, each applied once, under a lock.
+
+(Not `migrations.py`: a module and the folder `migrations/` would hide one another.)
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+import psycopg
+
+from .connection import Connection
+from .errors import MigrationChanged, MigrationUnknown, SchemaError, translate
+from .named_queries import query
+
+# Any number that nobody else uses for an advisory lock: "orch" in ASCII.
+LOCK_KEY: Final = 0x6F726368
+# Another `db migrate` may be building indexes on a large table.
+LOCK_LIMIT: Final = "60s"
+
+COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
+    "agents": {
+        "id": "text",
+        "name": "text",
+        "agent_group": "text",
+        "status": "text",
+        "last_beat": "timestamp with time zone",
+        "last_error": "text",
+        "created_at": "timestamp with time zone",
+        "updated_at": "timestamp with time zone",
+    },
+    "events": {
+        "id": "bigint",
+        "type": "text",
+        "payload": "jsonb",
+        "ts": "timestamp with time zone",
+        "source": "text",
+        "processed": "boolean",
+        "created_at": "timestamp with time zone",
+    },
+    "orchestrator_state": {
+        "id": "uuid",
+        "key": "text",
+        "value": "jsonb",
+        "created_at": "timestamp with time zone",
+        "updated_at": "timestamp with time zone",
+    },
+    "orchestrator_writer": {
+        "epoch": "bigint",
+        "instance": "text",
+        "host": "text",
+        "pid": "integer",
+        "started_at": "timestamp with time zone",
+        "renewed_at": "timestamp with time zone",
+    },
+}
+
+
+class MigrationState(StrEnum):
+    """How a migration stands."""
+
+    APPLIED = "applied"
+    PENDING = "pending"
+    CHANGED = "changed"
+    UNKNOWN = "unknown"
+
+
+class MigrationStatus(msgspec.Struct, frozen=True):
+    """One migration of this package or of the database."""
+
+    name: str
+    """The file's name without `.sql`."""
+    state: MigrationState
+    """`changed`: applied, but not this text; `unknown`: applied, but not in this package."""
+    applied_at: str | None
+    """When it was applied (ISO 8601, UTC)."""
+
+
+@cache
+def shipped() -> dict[str, str]:
+    """Name → text of the migrations in this package, in order."""
+    folder = files(__package__).joinpath("migrations")
+    found = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return {
+        entry.name.removesuffix(".sql"): entry.read_text("utf-8")
+        for entry in sorted(found, key=lambda entry: entry.name)
+    }
+
+
+def checksum(text: str) -> str:
+    """What the database remembers of a migration's text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def migrate(connection: Connection) -> list[str]:
+    """Apply what is missing, all of it or nothing, and check the tables; returns the names applied.
+
+    Two at a time wait for one another (60 s at most). With nothing to do it takes no lock and needs
+    no permission to create anything. `connection` must be in autocommit mode.
+
+    Raises:
+        MigrationChanged: an applied migration has another text in this package.
+        MigrationUnknown: the database is ahead of this package.
+        SchemaError: a table exists in another shape than the seed's.
+        StoreError: and its other kinds.
+    """
+    if not _pending(status(connection)):
+        _check_columns(connection)
+        return []
+    with _errors_translated(), connection.transaction():
+        connection.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT}'".encode())
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        connection.execute(query("migrations_create"))
+        names = _pending(status(connection))
+        for name in names:
+            _apply(connection, name, shipped()[name])
+        _check_columns(connection)
+    return names
+
+
+def status(connection: Connection) -> list[MigrationStatus]:
+    """How each migration stands, in order of name; changes nothing.
+
+    Raises:
+        StoreError: and its kinds.
+    """
+    with _errors_translated():
+        applied = _applied(connection)
+    names = sorted(shipped().keys() | applied.keys())
+    return [_status_of(name, applied.get(name)) for name in names]
+
+
+def schema_problems(connection: Connection) -> list[str]:
+    """What is wrong with the tables, a line each; an empty list is a good schema.
+
+    Raises:
+        StoreError: and its kinds.
+    """
+    with _errors_translated():
+        found: dict[str, dict[str, str]] = {}
+        for table, column, kind in connection.execute(query("schema_columns")):
+            found.setdefault(table, {})[column] = kind
+    return [
+        problem
+        for table, columns in COLUMNS.items()
+        for problem in _problems(table, columns, found)
+    ]
+
+
+def _problems(
+    table: str, columns: Mapping[str, str], found: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
+    if table not in found:
+        yield f"table {table} is missing"
+        return
+    for column, kind in columns.items():
+        there = found[table].get(column)
+        if there is None:
+            yield f"column {table}.{column} is missing"
+        elif there != kind:
+            yield f"column {table}.{column} is {there}, not {kind}"
+
+
+def _check_columns(connection: Connection) -> None:
+    if problems := schema_problems(connection):
+        raise SchemaError("; ".join(problems))
+
+
+def _applied(connection: Connection) -> dict[str, tuple[str, str]]:
+    (there,) = connection.execute(
+        "SELECT to_regclass('orchestrator_migrations')::text"
+    ).fetchone() or (None,)
+    if there is None:
+        return {}
+    rows = connection.execute(query("migrations_applied"))
+    return {name: (digest, applied_at) for name, digest, applied_at in rows}
+
+
+def _status_of(name: str, applied: tuple[str, str] | None) -> MigrationStatus:
+    if applied is None:
+        return MigrationStatus(name, MigrationState.PENDING, None)
+    digest, applied_at = applied
+    if name not in shipped():
+        return MigrationStatus(name, MigrationState.UNKNOWN, applied_at)
+    same = digest == checksum(shipped()[name])
+    state = MigrationState.APPLIED if same else MigrationState.CHANGED
+    return MigrationStatus(name, state, applied_at)
+
+
+def _pending(migrations: list[MigrationStatus]) -> list[str]:
+    for migration in migrations:
+        if migration.state is MigrationState.CHANGED:
+            raise MigrationChanged(f"{migration.name} was applied with another text")
+        if migration.state is MigrationState.UNKNOWN:
+            raise MigrationUnknown(
+                f"the database has {migration.name}, unknown to this version: use a newer one"
+            )
+    return [entry.name for entry in migrations if entry.state is MigrationState.PENDING]
+
+
+def _apply(connection: Connection, name: str, text: str) -> None:
+    connection.execute(text.encode())
+    connection.execute(query("migrations_record"), {"name": name, "checksum": checksum(text)})
+
+
+@contextmanager
+def _errors_translated() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error) from error

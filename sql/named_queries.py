@@ -1,0 +1,20 @@
+"""The queries in `queries/*.sql`, by name."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def query(name: str) -> bytes:
+    """The text of `queries/<name>.sql`, as psycopg takes it (parameters as `%(name)s`)."""
+    return files(__package__).joinpath("queries", f"{name}.sql").read_bytes()
+
+
+@cache
+def ascending(name: str) -> bytes:
+    """The same page query for the other direction: forward, oldest first."""
+    return (
+        query(name)
+        .replace(b"ORDER BY id DESC", b"ORDER BY id ASC")
+        .replace(b"ORDER BY nearest.id DESC", b"ORDER BY nearest.id ASC")
+    )

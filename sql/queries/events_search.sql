@@ -1,0 +1,13 @@
+-- A page by source, time or mark from the whole table. Sent unprepared, so that the planner sees which
+-- conditions are set and picks their index. DESC becomes ASC for pages that go forward.
+-- (id, type, payload, ts, source, processed)
+SELECT id, type, payload::text, to_char(coalesce(ts, created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+       source, coalesce(processed, false)
+FROM events
+WHERE id BETWEEN %(low)s AND %(high)s
+  AND (%(source)s::text IS NULL OR source = %(source)s)
+  AND (%(from_ts)s::timestamptz IS NULL OR ts >= %(from_ts)s)
+  AND (%(to_ts)s::timestamptz IS NULL OR ts <= %(to_ts)s)
+  AND (%(processed)s::boolean IS NULL OR (%(processed)s AND processed)
+       OR (NOT %(processed)s AND processed IS NOT TRUE))
+ORDER BY id DESC LIMIT %(limit)s

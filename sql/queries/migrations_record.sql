@@ -1,0 +1,2 @@
+-- Say that a migration was applied.
+INSERT INTO orchestrator_migrations (name, checksum) VALUES (%(name)s, %(checksum)s)

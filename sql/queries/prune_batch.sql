@@ -1,0 +1,11 @@
+-- Delete what is too old among the next rows of a type. (due, deleted, last id looked at, rows looked at)
+WITH near AS (
+  SELECT id, coalesce(ts, created_at) AS ts FROM events
+  WHERE type = %(type)s AND id > %(after)s ORDER BY id LIMIT %(batch)s
+), gone AS (
+  DELETE FROM events USING near
+  WHERE events.id = near.id AND near.ts < %(before)s::timestamptz AND NOT %(dry_run)s::boolean
+  RETURNING events.id
+)
+SELECT (SELECT count(*) FROM near WHERE ts < %(before)s::timestamptz), (SELECT count(*) FROM gone),
+       (SELECT max(id) FROM near), (SELECT count(*) FROM near)

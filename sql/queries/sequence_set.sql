@@ -1,0 +1,2 @@
+-- Raise the sequence over a wide gap.
+SELECT setval(%(sequence)s::text::regclass, %(value)s)
