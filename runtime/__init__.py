@@ -2,3 +2,64 @@
 
 Knows nothing of events, SQL or HTTP.
 """
+
+from .actor import Actor, DeferredReply, ExitKind, ping
+from .address import Address
+from .child import ChildSpec, ChildState, SupervisorReport
+from .dead_letters import DeadLetter, DeadLetters
+from .errors import (
+    ActorFailed,
+    ActorHung,
+    ActorUnavailable,
+    AskTimeout,
+    IntensityExceeded,
+    MailboxFull,
+    OrchestratorError,
+    Refusal,
+    StartFailed,
+    deadline,
+)
+from .mailbox import FullPolicy, Mailbox
+from .outbox import Outbox
+from .restart import Restart, RestartLimits, Strategy
+from .standalone import start_actor, stop_actor
+from .supervisor import GetTree, RestartChild, StartChild, StopChild, Supervisor, UnknownChild
+from .timer import Timer
+
+__all__ = [
+    "Actor",
+    "ActorFailed",
+    "ActorHung",
+    "ActorUnavailable",
+    "Address",
+    "AskTimeout",
+    "ChildSpec",
+    "ChildState",
+    "DeadLetter",
+    "DeadLetters",
+    "DeferredReply",
+    "ExitKind",
+    "FullPolicy",
+    "GetTree",
+    "IntensityExceeded",
+    "Mailbox",
+    "MailboxFull",
+    "OrchestratorError",
+    "Outbox",
+    "Refusal",
+    "Restart",
+    "RestartChild",
+    "RestartLimits",
+    "StartChild",
+    "StartFailed",
+    "StopChild",
+    "Strategy",
+    "Supervisor",
+    "SupervisorReport",
+    "Timer",
+    "UnknownChild",
+    "deadline",
+    "ping",
+    "start_actor",
+    "stop_actor",
+]

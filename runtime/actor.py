@@ -24,7 +24,15 @@ from pykka._envelope import Envelope
 
 from ._future import ExcInfo, GreenletFuture
 from .address import Address
-from .errors import ActorFailed, LeakedBaseException, LinkedGreenletFailed, Refusal, reason_of
+from .errors import (
+    ActorFailed,
+    LeakedBaseException,
+    LinkedGreenletFailed,
+    OrchestratorError,
+    Refusal,
+    StartFailed,
+    reason_of,
+)
 from .mailbox import Mailbox
 from .messages import LinkedEnded, Ping, RuntimeMessage, Stop, Tick
 from .timer import Timer
@@ -34,6 +42,14 @@ YIELD_AFTER_S = 0.002
 
 # Killing a linked greenlet waits this long for its ``finally`` blocks, then leaves it behind.
 LINKED_KILL_S = 2.0
+
+
+class _Killed(gevent.GreenletExit):  # type: ignore[misc] # gevent is untyped here
+    """Carries the reason of a kill past ``except Exception``."""
+
+    def __init__(self, reason: OrchestratorError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class ExitKind(StrEnum):
@@ -54,6 +70,12 @@ class DeferredReply:
         self._future = future
         self._pending = pending
         pending.add(self)
+
+    @property
+    def future(self) -> pykka.Future[Any]:
+        """The future itself, to pass the whole question on to another actor."""
+        self._pending.discard(self)
+        return self._future
 
     def set(self, value: Any = None) -> None:
         """Answer; only the first answer counts."""
@@ -131,15 +153,43 @@ class Actor(pykka.Actor, ABC):
             if self.exit_kind is None:
                 self.exit_kind = ExitKind.FAILURE
                 self.exit_error = ActorFailed(address.name, "killed before it ran")
+                self._answer_pending()
             if on_exit is not None:
                 on_exit(self)
 
         self._greenlet.link(ended)
 
-    def kill(self, reason: BaseException | None = None) -> None:
-        """End the greenlet now, wherever it waits; does not block."""
+    @property
+    def ended(self) -> bool:
+        """Whether this incarnation's life is over (its cleanup may still go on: see join)."""
+        return self.exit_kind is not None
+
+    def kill(self, reason: OrchestratorError) -> None:
+        """End the greenlet now, wherever it waits, as failed for ``reason``; does not block."""
         if self._greenlet is not None:
-            self._greenlet.kill(reason or gevent.GreenletExit(), block=False)
+            self._greenlet.kill(_Killed(reason), block=False)
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Wait until this incarnation has answered a ping, which it does after ``on_start``.
+
+        Raises:
+            StartFailed: It ended, or did not answer within ``timeout_s`` (and is killed).
+        """
+        future = GreenletFuture()
+        reply = DeferredReply(future, self._pending_replies)
+        self.address.mailbox.put_system(Envelope(Ping(), future))
+        try:
+            future.get(timeout=timeout_s)
+        except pykka.Timeout:
+            self.kill(StartFailed(self.address.name, f"not ready after {timeout_s:g} s"))
+            self.join(timeout_s)
+        except ActorFailed:
+            self.join(LINKED_KILL_S)
+        finally:
+            self._pending_replies.discard(reply)
+        if self.ended:
+            reason = reason_of(self.exit_error) if self.exit_error else "it ended"
+            raise StartFailed(self.address.name, reason) from self.exit_error
 
     def join(self, timeout_s: float) -> bool:
         """Wait until the incarnation has ended, cleanup included; say whether it did."""
@@ -281,10 +331,13 @@ class Actor(pykka.Actor, ABC):
         self._record_failure(failure)
         self._bury_in_hand()
         error = self.exit_error
-        self.on_failure(type(error), error, error.__traceback__ if error else None)
+        if error is not None:
+            self.on_failure(type(error), error, error.__traceback__)
 
     def _record_failure(self, error: BaseException) -> None:
-        if not isinstance(error, Exception):
+        if isinstance(error, _Killed):
+            error = error.reason
+        elif not isinstance(error, Exception):
             leak = LeakedBaseException(error)
             leak.__cause__ = error
             error = leak
@@ -305,16 +358,20 @@ class Actor(pykka.Actor, ABC):
         return type(error), error, None
 
     def _release_everything(self) -> None:
-        reason = reason_of(self.exit_error) if self.exit_error else "it stopped"
-        for reply in list(self._pending_replies):
-            reply.set_exception(ActorFailed(self.address.name, reason))
+        self._answer_pending()
         linked = [greenlet for greenlet in self._linked if not greenlet.dead]
         gevent.killall(linked, block=True, timeout=LINKED_KILL_S)
         left = [greenlet.name for greenlet in linked if not greenlet.dead]
         if left:
             self.log.error("linked greenlets did not end", greenlets=left)
 
+    def _answer_pending(self) -> None:
+        reason = reason_of(self.exit_error) if self.exit_error else "it stopped"
+        for reply in list(self._pending_replies):
+            reply.set_exception(ActorFailed(self.address.name, reason))
+
     def _add_timer(self, seconds: float, function: Callable[[], None], *, repeat: bool) -> Timer:
+        self._timers = {timer for timer in self._timers if not timer.cancelled}
         timer = Timer(self.address.mailbox, seconds, function, repeat=repeat)
         self._timers.add(timer)
         return timer

@@ -23,26 +23,27 @@ class Timer:
         self._function = function
         self._repeat = repeat
         self._waiting = False
-        self._cancelled = False
+        self.cancelled = False
+        """Whether it will never fire again."""
         # Loop timers count from the loop's cached time, hence update=True.
         self._timer = gevent.get_hub().loop.timer(seconds, seconds if repeat else 0.0)
         self._timer.start(self._due, update=True)
 
     def cancel(self) -> None:
         """Stop; a tick that already waits in the mailbox does nothing any more."""
-        if not self._cancelled:
-            self._cancelled = True
+        if not self.cancelled:
+            self.cancelled = True
             self._timer.stop()
             self._timer.close()
 
     def _due(self) -> None:
-        if not self._waiting and not self._cancelled:
+        if not self._waiting and not self.cancelled:
             self._waiting = True
             self._mailbox.put_system(Envelope(Tick(self._run)))
 
     def _run(self) -> None:
         self._waiting = False
-        if not self._cancelled:
+        if not self.cancelled:
             if not self._repeat:
                 self.cancel()
             self._function()

@@ -1,0 +1,61 @@
+"""A bounded outbox for messages against the flow, so that nobody waits in a circle."""
+
+from collections import deque
+from collections.abc import Callable
+
+from gevent.event import Event
+
+from .address import Address
+
+
+class Outbox:
+    """Holds messages for ``to`` until it has room; never makes its owner wait.
+
+    The owner runs :meth:`pump` in a linked greenlet. When ``capacity`` messages wait, the
+    oldest goes, is counted in :attr:`dropped`, and ``on_drop`` is told.
+    """
+
+    def __init__(
+        self, to: Address, capacity: int = 1000, on_drop: Callable[[object], None] | None = None
+    ) -> None:
+        self._to = to
+        self._capacity = capacity
+        self._on_drop = on_drop
+        self._waiting: deque[object] = deque()
+        self._filled = Event()
+        self._sending = False
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def send(self, message: object) -> None:
+        """Send ``message`` now if there is room, else keep it; never waits."""
+        if not self._waiting and not self._sending and self._to.offer(message):
+            return
+        if len(self._waiting) >= self._capacity:
+            victim = self._waiting.popleft()
+            self.dropped += 1
+            if self._on_drop is not None:
+                self._on_drop(victim)
+        self._waiting.append(message)
+        self._filled.set()
+
+    def pump(self) -> None:
+        """Pass on what waits, for ever; meant for a linked greenlet."""
+        while True:
+            self._filled.wait()
+            self._filled.clear()
+            while self._waiting:
+                self._pass_on(self._waiting.popleft())
+
+    def _pass_on(self, message: object) -> None:
+        self._sending = True
+        try:
+            self._to.tell(message)
+        except BaseException:  # killed while waiting for room: a successor's pump goes on with it
+            self._waiting.appendleft(message)
+            self._filled.set()
+            raise
+        finally:
+            self._sending = False
