@@ -1,0 +1,203 @@
+"""Storing events: ids, blocks of rows by COPY, and what is known after a failure."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import psycopg
+
+from .connection import Connection, Row
+from .database import Database
+from .errors import (
+    CommitUnknown,
+    Doubt,
+    RefusedRows,
+    SchemaError,
+    StoreError,
+    Unavailable,
+    translate,
+)
+from .fenced_connection import FencedConnection
+from .named_queries import query
+
+# Up to here a gap of the sequence is closed by using ids up, which is safe against others that take
+# some at the same moment; a wider gap by setval, which a race of a few ids cannot leap over.
+BURN_LIMIT: Final = 10_000
+# How long an old transaction may take to end after its backend was told to.
+END_LIMIT_S: Final = 30.0
+END_POLL_S: Final = 0.05
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """What became of a block whose rows may have been in the table already."""
+
+    stored: tuple[int, ...]
+    """Ids stored now."""
+    already: tuple[int, ...]
+    """Ids that were there as the same row: type, source, ts and payload are equal."""
+    clashes: tuple[int, ...]
+    """Ids that another row has: ours need new ones, and are not stored."""
+
+
+class _CopyRefused(StoreError):
+    """COPY into events is not allowed: row security, for a role that is not the owner."""
+
+
+class EventWriter(FencedConnection):
+    """One connection of its own for one greenlet: ids, blocks of rows, the fence.
+
+    Each call blocks the caller's greenlet: a connect for 5 s, a small statement for 30 s, a block
+    for 60 s at most. After any error the writer can be used again at once.
+
+    Attributes:
+        copy_refused: `COPY` into events is not allowed here (row security); rows take a slower way.
+        doubt: the transaction whose commit was under way when the greenlet was ended, else None.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.copy_refused = False
+        self.doubt: Doubt | None = None
+
+    # -- ids ------------------------------------------------------------------------------------
+
+    def take_ids(self, count: int) -> list[tuple[int, int]]:
+        """Take `count` ids; returns them as ranges `(first, last)`, ascending, both included.
+
+        More than one range, since others may take ids at the same time. Ids that are lost on the
+        way leave a gap, never a duplicate.
+        """
+        rows = self._rows("take_ids", sequence=self._sequence(), count=count)
+        return [(first, last) for first, last in rows]
+
+    def raise_sequence(self, above: int) -> None:
+        """See to it that no id up to and including `above` is given any more."""
+        name = self._sequence()
+        with self._limited() as connection:
+            statement = query("sequence_last").replace(b"{}", name.encode())
+            gap = above - _first(connection.execute(statement).fetchone())
+            if gap > BURN_LIMIT:
+                connection.execute(query("sequence_set"), {"sequence": name, "value": above})
+            elif gap > 0:
+                connection.execute(query("sequence_burn"), {"sequence": name, "count": gap})
+
+    def committed_max(self) -> int:
+        """The highest id in the table, 0 if it is empty."""
+        return _first(self._rows("committed_max")[0])
+
+    def _sequence(self) -> str:
+        name: str | None = self._rows("sequence_name")[0][0]
+        if name is None:
+            raise SchemaError("events.id has no sequence")
+        return name
+
+    # -- rows -----------------------------------------------------------------------------------
+
+    def store(self, rows: bytes) -> None:
+        """Store a block of rows in one transaction, all of them or none; durable on return.
+
+        Args:
+            rows: lines of `copy_row`, in order of id.
+
+        Raises:
+            Fenced: another daemon has taken over.
+            RefusedRows: one of the rows cannot be stored.
+            UniqueClash: one of the ids is taken: `resolve(rows)`.
+            CommitUnknown: the connection was lost while committing: `resolve(rows, doubt)`.
+            Unavailable: the connection was lost before.
+            StoreError: and its other kinds.
+        """
+        if not self.copy_refused:
+            try:
+                self._store(rows, _copy_rows)
+            except _CopyRefused:
+                self.copy_refused = True
+            else:
+                return
+        self._store(rows, _insert_rows)
+
+    def resolve(self, rows: bytes, doubt: Doubt | None = None) -> Resolution:
+        """Store those rows of a block that are not there yet, and tell which were.
+
+        First the transaction in doubt is ended if it is still under way; so its fate is settled.
+
+        Args:
+            rows: the block, as for `store`.
+            doubt: of `CommitUnknown`.
+
+        Raises:
+            RefusedRows: also when a unique index other than the id's refuses a row.
+            StoreError: as `store`, but never `UniqueClash`.
+        """
+        if doubt is not None:
+            self._end_transaction(doubt)
+        with self._session() as connection:
+            mine = self._begin(connection)
+            try:
+                outcome = _merge_rows(connection, rows)
+            except psycopg.errors.UniqueViolation as error:
+                raise RefusedRows(str(translate(error)), sqlstate=error.sqlstate) from error
+            self._commit(connection, mine)
+        return outcome
+
+    def _store(self, rows: bytes, put: Callable[[Connection, bytes], None]) -> None:
+        with self._session() as connection:
+            doubt = self._begin(connection)
+            put(connection, rows)
+            self._commit(connection, doubt)
+
+    def _commit(self, connection: Connection, doubt: Doubt) -> None:
+        self.doubt = doubt
+        try:
+            connection.execute("COMMIT", prepare=False)
+        except psycopg.Error as error:
+            self.doubt = None
+            if not connection.closed:
+                raise  # the server said no, and lives: nothing is stored
+            raise CommitUnknown(f"lost while committing: {translate(error)}", doubt) from error
+        self.doubt = None
+
+    def _end_transaction(self, doubt: Doubt) -> None:
+        parameters = {"backend_pid": doubt.backend_pid, "xid": doubt.xid}
+        end = time.monotonic() + END_LIMIT_S
+        while self._rows("transaction_end", **parameters):
+            if time.monotonic() > end:
+                raise Unavailable(f"backend {doubt.backend_pid} does not end")
+            time.sleep(END_POLL_S)
+
+
+def _first(row: Row | None) -> int:
+    return int(row[0]) if row is not None else 0
+
+
+def _copy_rows(connection: Connection, rows: bytes) -> None:
+    try:
+        with connection.cursor() as cursor, cursor.copy(query("events_copy")) as copy:
+            copy.write(rows)
+    except psycopg.errors.FeatureNotSupported as error:
+        raise _CopyRefused(str(translate(error)), sqlstate=error.sqlstate) from error
+
+
+def _stage_rows(connection: Connection, rows: bytes) -> None:
+    connection.execute(query("staging_create"), prepare=False)
+    with connection.cursor() as cursor, cursor.copy(query("staging_copy")) as copy:
+        copy.write(rows)
+
+
+def _insert_rows(connection: Connection, rows: bytes) -> None:
+    _stage_rows(connection, rows)
+    connection.execute(query("staging_insert"), prepare=False)
+
+
+def _merge_rows(connection: Connection, rows: bytes) -> Resolution:
+    _stage_rows(connection, rows)
+    stored = [row[0] for row in connection.execute(query("staging_store"), prepare=False)]
+    taken = connection.execute(
+        query("staging_compare"), {"stored": stored}, prepare=False
+    ).fetchall()
+    return Resolution(
+        stored=tuple(sorted(stored)),
+        already=tuple(event_id for event_id, same in taken if same),
+        clashes=tuple(event_id for event_id, same in taken if not same),
+    )
