@@ -14,7 +14,9 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import stat
+import struct
 import subprocess
 import tempfile
 from functools import cached_property
@@ -22,6 +24,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ._embedded_server import (
+    ANSWER_LIMIT_S,
     INSTALL_ADVICE,
     ORPHAN_LIMIT_S,
     PLAIN_ENVIRONMENT,
@@ -42,6 +45,8 @@ SOCKET_PATH_LIMIT_BYTES = 107 - 19
 # Where things go that the unprivileged account could not reach elsewhere.
 SYSTEM_FOLDER = Path("/var/lib/orchestrator")
 INITDB_LIMIT_S = 120.0
+# Its length, and the number that stands for a protocol version here.
+SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 INITDB_OPTIONS = (
     *("--username", ROLE, "--encoding", "UTF8", "--no-instructions"),
@@ -147,7 +152,7 @@ class EmbeddedPostgres(EmbeddedServer):
             raise self._failed("its binaries are not installed", INSTALL_ADVICE.format("PG_URL"))
         if self._account is None or self._account.reaches(found.postgres):
             return found
-        _make_system_folder()
+        self._make_system_folder(self._account)
         return found.copied_below(SYSTEM_FOLDER)
 
     def _prepare(self) -> None:
@@ -166,12 +171,13 @@ class EmbeddedPostgres(EmbeddedServer):
         return self._spawn(self._command(), account=self._account)
 
     def _is_ready(self, pid: int) -> bool:
-        """By the eighth line of its pid file, as ``pg_ctl --wait`` does."""
+        """By the eighth line of its pid file, as ``pg_ctl --wait`` does, and by an answer."""
         try:
             lines = self._pid_file.read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+        says_so = len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"  # noqa: PLR2004
+        return says_so and answers(self._socket_folder / f".s.PGSQL.{SOCKET_NUMBER}")
 
     def _command(self) -> list[str | Path]:
         options = SERVER_OPTIONS | {
@@ -188,11 +194,19 @@ class EmbeddedPostgres(EmbeddedServer):
         if self.home != self.folder or self._data.exists():
             return
         if self._account is not None and not self._account.reaches(self.folder):
-            _make_system_folder()
+            self._make_system_folder(self._account)
             home = SYSTEM_FOLDER / f"{self.folder.name}-{secrets.token_hex(4)}"
             _make_folder(home)
             # Named after something random, so that a folder made anew never meets old data.
             self._home_file.write_text(f"{home}\n")
+
+    def _make_system_folder(self, account: SystemAccount) -> None:
+        _make_folder(SYSTEM_FOLDER)
+        if not account.reaches(SYSTEM_FOLDER):
+            raise self._failed(
+                f"the account {account.name} can reach neither {self.folder} nor {SYSTEM_FOLDER}",
+                f"Let it pass through one of them: chmod o+x {SYSTEM_FOLDER}",
+            )
 
     def _make_data(self) -> None:
         """Make the data folder under another name first: half a one is never taken for one."""
@@ -283,10 +297,24 @@ class EmbeddedPostgres(EmbeddedServer):
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder that root's unprivileged accounts can pass through, but not list."""
+    """Make a folder; if root does, one that other accounts can pass through, but not list."""
     if not folder.exists():
-        folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            folder.chmod(0o711)  # whatever the umask
 
 
-def _make_system_folder() -> None:
-    _make_folder(SYSTEM_FOLDER)
+def answers(path: Path) -> bool:
+    """Whether a PostgreSQL server behind this socket answers; waits two seconds at most.
+
+    Asks whether it speaks TLS (any answer will do), which takes no account and leaves no trace in
+    its log. PostgreSQL's documentation, "Message Formats", SSLRequest.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(ANSWER_LIMIT_S)
+        try:
+            probe.connect(str(path))
+            probe.sendall(SSL_REQUEST)
+            return bool(probe.recv(1))
+        except OSError:
+            return False

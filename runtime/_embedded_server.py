@@ -29,6 +29,8 @@ STOP_LIMIT_S = 30.0
 KILL_LIMIT_S = 10.0
 # Children of a killed server see its end at once, unless a query keeps them busy.
 ORPHAN_LIMIT_S = 5.0
+# A server on this machine answers in a millisecond, unless it loads or replays a lot.
+ANSWER_LIMIT_S = 2.0
 POLL_INTERVAL_S = 0.02
 PROGRESS_INTERVAL_S = 2.0
 # A log is turned over at a start once it has grown to this.
@@ -133,10 +135,10 @@ class EmbeddedServer(ABC):
         """
         try:
             self._prepare()
-            pid = self.pid()
-            if pid is None:
-                pid = self._launch()
-            self._wait_ready(pid)
+            found = self.pid()
+            # One that was just killed may look alive for a moment.
+            if found is None or not self._becomes_ready(found):
+                self._start_new()
         except OSError as error:
             raise self._failed(_plain(error), "Check the folder's owner and free space.") from error
         return self.url
@@ -197,12 +199,17 @@ class EmbeddedServer(ABC):
         except (psutil.Error, OSError):
             return False
 
-    def _wait_ready(self, pid: int) -> None:
+    def _start_new(self) -> None:
+        if not self._becomes_ready(self._launch()):
+            raise self._failed(self._last_words(), f"Its log is {self._log_file}.")
+
+    def _becomes_ready(self, pid: int) -> bool:
+        """Wait until it serves; False if it ends instead."""
         began = told = time.monotonic()
         while not self._is_ready(pid):
             now = time.monotonic()
             if not is_running(pid):
-                raise self._failed(self._last_words(), f"Its log is {self._log_file}.")
+                return False
             if now - began > self._start_limit_s:
                 self._give_up(pid)
             if now - told >= PROGRESS_INTERVAL_S:
@@ -210,6 +217,7 @@ class EmbeddedServer(ABC):
                 waited = f"waiting for {self.title} ({now - began:.0f} s)"
                 self._on_progress(f"{waited}: {self._last_words()}")
             time.sleep(POLL_INTERVAL_S)
+        return True
 
     def _give_up(self, pid: int) -> None:
         family = _family(pid)

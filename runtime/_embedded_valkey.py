@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from ._embedded_server import (
+    ANSWER_LIMIT_S,
     INSTALL_ADVICE,
     ORPHAN_LIMIT_S,
     POLL_INTERVAL_S,
@@ -30,9 +33,7 @@ USUAL_PORT = 6379
 # Another program may take a port between our look and the server's bind.
 PORT_TRIES = 3
 # What Valkey's log says when the port was taken.
-BIND_FAILED = "Address already in use"
-# A loopback server answers in a millisecond; loading a large file it may be busy for longer.
-ANSWER_LIMIT_S = 2.0
+BIND_FAILED = "Failed listening on port"
 # Redis cuts a subscriber off at 32 MB by default; a burst of 200,000 messages is more than that.
 PUBSUB_BUFFER = ("pubsub", "512mb", "256mb", "60")
 
@@ -121,7 +122,10 @@ class EmbeddedValkey(EmbeddedServer):
 
     def _is_ready(self, pid: int) -> bool:
         client = redis.Redis(
-            port=self.port, socket_connect_timeout=ANSWER_LIMIT_S, socket_timeout=ANSWER_LIMIT_S
+            port=self.port,
+            socket_connect_timeout=ANSWER_LIMIT_S,
+            socket_timeout=ANSWER_LIMIT_S,
+            retry=Retry(NoBackoff(), 0),  # the caller asks again
         )
         try:
             return bool(client.ping()) and client.info("server")["process_id"] == pid
@@ -155,11 +159,9 @@ class EmbeddedValkey(EmbeddedServer):
                 )
             return self._wanted_port
         remembered = self._remembered_port()
-        for port in (remembered, USUAL_PORT):
-            if port is not None and is_free(port):
-                return port
-        port = free_port()
-        if remembered is not None:
+        usual = [port for port in (remembered, USUAL_PORT) if port is not None and is_free(port)]
+        port = usual[0] if usual else free_port()
+        if remembered not in (None, port):
             self._on_progress(f"port {remembered} is taken by now, Valkey moves to {port}")
         return port
 

@@ -12,7 +12,7 @@ from typing import TypedDict
 PREFERRED_NAMES = ("orchestrator", "postgres", "nobody")
 
 
-class PopenArguments(TypedDict):
+class PopenArguments(TypedDict, total=False):
     """The part of ``subprocess.Popen``'s arguments that changes the account."""
 
     user: int
