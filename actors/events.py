@@ -34,6 +34,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """Who published it, if the message says so."""
     processed: bool = False
     """Set by consumers through ``POST /bus/events/processed``."""
+    channel: str | None = None
+    """The channel it came on where that is not its type (heartbeats); not stored."""
 
 
 class NewEvent(msgspec.Struct, frozen=True):

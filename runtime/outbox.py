@@ -12,15 +12,22 @@ class Outbox:
     """Holds messages for ``to`` until it has room; never makes its owner wait.
 
     The owner runs :meth:`pump` in a linked greenlet. When ``capacity`` messages wait, the
-    oldest goes, is counted in :attr:`dropped`, and ``on_drop`` is told.
+    oldest goes, is counted in :attr:`dropped`, and ``on_drop`` is told. With ``urgent`` its
+    messages go to the urgent lane.
     """
 
     def __init__(
-        self, to: Address, capacity: int = 1000, on_drop: Callable[[object], None] | None = None
+        self,
+        to: Address,
+        capacity: int = 1000,
+        on_drop: Callable[[object], None] | None = None,
+        *,
+        urgent: bool = False,
     ) -> None:
         self._to = to
         self._capacity = capacity
         self._on_drop = on_drop
+        self._urgent = urgent
         self._waiting: deque[object] = deque()
         self._filled = Event()
         self._sending = False
@@ -31,7 +38,7 @@ class Outbox:
 
     def send(self, message: object) -> None:
         """Send ``message`` now if there is room, else keep it; never waits."""
-        if not self._waiting and not self._sending and self._to.offer(message):
+        if not self._waiting and not self._sending and self._to.offer(message, urgent=self._urgent):
             return
         if len(self._waiting) >= self._capacity:
             victim = self._waiting.popleft()
@@ -52,7 +59,7 @@ class Outbox:
     def _pass_on(self, message: object) -> None:
         self._sending = True
         try:
-            self._to.tell(message)
+            self._to.tell(message, urgent=self._urgent)
         except BaseException:  # killed while waiting for room: a successor's pump goes on with it
             self._waiting.appendleft(message)
             self._filled.set()

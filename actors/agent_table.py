@@ -1,0 +1,325 @@
+"""The registry's rules: which agents there are, how they are, and who is gone (contract, part 1).
+
+Pure: everything is told ``now`` in monotonic seconds, nothing here looks at a clock.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+
+from .events import HEARTBEAT_PREFIX, Event, TypeMatcher
+
+DEFAULT_INTERVAL_S: Final = 5.0
+"""How often an agent beats that does not say otherwise."""
+
+LATE_AFTER_INTERVALS: Final = 3
+"""An agent is late when this many of its beats are missing."""
+
+MAX_AGENTS: Final = 10_000
+"""Ids come from the bus: a hostile publisher must not fill the memory."""
+
+_STATUS_OF: Final = {
+    "active": "active",
+    "healthy": "active",
+    "ok": "active",
+    "running": "active",
+    "offline": "inactive",
+    "stopped": "inactive",
+    "inactive": "inactive",
+    "error": "error",
+    "failed": "error",
+    "halted": "halted",
+}
+
+
+class RegistrySettings(BaseModel):
+    """``[registry]``: when an agent counts as gone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    timeout_s: PositiveFloat = 300.0
+    """Seconds without a heartbeat after which an agent is inactive."""
+    group_timeouts: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Other timeouts for some groups; a key may be a pattern (``signals*``)."""
+
+
+class Liveness(StrEnum):
+    """How an agent looks at this moment."""
+
+    UP = "up"
+    LATE = "late"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class AgentRow(msgspec.Struct):
+    """One agent as the table ``agents`` holds it."""
+
+    id: str
+    name: str
+    agent_group: str
+    status: str
+    last_beat: str | None
+    last_error: str | None
+
+
+class AgentView(msgspec.Struct, frozen=True):
+    """One agent as ``/health/agents`` and ``agent_status`` show it."""
+
+    id: str
+    name: str
+    agent_group: str
+    status: str
+    last_beat: str | None
+    last_error: str | None
+    is_alive: bool
+    seconds_since_beat: int | None
+    liveness: Liveness
+    kind: str
+    interval_s: float
+    version: str | None
+
+
+class Beat(msgspec.Struct):
+    """The fields of a heartbeat that are read; of any type, since anybody may publish one."""
+
+    agent_id: object = None
+    name: object = None
+    group: object = None
+    status: object = None
+    interval_s: object = None
+    version: object = None
+    error: object = None
+    last_error: object = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """Something about an agent that people want to know at once."""
+
+    agent_id: str
+    """Which one."""
+    event_type: str | None
+    """``agent.online``, ``agent.offline`` or ``agent.error``; ``None`` for a mere change of state."""
+    reason: str
+    """Why, in words."""
+
+
+class _Agent:
+    """An agent's row, and when it was last heard of."""
+
+    __slots__ = ("beat_at", "interval_s", "liveness", "row", "version")
+
+    def __init__(self, row: AgentRow, beat_at: float) -> None:
+        self.row = row
+        self.beat_at = beat_at
+        self.interval_s = DEFAULT_INTERVAL_S
+        self.version: str | None = None
+        self.liveness: Liveness | None = None
+
+
+_decode_beat = msgspec.json.Decoder(Beat).decode
+
+
+class AgentTable:
+    """All agents that were ever heard of.
+
+    Args:
+        settings: The timeouts.
+        kinds: ``process`` or ``in_process`` by the ids of the agents this daemon manages.
+    """
+
+    def __init__(self, settings: RegistrySettings, kinds: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        self._groups = TypeMatcher(settings.group_timeouts)
+        self._kinds = kinds or {}
+        self._agents: dict[str, _Agent] = {}
+        self._dirty: set[str] = set()
+        self._visible_since: float | None = None
+        self.refused = 0
+        """Beats of new agents that came when the table was full."""
+
+    def __len__(self) -> int:
+        return len(self._agents)
+
+    # -- what comes in -----------------------------------------------------------------------
+
+    def load(self, rows: Iterable[AgentRow], *, now: float, wall: datetime) -> None:
+        """Add the rows of a former run; what has been heard since then stands."""
+        for row in rows:
+            if row.id not in self._agents:
+                age_s = (wall - _moment(row.last_beat)).total_seconds() if row.last_beat else 0.0
+                self._agents[row.id] = _Agent(row, now - max(0.0, age_s))
+
+    def set_visible(self, visible: bool, *, now: float) -> None:  # noqa: FBT001 a state, not an option
+        """Note whether the daemon sees the bus; each time it does so anew the timeouts begin anew."""
+        if not visible:
+            self._visible_since = None
+        elif self._visible_since is None:
+            self._visible_since = now
+
+    def beat(self, event: Event, *, now: float) -> Change | None:
+        """Take one heartbeat; return what changed, if that is worth telling."""
+        beat = _read(event.payload)
+        agent_id = _text(beat.agent_id) or _suffix(event)
+        agent = self._agents.get(agent_id)
+        if agent is None and len(self._agents) >= MAX_AGENTS:
+            self.refused += 1
+            return None
+        before = None if agent is None else agent.row.status
+        was_timed_out = agent is not None and agent.liveness is Liveness.DOWN
+        if agent is None:
+            row = AgentRow(agent_id, agent_id, "unknown", "active", None, None)
+            agent = self._agents[agent_id] = _Agent(row, now)
+        self._apply(agent, beat, event.ts, now)
+        return _change(agent.row, before, was_timed_out=was_timed_out)
+
+    def _apply(self, agent: _Agent, beat: Beat, ts: str, now: float) -> None:
+        row = agent.row
+        row.name = _text(beat.name) or row.name
+        row.agent_group = _text(beat.group) or row.agent_group
+        row.status = _STATUS_OF.get(str(beat.status).lower(), "active")
+        row.last_beat = ts
+        if row.status == "error":
+            row.last_error = _text(beat.error) or _text(beat.last_error) or "not said"
+        agent.beat_at = now
+        agent.version = _text(beat.version) or agent.version
+        agent.interval_s = _interval(beat.interval_s)
+        agent.liveness = self._liveness(agent, now)
+        self._dirty.add(row.id)
+
+    # -- the passing of time -----------------------------------------------------------------
+
+    def check(self, *, now: float) -> list[Change]:
+        """Find the agents whose look has changed by the mere passing of time.
+
+        Those not heard of for their timeout become ``inactive``; nobody does before the bus
+        has been visible for one whole timeout.
+        """
+        changes = []
+        for agent in self._agents.values():
+            row = agent.row
+            if row.status != "inactive" and self._timed_out(agent, now):
+                row.status = "inactive"
+                self._dirty.add(row.id)
+                timeout_s = self._timeout_s(row)
+                agent.liveness = Liveness.DOWN
+                changes.append(Change(row.id, "agent.offline", f"no heartbeat for {timeout_s:g} s"))
+                continue
+            liveness = self._liveness(agent, now)
+            if liveness is not agent.liveness:
+                agent.liveness = liveness
+                changes.append(Change(row.id, None, liveness.value))
+        return changes
+
+    def _timed_out(self, agent: _Agent, now: float) -> bool:
+        if self._visible_since is None:
+            return False
+        return now - max(agent.beat_at, self._visible_since) > self._timeout_s(agent.row)
+
+    def _timeout_s(self, row: AgentRow) -> float:
+        pattern = self._groups.first(row.agent_group)
+        if pattern is None:
+            return self._settings.timeout_s
+        return self._settings.group_timeouts[pattern]
+
+    def _liveness(self, agent: _Agent, now: float) -> Liveness:
+        if agent.row.status == "inactive":
+            return Liveness.DOWN
+        if self._visible_since is None:
+            return Liveness.UNKNOWN
+        if now - agent.beat_at > self._timeout_s(agent.row):
+            return Liveness.DOWN if self._timed_out(agent, now) else Liveness.UNKNOWN
+        late_after_s = LATE_AFTER_INTERVALS * agent.interval_s
+        return Liveness.LATE if now - agent.beat_at > late_after_s else Liveness.UP
+
+    # -- what goes out -----------------------------------------------------------------------
+
+    def take_dirty(self) -> list[AgentRow]:
+        """The rows that changed since the last call, to be written."""
+        rows = [msgspec.structs.replace(self._agents[agent_id].row) for agent_id in self._dirty]
+        self._dirty.clear()
+        return rows
+
+    def mark_dirty(self, rows: Iterable[AgentRow]) -> None:
+        """Give rows back that could not be written."""
+        self._dirty.update(row.id for row in rows)
+
+    def count_alive(self, *, now: float) -> int:
+        """Agents with a beat within their timeout that were not said to be offline."""
+        return sum(self._is_alive(agent, now) for agent in self._agents.values())
+
+    def view(self, agent_id: str, *, now: float) -> AgentView:
+        """One agent; ``KeyError`` if nobody has heard of it."""
+        return self._view(self._agents[agent_id], now)
+
+    def views(self, *, now: float) -> list[AgentView]:
+        """All agents, the newest beat first."""
+        agents = sorted(self._agents.values(), key=lambda agent: agent.beat_at, reverse=True)
+        return [self._view(agent, now) for agent in agents]
+
+    def _is_alive(self, agent: _Agent, now: float) -> bool:
+        heard = agent.row.last_beat is not None and agent.row.status != "inactive"
+        return heard and now - agent.beat_at <= self._timeout_s(agent.row)
+
+    def _view(self, agent: _Agent, now: float) -> AgentView:
+        row = agent.row
+        return AgentView(
+            id=row.id,
+            name=row.name,
+            agent_group=row.agent_group,
+            status=row.status,
+            last_beat=row.last_beat,
+            last_error=row.last_error,
+            is_alive=self._is_alive(agent, now),
+            seconds_since_beat=int(now - agent.beat_at) if row.last_beat else None,
+            liveness=self._liveness(agent, now),
+            kind=self._kinds.get(row.id, "external"),
+            interval_s=agent.interval_s,
+            version=agent.version,
+        )
+
+
+def _read(payload: bytes) -> Beat:
+    try:
+        return _decode_beat(payload)
+    except msgspec.ValidationError:  # JSON, but no object: a beat all the same
+        return Beat()
+
+
+def _change(row: AgentRow, before: str | None, *, was_timed_out: bool) -> Change | None:
+    if before is None:
+        reason = "first heartbeat" if row.status != "error" else row.last_error or "error"
+        return Change(row.id, "agent.error" if row.status == "error" else "agent.online", reason)
+    if row.status == before and not was_timed_out:
+        return None
+    if row.status == "error":
+        return Change(row.id, "agent.error", row.last_error or "error")
+    if row.status == "inactive":
+        return Change(row.id, "agent.offline", "it said so")
+    if before == "inactive" or was_timed_out:
+        return Change(row.id, "agent.online", "heartbeat after silence")
+    return Change(row.id, None, row.status)
+
+
+def _suffix(event: Event) -> str:
+    if event.channel is not None and event.channel.startswith(HEARTBEAT_PREFIX):
+        return event.channel.removeprefix(HEARTBEAT_PREFIX)
+    return event.source or "unknown"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _interval(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    return DEFAULT_INTERVAL_S
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,215 @@
+"""The HeartbeatMonitor: keeps the agent registry by the heartbeats that pass.
+
+Holds the table of agents. What dies with an incarnation is only what was not yet written (a few
+seconds of ``last_beat``); the successor reads the registry from PostgreSQL and hears the next
+beats. While PostgreSQL is away the table lives in memory, and is merged when it can be read.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Final, assert_never
+
+import gevent
+import msgspec
+
+from ..runtime import Actor, Address, Outbox
+from ..sql import Database, StoreError
+from ..sql.registry import load_agents, save_agents
+from .agent_table import AgentRow, AgentTable, AgentView, Change
+from .broadcaster import AgentStatusChanged
+from .event_persister import PersistEvents
+from .events import HEARTBEAT, EventReplaced, EventsJournalled, NewEvent, utc_now
+from .state_keeper import SetState
+
+CHECK_INTERVAL_S: Final = 0.5
+"""How often the passing of time is looked at; a timeout is noticed this much later at most."""
+
+SAVE_INTERVAL_S: Final = 2.0
+"""How often changed rows are written: one statement for all, instead of one per beat."""
+
+RETRY_S: Final = 2.0
+"""How long to wait when PostgreSQL is away."""
+
+ACTIVE_COUNT_KEY: Final = "active_agents_count"
+
+
+class GetAgents(msgspec.Struct, frozen=True):
+    """Asks for the registry; answered by :class:`Agents`."""
+
+    group: str | None = None
+    """Only this group."""
+    status: str | None = None
+    """Only this status."""
+    alive: bool | None = None
+    """Only those that are, or are not, alive."""
+
+
+class GetAgent(msgspec.Struct, frozen=True):
+    """Asks for one agent; answered by its :class:`AgentView` or ``None``."""
+
+    agent_id: str
+    """Its id."""
+
+
+class Agents(msgspec.Struct, frozen=True):
+    """The registry, newest beat first."""
+
+    rows: tuple[AgentView, ...]
+    """The agents that passed the filters."""
+    total: int
+    """How many rows that is."""
+    active: int
+    """How many of them are alive."""
+
+
+class SetBusVisible(msgspec.Struct, frozen=True):
+    """From the listener: whether heartbeats can be seen at all."""
+
+    visible: bool
+    """False from a cut to the new subscription."""
+
+
+Message = EventsJournalled | EventReplaced | GetAgents | GetAgent | SetBusVisible
+
+
+class HeartbeatMonitor(Actor):
+    """Keeps the registry.
+
+    Args:
+        table: The rules and rows; made anew for each incarnation.
+        database: Where the registry is kept.
+        persister: Gets ``agent.*`` events.
+        broadcaster: Gets every change of an agent.
+        state_keeper: Gets the count of active agents.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: AgentTable,
+        database: Database,
+        persister: Address,
+        broadcaster: Address,
+        state_keeper: Address,
+    ) -> None:
+        super().__init__()
+        self._table = table
+        self._database = database
+        self._broadcaster = broadcaster
+        self._state_keeper = state_keeper
+        self._outbox = Outbox(persister, on_drop=self._dropped)
+        self._active_count: int | None = None
+
+    def on_start(self) -> None:
+        """Start loading, writing and watching; none of it waits for PostgreSQL."""
+        self.spawn(self._outbox.pump, name="outbox")
+        self.spawn(self._load_then_save, name="registry")
+        self.every(CHECK_INTERVAL_S, self._check)
+
+    def on_stop(self) -> None:
+        """Write what has changed, if PostgreSQL is there."""
+        self._save()
+
+    def on_receive(self, message: Message) -> Any:
+        """Dispatch."""
+        match message:
+            case EventsJournalled():
+                self._handle_events(message)
+            case EventReplaced():
+                pass  # a replaced row never was a heartbeat that could be read
+            case GetAgents():
+                return self._handle_get_agents(message)
+            case GetAgent():
+                return self._handle_get_agent(message)
+            case SetBusVisible():
+                self._table.set_visible(message.visible, now=time.monotonic())
+                self._check()
+            case _:
+                assert_never(message)
+        return None
+
+    def _handle_events(self, message: EventsJournalled) -> None:
+        now = time.monotonic()
+        changes = [
+            change
+            for event in message.events
+            if event.type == HEARTBEAT and (change := self._table.beat(event, now=now)) is not None
+        ]
+        if changes:
+            self._tell(changes, now)
+
+    def _handle_get_agents(self, message: GetAgents) -> Agents:
+        rows = tuple(
+            view
+            for view in self._table.views(now=time.monotonic())
+            if message.group in (None, view.agent_group)
+            and message.status in (None, view.status)
+            and message.alive in (None, view.is_alive)
+        )
+        return Agents(rows, len(rows), sum(view.is_alive for view in rows))
+
+    def _handle_get_agent(self, message: GetAgent) -> AgentView | None:
+        try:
+            return self._table.view(message.agent_id, now=time.monotonic())
+        except KeyError:
+            return None
+
+    def _check(self) -> None:
+        now = time.monotonic()
+        self._tell(self._table.check(now=now), now)
+        active = self._table.count_alive(now=now)
+        if active != self._active_count:
+            self._active_count = active
+            value = msgspec.json.encode({"count": active, "last_updated": utc_now()})
+            self._state_keeper.offer(SetState(ACTIVE_COUNT_KEY, value))
+
+    def _tell(self, changes: list[Change], now: float) -> None:
+        if not changes:
+            return
+        views = {change.agent_id: self._table.view(change.agent_id, now=now) for change in changes}
+        self._broadcaster.offer(AgentStatusChanged(tuple(views.values())))
+        events = tuple(
+            _event(change, views[change.agent_id]) for change in changes if change.event_type
+        )
+        if events:
+            self._outbox.send(PersistEvents(events))
+        for change in changes:
+            if change.event_type:
+                self.log.info(change.event_type, agent=change.agent_id, reason=change.reason)
+
+    def _load_then_save(self) -> None:
+        while not self._load():
+            gevent.sleep(RETRY_S)
+        while True:
+            gevent.sleep(SAVE_INTERVAL_S)
+            self._save()
+
+    def _load(self) -> bool:
+        try:
+            rows = load_agents(self._database)
+        except StoreError as error:
+            self.log.debug("registry not readable yet", reason=str(error))
+            return False
+        self._table.load(rows, now=time.monotonic(), wall=datetime.now(UTC))
+        return True
+
+    def _save(self) -> None:
+        rows: list[AgentRow] = self._table.take_dirty()
+        if not rows:
+            return
+        try:
+            save_agents(self._database, rows)
+        except StoreError as error:
+            self._table.mark_dirty(rows)
+            self.log.debug("registry not written yet", rows=len(rows), reason=str(error))
+
+    def _dropped(self, message: object) -> None:
+        self.log.error(
+            "agent events dropped: the persister does not keep up", dropped=repr(message)
+        )
+
+
+def _event(change: Change, view: AgentView) -> NewEvent:
+    payload = msgspec.to_builtins(view) | {"reason": change.reason}
+    event_type = change.event_type or "agent.changed"
+    return NewEvent(event_type, msgspec.json.encode(payload), source="orchestrator")

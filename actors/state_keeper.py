@@ -1,0 +1,449 @@
+"""The StateKeeper: the system's state, above all the killswitch and the market regime.
+
+Holds the killswitch's state (in the latch file and in PostgreSQL), the last regime, and values
+that wait to be written. With an incarnation die only answers under way; the successor reads the
+latch and PostgreSQL. It writes through: every change goes to PostgreSQL at once, and until it is
+there it is tried again; a newer value of a key replaces one that still waits.
+"""
+
+from typing import Any, Final, assert_never
+
+import gevent
+import msgspec
+from gevent.event import Event as Signal
+
+from ..runtime import Actor, Address, DeferredReply, OrchestratorError, Outbox
+from ..sql import Database, StoreError
+from ..sql.state import StateRow, load_state, save_state
+from .broadcaster import KillswitchNotice
+from .event_persister import PersistEvents
+from .events import (
+    KILLSWITCH,
+    REGIME,
+    REJECTED,
+    Event,
+    EventReplaced,
+    EventsJournalled,
+    NewEvent,
+    utc_now,
+)
+from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
+from .latch import Latch, LatchUnreadable
+from .redis_listener import Published
+
+KILLSWITCH_KEY: Final = "killswitch_status"
+REGIME_KEY: Final = "regime_state"
+
+ANSWER_WITHIN_S: Final = 0.5
+"""How long an engage waits for Redis and PostgreSQL before it answers what it has."""
+
+RETRY_S: Final = 1.0
+"""How long to wait when PostgreSQL is away."""
+
+MAX_REGIME_BYTES: Final = 1024 * 1024
+"""A regime is kept in memory; the bus itself lets nothing larger through."""
+
+
+class EngageKillswitch(msgspec.Struct, frozen=True):
+    """Stop trading; answered by :class:`KillswitchEngaged`."""
+
+    reason: str
+    """1 to 500 characters."""
+    triggered_by: str
+    """Who asks."""
+    request_id: str | None = None
+    """The HTTP request, for the log."""
+
+
+class KillswitchEngaged(msgspec.Struct, frozen=True):
+    """What has become of a stop when it was answered; what is still missing goes on being tried."""
+
+    trip: Trip
+    """The trip, in force."""
+    already_active: bool
+    """Whether another one was in force before."""
+    latched: bool
+    """On disk."""
+    persisted: bool
+    """Committed in PostgreSQL."""
+    published_to: int
+    """Receivers on Redis, without our own."""
+
+
+class ReleaseKillswitch(msgspec.Struct, frozen=True):
+    """Let trading go on; answered by the new :class:`KillswitchState`, or ``WrongTrip``."""
+
+    trip_id: str
+    """Which trip."""
+    reason: str
+    """Why it may."""
+    released_by: str
+    """Who says so."""
+    request_id: str | None = None
+    """The HTTP request, for the log."""
+
+
+class GetKillswitch(msgspec.Struct, frozen=True):
+    """Asks for the killswitch; answered by :class:`KillswitchView`."""
+
+
+class KillswitchView(msgspec.Struct, frozen=True):
+    """The killswitch as it is known here."""
+
+    state: KillswitchState
+    """Its state."""
+    unknown: str | None
+    """Why it cannot be known; agents treat this as active."""
+
+    @property
+    def status(self) -> str:
+        """``active``, ``inactive`` or ``unknown``."""
+        if self.state.enabled:
+            return "active"
+        return "unknown" if self.unknown else "inactive"
+
+
+class GetRegime(msgspec.Struct, frozen=True):
+    """Asks for the last regime; answered by :class:`Regime` or ``None``."""
+
+
+class Regime(msgspec.Struct, frozen=True):
+    """The last regime that was reported."""
+
+    payload: msgspec.Raw
+    """As published."""
+    last_update: str
+    """When it came."""
+    source: str | None
+    """From whom."""
+
+
+class GetState(msgspec.Struct, frozen=True):
+    """Asks for all values this actor knows; answered by a tuple of ``StateRow``."""
+
+
+class SetState(msgspec.Struct, frozen=True):
+    """Keep a value; told by other actors."""
+
+    key: str
+    """Its key in ``orchestrator_state``."""
+    value: bytes
+    """JSON."""
+
+
+Message = (
+    EventsJournalled
+    | EventReplaced
+    | EngageKillswitch
+    | ReleaseKillswitch
+    | GetKillswitch
+    | GetRegime
+    | GetState
+    | SetState
+    | Published
+)
+
+
+class _Answer:
+    """An engage that waits for the news from Redis and PostgreSQL."""
+
+    def __init__(self, reply: DeferredReply, result: KillswitchEngaged, revision: int) -> None:
+        self.reply = reply
+        self.result = result
+        self.revision = revision
+        self.published = False
+
+    @property
+    def complete(self) -> bool:
+        return self.published and self.result.persisted
+
+
+class StateKeeper(Actor):
+    """Keeps the system's state.
+
+    Args:
+        latch: The killswitch's file.
+        database: Where the state is kept for others to read.
+        persister: Gets the killswitch's events.
+        broadcaster: Gets notices for the people at the screens.
+    """
+
+    drain_on_stop = True
+
+    def __init__(
+        self, *, latch: Latch, database: Database, persister: Address, broadcaster: Address
+    ) -> None:
+        super().__init__()
+        self._latch = latch
+        self._database = database
+        self._broadcaster = broadcaster
+        self._outbox = Outbox(persister, on_drop=self._dropped, urgent=True)
+        self._killswitch = KillswitchState()
+        self._unknown: str | None = "the state has not been read yet"
+        self._latch_missing = False
+        self._latch_damaged = False
+        self._values: dict[str, StateRow] = {}
+        self._unsaved: dict[str, bytes] = {}
+        self._saving = Signal()
+        self._answers: dict[str, _Answer] = {}
+
+    # -- hooks -------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Read the latch; PostgreSQL is read beside, since it may be away."""
+        try:
+            latched = self._latch.read()
+        except LatchUnreadable as error:
+            self._latch_damaged, self._unknown = True, str(error)
+            self.log.error(
+                "killswitch unknown: engage and release it to set it right", reason=str(error)
+            )
+        else:
+            self._latch_missing = latched is None
+            if latched is not None:
+                self._killswitch, self._unknown = latched, None
+                self._keep(KILLSWITCH_KEY, msgspec.json.encode(latched))
+        self.spawn(self._outbox.pump, name="outbox")
+        self.spawn(self._load_then_save, name="writer")
+
+    def on_stop(self) -> None:
+        """Write what still waits, if PostgreSQL is there."""
+        self._save_all()
+
+    def on_receive(self, message: Message) -> Any:  # noqa: C901, PLR0911 a dispatch table
+        """Dispatch."""
+        match message:
+            case EventsJournalled():
+                self._handle_events(message)
+            case EventReplaced():
+                self._look_at(message.event)
+            case EngageKillswitch():
+                self._handle_engage(message)
+            case ReleaseKillswitch():
+                return self._handle_release(message)
+            case GetKillswitch():
+                return KillswitchView(self._killswitch, self._unknown)
+            case GetRegime():
+                return self._handle_get_regime()
+            case GetState():
+                return tuple(self._values.values())
+            case SetState():
+                self._keep(message.key, message.value)
+            case Published():
+                self._handle_published(message)
+            case _:
+                assert_never(message)
+        return None
+
+    # -- what the bus says -------------------------------------------------------------------
+
+    def _handle_events(self, message: EventsJournalled) -> None:
+        for event in message.events:
+            if event.type in (KILLSWITCH, REGIME, REJECTED):
+                self._look_at(event)
+
+    def _look_at(self, event: Event) -> None:
+        if event.type == REGIME:
+            self._keep(REGIME_KEY, _regime_value(event))
+        elif event.type == KILLSWITCH or _rejected_channel(event) == KILLSWITCH:
+            self._hear_killswitch(event)
+
+    def _hear_killswitch(self, event: Event) -> None:
+        trip = bus_trip(event.payload, self._killswitch, source=event.source, at=event.ts)
+        if trip is not None and self._killswitch.trip(trip) is not self._killswitch:
+            self._engage(trip)
+            self.log.critical(
+                "killswitch engaged from the bus", trip_id=trip.trip_id, event_id=event.id
+            )
+
+    def _handle_get_regime(self) -> Regime | None:
+        row = self._values.get(REGIME_KEY)
+        if row is None:
+            return None
+        stored = msgspec.json.decode(row.value, type=_StoredRegime)
+        return Regime(msgspec.Raw(row.value), stored.last_update or row.updated_at, stored.source)
+
+    # -- the killswitch ----------------------------------------------------------------------
+
+    def _handle_engage(self, message: EngageKillswitch) -> None:
+        already_active = self._killswitch.enabled
+        trip = Trip(new_trip_id(), message.reason, message.triggered_by, utc_now())
+        reply = self.defer_reply()
+        latched = self._engage(trip)
+        result = KillswitchEngaged(
+            trip, already_active, latched=latched, persisted=False, published_to=0
+        )
+        self._answers[trip.trip_id] = _Answer(reply, result, self._killswitch.revision)
+        self.after(ANSWER_WITHIN_S, lambda: self._answer(trip.trip_id))
+        self._announce(trip, enabled=True, request_id=message.request_id)
+        self.log.critical(
+            "killswitch engaged",
+            trip_id=trip.trip_id,
+            reason=trip.reason,
+            triggered_by=trip.triggered_by,
+            request_id=message.request_id,
+        )
+
+    def _engage(self, trip: Trip) -> bool:
+        """Put ``trip`` in force; say whether the latch holds it."""
+        latched = self._set_killswitch(self._killswitch.trip(trip))
+        data = msgspec.json.encode(msgspec.to_builtins(trip) | {"enabled": True})
+        self._broadcaster.offer(KillswitchNotice(engaged=True, data=data), urgent=True)
+        return latched
+
+    def _handle_release(self, message: ReleaseKillswitch) -> KillswitchState:
+        trips = {trip.trip_id: trip for trip in self._killswitch.trips}
+        now = utc_now()
+        state = self._killswitch.release(
+            message.trip_id, reason=message.reason, by=message.released_by, at=now
+        )
+        self._set_killswitch(state)
+        released = msgspec.structs.replace(
+            trips[message.trip_id],
+            reason=message.reason,
+            triggered_by=message.released_by,
+            at=now,
+        )
+        data = msgspec.json.encode(msgspec.to_builtins(released) | {"enabled": state.enabled})
+        self._broadcaster.offer(KillswitchNotice(engaged=False, data=data), urgent=True)
+        self._announce(released, enabled=state.enabled, request_id=message.request_id)
+        self.log.critical(
+            "killswitch released",
+            trip_id=message.trip_id,
+            reason=message.reason,
+            released_by=message.released_by,
+            still_active=state.enabled,
+            request_id=message.request_id,
+        )
+        return state
+
+    def _set_killswitch(self, state: KillswitchState) -> bool:
+        self._killswitch = state
+        self._unknown = None
+        self._keep(KILLSWITCH_KEY, msgspec.json.encode(state))
+        try:
+            self._latch.write(state)
+        except (OSError, OrchestratorError) as error:
+            self.log.error("killswitch not latched on disk", reason=str(error))
+            return False
+        self._latch_missing = self._latch_damaged = False
+        return True
+
+    def _announce(self, trip: Trip, *, enabled: bool, request_id: str | None) -> None:
+        payload = bus_payload(enabled=enabled, trip=trip, seq=self._killswitch.revision, at=trip.at)
+        event = NewEvent(KILLSWITCH, payload, source="orchestrator", request_id=request_id)
+        self._outbox.send(
+            PersistEvents((event,), publish=True, reply_to=self.address, tag=trip.trip_id)
+        )
+
+    def _handle_published(self, message: Published) -> None:
+        answer = self._answers.get(message.tag)
+        if answer is not None:
+            answer.published = True
+            answer.result = msgspec.structs.replace(
+                answer.result, published_to=message.receivers or 0
+            )
+            if answer.complete:
+                self._answer(message.tag)
+
+    def _answer(self, trip_id: str) -> None:
+        answer = self._answers.pop(trip_id, None)
+        if answer is not None:
+            answer.reply.set(answer.result)
+
+    # -- keeping -----------------------------------------------------------------------------
+
+    def _keep(self, key: str, value: bytes) -> None:
+        self._values[key] = StateRow(key, value, utc_now())
+        self._unsaved[key] = value
+        self._saving.set()
+
+    def _load_then_save(self) -> None:
+        while not self._load():
+            gevent.sleep(RETRY_S)
+        while True:
+            self._saving.wait()
+            self._saving.clear()
+            if not self._save_all():
+                gevent.sleep(RETRY_S)
+                self._saving.set()
+
+    def _load(self) -> bool:
+        try:
+            rows = load_state(self._database)
+        except StoreError as error:
+            if self._latch_missing:
+                self._unknown = "neither a latch file nor PostgreSQL is there to tell"
+            self.log.debug("state not readable yet", reason=str(error))
+            return False
+        for row in rows:
+            if row.key == KILLSWITCH_KEY:
+                self._merge_killswitch(row.value)
+            else:
+                self._values.setdefault(row.key, row)
+        if self._latch_missing and not self._killswitch.enabled:
+            self._set_killswitch(self._killswitch)
+        return True
+
+    def _merge_killswitch(self, value: bytes) -> None:
+        try:
+            stored = read_state(value)
+        except msgspec.DecodeError as error:
+            self.log.error("killswitch_status in PostgreSQL is unreadable", reason=str(error))
+            return
+        # The latch is written first: a damaged one may have held a stop that PostgreSQL never saw.
+        newer = stored.revision > self._killswitch.revision and not self._latch_damaged
+        if newer or (stored.enabled and (self._latch_missing or self._latch_damaged)):
+            self.log.warning("killswitch taken from PostgreSQL", enabled=stored.enabled)
+            self._set_killswitch(stored)
+
+    def _save_all(self) -> bool:
+        """Write what waits, the killswitch first; say whether all of it is written."""
+        for key in sorted(self._unsaved, key=lambda key: key != KILLSWITCH_KEY):
+            value = self._unsaved[key]
+            try:
+                save_state(self._database, key, value)
+            except StoreError as error:
+                self.log.debug("state not written yet", key=key, reason=str(error))
+                return False
+            if self._unsaved.get(key) is value:
+                del self._unsaved[key]
+            if key == KILLSWITCH_KEY:
+                self._saved(read_state(value).revision)
+        return True
+
+    def _saved(self, revision: int) -> None:
+        for trip_id, answer in list(self._answers.items()):
+            if answer.revision <= revision:
+                answer.result = msgspec.structs.replace(answer.result, persisted=True)
+                if answer.complete:
+                    self._answer(trip_id)
+
+    def _dropped(self, message: object) -> None:
+        self.log.error(
+            "killswitch event dropped: the persister does not keep up", dropped=repr(message)
+        )
+
+
+class _StoredRegime(msgspec.Struct):
+    last_update: str | None = None
+    source: str | None = None
+
+
+class _RejectedPayload(msgspec.Struct):
+    channel: str | None = None
+
+
+def _rejected_channel(event: Event) -> str | None:
+    return msgspec.json.decode(event.payload, type=_RejectedPayload).channel
+
+
+def _regime_value(event: Event) -> bytes:
+    """The payload with ``last_update`` and ``source``; what is no object is put into one."""
+    try:
+        fields = msgspec.json.decode(event.payload, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        fields = {"value": msgspec.Raw(event.payload)}
+    fields["last_update"] = msgspec.Raw(msgspec.json.encode(event.ts))
+    fields["source"] = msgspec.Raw(msgspec.json.encode(event.source))
+    return msgspec.json.encode(fields)
