@@ -1,0 +1,139 @@
+"""What a journal's segments hold, found by reading them once at the start; no I/O.
+
+Numbers are contiguous, so what is missing shows: between two records, before the first (all above
+the committed one must be there) and behind the last (the head says which that was). A
+place that is no record and where no number is missing is the end of an append that was cut short
+before it counted: torn, and nothing is lost by it.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from ._segments import Damage, Head, IdRange, Record, RecordKind, decode_assigned, scan
+
+
+class JournalReport(msgspec.Struct):
+    """What opening found; all counts are of this opening."""
+
+    records: int = 0
+    """Whole records."""
+    damaged_places: int = 0
+    """Places where records were and are not readable any more."""
+    damaged_bytes: int = 0
+    """Their size; their segments are set aside, not deleted."""
+    missing_records: int = 0
+    """Records that were appended, are not known to be stored, and are not there."""
+    missing_rows: int = 0
+    """The rows they held."""
+    torn_bytes: int = 0
+    """Appends that were cut short before they counted: nothing is lost by them."""
+    head_lost: bool = False
+    """Neither slot of the head is whole although there are segments."""
+
+
+class Segment(msgspec.Struct):
+    """One file of the journal."""
+
+    path: Path
+    """Where it is; named by its first record's number."""
+    last_number: int = 0
+    """Its last record, 0 if it has none."""
+    size_bytes: int = 0
+    """As far as it has been written."""
+    damaged: bool = False
+    """Whether it is set aside instead of deleted."""
+
+    @property
+    def first_number(self) -> int:
+        """The record it was begun for."""
+        return int(self.path.stem)
+
+
+def segment_name(number: int) -> str:
+    """The name of a segment that begins with record ``number``; names sort as numbers do."""
+    return f"{number:020d}.seg"
+
+
+class Inventory:
+    """Takes segments in order, then says what there is and what is not.
+
+    Args:
+        head: What the head file says; None if it is lost.
+        first_number: The first segment's, None without segments.
+    """
+
+    def __init__(self, head: Head | None, first_number: int | None) -> None:
+        self.report = JournalReport(head_lost=head is None and first_number is not None)
+        self.head = head or Head(committed_number=(first_number or 1) - 1)
+        self.assigned: dict[int, tuple[IdRange, ...]] = {}
+        """Ids given later, by the numbers of the records that were journalled without."""
+        self.unassigned: list[int] = []
+        """Records that have no ids yet, in order."""
+        self.moved: set[int] = set()
+        """Ids whose rows were journalled again under new ids."""
+        self.highest_id = self.head.highest_id
+        self.last_at_ms = 0
+        behind_committed = self.head.committed_number + 1
+        self._expected = min(behind_committed, first_number or behind_committed)
+        at_committed = self._expected == behind_committed and not self.report.head_lost
+        self._rows = self.head.committed_rows if at_committed else None
+        self._unjudged: list[tuple[Segment, Damage]] = []
+
+    def add(self, path: Path, data: bytes) -> Segment:
+        """Read one segment."""
+        segment = Segment(path, size_bytes=len(data))
+        for _end, found in scan(data):
+            if isinstance(found, Damage):
+                self._unjudged.append((segment, found))
+            else:
+                segment.last_number = max(segment.last_number, found.number)
+                self._note(found)
+        return segment
+
+    def finish(self) -> Head:
+        """Judge the end; the head to go on from."""
+        rows_total = self.head.rows_total
+        self._judge(self.head.last_number + 1, rows_total)
+        last_number = max(self.head.last_number, self._expected - 1, self.head.committed_number)
+        return msgspec.structs.replace(
+            self.head,
+            last_number=last_number,
+            highest_id=self.highest_id,
+            rows_total=max(rows_total, self._rows or 0),
+        )
+
+    def _note(self, record: Record) -> None:
+        self._judge(record.number, record.rows_before)
+        self.report.records += 1
+        self.last_at_ms = max(self.last_at_ms, record.at_ms)
+        self.highest_id = max(self.highest_id, record.last_id)
+        self._expected = max(self._expected, record.number + 1)
+        self._rows = record.rows_before + record.rows
+        if record.kind is RecordKind.IDS:
+            self._note_assigned(decode_assigned(record.body))
+        elif record.kind is RecordKind.MOVED:
+            self.moved.add(int.from_bytes(record.stream_offset))
+        elif record.rows and not record.ranges:
+            self.unassigned.append(record.number)
+
+    def _note_assigned(self, assigned: dict[int, tuple[IdRange, ...]]) -> None:
+        self.assigned.update(assigned)
+        self.unassigned = [number for number in self.unassigned if number not in assigned]
+
+    def _judge(self, number: int, rows_before: int) -> None:
+        """Compare the number that comes next with the one expected."""
+        if number > self._expected:
+            first_needed = max(self._expected, self.head.committed_number + 1)
+            missing = max(0, number - first_needed)
+            self.report.missing_records += missing
+            if missing and self._rows is not None:
+                self.report.missing_rows += max(0, rows_before - self._rows)
+        for segment, damage in self._unjudged:
+            if number > self._expected:
+                segment.damaged = True
+                self.report.damaged_places += 1
+                self.report.damaged_bytes += damage.size_bytes
+            else:
+                self.report.torn_bytes += damage.size_bytes
+        self._unjudged.clear()

@@ -1,0 +1,134 @@
+"""Ids for events: ranges taken from PostgreSQL's sequence in advance, so that it may be away.
+
+A range is written to ``<data>/ids`` before an id of it is used; what a stopped or killed daemon
+left over is used by the next one. An id is never given twice: after a start only those above
+the highest journalled one count. Pure but for the two functions at the end.
+"""
+
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from ._segments import IdRange
+
+# Half of it lasts ten seconds at 5,000 events/s; a busier daemon takes more (see ``wanted``).
+RANGE_SIZE = 100_000
+# How long PostgreSQL may be away before new events have to wait for their ids.
+LAST_FOR_S = 600
+# Ids are plentiful (2^63), but one call of generate_series should not take long.
+MAX_IN_HAND = 5_000_000
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(tuple[IdRange, ...])
+
+
+class IdRanges:
+    """Ids in hand, given out in ascending order."""
+
+    def __init__(self, ranges: Iterable[IdRange] = ()) -> None:
+        self._ranges: list[IdRange] = []
+        self.left = 0
+        """How many ids are in hand."""
+        self.add(ranges)
+
+    @property
+    def ranges(self) -> tuple[IdRange, ...]:
+        """What is in hand, ascending."""
+        return tuple(self._ranges)
+
+    @property
+    def highest(self) -> int:
+        """The highest id in hand, 0 without any."""
+        return self._ranges[-1][1] if self._ranges else 0
+
+    def add(self, ranges: Iterable[IdRange]) -> None:
+        """Put ``ranges`` behind those in hand; ids that are not above them are left out."""
+        for first, last in ranges:
+            start = max(first, self.highest + 1)
+            if start <= last:
+                self._ranges.append((start, last))
+                self.left += last - start + 1
+
+    def discard_through(self, highest_used: int) -> None:
+        """Forget the ids up to ``highest_used``."""
+        kept = [(max(first, highest_used + 1), last) for first, last in self._ranges]
+        self._ranges, self.left = [], 0
+        self.add(kept)
+
+    def take(self, count: int) -> list[IdRange] | None:
+        """Give the next ``count`` ids, or none at all if fewer are left."""
+        if count > self.left:
+            return None
+        self.left -= count
+        taken: list[IdRange] = []
+        while count:
+            first, last = self._ranges[0]
+            end = min(last, first + count - 1)
+            taken.append((first, end))
+            count -= end - first + 1
+            if end == last:
+                del self._ranges[0]
+            else:
+                self._ranges[0] = (end + 1, last)
+        return taken
+
+    def wanted(self, rate_per_s: float = 0.0) -> int:
+        """How many ids to fetch now: 0 while more than half of what is needed is in hand.
+
+        Args:
+            rate_per_s: Events per second of late.
+        """
+        goal = min(MAX_IN_HAND, max(RANGE_SIZE, int(rate_per_s * LAST_FOR_S)))
+        return RANGE_SIZE if self.left <= goal // 2 else 0
+
+
+def count_ids(ranges: Iterable[IdRange]) -> int:
+    """How many ids ``ranges`` hold."""
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def encode_ids(ranges: Iterable[IdRange]) -> bytes:
+    """Form the file: a line of JSON, a line with its checksum."""
+    line = _ENCODER.encode(tuple(ranges))
+    return b"%b\n%08x\n" % (line, zlib.crc32(line))
+
+
+def decode_ids(data: bytes) -> tuple[IdRange, ...] | None:
+    """Read the file; None if it is damaged (its ids are then never used, which is harmless)."""
+    line, _, checksum = data.partition(b"\n")
+    if checksum != b"%08x\n" % zlib.crc32(line):
+        return None
+    try:
+        return _DECODER.decode(line)
+    except msgspec.DecodeError:
+        return None
+
+
+def read_ids(path: Path) -> tuple[IdRange, ...] | None:
+    """Read left-over ranges; empty if there is no file, None if it is damaged."""
+    try:
+        return decode_ids(path.read_bytes())
+    except FileNotFoundError:
+        return ()
+
+
+def write_ids(path: Path, ranges: Iterable[IdRange]) -> None:
+    """Replace the file in one step, durably; blocking, for the journal's worker.
+
+    Raises:
+        OSError: It cannot be written; the ranges must not be used then.
+    """
+    draft = path.with_suffix(".new")
+    with draft.open("wb") as file:
+        file.write(encode_ids(ranges))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,336 @@
+"""The newest events, in memory: what pages above the committed ids are made of (contract, part 2).
+
+Pure. Complete above its floor: every id of ours above it is here. What is older is PostgreSQL's to
+tell, up to the last committed id; ids between that and the floor can be read by nobody for a
+moment (a long backlog after a start), and a page that would have to pass over them is refused.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event, TypeMatcher
+
+MAX_PAGE: Final = 200
+"""The contract's limit for a page."""
+
+_CHUNK_EVENTS: Final = 1024
+# What an event weighs besides its payload: the struct, its strings, its place in a list.
+_OVERHEAD_BYTES: Final = 200
+
+_id_of = attrgetter("id")
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events a page holds; at most one of ``after`` and ``before``."""
+
+    limit: int = 50
+    """Events of the page, 1 to 200."""
+    after: int | None = None
+    """The oldest events above this id, instead of the latest."""
+    before: int | None = None
+    """The latest events below this id."""
+    types: tuple[str, ...] = ()
+    """Patterns of which one must match; ``heartbeat.<id>`` is a heartbeat with that source."""
+    source: str | None = None
+    """Only events of this source."""
+    from_ts: str | None = None
+    """Not older than this time, in the contract's form."""
+    to_ts: str | None = None
+    """Not newer than this time, in the contract's form."""
+    processed: bool | None = None
+    """Only events that are, or are not, marked as processed."""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether not every event matches."""
+        narrowed = (self.source, self.from_ts, self.to_ts, self.processed)
+        return bool(self.types) or any(value is not None for value in narrowed)
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """An answer to ``EventQuery``."""
+
+    events: tuple[Event, ...]
+    """Newest first."""
+    cursor: int
+    """The page's highest id if there are newer events, else the newest id there is to read."""
+    has_more: bool
+    """Whether there are more: newer ones for ``after``, else older ones."""
+
+
+class DatabaseRange(msgspec.Struct, frozen=True):
+    """Which rows PostgreSQL must supply, filtered as the query says."""
+
+    after: int | None
+    """Only ids above."""
+    through: int | None
+    """Only ids up to this one."""
+    limit: int
+    """At most so many rows."""
+    oldest_first: bool
+    """Whether the lowest ids are wanted, or the highest."""
+
+
+class NeedsDatabase(msgspec.Struct, frozen=True):
+    """An answer to ``EventQuery`` that memory alone cannot give: fetch, then ``complete``."""
+
+    query: EventQuery
+    """What was asked."""
+    part: tuple[Event, ...]
+    """What memory has of it, in the order of the query: all matching above the floor."""
+    floor_id: int | None
+    """Rows up to this id are PostgreSQL's; None if memory holds nothing."""
+    committed_id: int
+    """Our ids up to this one are in PostgreSQL."""
+    newest_id: int
+    """The newest id known to memory."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether PostgreSQL has all that memory lacks and the page may need.
+
+        A new journal (no floor) has nothing of its own that could be missing.
+        """
+        last = self._last_needed
+        return self.floor_id is None or last is None or last <= self.committed_id
+
+    @property
+    def _last_needed(self) -> int | None:
+        if self.query.before is None:
+            return self.floor_id
+        below = self.query.before - 1
+        return below if self.floor_id is None else min(below, self.floor_id)
+
+    def rows_wanted(self) -> DatabaseRange | None:
+        """What to ask PostgreSQL; None if no answer can complete the page at this moment."""
+        oldest_first = self.query.after is not None
+        through = self._last_needed
+        if not self.readable:
+            if not oldest_first:
+                return None
+            through = self.committed_id
+        held = 0 if oldest_first else len(self.part)
+        return DatabaseRange(
+            after=self.query.after,
+            through=through,
+            limit=self.query.limit + 1 - held,
+            oldest_first=oldest_first,
+        )
+
+    def complete(self, rows: Sequence[Event]) -> EventPage | None:
+        """The page, with PostgreSQL's answer to ``rows_wanted`` in its order.
+
+        None if it would pass over ids that nobody can read yet: 503 with ``Retry-After``.
+        """
+        if self.query.after is None:
+            found = (*self.part, *rows)
+        elif not self.readable and len(rows) <= self.query.limit:
+            return None
+        else:
+            found = (*rows, *self.part)
+        return page_of(self.query, found, max(self.newest_id, *(row.id for row in rows), 0))
+
+
+def page_of(query: EventQuery, found: Sequence[Event], newest_id: int) -> EventPage:
+    """Cut ``found`` (in the query's order, one more than wanted if there are more) to a page."""
+    events = found[: query.limit]
+    has_more = len(found) > query.limit
+    highest = max((event.id for event in events), default=newest_id)
+    if query.after is not None:
+        cursor = highest if has_more else max(highest, newest_id)
+        return EventPage(tuple(reversed(events)), cursor, has_more)
+    cursor = max(highest, newest_id) if query.before is None else highest
+    return EventPage(tuple(events), cursor, has_more)
+
+
+def matcher(query: EventQuery) -> Callable[[Event], bool]:
+    """The filters of ``query`` as one test of an event."""
+    tests: list[Callable[[Event], bool]] = []
+    if query.types:
+        tests.append(_type_test(query.types))
+    if (source := query.source) is not None:
+        tests.append(lambda event: event.source == source)
+    if (from_ts := query.from_ts) is not None:
+        tests.append(lambda event: event.ts >= from_ts)
+    if (to_ts := query.to_ts) is not None:
+        tests.append(lambda event: event.ts <= to_ts)
+    if (processed := query.processed) is not None:
+        tests.append(lambda event: event.processed is processed)
+    return lambda event: all(test(event) for test in tests)
+
+
+def _type_test(types: tuple[str, ...]) -> Callable[[Event], bool]:
+    match_type = TypeMatcher(types)
+    beats = tuple(name for name in types if name.startswith(HEARTBEAT_PREFIX))
+    match_source = TypeMatcher(name.removeprefix(HEARTBEAT_PREFIX) for name in beats)
+
+    def test(event: Event) -> bool:
+        if match_type(event.type):
+            return True
+        source = event.source
+        return event.type == HEARTBEAT and source is not None and match_source(source)
+
+    return test
+
+
+class _Chunk:
+    """Neighbouring events, let go together."""
+
+    __slots__ = ("events", "last_id", "size_bytes")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.size_bytes = 0
+        self.last_id = 0
+
+
+class EventWindow:
+    """The newest events, bounded by number and size.
+
+    Args:
+        max_events: Events it holds at most (some 1,000 more for a moment).
+        max_bytes: Their size in memory, likewise.
+        floor_id: All our ids above it will be appended; None if nobody knows (a new journal).
+    """
+
+    def __init__(
+        self,
+        max_events: int = 100_000,
+        max_bytes: int = 64 * 1024 * 1024,
+        *,
+        floor_id: int | None = None,
+    ) -> None:
+        self.max_events = max_events
+        self.max_bytes = max_bytes
+        self.floor_id = floor_id
+        self.newest_id = floor_id or 0
+        self.size_bytes = 0
+        self._count = 0
+        self._chunks: list[_Chunk] = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, events: Sequence[Event], payload_bytes: int) -> None:
+        """Take in ``events``, whose ids are ascending and above all before.
+
+        Args:
+            events: At least one.
+            payload_bytes: The size of their payloads together.
+        """
+        if self.floor_id is None:
+            self.floor_id = events[0].id - 1
+        if not self._chunks or len(self._chunks[-1].events) >= _CHUNK_EVENTS:
+            self._chunks.append(_Chunk())
+        chunk = self._chunks[-1]
+        size_bytes = payload_bytes + len(events) * _OVERHEAD_BYTES
+        chunk.events.extend(events)
+        chunk.size_bytes += size_bytes
+        chunk.last_id = self.newest_id = events[-1].id
+        self._count += len(events)
+        self.size_bytes += size_bytes
+        while self._count > self.max_events or self.size_bytes > self.max_bytes:
+            self._let_go(self._chunks.pop(0))
+
+    def _let_go(self, chunk: _Chunk) -> None:
+        self._count -= len(chunk.events)
+        self.size_bytes -= chunk.size_bytes
+        self.floor_id = chunk.last_id
+
+    def raise_floor(self, floor_id: int) -> None:
+        """Learn that others' rows exist up to ``floor_id``; only where memory has nothing."""
+        first = self._chunks[0].events[0].id if self._chunks else None
+        if first is None or floor_id < first:
+            self.floor_id = max(floor_id, self.floor_id or 0)
+            self.newest_id = max(self.newest_id, floor_id)
+
+    def get(self, event_id: int) -> Event | None:
+        """The event with that id, if it is here."""
+        found = self._find(event_id)
+        return found[0].events[found[1]] if found else None
+
+    def replace(self, event: Event) -> bool:
+        """Put ``event`` in the place of the one with its id; say whether that was here."""
+        found = self._find(event.id)
+        if found:
+            found[0].events[found[1]] = event
+        return bool(found)
+
+    def remove(self, event_id: int) -> bool:
+        """Take out one event: it got another id; say whether it was here."""
+        found = self._find(event_id)
+        if found:
+            del found[0].events[found[1]]
+            self._count -= 1
+            if not found[0].events:
+                self._chunks.remove(found[0])
+                self.size_bytes -= found[0].size_bytes
+        return bool(found)
+
+    def mark_processed(self, event_ids: Sequence[int]) -> None:
+        """Set ``processed`` of those that are here."""
+        for event_id in event_ids:
+            if event := self.get(event_id):
+                self.replace(msgspec.structs.replace(event, processed=True))
+
+    def _find(self, event_id: int) -> tuple[_Chunk, int] | None:
+        at = bisect_left(self._chunks, event_id, key=attrgetter("last_id"))
+        if at == len(self._chunks):
+            return None
+        events = self._chunks[at].events
+        place = bisect_left(events, event_id, key=_id_of)
+        if place == len(events) or events[place].id != event_id:
+            return None
+        return self._chunks[at], place
+
+    def ask(
+        self, query: EventQuery, committed_id: int, pause: Callable[[], object] | None = None
+    ) -> EventPage | NeedsDatabase:
+        """Answer ``query``, or say what PostgreSQL must add.
+
+        Args:
+            query: What is wanted.
+            committed_id: Our ids up to this one are in PostgreSQL.
+            pause: Called after each thousand events looked at, to let others run; the
+                window may change meanwhile, the answer is of the moment of the call.
+        """
+        floor_id, newest_id = self.floor_id, self.newest_id
+        found: list[Event] = []
+        test = matcher(query) if query.filtered else None
+        for events in self._walk(query):
+            found += filter(test, events) if test else events[: query.limit + 1]
+            if len(found) > query.limit:
+                del found[query.limit + 1 :]
+                break
+            if pause is not None:
+                pause()
+        if _suffices(query, floor_id, found):
+            return page_of(query, found, newest_id)
+        return NeedsDatabase(query, tuple(found), floor_id, committed_id, newest_id)
+
+    def _walk(self, query: EventQuery) -> Iterator[list[Event]]:
+        if query.after is None:
+            return self._downwards(query.before)
+        return self._upwards(query.after)
+
+    def _upwards(self, after: int) -> Iterator[list[Event]]:
+        at = bisect_right(self._chunks, after, key=attrgetter("last_id"))
+        for chunk in self._chunks[at:]:
+            yield chunk.events[bisect_right(chunk.events, after, key=_id_of) :]
+
+    def _downwards(self, before: int | None) -> Iterator[list[Event]]:
+        for chunk in self._chunks[::-1]:
+            events = chunk.events
+            end = len(events) if before is None else bisect_left(events, before, key=_id_of)
+            yield events[:end][::-1]
+
+
+def _suffices(query: EventQuery, floor_id: int | None, found: list[Event]) -> bool:
+    """Whether no row of PostgreSQL's could change the page."""
+    if query.after is not None:
+        return floor_id is not None and query.after >= floor_id
+    return len(found) > query.limit or floor_id == 0
