@@ -1,0 +1,220 @@
+"""Logging: structlog over the standard library, as JSON or for eyes, written by a thread.
+
+A line is made in the greenlet that says it and put into a bounded queue; one real thread writes,
+so that a full pipe or a slow disk never stops the loop. What finds no room is counted, and a line
+says so once there is room again. Fields bound by :func:`log_context` (a request's id, say) belong
+to the greenlet; gevent gives those it starts an empty context, and messages carry what others need.
+
+Holds nothing that must survive; lines in the queue are written at exit, for two seconds at most.
+"""
+
+import atexit
+import json
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from ._log_writer import LogWriter
+
+EventDict = MutableMapping[str, Any]
+
+# A deep stack says where it broke at its ends; the frames between are machinery.
+_MAX_FRAMES: Final = 12
+
+# Libraries that report each frame or each request at DEBUG or INFO.
+_NOISY: Final = ("websockets", "geventwebsocket", "urllib3", "asyncio", "psycopg.pool")
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+class LogSettings(BaseModel):
+    """Section ``[log]`` of supervisor.toml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged; ``DEBUG`` in the environment makes it ``debug``."""
+    format: Literal["json", "console", "auto"] = "auto"
+    """One JSON object a line, or lines for eyes; ``auto``: for eyes on a terminal only."""
+    file: Path | None = None
+    """Where lines are appended (it may be rotated by moving it away); by default stdout."""
+    queue_lines: int = Field(default=10_000, ge=100, le=1_000_000)
+    """Lines that may wait for the writer before further ones are counted and dropped."""
+
+
+def configure_logging(settings: LogSettings) -> LogWriter:
+    """Send all logging, ours and libraries', to one writer; returns it.
+
+    May be called again: the former writer is closed.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    writer = LogWriter(settings.file, capacity=settings.queue_lines)
+    level = _LEVELS[settings.level]
+    as_json = settings.format == "json" or (settings.format == "auto" and not writer.is_terminal)
+    handler = _QueueHandler(writer)
+    handler.setFormatter(_formatter(as_json=as_json))
+    _install(handler, level)
+    structlog.configure(
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    return writer
+
+
+@contextmanager
+def log_context(**fields: Any) -> Iterator[None]:
+    """Add ``fields`` to every line said in this greenlet meanwhile."""
+    with structlog.contextvars.bound_contextvars(**fields):
+        yield
+
+
+def _install(handler: "_QueueHandler", level: int) -> None:
+    root = logging.getLogger()
+    for former in [one for one in root.handlers if isinstance(one, _QueueHandler)]:
+        root.removeHandler(former)
+        former.close()
+    root.addHandler(handler)
+    root.setLevel(level)
+    quiet = logging.WARNING if level > logging.DEBUG else logging.INFO
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(quiet)
+    atexit.register(handler.close)
+
+
+class _QueueHandler(logging.Handler):
+    """Formats in the caller's greenlet and hands on; has no lock, since the queue needs none."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def createLock(self) -> None:  # noqa: N802 the standard library's name
+        """Do without: threads outside the loop log too, and greenlets' locks are not theirs."""
+        self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit; without the lock that the base class takes."""
+        passed = bool(self.filter(record))
+        if passed:
+            self.emit(record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put the line into the queue."""
+        try:
+            self._writer.write(self.format(record).encode("utf-8", "backslashreplace") + b"\n")
+        except Exception:  # noqa: BLE001 the border: one line must not break its speaker
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Write what waits and stop the writer."""
+        atexit.unregister(self.close)
+        self._writer.close()
+        super().close()
+
+
+# -- what a line looks like ----------------------------------------------------------------------
+
+
+def _add_time(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    now = datetime.fromtimestamp(time.time(), UTC)
+    event["timestamp"] = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return event
+
+
+def _compact_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Replace ``exc_info`` by ``error`` (class and text) and ``trace`` (one string a frame)."""
+    exc_info = event.pop("exc_info", None)
+    if exc_info is None or exc_info is False:
+        return event
+    error = exc_info if isinstance(exc_info, BaseException) else None
+    if error is None:
+        error = (exc_info if isinstance(exc_info, tuple) else sys.exc_info())[1]
+    if error is not None:
+        event.setdefault("error", "".join(traceback.format_exception_only(error)).strip())
+        event["trace"] = _trace(error)
+    return event
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Frames of ``error`` and, after ``<-``, of its causes; long stacks without their middle."""
+    lines: list[str] = []
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen and len(seen) < _MAX_FRAMES:
+        seen.add(id(cause))
+        if cause is not error:
+            lines.append("<- " + "".join(traceback.format_exception_only(cause)).strip())
+        frames = [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(cause.__traceback__)
+        ]
+        if len(frames) > _MAX_FRAMES:
+            half = _MAX_FRAMES // 2
+            frames = [*frames[:half], f"… {len(frames) - 2 * half} frames", *frames[-half:]]
+        lines += frames
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return lines
+
+
+def _in_order(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Begin every JSON line the same way."""
+    head = {key: event.pop(key, "") for key in ("timestamp", "level", "event")}
+    return {**head, **event}
+
+
+def _trace_for_eyes(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Put the frames below the line."""
+    trace = event.pop("trace", None)
+    if trace:
+        event["exception"] = "\n".join(f"    {frame}" for frame in trace)
+    return event
+
+
+def _to_json(_logger: Any, _method: str, event: EventDict) -> str:
+    # repr for what JSON does not know: a log line never fails for its values.
+    try:
+        return msgspec.json.encode(dict(event), enc_hook=repr).decode()
+    except (UnicodeEncodeError, TypeError, OverflowError):  # a lone surrogate, an odd key
+        return json.dumps(dict(event), default=repr, skipkeys=True)
+
+
+_SHARED: Final[list[Any]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    _add_time,
+    _compact_exception,
+]
+
+
+def _formatter(*, as_json: bool) -> structlog.stdlib.ProcessorFormatter:
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    render: list[Any]
+    if as_json:
+        render = [remove_meta, _in_order, _to_json]
+    else:
+        console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        render = [remove_meta, _trace_for_eyes, console]
+    joined = [structlog.stdlib.ExtraAdder(), structlog.stdlib.add_logger_name, *_SHARED]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=joined, processors=render, keep_exc_info=False
+    )

@@ -1,0 +1,249 @@
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+import structlog
+from gevent import monkey
+from orchestrator.runtime._log_writer import LogWriter
+from orchestrator.runtime.log import LogSettings, configure_logging, log_context
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    for handler in [one for one in root.handlers if one not in handlers]:
+        handler.close()
+        root.removeHandler(handler)
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@contextlib.contextmanager
+def logging_to(file: Path, **settings: Any) -> Iterator[None]:
+    writer = configure_logging(LogSettings(file=file, **settings))
+    try:
+        yield
+    finally:
+        writer.close()
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_a_line_is_a_json_object_with_time_level_event_and_fields(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file):
+        structlog.get_logger(actor="Persister").info("stored", rows=3)
+
+    (line,) = lines_of(file)
+    assert list(line)[:3] == ["timestamp", "level", "event"]
+    assert line["level"] == "info"
+    assert line["event"] == "stored"
+    assert line["actor"] == "Persister"
+    assert line["rows"] == 3
+    assert line["timestamp"].endswith("Z")
+    assert len(line["timestamp"]) == len("2026-01-31T09:30:00.123Z")
+
+
+def test_lines_of_libraries_join(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file):
+        logging.getLogger("some.library").warning("%d left", 3, extra={"table": "events"})
+
+    (line,) = lines_of(file)
+    assert line["event"] == "3 left"
+    assert line["logger"] == "some.library"
+    assert line["table"] == "events"
+
+
+def test_lines_below_the_level_are_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file, level="warning"):
+        structlog.get_logger().info("one")
+        logging.getLogger("library").info("two")
+        structlog.get_logger().warning("three")
+
+    assert [line["event"] for line in lines_of(file)] == ["three"]
+
+
+def test_bound_fields_are_on_every_line_meanwhile(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    log = structlog.get_logger()
+
+    with logging_to(file):
+        with log_context(request_id="r-1"):
+            log.info("inside")
+        log.info("outside")
+
+    assert [line.get("request_id") for line in lines_of(file)] == ["r-1", None]
+
+
+def test_another_greenlets_fields_are_not_on_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    log = structlog.get_logger()
+
+    def request(name: str) -> None:
+        with log_context(request_id=name):
+            gevent.sleep(0)
+            log.info(name)
+
+    with logging_to(file):
+        gevent.joinall([gevent.spawn(request, name) for name in ("a", "b")], timeout=5)
+
+    assert all(line["request_id"] == line["event"] for line in lines_of(file))
+
+
+def test_an_exception_is_compact_with_its_causes(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file):
+        try:
+            try:
+                int("x")
+            except ValueError as error:
+                raise RuntimeError("no number") from error
+        except RuntimeError:
+            structlog.get_logger().exception("broken")
+
+    (line,) = lines_of(file)
+    assert line["error"] == "RuntimeError: no number"
+    assert "test_log.py" in line["trace"][0]
+    assert any(frame.startswith("<- ValueError: invalid literal") for frame in line["trace"])
+    assert "exc_info" not in line
+
+
+def test_a_deep_stack_is_shortened(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    def deep(level: int) -> None:
+        if level == 0:
+            raise RuntimeError("bottom")
+        deep(level - 1)
+
+    with logging_to(file):
+        try:
+            deep(200)
+        except RuntimeError as error:
+            structlog.get_logger().error("broken", exc_info=error)
+
+    (line,) = lines_of(file)
+    assert len(line["trace"]) < 20
+
+
+def test_a_value_json_does_not_know_is_written_as_its_repr(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file):
+        structlog.get_logger().info("odd", value=object, lone="\ud800")
+
+    (line,) = lines_of(file)
+    assert "object" in line["value"]
+
+
+def test_the_console_form_is_one_readable_line_and_frames_below(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file, format="console"):
+        try:
+            int("x")
+        except ValueError:
+            structlog.get_logger().exception("broken", actor="Persister")
+
+    first, *frames = file.read_text().splitlines()
+    assert "broken" in first
+    assert "actor=Persister" in first
+    assert any("test_log.py" in frame for frame in frames)
+
+
+def test_a_file_moved_away_is_created_anew(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    writer = LogWriter(file)
+    writer.write(b"one\n")
+    wait_for(lambda: file.read_bytes() == b"one\n")
+
+    file.rename(tmp_path / "log.1")
+    writer.write(b"two\n")
+    writer.close()
+
+    assert file.read_bytes() == b"two\n"
+    assert (tmp_path / "log.1").read_bytes() == b"one\n"
+
+
+def test_a_full_pipe_does_not_stop_the_loop_and_dropped_lines_are_counted_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_end, write_end = os.pipe()
+
+    class Pipe:
+        def fileno(self) -> int:
+            return write_end
+
+    monkeypatch.setattr(sys, "stdout", Pipe())
+    writer = LogWriter(capacity=100)
+    line = b"x" * 10_000 + b"\n"
+
+    for _ in range(1000):
+        writer.write(line)
+
+    assert writer.dropped > 0
+    drain = monkey.get_original("os", "read")
+    os.set_blocking(read_end, False)
+    received = bytearray()
+
+    def seen() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            received.extend(drain(read_end, 1 << 20))
+        return b'"log lines dropped"' in received
+
+    wait_for(lambda: (writer.write(b"later\n"), seen())[1])
+    writer.close()
+    os.close(read_end)
+    os.close(write_end)
+
+
+def test_a_failed_write_counts_its_lines() -> None:
+    writer = LogWriter(Path("/dev/full"))
+
+    writer.write(b"lost\n")
+    writer.close()
+
+    assert writer.dropped == 1
+
+
+def test_a_closed_writer_drops_and_closing_twice_is_harmless(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path / "log")
+    writer.close()
+    writer.close()
+
+    writer.write(b"late\n")
+
+    assert writer.dropped == 1
+
+
+def test_configuring_again_closes_the_former_writer(tmp_path: Path) -> None:
+    with logging_to(tmp_path / "a"), logging_to(tmp_path / "b"):
+        structlog.get_logger().info("hello")
+
+    assert (tmp_path / "a").read_text() == ""
+    assert len(lines_of(tmp_path / "b")) == 1
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
+    with gevent.Timeout(limit_s):  # noqa: TID251 the test's own limit
+        while not condition():
+            gevent.sleep(0.005)
