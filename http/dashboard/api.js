@@ -1,0 +1,117 @@
+/**
+ * The REST calls, with a budget.
+ *
+ * The daemon answers 60 counted calls a minute and address, shared with whatever else runs here;
+ * the page spends at most `BUDGET` of them. Calls to the killswitch, `/health` and `/ready` are free.
+ */
+
+/** Counted calls in any 60 s. Two tabs and a script fit under the limit together. */
+const BUDGET = 24;
+const WINDOW_MS = 60_000;
+const TIMEOUT_MS = 8_000;
+/** A stop is worth a longer wait: it is retried by the person, not by the page. */
+const STOP_TIMEOUT_MS = 15_000;
+const FREE = /^\/(risk\/killswitch|health$|ready$)/;
+
+/** A call that did not bring what was asked for; `message` can be shown as it is. */
+export class ApiError extends Error {
+  constructor(message, { status = 0, retryAfterMs = 0, body = null } = {}) {
+    super(message);
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+    this.body = body;
+  }
+}
+
+/** A sliding window of calls. Pure: `nowMs` comes in. */
+export class Budget {
+  #calls = [];
+  #blockedUntil = 0;
+
+  constructor(limit = BUDGET, windowMs = WINDOW_MS) {
+    this.limit = limit;
+    this.windowMs = windowMs;
+  }
+
+  /** Spend one call; false if there is none left. */
+  take(nowMs) {
+    this.#calls = this.#calls.filter((at) => at > nowMs - this.windowMs);
+    if (nowMs < this.#blockedUntil || this.#calls.length >= this.limit) return false;
+    this.#calls.push(nowMs);
+    return true;
+  }
+
+  /** Calls that are left now. */
+  left(nowMs) {
+    if (nowMs < this.#blockedUntil) return 0;
+    return this.limit - this.#calls.filter((at) => at > nowMs - this.windowMs).length;
+  }
+
+  /** The server said 429: nothing more until then. */
+  block(untilMs) {
+    this.#blockedUntil = Math.max(this.#blockedUntil, untilMs);
+  }
+}
+
+async function readBody(response) {
+  try {
+    return await response.json();
+  } catch {
+    return null;
+  }
+}
+
+export class Api {
+  /** `onAnswer(body, sentMs, receivedMs)` sees every answer (for the clock). */
+  constructor({ base = "", onAnswer = () => {} } = {}) {
+    this.base = base;
+    this.budget = new Budget();
+    this.onAnswer = onAnswer;
+  }
+
+  async #call(method, path, body, { accept = [], timeoutMs = TIMEOUT_MS } = {}) {
+    const sentMs = Date.now();
+    if (!FREE.test(path.split("?")[0]) && !this.budget.take(sentMs)) {
+      throw new ApiError("The page spares the daemon: too many calls in the last minute. Try again in a moment.", { status: 429 });
+    }
+    const request = { method, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(timeoutMs) };
+    if (body !== undefined) Object.assign(request, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    let response;
+    try {
+      response = await fetch(this.base + path, request);
+    } catch (error) {
+      throw new ApiError(error.name === "TimeoutError" ? `No answer within ${timeoutMs / 1000} s.` : "The daemon cannot be reached.");
+    }
+    const answer = await readBody(response);
+    if (answer) this.onAnswer(answer, sentMs, Date.now());
+    if (response.ok || accept.includes(response.status)) return answer ?? {};
+    throw this.#failure(response, answer);
+  }
+
+  #failure(response, answer) {
+    const retryAfterMs = (Number(response.headers.get("Retry-After")) || 0) * 1000;
+    if (response.status === 429) this.budget.block(Date.now() + Math.max(retryAfterMs, 5_000));
+    const words = [answer?.error, answer?.message].filter((w) => typeof w === "string" && w !== "").join(": ");
+    return new ApiError(words || `The daemon answered ${response.status}.`, { status: response.status, retryAfterMs, body: answer });
+  }
+
+  agents = () => this.#call("GET", "/health/agents");
+  regime = () => this.#call("GET", "/regime/state");
+  actors = () => this.#call("GET", "/runtime/actors");
+  health = () => this.#call("GET", "/health");
+  ready = () => this.#call("GET", "/ready", undefined, { accept: [503] });
+  killswitch = () => this.#call("GET", "/risk/killswitch");
+  event = (id) => this.#call("GET", `/bus/events/${id}`);
+
+  /** A page of events; `query` as in contract.md §2, arrays repeat their key. */
+  events(query) {
+    const words = new URLSearchParams();
+    for (const [key, value] of Object.entries(query)) {
+      for (const one of Array.isArray(value) ? value : [value]) words.append(key, String(one));
+    }
+    return this.#call("GET", `/bus/events?${words}`);
+  }
+
+  stop = (reason) => this.#call("POST", "/risk/killswitch", { reason }, { timeoutMs: STOP_TIMEOUT_MS });
+  release = (tripId, reason) => this.#call("POST", "/risk/killswitch/release", { trip_id: tripId, reason }, { timeoutMs: STOP_TIMEOUT_MS });
+}

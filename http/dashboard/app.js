@@ -1,0 +1,212 @@
+/**
+ * Puts the page together: link → store and event log → panels.
+ *
+ * Frames change the state as they come; drawing happens at most four times a second, in a frame of
+ * the browser's, and only what changed. Once a second all is drawn, for the ages.
+ */
+
+import { mountAnnouncer } from "./announcer.js";
+import { Api } from "./api.js";
+import { ServerClock } from "./clock.js";
+import { EventLog, toEvent } from "./event_log.js";
+import { parseTime } from "./format.js";
+import { listenToKeys, mountHelp } from "./keys.js";
+import { Link } from "./link.js";
+import { mountAgents } from "./panels/agents.js";
+import { mountDetails } from "./panels/details.js";
+import { mountEvents } from "./panels/events.js";
+import { mountHeader } from "./panels/header.js";
+import { mountKillswitch } from "./panels/killswitch.js";
+import { mountPlaces } from "./panels/places.js";
+import { mountRegime } from "./panels/regime.js";
+import { mountReleaseDialog } from "./panels/release_dialog.js";
+import { mountStopDialog } from "./panels/stop_dialog.js";
+import { mountSupervision } from "./panels/supervision.js";
+import { applyFrame, createState } from "./store.js";
+import { Sync } from "./sync.js";
+import { themes } from "./themes.js";
+
+/** At most four drawings a second: more cannot be read, and less work is left for the browser. */
+const DRAW_EVERY_MS = 250;
+
+const clock = new ServerClock();
+const now = () => clock.at(Date.now());
+const state = createState();
+state.link.since = now();
+const log = new EventLog();
+const api = new Api({ onAnswer: (body, sentMs, receivedMs) => clock.sample(parseTime(body.timestamp), receivedMs, sentMs) });
+const sync = new Sync({ state, log, api, now, changed });
+const $ = (id) => document.getElementById(id);
+
+const stopDialog = mountStopDialog({ state, api, onStopped: () => sync.soon("killswitch", 0) });
+const releaseDialog = mountReleaseDialog({ state, api, now, onReleased: () => sync.soon("killswitch", 0) });
+const help = mountHelp();
+const details = mountDetails($("details"), {
+  api, now,
+  onFilter: (words) => {
+    goTo("events");
+    events.setFilter(words);
+  },
+  onOpenEvent: openEvent,
+  onMove: (step) => events.move(step),
+  onClose: () => {
+    selection = {};
+    events.unselect();
+    remember();
+  },
+});
+const events = mountEvents($("events"), { state, log, sync, onSelect: openEvent, onChange: remember });
+const places = mountPlaces($("places"), { onStop: stopDialog.open, onChange: () => {
+  remember();
+  changed(["events"]);
+} });
+const announcer = mountAnnouncer({ state });
+const panels = {
+  header: mountHeader($("strip"), { state, onStop: stopDialog.open, onHelp: help.open, themes: themes() }),
+  killswitch: mountKillswitch($("killswitch"), { state, onStop: stopDialog.open, onRelease: releaseDialog.open, onRetry: () => sync.read("killswitch") }),
+  agents: mountAgents($("agents"), { state, onSelect: openAgent, onRetry: () => sync.read("agents") }),
+  regime: mountRegime($("regime"), { state }),
+  events,
+  actors: mountSupervision($("supervision"), { state, onRetry: () => sync.read("actors") }),
+};
+
+/* ---- what is open, and in the address ---- */
+
+let selection = {};
+
+function openEvent(event) {
+  selection = { event: event.id };
+  details.showEvent(event);
+  remember();
+}
+
+function openAgent(id) {
+  const agent = state.agents.get(id);
+  if (!agent) return;
+  selection = { agent: id };
+  details.showAgent(agent);
+  remember();
+}
+
+/** The address says what is shown, so that it can be sent to a colleague. */
+function remember() {
+  const words = new URLSearchParams();
+  if (places.place !== "desk") words.set("place", places.place);
+  if (events.filterText) words.set("filter", events.filterText);
+  if (events.showsBeats) words.set("heartbeats", "1");
+  for (const [key, value] of Object.entries(selection)) words.set(key, value);
+  const query = words.toString();
+  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+}
+
+async function recall() {
+  const words = new URLSearchParams(location.search);
+  const [event, agent] = [words.get("event"), words.get("agent")];
+  if (words.get("heartbeats")) events.setBeats(true);
+  if (words.get("filter")) events.setFilter(words.get("filter"));
+  places.go(words.get("place") ?? "desk");
+  await sync.start();
+  if (agent) openAgent(agent);
+  else if (/^\d+$/.test(event ?? "")) await api.event(event).then((answer) => openEvent(toEvent(answer.event)), () => {});
+}
+
+function goTo(section) {
+  const phone = matchMedia("(max-width: 719px)").matches;
+  if (phone) places.go({ killswitch: "desk", supervision: "agents" }[section] ?? section);
+  $(section).focus();
+}
+
+/* ---- drawing ---- */
+
+const dirty = new Set();
+let drawnAt = 0;
+let drawing = false;
+
+function changed(names) {
+  for (const name of names) dirty.add(name === "health" ? "header" : name);
+  if (names.length) dirty.add("header");
+  if (drawing || dirty.size === 0) return;
+  drawing = true;
+  setTimeout(() => requestAnimationFrame(draw), Math.max(0, drawnAt + DRAW_EVERY_MS - performance.now()));
+}
+
+function draw() {
+  drawing = false;
+  drawnAt = performance.now();
+  const nowMs = now();
+  for (const name of dirty) panels[name]?.render(nowMs);
+  dirty.clear();
+  announcer.render(nowMs);
+}
+
+/* ---- what comes in ---- */
+
+const REFRESH_AFTER = { killswitch_activated: "killswitch", killswitch_released: "killswitch" };
+
+function onFrame(frame, size, sentAt) {
+  const nowMs = now();
+  state.link.lastFrameAt = nowMs;
+  if (frame.type === "pong" && sentAt !== null) {
+    state.link.roundTripMs = Date.now() - sentAt;
+    clock.sample(parseTime(frame.timestamp), Date.now(), sentAt);
+  } else if (frame.type === "connection") onGreeting(frame);
+  else if (frame.type === "redis_event" && Number.isFinite(frame.id)) onEvent(frame, size, nowMs);
+  else if (frame.type === "gap") sync.onGap(frame);
+  const names = applyFrame(state, frame, nowMs);
+  if (REFRESH_AFTER[frame.type]) {
+    sync.soon(REFRESH_AFTER[frame.type]);
+    announcer.render(nowMs);
+  }
+  changed(names);
+}
+
+function onGreeting(frame) {
+  clock.sample(parseTime(frame.timestamp), Date.now());
+  if (Number.isFinite(frame.cursor)) sync.catchUp(frame.cursor);
+}
+
+function onEvent(frame, size, nowMs) {
+  log.add(toEvent(frame, size), nowMs, { replaces: frame.replaces === true });
+  if (frame.eventType === "heartbeat" && !state.agents.has(String(frame.data?.agent_id ?? frame.source))) sync.soon("agents");
+  else if (frame.eventType === "runtime.actor_restarted") sync.soon("actors");
+  else if (frame.eventType === "risk.killswitch") sync.soon("killswitch");
+  changed(["events"]);
+}
+
+/** Lost and found: the snapshot is read again, unless that was done just now. */
+function onPhase(phase, { retryAt = NaN }) {
+  const back = phase === "live" && state.link.phase === "lost";
+  if (phase !== state.link.phase) state.link.since = now();
+  state.link.phase = phase;
+  state.link.retryAt = clock.at(retryAt);
+  if (back) for (const name of ["killswitch", "ready", "agents", "actors", "regime"]) sync.soon(name, 0);
+  if (back && log.lastId === 0) sync.latest();
+  if (phase === "lost") sync.soon("ready", 0);
+  changed(Object.keys(panels));
+}
+
+const link = new Link({ url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`, onPhase, onFrame });
+
+listenToKeys({
+  goTo,
+  filter: () => {
+    goTo("events");
+    events.focusFilter();
+  },
+  pause: events.togglePause,
+  newest: events.newest,
+  move: events.move,
+  help: help.open,
+  close: details.hide,
+});
+
+setInterval(() => {
+  log.tick(now());
+  sync.tick();
+  announcer.render(now());
+  changed(Object.keys(panels));
+}, 1000);
+
+link.start();
+recall();
+changed(Object.keys(panels));

@@ -1,0 +1,145 @@
+/**
+ * The filter language of the event list, the same words as on the command line. Pure.
+ *
+ *   strategy.*  data.market.AAPL.*      topics (one of them must match; `*` is any run)
+ *   --not heartbeat   -data.market.*    topics to leave out
+ *   source:quotes-1   --source X        who sent it (patterns too)
+ *   severity:warning                    this severity and above
+ *   data.score>=0.8   data.symbol=AAPL  a field of the payload
+ *   "fat finger"      anything          text anywhere in the event
+ */
+
+export const SEVERITIES = ["info", "warning", "critical"];
+const OPTIONS = { "--topic": "topic", "--not": "not", "--source": "source", "--where": "where", "--severity": "severity" };
+const WHERE = /^(?:data|payload)\.([A-Za-z_][\w.-]*?)\s*(>=|<=|!=|==|=|>|<)\s*(.*)$/s;
+
+function tokens(text) {
+  return [...text.matchAll(/"([^"]*)"|'([^']*)'|((?:[^\s"']|"[^"]*"|'[^']*')+)/g)].map((m) =>
+    m[3] === undefined ? { text: m[1] ?? m[2], quoted: true } : { text: m[3], quoted: false },
+  );
+}
+
+/** A contract pattern (`*` any run of characters, nothing else special) as a test. */
+export function glob(pattern) {
+  const body = pattern.split("*").map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&")).join("[^]*");
+  const expression = new RegExp(`^${body}$`);
+  return (text) => expression.test(text);
+}
+
+function compare(operator, left, right) {
+  const a = Number(left);
+  const b = Number(right);
+  const numbers = left !== "" && left !== null && !Number.isNaN(a) && !Number.isNaN(b) && right !== "";
+  switch (operator) {
+    case ">": return numbers && a > b;
+    case "<": return numbers && a < b;
+    case ">=": return numbers && a >= b;
+    case "<=": return numbers && a <= b;
+    case "!=": return numbers ? a !== b : String(left) !== right;
+    default: return numbers ? a === b : String(left) === right;
+  }
+}
+
+function where(text) {
+  const match = WHERE.exec(text);
+  if (!match) return null;
+  const path = match[1].split(".");
+  const right = match[3].replace(/^(["'])(.*)\1$/s, "$2");
+  return (event) => {
+    let value = event.payload;
+    for (const key of path) {
+      if (value === null || typeof value !== "object" || !Object.hasOwn(value, key)) return false;
+      value = value[key];
+    }
+    return compare(match[2], value, right);
+  };
+}
+
+function addWord(parts, word, quoted) {
+  const prefixed = /^(topic|source|severity|not):(.+)$/s.exec(word);
+  if (quoted) parts.texts.push(word.toLowerCase());
+  else if (prefixed) add(parts, prefixed[1], prefixed[2]);
+  else if (WHERE.test(word)) add(parts, "where", word);
+  else if (/^[-!]./.test(word)) add(parts, "not", word.slice(1));
+  else if (/[.*]/.test(word)) add(parts, "topic", word);
+  else parts.texts.push(word.toLowerCase());
+}
+
+function add(parts, kind, value) {
+  if (kind === "topic") parts.topics.push(value);
+  else if (kind === "not") parts.nots.push(value);
+  else if (kind === "source") parts.sources.push(value);
+  else if (kind === "severity") parts.severity = Math.max(0, SEVERITIES.indexOf(value));
+  else {
+    const test = where(value);
+    if (test) parts.wheres.push(test);
+    else parts.faults.push(`cannot read “${value}”: write data.field>=value`);
+  }
+}
+
+function parse(text) {
+  const parts = { topics: [], nots: [], sources: [], wheres: [], texts: [], severity: 0, faults: [] };
+  let option = null;
+  for (const token of tokens(text)) {
+    if (option) {
+      add(parts, option, token.text);
+      option = null;
+    } else if (!token.quoted && Object.hasOwn(OPTIONS, token.text)) option = OPTIONS[token.text];
+    else addWord(parts, token.text, token.quoted);
+  }
+  if (option) parts.faults.push("the last word needs a value");
+  return parts;
+}
+
+const matchesTopic = (tests, event) => tests.some((test) => test(event.type) || test(event.channel));
+
+/**
+ * Compile a filter.
+ *
+ * Returns `{empty, test(event), faults: [text], topics: [pattern], wantsHeartbeats}`. Faulty words
+ * are reported and left out. `event` has `type, channel, source, severity, payload`.
+ */
+export function compileFilter(text) {
+  const parts = parse(text);
+  const topics = parts.topics.map(glob);
+  const nots = parts.nots.map(glob);
+  const sources = parts.sources.map(glob);
+  const test = (event) =>
+    (topics.length === 0 || matchesTopic(topics, event)) &&
+    !matchesTopic(nots, event) &&
+    (sources.length === 0 || sources.some((s) => s(event.source ?? ""))) &&
+    (parts.severity === 0 || SEVERITIES.indexOf(event.severity) >= parts.severity) &&
+    parts.wheres.every((w) => w(event)) &&
+    (parts.texts.length === 0 || hasTexts(parts.texts, event));
+  return {
+    empty: text.trim() === "",
+    test,
+    faults: parts.faults,
+    topics: parts.topics,
+    sources: parts.sources,
+    wantsHeartbeats: parts.topics.some((t) => t.startsWith("heartbeat")),
+  };
+}
+
+function hasTexts(texts, event) {
+  const body = event.payload === undefined ? event.preview : JSON.stringify(event.payload);
+  const hay = `${event.channel} ${event.source ?? ""} ${body}`.toLowerCase();
+  return texts.every((text) => hay.includes(text));
+}
+
+/** The same filter as a command that can be pasted into a shell. */
+export function asCommand(text, instanceUrl) {
+  const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
+  const parts = ["orc"];
+  if (instanceUrl) parts.push("--url", instanceUrl);
+  parts.push("tail");
+  for (const token of tokens(text)) {
+    if (Object.hasOwn(OPTIONS, token.text)) parts.push(token.text);
+    else if (/^source:/.test(token.text)) parts.push("--source", quote(token.text.slice(7)));
+    else if (/^severity:/.test(token.text)) parts.push("--severity", quote(token.text.slice(9)));
+    else if (WHERE.test(token.text)) parts.push("--where", quote(token.text));
+    else if (!token.quoted && /^[-!]./.test(token.text)) parts.push("--not", quote(token.text.slice(1)));
+    else parts.push(quote(token.text));
+  }
+  return parts.join(" ");
+}

@@ -1,0 +1,96 @@
+/** Figures and times as words. Pure: every function takes what it needs and touches nothing. */
+
+const THIN = "\u2009";
+export const NONE = "\u2013";
+
+/** 1204312 → "1 204 312", in thin spaces. */
+export function count(n) {
+  if (!Number.isFinite(n)) return NONE;
+  return String(Math.trunc(n)).replace(/\B(?=(\d{3})+(?!\d))/g, THIN);
+}
+
+/** 12480 → "12.5k": for places that are narrow. */
+export function compact(n) {
+  if (!Number.isFinite(n)) return NONE;
+  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
+    if (Math.abs(n) >= size) {
+      const value = n / (unit === "k" ? 1e3 : size);
+      return `${value >= 100 ? Math.round(value) : value.toFixed(1)}${unit}`;
+    }
+  }
+  return count(n);
+}
+
+/** A length of time with one unit and at most three digits. */
+export function duration(ms) {
+  if (!Number.isFinite(ms)) return NONE;
+  const s = Math.max(0, ms) / 1000;
+  if (s < 1) return `${Math.round(Math.max(0, ms))} ms`;
+  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 100) return `${Math.round(s)} s`;
+  if (s < 5400) return `${Math.round(s / 60)} min`;
+  if (s < 129600) return `${Math.round(s / 3600)} h`;
+  return `${Math.round(s / 86400)} d`;
+}
+
+/** The same without tenths: for ages that are redrawn each second. */
+export function age(ms) {
+  if (!Number.isFinite(ms)) return NONE;
+  return ms < 10000 ? `${Math.floor(Math.max(0, ms) / 1000)} s` : duration(ms);
+}
+
+/** Milliseconds since the epoch of an ISO time, or NaN. */
+export function parseTime(text) {
+  return typeof text === "string" ? Date.parse(text) : NaN;
+}
+
+const pad = (n, width = 2) => String(n).padStart(width, "0");
+
+/** "10:02:11" in UTC. */
+export function clock(ms) {
+  if (!Number.isFinite(ms)) return "--:--:--";
+  const d = new Date(ms);
+  return `${pad(d.getUTCHours())}:${pad(d.getUTCMinutes())}:${pad(d.getUTCSeconds())}`;
+}
+
+/** "10:02:11.482" in UTC. */
+export function clockMs(ms) {
+  if (!Number.isFinite(ms)) return "--:--:--.---";
+  return `${clock(ms)}.${pad(new Date(ms).getUTCMilliseconds(), 3)}`;
+}
+
+/** "10:02 UTC" if today, "31 Jan 10:02 UTC" if not. */
+export function moment(ms, nowMs) {
+  if (!Number.isFinite(ms)) return NONE;
+  const d = new Date(ms);
+  const time = `${clock(ms)} UTC`;
+  if (new Date(nowMs).toISOString().slice(0, 10) === d.toISOString().slice(0, 10)) return time;
+  const month = d.toLocaleString("en-GB", { month: "short", timeZone: "UTC" });
+  return `${d.getUTCDate()} ${month} ${time}`;
+}
+
+/** A share as "82 %". */
+export function percent(fraction) {
+  return Number.isFinite(fraction) ? `${Math.round(fraction * 100)}${THIN}%` : NONE;
+}
+
+/** A number of unknown size with few digits: 0.0183, 187.32, 12 500. */
+export function figure(value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return NONE;
+  if (Number.isInteger(value)) return count(value);
+  const size = Math.abs(value);
+  if (size >= 1000) return count(Math.round(value));
+  if (size >= 1) return value.toFixed(2);
+  if (size === 0) return "0";
+  return size >= 0.001 ? value.toFixed(4) : value.toExponential(1);
+}
+
+/** "1 agent", "3 agents". */
+export function plural(n, one, many = `${one}s`) {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
+/** At most `limit` characters, the rest said by an ellipsis. */
+export function clip(text, limit) {
+  return text.length > limit ? `${text.slice(0, limit - 1)}…` : text;
+}

@@ -1,0 +1,68 @@
+/** The keyboard, and the sheet that explains it. The stop has no key of its own, on purpose. */
+
+import { h } from "./dom.js";
+
+const KEYS = [
+  ["g k", "Killswitch"], ["g a", "Agents"], ["g e", "Events"], ["g r", "Regime"], ["g s", "Supervision"],
+  ["/", "Filter the events"], ["space", "Pause or resume the events"], [".", "Newest event"],
+  ["j / k", "Older / newer event"], ["Esc", "Close the side panel"], ["?", "This sheet"],
+];
+const FILTER_WORDS = [
+  ["strategy.*", "topics; * is any run of characters"],
+  ["-data.market.*", "leave out"],
+  ["source:quotes-agent", "who sent it"],
+  ["data.score>=0.8", "a field of the payload (= != > < >= <=)"],
+  ["severity:warning", "this severity and above"],
+  ["\"fat finger\"", "a text anywhere in it"],
+];
+const SECTIONS = { k: "killswitch", a: "agents", e: "events", r: "regime", s: "supervision" };
+const SEQUENCE_MS = 1200;
+
+const rows = (pairs) => h("dl", { class: "keys" }, ...pairs.flatMap(([key, words]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, words)]));
+
+export function mountHelp() {
+  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
+  const dialog = h("dialog", { class: "dialog", "aria-labelledby": "help-title" },
+    h("h2", { id: "help-title" }, "Keys"), rows(KEYS), h("h3", {}, "Filter"), rows(FILTER_WORDS),
+    h("p", { class: "note" }, "Figures carry their age; hatched ones are from before the link was lost. Times are the daemon's, in UTC."),
+    h("div", { class: "acts" }, close));
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  return { open: () => dialog.showModal() };
+}
+
+const isTyping = (element) => element.matches?.("input, textarea, select") || element.closest?.("dialog[open]");
+
+/** `act` has `goTo(section)`, `filter`, `pause`, `newest`, `move(step)`, `close`, `help`. */
+export function listenToKeys(act) {
+  let goAt = 0;
+
+  function single(event) {
+    const onControl = event.target.matches?.("button, a, summary");
+    switch (event.key) {
+      case "/": return act.filter();
+      case " ": return onControl ? false : act.pause();
+      case ".": return act.newest();
+      case "j": return act.move(1);
+      case "k": return act.move(-1);
+      case "?": return act.help();
+      case "Escape": return act.close();
+      default: return false;
+    }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyping(event.target)) {
+      if (event.key === "Escape" && event.target.id === "filter") event.target.blur();
+      return;
+    }
+    const inSequence = Date.now() - goAt < SEQUENCE_MS;
+    goAt = 0;
+    if (inSequence && SECTIONS[event.key]) {
+      event.preventDefault();
+      act.goTo(SECTIONS[event.key]);
+    } else if (event.key === "g") goAt = Date.now();
+    else if (single(event) !== false) event.preventDefault();
+  });
+}

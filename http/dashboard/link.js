@@ -1,0 +1,125 @@
+/**
+ * The live link: one WebSocket, kept up.
+ *
+ * It says what it sees (`onPhase`, `onFrame`) and decides nothing about the content. Lost frames are
+ * not its business either: whoever holds the events compares the greeting's `cursor` with what it has.
+ */
+
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 20_000;
+/** The link is proven this often, and counts as dead after `SILENCE_MS` without any frame. */
+const PING_MS = 10_000;
+const SILENCE_MS = 25_000;
+/** A link that lived this long starts again with the first wait. */
+const HEALTHY_MS = 30_000;
+
+/** How long to wait before attempt `n` (from 0): doubling, with full jitter above half. `random` is in [0, 1). */
+export function retryDelay(n, random) {
+  const ceiling = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(n, 10));
+  return ceiling / 2 + (ceiling / 2) * random;
+}
+
+export class Link {
+  #socket = null;
+  #attempt = 0;
+  #openedAt = 0;
+  #heardAt = 0;
+  #pingSentAt = null;
+  #pinger = null;
+  #retry = null;
+  #stopped = false;
+
+  /** `onPhase(phase, details)` with `live` or `lost`; `onFrame(frame, size, sentAt)`, `sentAt` for a pong only. */
+  constructor({ url, onPhase, onFrame }) {
+    this.url = url;
+    this.onPhase = onPhase;
+    this.onFrame = onFrame;
+  }
+
+  start() {
+    this.#connect();
+    globalThis.addEventListener?.("online", () => this.#hurry());
+    globalThis.document?.addEventListener("visibilitychange", () => {
+      if (!globalThis.document.hidden) this.#hurry();
+    });
+  }
+
+  stop() {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    this.#drop();
+  }
+
+  #connect() {
+    clearTimeout(this.#retry);
+    this.#retry = null;
+    const socket = new WebSocket(this.url);
+    this.#socket = socket;
+    this.#heardAt = Date.now();
+    clearInterval(this.#pinger);
+    this.#pinger = setInterval(() => this.#watch(socket), PING_MS);
+    socket.onopen = () => this.#opened(socket);
+    socket.onmessage = (message) => this.#heard(message.data);
+    socket.onclose = (closed) => this.#closed(socket, closed.code, closed.reason);
+  }
+
+  #opened(socket) {
+    this.#openedAt = Date.now();
+    this.onPhase("live", {});
+    this.#ping(socket);
+  }
+
+  #ping(socket) {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    this.#pingSentAt = Date.now();
+    socket.send('{"action":"ping"}');
+  }
+
+  #watch(socket) {
+    if (Date.now() - this.#heardAt > SILENCE_MS) {
+      this.#drop();
+      this.#closed(socket, 0, "silent");
+    } else this.#ping(socket);
+  }
+
+  #heard(text) {
+    this.#heardAt = Date.now();
+    let frame;
+    try {
+      frame = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (frame === null || typeof frame !== "object") return;
+    const sentAt = frame.type === "pong" ? this.#pingSentAt : null;
+    this.onFrame(frame, text.length, sentAt);
+  }
+
+  /** Let go of the socket without hearing of it again. */
+  #drop() {
+    clearInterval(this.#pinger);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #closed(socket, code, reason) {
+    if (this.#stopped || (this.#socket !== socket && this.#socket !== null)) return;
+    this.#drop();
+    if (this.#openedAt && Date.now() - this.#openedAt > HEALTHY_MS) this.#attempt = 0;
+    this.#openedAt = 0;
+    const waitMs = retryDelay(this.#attempt, Math.random());
+    this.#attempt += 1;
+    this.#retry = setTimeout(() => this.#connect(), waitMs);
+    this.onPhase("lost", { code, reason, retryAt: Date.now() + waitMs });
+  }
+
+  /** Something suggests that it would work now (or at least that someone is looking). */
+  #hurry() {
+    if (this.#retry === null || this.#stopped) return;
+    this.#attempt = Math.min(this.#attempt, 2);
+    this.#connect();
+  }
+}

@@ -1,0 +1,115 @@
+/** AgentStatusGrid: trouble first, the rest by group; a card says state, beat against expected, and what it is. */
+
+import { h, keyed, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
+import { age, clip, duration, plural } from "../format.js";
+import { BEATS_KEPT, rankedAgents } from "../store.js";
+
+/** Cards drawn at once; the rest is said as a number and found by the filter. */
+const MAX_CARDS = 120;
+const STEP = 5;
+
+const WORDS = { up: "up", late: "late", down: "down", error: "error", halted: "halted", unknown: "unknown" };
+const KINDS = { external: "external", process: "process", in_process: "in process" };
+
+/** The last beats as bars: as high as the wait before each was long, against the expected interval. */
+function beatsPath(agent) {
+  let path = "";
+  const { beats, intervalMs } = agent;
+  for (let i = 1; i < beats.length; i += 1) {
+    const ratio = Math.min(2.4, (beats[i] - beats[i - 1]) / intervalMs);
+    const height = Math.max(1.5, ratio * 5);
+    const x = (BEATS_KEPT - beats.length + i) * STEP;
+    path += `M${x} ${14 - height}h3V14h-3z`;
+  }
+  return path;
+}
+
+function card({ onSelect }) {
+  const shape = sign("unknown");
+  const word = h("span", { class: "word" });
+  const name = h("span", { class: "agent-name" });
+  const beat = h("span", { class: "figure" });
+  const every = h("span", { class: "agent-every" });
+  const about = h("span", { class: "agent-about" });
+  const bars = svg("path", {});
+  const strip = svg("svg", { class: "beats", viewBox: `0 0 ${BEATS_KEPT * STEP} 14`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("path", { class: "beats-expected", d: `M0 9h${BEATS_KEPT * STEP}` }), bars);
+  const error = h("span", { class: "agent-error" });
+  const element = h("button", { type: "button", class: "agent" },
+    h("span", { class: "agent-top" }, shape, name, word),
+    h("span", { class: "agent-beat" }, h("span", {}, "beat ", beat, " ago"), every),
+    strip, about, error);
+  let id = "";
+  element.addEventListener("click", () => onSelect(id));
+  return {
+    element,
+    update({ agent, condition, nowMs }) {
+      id = agent.id;
+      setSign(shape, condition);
+      setAttr(element, "data-kind", condition);
+      setText(name, agent.name);
+      setText(word, WORDS[condition]);
+      setText(beat, Number.isFinite(agent.beatAt) ? age(nowMs - agent.beatAt) : "never");
+      setText(every, `every ${duration(agent.intervalMs)}`);
+      setText(about, [agent.group, KINDS[agent.kind] ?? agent.kind, agent.version].filter(Boolean).join(" · "));
+      setHidden(error, !agent.last_error);
+      setText(error, agent.last_error ? clip(String(agent.last_error), 120) : "");
+      setAttr(bars, "d", beatsPath(agent));
+      setAttr(element, "title", agent.name === agent.id ? agent.id : `${agent.name} (${agent.id})`);
+    },
+  };
+}
+
+function matches({ agent, condition }, words) {
+  const hay = `${agent.id} ${agent.name} ${agent.group} ${agent.kind ?? ""} ${condition} ${agent.version ?? ""}`.toLowerCase();
+  return words.every((word) => hay.includes(word));
+}
+
+function emptyWords(state, filtered) {
+  if (filtered) return "No agent matches. Clear the filter to see all.";
+  if (Number.isFinite(state.sources.agents.at)) return "No agent has ever reported. Start one with “orc agent run module:Class”, or publish a heartbeat on heartbeat.<agent_id>.";
+  return state.sources.agents.error ? "" : "Reading the registry…";
+}
+
+export function mountAgents(root, { state, onSelect, onRetry }) {
+  const known = new Map();
+  const summary = h("span", { class: "panel-note" });
+  const aged = h("span", { class: "panel-age" });
+  const filter = h("input", { type: "search", class: "search", placeholder: "filter: name, group, state", "aria-label": "Filter the agents" });
+  const grid = h("div", { class: "grid" });
+  const empty = h("p", { class: "empty", hidden: true });
+  const more = h("p", { class: "empty", hidden: true });
+  const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
+  const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
+  let drawAgain = () => {};
+  filter.addEventListener("input", () => drawAgain());
+  root.append(
+    h("div", { class: "panel-head" }, h("h2", { id: "agents-title" }, "Agents"), summary, filter, aged),
+    h("div", { class: "panel-body" }, fault, grid, empty, more),
+  );
+
+  function summarise(ranked) {
+    const trouble = ranked.filter((r) => ["down", "error", "late", "unknown"].includes(r.condition)).length;
+    if (ranked.length === 0) return "";
+    return trouble === 0 ? `all ${plural(ranked.length, "agent")} fine` : `${trouble} in trouble, ${ranked.length - trouble} fine`;
+  }
+
+  function render(nowMs) {
+    const { at, error } = state.sources.agents;
+    const ranked = rankedAgents(state, nowMs);
+    const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    const shown = ranked.filter((r) => matches(r, words));
+    const drawn = shown.slice(0, MAX_CARDS).map((r) => ({ ...r, nowMs }));
+    keyed(grid, known, drawn, (r) => r.agent.id, () => card({ onSelect }));
+    setText(summary, summarise(ranked));
+    setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
+    setHidden(empty, shown.length > 0);
+    setText(empty, shown.length > 0 ? "" : emptyWords(state, ranked.length > 0));
+    setHidden(more, shown.length <= MAX_CARDS);
+    setText(more, `${plural(shown.length - MAX_CARDS, "more agent")} not drawn: filter to find them.`);
+    setHidden(fault, error === null);
+    if (error) setText(fault.firstChild, `Not readable: ${error}`);
+    drawAgain = () => render(nowMs);
+  }
+  return { render };
+}

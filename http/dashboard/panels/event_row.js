@@ -1,0 +1,76 @@
+/** One row of the event list: an event, a gap, or the way to older ones. */
+
+import { h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { clockMs, count } from "../format.js";
+
+const SEVERITY_SIGNS = { info: "info", warning: "late", critical: "down" };
+const FAMILIES = new Set(["data", "news", "quant", "strategy", "risk", "heartbeat", "bus", "agent", "runtime"]);
+
+/** What a row says where it stands for no event. */
+function note(item) {
+  if (item.kind === "gap") return [item.words ?? `Events ${count(item.from)} to ${count(item.to)} are not loaded`, "Load"];
+  return [item.words, item.act];
+}
+
+/** `onAct(item)` when the button of a gap or of the last row is pressed. */
+export function eventRow({ itemAt, isSelected, onAct }) {
+  const time = h("span", { class: "event-time figure" });
+  const shape = sign("info");
+  const topic = h("span", { class: "topic" });
+  const source = h("span", { class: "event-source" });
+  const line = h("span", { class: "event-line" });
+  const id = h("span", { class: "event-id figure" });
+  const words = h("span", { class: "note-words" });
+  const act = h("button", { type: "button", class: "quiet", tabindex: -1 });
+  const cells = [time, shape, topic, source, line, id];
+  const element = h("div", { class: "event", role: "option" }, ...cells, words, act);
+  let item = null;
+  act.addEventListener("click", (event) => {
+    event.stopPropagation();
+    onAct(item);
+  });
+
+  function bindEvent() {
+    setText(time, clockMs(item.ts));
+    setSign(shape, SEVERITY_SIGNS[item.severity]);
+    setText(topic, item.channel);
+    const family = item.type.split(".", 1)[0];
+    setAttr(topic, "data-family", FAMILIES.has(family) ? family : "other");
+    setAttr(topic, "title", item.channel);
+    setText(source, item.source ?? "");
+    setAttr(source, "title", item.source);
+    setText(line, item.preview);
+    setText(id, `#${item.id}`);
+    setAttr(element, "data-severity", item.severity);
+    setAttr(element, "data-gap", item.type === "bus.gap");
+    setAttr(element, "aria-label", `${clockMs(item.ts)}, ${item.severity}, ${item.channel}, ${item.source ?? "no source"}, ${item.preview}`);
+  }
+
+  return {
+    element,
+    bind(index) {
+      const next = itemAt(index);
+      const selected = isSelected(next);
+      setAttr(element, "aria-selected", selected);
+      setAttr(element, "id", `event-${next.kind}-${next.id}`);
+      if (next === item) return;
+      item = next;
+      element.item = item;
+      const isEvent = item.kind === "event";
+      for (const cell of cells) setAttr(cell, "hidden", isEvent ? null : true);
+      setHidden(words, isEvent);
+      setAttr(element, "data-kind", item.kind);
+      if (isEvent) {
+        setHidden(act, true);
+        bindEvent();
+        return;
+      }
+      const [say, button] = note(item);
+      setText(words, say);
+      setText(act, button ?? "");
+      setHidden(act, !button);
+      setAttr(element, "data-gap", item.kind === "gap");
+      setAttr(element, "aria-label", say);
+    },
+  };
+}

@@ -1,0 +1,211 @@
+/** EventBusMonitor: the live list, its filter, pause, gaps, and how fast it goes. */
+
+import { h, setAttr, setHidden, setText, copyButton, svg } from "../dom.js";
+import { MAX_ROWS } from "../event_log.js";
+import { asCommand, compileFilter } from "../filter.js";
+import { compact, count, plural } from "../format.js";
+import { VirtualList } from "../virtual_list.js";
+import { eventRow } from "./event_row.js";
+
+const STRIP_BARS = 120;
+
+function ratePath(rates) {
+  const top = Math.max(4, ...rates);
+  let path = "";
+  rates.forEach((rate, i) => {
+    if (rate > 0) path += `M${i} 20h.8v-${Math.max(1, (rate / top) * 20).toFixed(1)}h-.8z`;
+  });
+  return path;
+}
+
+/** `sync` reads more, `onSelect(event)` opens one, `onFilter(text)` remembers the words. */
+export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
+  let filterText = "";
+  let filter = compileFilter("");
+  let showBeats = false;
+  let selectedId = null;
+  let pauseIsOurs = false;
+  let older = { kind: "older", id: 0, words: "", act: null };
+  let pressed = null;
+
+  const rate = h("b", { class: "figure" }, "0");
+  const strip = svg("path", {});
+  const rates = h("span", { class: "rate", title: "Events per second, the last two minutes" },
+    svg("svg", { viewBox: `0 0 ${STRIP_BARS} 20`, preserveAspectRatio: "none", "aria-hidden": "true" }, strip), rate, "/s");
+  const field = h("input", { type: "search", id: "filter", class: "search wide", spellcheck: "false", autocomplete: "off",
+    placeholder: "strategy.*   -data.market.*   source:quotes-1   data.score>=0.8", "aria-label": "Filter the events" });
+  const beats = h("button", { type: "button", class: "toggle", "aria-pressed": "false", on: { click: () => setBeats(!showBeats) } }, "Heartbeats");
+  const pause = h("button", { type: "button", class: "toggle pause", "aria-pressed": "false", on: { click: togglePause } }, "Pause");
+  const command = copyButton("Copy as command", () => asCommand(filterText, location.origin));
+  const status = h("p", { class: "event-status" });
+  const clear = h("button", { type: "button", class: "quiet", on: { click: () => setFilter("") } }, "Clear filter");
+  const search = h("button", { type: "button", class: "quiet", on: { click: searchStore } }, "Search the store");
+  const viewport = h("div", { class: "event-list", role: "listbox", tabindex: 0, "aria-label": "Events, newest first" });
+  const empty = h("div", { class: "empty", hidden: true }, h("p"), h("div", { class: "acts" }, search, clear));
+  root.append(
+    h("div", { class: "panel-head" }, h("h2", { id: "events-title" }, "Events"), rates, field, beats, command, pause),
+    status, h("div", { class: "event-frame" }, viewport, empty));
+
+  const length = () => log.visible.length + (log.visible.length > 0 ? 1 : 0);
+  const itemAt = (index) => log.visible[log.visible.length - 1 - index] ?? older;
+  const list = new VirtualList(viewport, {
+    make: () => eventRow({ itemAt, isSelected: (item) => item.kind === "event" && item.id === selectedId, onAct }),
+    onScroll: scrolled,
+  });
+
+  function setFilter(text, { fromField = false } = {}) {
+    filterText = text;
+    filter = compileFilter(text);
+    if (!fromField) field.value = text;
+    if (filter.wantsHeartbeats && !showBeats) showBeats = true;
+    log.setFilter(filter, showBeats);
+    list.toTop();
+    older.searched = false;
+    sync.atBeginning = false;
+    render();
+    onChange();
+  }
+
+  function setBeats(shown) {
+    showBeats = shown;
+    log.setFilter(filter, showBeats);
+    render();
+    onChange();
+  }
+
+  function setPause(paused, { ours = false } = {}) {
+    if (paused === log.frozen) {
+      pauseIsOurs &&= ours;
+      return;
+    }
+    pauseIsOurs = paused && ours;
+    if (paused) log.freeze();
+    else {
+      log.thaw();
+      list.toTop();
+    }
+    render();
+  }
+
+  function togglePause() {
+    setPause(!log.frozen);
+  }
+
+  /** Scrolling away holds the list still; coming back to the top lets it go. */
+  function scrolled(atTop) {
+    if (!atTop) setPause(true, { ours: true });
+    else if (pauseIsOurs && selectedId === null) setPause(false);
+  }
+
+  async function onAct(item) {
+    if (item.kind === "gap") await sync.fillGap(item);
+    else await sync.older(filter);
+    render();
+  }
+
+  async function searchStore() {
+    await sync.older(filter);
+    older.searched = true;
+    render();
+  }
+
+  function select(item) {
+    if (!item || item.kind !== "event") return;
+    selectedId = item.id;
+    setPause(true, { ours: true });
+    onSelect(item);
+    render();
+  }
+
+  function unselect() {
+    selectedId = null;
+    if (pauseIsOurs && viewport.scrollTop < 14) setPause(false);
+    render();
+  }
+
+  /** Select the next (older) or previous (newer) event. */
+  function move(step) {
+    const rows = log.visible;
+    let at = rows.findIndex((row) => row.kind === "event" && row.id === selectedId);
+    at = at < 0 ? rows.length - 1 : at - step;
+    while (rows[at] && rows[at].kind !== "event") at -= step;
+    if (!rows[at]) return;
+    select(rows[at]);
+    list.reveal(log.visible.length - 1 - log.visible.indexOf(rows[at]));
+  }
+
+  viewport.addEventListener("pointerdown", (event) => {
+    pressed = event.target.closest(".event")?.item ?? null;
+  });
+  viewport.addEventListener("click", (event) => {
+    if (!event.target.closest("button")) select(pressed ?? event.target.closest(".event")?.item);
+  });
+  viewport.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      move(event.key === "ArrowDown" ? 1 : -1);
+    }
+  });
+  field.addEventListener("input", () => setFilter(field.value, { fromField: true }));
+
+  function statusWords() {
+    const parts = [];
+    if (filter.faults.length) parts.push(filter.faults.join("; "));
+    if (log.sampling > 1 && !log.frozen) parts.push(`Showing 1 in ${log.sampling}: pause to see all`);
+    const shown = log.visible.length;
+    if (!filter.empty) parts.push(`${plural(shown, "event")} match`);
+    if (!showBeats && log.hiddenBeats > 0) parts.push(`${plural(log.hiddenBeats, "heartbeat")} hidden`);
+    if (log.frozen) parts.push(pauseIsOurs ? "Held still while you read" : "Paused");
+    const { error } = state.sources.events;
+    if (error) parts.push(`History not readable: ${error}`);
+    return parts.join(" · ");
+  }
+
+  function emptyWords() {
+    if (!filter.empty) return `Nothing matches “${filterText}” among the ${plural(log.total, "event")} that came while this page was open.${older.searched ? " The store has none either." : ""}`;
+    if (!Number.isFinite(state.sources.events.at)) return state.link.phase === "live" ? "Reading the latest events…" : "Waiting for the daemon…";
+    return "No event has come yet. Publish one: redis-cli publish strategy.candidate '{\"symbol\":\"AAPL\"}'";
+  }
+
+  function showOlder() {
+    const full = log.visible.length >= MAX_ROWS;
+    const next = full
+      ? { words: `The list holds ${count(MAX_ROWS)}. Narrow the filter to reach further back.`, act: null }
+      : sync.atBeginning ? { words: "This is the beginning of the store.", act: null }
+        : { words: "", act: sync.busy ? "Loading…" : "Load older events" };
+    if (next.words !== older.words || next.act !== older.act) older = { ...older, ...next };
+  }
+
+  function render() {
+    const perSecond = log.rateHistory();
+    const recent = perSecond.slice(-6, -1);
+    setText(rate, compact(Math.round(recent.reduce((a, b) => a + b, 0) / recent.length)));
+    setAttr(strip, "d", ratePath(perSecond));
+    setText(pause, log.frozen ? `Resume${log.waiting ? `: ${count(log.waiting)} new` : ""}` : "Pause");
+    setAttr(pause, "aria-pressed", log.frozen);
+    setAttr(beats, "aria-pressed", showBeats);
+    const words = statusWords();
+    setText(status, words);
+    setHidden(status, words === "");
+    setAttr(status, "data-sampling", log.sampling > 1 && !log.frozen);
+    const none = log.visible.length === 0;
+    setHidden(empty, !none);
+    setHidden(clear, filter.empty);
+    setHidden(search, filter.empty || older.searched === true);
+    if (none) setText(empty.firstChild, emptyWords());
+    showOlder();
+    list.draw(length());
+    setAttr(viewport, "aria-activedescendant", selectedId === null ? null : `event-event-${selectedId}`);
+  }
+
+  return {
+    render, setFilter, setBeats, togglePause, move, unselect, setPause,
+    newest: () => {
+      setPause(false);
+      list.toTop();
+    },
+    focusFilter: () => field.focus(),
+    get filterText() { return filterText; },
+    get showsBeats() { return showBeats; },
+  };
+}

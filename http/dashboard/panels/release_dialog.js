@@ -1,0 +1,77 @@
+/** To release a stop: name the trip, say why. Slower than stopping, on purpose. */
+
+import { announce, h, setAttr, setHidden, setText } from "../dom.js";
+import { moment, parseTime, clip } from "../format.js";
+
+/** So many characters of the trip's id prove that it was read. */
+const PROOF_CHARS = 6;
+
+/** Does `typed` name the trip: whole, or by its last characters? */
+export function namesTrip(typed, tripId) {
+  const words = typed.trim().toLowerCase();
+  const id = String(tripId ?? "").toLowerCase();
+  return id !== "" && (words === id || (words.length >= Math.min(PROOF_CHARS, id.length) && id.endsWith(words)));
+}
+
+export function mountReleaseDialog({ state, api, onReleased, now }) {
+  let tripId = "";
+  const effect = h("p", { class: "effect" });
+  const pending = h("p", { class: "note", hidden: true });
+  const shown = h("code", { class: "trip" });
+  const typed = h("input", { id: "release-trip", type: "text", autocomplete: "off", spellcheck: "false" });
+  const reason = h("input", { id: "release-reason", type: "text", maxlength: 500, autocomplete: "off", required: true });
+  const outcome = h("p", { class: "outcome", role: "status", hidden: true });
+  const submit = h("button", { type: "submit", class: "release", disabled: true }, "Release: trading goes on");
+  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Keep it stopped");
+  const form = h("form", { on: { submit: send, input: check } },
+    h("div", { class: "field" }, h("label", { for: "release-trip" }, `Trip id, or its last ${PROOF_CHARS} characters: `, shown), typed),
+    h("div", { class: "field" }, h("label", { for: "release-reason" }, "Why is it safe to go on?"), reason),
+    pending, outcome, h("div", { class: "acts" }, close, submit));
+  const dialog = h("dialog", { id: "release-dialog", class: "dialog go", "aria-labelledby": "release-title" },
+    h("h2", { id: "release-title" }, "Release the stop"), effect, form);
+  document.body.append(dialog);
+
+  function check() {
+    submit.disabled = !namesTrip(typed.value, tripId) || reason.value.trim() === "";
+  }
+
+  function say(words, kind) {
+    setHidden(outcome, false);
+    setText(outcome, words);
+    setAttr(outcome, "data-kind", kind);
+  }
+
+  async function send(event) {
+    event.preventDefault();
+    check();
+    if (submit.disabled) return;
+    submit.disabled = true;
+    say("Sending…", "busy");
+    try {
+      await api.release(tripId, reason.value.trim());
+      announce("The stop is released. Trading is allowed.", { urgent: true });
+      dialog.close();
+    } catch (error) {
+      const other = error.status === 409 ? " Another trip is in force now: close this and look again." : "";
+      say(`Not released. ${error.message}${other}`, "failed");
+      check();
+    }
+    onReleased();
+  }
+
+  function open() {
+    const k = state.killswitch ?? {};
+    tripId = String(k.trip_id ?? "");
+    setText(effect, `Agents of ${state.instance ?? "this daemon"} may trade again. The stop was: “${clip(String(k.reason ?? "no reason given"), 160)}”, ${moment(parseTime(k.last_triggered), now())}.`);
+    setText(shown, tripId || "none on record");
+    const waiting = Array.isArray(k.agents?.pending) ? k.agents.pending : [];
+    setHidden(pending, waiting.length === 0);
+    setText(pending, `Have not halted yet: ${waiting.join(", ")}`);
+    setHidden(outcome, true);
+    typed.value = reason.value = "";
+    check();
+    if (!dialog.open) dialog.showModal();
+    typed.focus();
+  }
+  return { open };
+}

@@ -1,0 +1,121 @@
+/**
+ * To stop: open this, hold (or type STOP). Two steps, and nothing in between waits for anything.
+ *
+ * It sends by HTTP, so it works while the live link is down. Whatever fails is said with the ways
+ * that are left; it can be sent again at once, since a stop that is in force takes a second one.
+ */
+
+import { announce, h, setAttr, setHidden, setText } from "../dom.js";
+import { duration } from "../format.js";
+
+const HOLD_MS = 1500;
+const TYPED = "STOP";
+const DEFAULT_REASON = "Stopped by hand from the dashboard";
+const PRESETS = ["Prices look wrong", "Runaway agent", "Position out of bounds", "Maintenance", "Drill"];
+
+/** Calls `onDone` once the pointer, space or enter has been held for `HOLD_MS`; letting go starts again. */
+function holdButton(label, onDone) {
+  const button = h("button", { type: "button", class: "hold" }, h("span", { class: "hold-fill" }), h("span", { class: "hold-label" }, label));
+  let timer = null;
+  const start = () => {
+    if (timer !== null || button.disabled) return;
+    button.classList.add("holding");
+    timer = setTimeout(() => {
+      end();
+      onDone();
+    }, HOLD_MS);
+  };
+  const end = () => {
+    clearTimeout(timer);
+    timer = null;
+    button.classList.remove("holding");
+  };
+  const isHoldKey = (event) => event.key === " " || event.key === "Enter";
+  button.addEventListener("pointerdown", (event) => event.button === 0 && start());
+  for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"]) button.addEventListener(name, end);
+  button.addEventListener("keydown", (event) => {
+    if (!isHoldKey(event)) return;
+    event.preventDefault();
+    start();
+  });
+  button.addEventListener("keyup", (event) => isHoldKey(event) && end());
+  button.addEventListener("contextmenu", (event) => event.preventDefault());
+  return { button, end };
+}
+
+function reasonField() {
+  const input = h("input", { id: "stop-reason", type: "text", maxlength: 500, autocomplete: "off", placeholder: DEFAULT_REASON });
+  const chips = PRESETS.map((words) =>
+    h("button", { type: "button", class: "chip", on: { click: () => { input.value = words; } } }, words));
+  return { input, element: h("div", { class: "field" }, h("label", { for: "stop-reason" }, "Reason (may stay as it is)"), input, h("div", { class: "chips" }, ...chips)) };
+}
+
+function resultWords(answer, tookMs) {
+  const parts = [answer.already_active ? "A stop was in force already; this one is recorded with it" : "Trading is stopped",
+    answer.latched ? "on disk" : "not yet on disk", answer.persisted ? "in the database" : "not yet in the database",
+    `reached ${Number(answer.published_to) || 0} on the bus`];
+  return `${parts.join(", ")} (${duration(tookMs)}).`;
+}
+
+function failureWords(error) {
+  return `${error.message} Send it again, or on the machine: orc halt --reason "${DEFAULT_REASON}"`;
+}
+
+export function mountStopDialog({ state, api, onStopped }) {
+  const effect = h("p", { class: "effect" });
+  const path = h("p", { class: "note" });
+  const outcome = h("p", { class: "outcome", role: "status", hidden: true });
+  const reason = reasonField();
+  const hold = holdButton("Hold 1.5 s to stop trading", () => send());
+  const typed = h("input", { id: "stop-typed", type: "text", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", placeholder: TYPED });
+  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Cancel");
+  const form = h("form", { class: "typed", on: { submit: onSubmit } }, h("label", { for: "stop-typed" }, "or type ", h("b", {}, TYPED), " and press Enter"), typed);
+  const dialog = h("dialog", { id: "stop-dialog", class: "dialog danger", "aria-labelledby": "stop-title" },
+    h("h2", { id: "stop-title" }, "Stop trading"), effect, reason.element, hold.button, form, outcome, path,
+    h("div", { class: "acts" }, close));
+  dialog.addEventListener("close", hold.end);
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+
+  function onSubmit(event) {
+    event.preventDefault();
+    if (typed.value.trim().toUpperCase() === TYPED) send();
+    else typed.select();
+  }
+
+  function say(words, kind) {
+    setHidden(outcome, false);
+    setText(outcome, words);
+    setAttr(outcome, "data-kind", kind);
+  }
+
+  /** Not disabled while it is under way: a second stop does no harm, a blocked one might. */
+  async function send() {
+    const startedMs = Date.now();
+    say("Sending…", "busy");
+    typed.value = "";
+    try {
+      const answer = await api.stop(reason.input.value.trim() || DEFAULT_REASON);
+      const words = resultWords(answer, Date.now() - startedMs);
+      say(words, answer.latched && answer.persisted ? "done" : "part");
+      announce(words, { urgent: true });
+      setText(close, "Close");
+      onStopped();
+    } catch (error) {
+      say(failureWords(error), "failed");
+      announce(`The stop was not confirmed. ${error.message}`, { urgent: true });
+    }
+  }
+
+  function open() {
+    const name = `${state.instance ?? "this daemon"}${state.env ? ` (${String(state.env).toUpperCase()})` : ""}`;
+    setText(effect, `${name}: halt for all agents. New orders stop; open orders are left to each agent's policy; nothing is sold.`);
+    setText(path, `Sent by HTTP to ${location.host}. It does not need the live link.`);
+    setHidden(outcome, true);
+    setText(close, "Cancel");
+    typed.value = "";
+    if (!dialog.open) dialog.showModal();
+    hold.button.focus();
+  }
+  return { open };
+}

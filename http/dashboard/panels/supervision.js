@@ -1,0 +1,91 @@
+/** The supervision tree: every actor with its state, its mailbox and what happened to it. */
+
+import { h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { age, clip, compact, plural } from "../format.js";
+
+/** Supervisor states (runtime words, any case) to signs. */
+const SIGNS = {
+  running: "up", started: "up", alive: "up", starting: "late", restarting: "late", backoff: "late", stopping: "late",
+  stopped: "halted", exited: "down", failed: "down", fatal: "error", dead: "down",
+};
+const BUSY = 0.5;
+
+/** The tree as a list in order, each with its depth; bounded. */
+export function flatten(tree, limit = 300) {
+  const rows = [];
+  const visit = (node, depth, path) => {
+    if (node === null || typeof node !== "object" || rows.length >= limit) return;
+    const key = `${path}/${node.name}`;
+    rows.push({ node, depth, key });
+    for (const child of Array.isArray(node.children) ? node.children : []) visit(child, depth + 1, key);
+  };
+  visit(tree, 0, "");
+  return rows;
+}
+
+function row() {
+  const shape = sign("unknown");
+  const name = h("span", { class: "actor-name" });
+  const word = h("span", { class: "actor-state" });
+  const box = h("td", { class: "number" });
+  const done = h("td", { class: "number" });
+  const restarts = h("td", { class: "number" });
+  const up = h("td", { class: "number" });
+  const error = h("span", { class: "actor-error" });
+  const first = h("th", { scope: "row" }, h("span", { class: "actor" }, shape, name, word), error);
+  const element = h("tr", {}, first, box, done, restarts, up);
+  return {
+    element,
+    update({ node, depth }) {
+      const state = String(node.state ?? "unknown").toLowerCase();
+      const kind = SIGNS[state] ?? "unknown";
+      setSign(shape, kind);
+      setAttr(element, "data-kind", kind);
+      setAttr(element, "data-depth", Math.min(depth, 4));
+      setText(name, node.name);
+      setText(word, kind === "up" ? "" : state);
+      const depthOfBox = Number(node.mailbox?.depth);
+      const room = Number(node.mailbox?.capacity);
+      setText(box, Number.isFinite(depthOfBox) ? compact(depthOfBox) : "–");
+      setAttr(box, "title", Number.isFinite(room) ? `${depthOfBox} of ${room} waiting` : null);
+      setAttr(box, "data-busy", depthOfBox > room * BUSY);
+      setText(done, Number.isFinite(node.processed) ? compact(node.processed) : "–");
+      setText(restarts, Number.isFinite(node.restarts) ? node.restarts : "–");
+      setAttr(restarts, "data-some", node.restarts > 0);
+      setText(up, Number.isFinite(node.uptime_seconds) ? age(node.uptime_seconds * 1000) : "–");
+      setHidden(error, !node.last_error);
+      setText(error, node.last_error ? clip(String(node.last_error), 160) : "");
+      setAttr(error, "title", node.last_error ? String(node.last_error) : null);
+    },
+  };
+}
+
+export function mountSupervision(root, { state, onRetry }) {
+  const known = new Map();
+  const note = h("span", { class: "panel-note" });
+  const aged = h("span", { class: "panel-age" });
+  const body = h("tbody");
+  const heads = [["Actor", ""], ["Waiting", "number"], ["Done", "number"], ["Restarts", "number"], ["Up", "number"]];
+  const table = h("table", { class: "actors" }, h("caption", { class: "offscreen" }, "Actors under supervision"),
+    h("thead", {}, h("tr", {}, ...heads.map(([label, kind]) => h("th", { scope: "col", class: kind || null }, label)))), body);
+  const empty = h("p", { class: "empty", hidden: true });
+  const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
+  const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
+  root.append(h("div", { class: "panel-head" }, h("h2", { id: "supervision-title" }, "Supervision"), note, aged),
+    h("div", { class: "panel-body" }, fault, table, empty));
+
+  function render(nowMs) {
+    const { at, error } = state.sources.actors;
+    const rows = flatten(state.actors);
+    keyed(body, known, rows, (r) => r.key, row);
+    const restarts = rows.reduce((sum, r) => sum + (Number(r.node.restarts) || 0), 0);
+    setText(note, rows.length ? `${plural(rows.length, "actor")}, ${restarts === 0 ? "no restarts" : plural(restarts, "restart")}` : "");
+    setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
+    setHidden(table, rows.length === 0);
+    setHidden(empty, rows.length > 0 || error !== null);
+    setText(empty, Number.isFinite(at) ? "The daemon reports no actors." : "Reading the tree…");
+    setHidden(fault, error === null);
+    if (error) setText(fault.firstChild, `Not readable: ${error}`);
+  }
+  return { render };
+}
