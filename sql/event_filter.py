@@ -1,0 +1,59 @@
+"""What a page of events is narrowed to; the contract's patterns as LIKE patterns."""
+
+from typing import Any
+
+import msgspec
+
+# A heartbeat's channel is `heartbeat.<id>`; it is stored as type `heartbeat` with source `<id>`.
+HEARTBEAT_PREFIX = "heartbeat."
+
+
+class EventFilter(msgspec.Struct, frozen=True):
+    """Which events are wanted; all conditions hold at once, an unset one holds always."""
+
+    types: tuple[str, ...] = ()
+    """Types or patterns (`*` is any run of characters), one of which fits; `heartbeat.<id>` means
+    type `heartbeat` from source `<id>`. Empty: all."""
+    source: str | None = None
+    """The source, exactly."""
+    from_ts: str | None = None
+    """Not earlier than this (ISO 8601)."""
+    to_ts: str | None = None
+    """Not later than this (ISO 8601)."""
+    processed: bool | None = None
+    """Marked or not."""
+
+
+ALL = EventFilter()
+
+
+def like(pattern: str) -> str:
+    r"""The LIKE pattern of one of ours: `*` becomes `%`; `%`, `_` and `\` mean themselves."""
+    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%")
+
+
+def parameters(event_filter: EventFilter) -> dict[str, Any]:
+    """The filter as the parameters of the page queries."""
+    types, heartbeats = _split(event_filter.types)
+    return {
+        "types": types if event_filter.types else None,
+        "heartbeats": heartbeats,
+        "source": event_filter.source,
+        "from_ts": event_filter.from_ts,
+        "to_ts": event_filter.to_ts,
+        "processed": event_filter.processed,
+    }
+
+
+def _split(wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """LIKE patterns of types, and of the sources of heartbeats."""
+    types = [like(pattern) for pattern in wanted]
+    suffixes = [
+        pattern.removeprefix(HEARTBEAT_PREFIX)
+        for pattern in wanted
+        if pattern.startswith(HEARTBEAT_PREFIX)
+    ]
+    if "*" in suffixes:  # also heartbeats without a source
+        types.append("heartbeat")
+    return types, [like(suffix) for suffix in suffixes]

@@ -1,0 +1,135 @@
+"""Reading events: pages by id with filters, single events, the types there are."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from .connection import Row
+from .database import Database
+from .event_filter import ALL, EventFilter, parameters
+from .named_queries import ascending, query
+
+# bigint's largest: no upper bound.
+MAX_ID: Final = 2**63 - 1
+# A filtered page is looked for among so many rows first. It is found there nearly always, in about
+# 5 ms; the search of the whole table costs more than that as soon as there are many types.
+NEAR_ROWS: Final = 5_000
+# Types are counted up to a table of so many disk pages (16 MB), else estimated from as many.
+COUNTED_PAGES: Final = 2_000
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """One row of `events`, ready to be encoded as JSON."""
+
+    id: int
+    """bigint."""
+    type: str
+    """text."""
+    payload: msgspec.Raw
+    """jsonb, as UTF-8 JSON that need not be encoded again."""
+    ts: str | None
+    """timestamptz as ISO 8601, UTC, milliseconds; `created_at` if another program left it empty."""
+    source: str | None
+    """text, nullable."""
+    processed: bool
+    """boolean; null counts as false."""
+
+
+class TypeRow(msgspec.Struct, frozen=True):
+    """What there is of one type."""
+
+    type: str
+    """The type."""
+    count: int
+    """Rows; see `estimated`."""
+    estimated: bool
+    """The count comes from a sample of the table."""
+    last_id: int
+    """The newest row's id."""
+    last_ts: str | None
+    """Its time (ISO 8601, UTC)."""
+    per_minute: float
+    """Rows per minute in the last five minutes."""
+
+
+class EventReader:
+    """Pages of events on pooled connections.
+
+    Each call blocks the caller's greenlet: 2 s for a connection and `statement_timeout_ms` for each
+    of at most two statements, and raises `Unavailable`, `TimedOut` or another `StoreError`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def latest(
+        self, limit: int, event_filter: EventFilter = ALL, *, up_to_id: int | None = None
+    ) -> list[EventRow]:
+        """The newest `limit` events (up to an id, included), newest first."""
+        return self._page(limit, event_filter, low=0, high=up_to_id)
+
+    def after(
+        self,
+        since: int,
+        limit: int,
+        event_filter: EventFilter = ALL,
+        *,
+        up_to_id: int | None = None,
+    ) -> list[EventRow]:
+        """The oldest `limit` events behind an id (up to another, included), oldest first."""
+        return self._page(limit, event_filter, low=since + 1, high=up_to_id, forward=True)
+
+    def before(self, event_id: int, limit: int, event_filter: EventFilter = ALL) -> list[EventRow]:
+        """The newest `limit` events below an id, newest first."""
+        return self._page(limit, event_filter, low=0, high=event_id - 1)
+
+    def get(self, event_id: int) -> EventRow | None:
+        """One event, or None."""
+        rows = self._database.rows(query("event_get"), {"id": event_id})
+        return _event(rows[0]) if rows else None
+
+    def newest_id(self) -> int:
+        """The highest id in the table, 0 if it is empty."""
+        return int(self._database.rows(query("committed_max"))[0][0])
+
+    def mark_processed(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Mark events as processed; returns the ids that exist and those that do not, as given."""
+        rows = self._database.rows(query("events_mark_processed"), {"ids": list(ids)})
+        there = {row[0] for row in rows}
+        return [i for i in ids if i in there], [i for i in ids if i not in there]
+
+    def types(self) -> list[TypeRow]:
+        """The types there are, most frequent first; cheap on a table of any size.
+
+        On more than some 16 MB counts are estimates, but for types of fewer than 200 rows.
+        """
+        pages = int(self._database.rows(query("events_pages"))[0][0])
+        percent = 100.0 if pages <= COUNTED_PAGES else 100.0 * COUNTED_PAGES / pages
+        rows = self._database.rows(query("events_types"), {"percent": percent}, prepare=False)
+        return [TypeRow(*row) for row in rows]
+
+    def _page(
+        self,
+        limit: int,
+        event_filter: EventFilter,
+        *,
+        low: int,
+        high: int | None,
+        forward: bool = False,
+    ) -> list[EventRow]:
+        """Near first; if that does not fill the page, by the index that fits the filter."""
+        bounds = {"low": low, "high": MAX_ID if high is None else high, "limit": limit}
+        given = bounds | parameters(event_filter)
+        named = ascending if forward else query
+        scan = limit if event_filter == ALL else NEAR_ROWS
+        rows = self._database.rows(named("events_near"), given | {"scan": scan})
+        if event_filter != ALL and len(rows) < limit:
+            whole = "events_of_types" if event_filter.types else "events_search"
+            rows = self._database.rows(named(whole), given, prepare=False)
+        return [_event(row) for row in rows]
+
+
+def _event(row: Row) -> EventRow:
+    event_id, event_type, payload, ts, source, processed = row
+    return EventRow(event_id, event_type, msgspec.Raw(payload.encode()), ts, source, processed)
