@@ -59,7 +59,7 @@ WAIT_S = 0.25
 """How often a job that waits for something else looks whether it shall stop."""
 LONGEST_WAIT_S = 60.0
 """How long the handlers' job sleeps when there is nothing to do."""
-GRACE_S = 1.2
+GRACE_S = 1.0
 """How long a stop waits for the handler that is running; the rest of the 2 s that a
 stop may take is for the last heartbeat."""
 

@@ -14,7 +14,7 @@ from types import FrameType
 POLL_S = 0.1
 """How soon a signal is seen. The handler only sets a flag: setting a
 `threading.Event` there could wait for a lock that the interrupted thread holds."""
-STOP_LIMIT_S = 1.9
+STOP_LIMIT_S = 1.7
 """How long a stop waits for the jobs, together."""
 
 

@@ -1,0 +1,135 @@
+# ruff: noqa: TID251 - what the kit runs in, without the runtime, is threads
+
+"""A bus to listen on, and agents that are stopped at the end of their test."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from orchestrator.agents import Agent
+
+
+class Bus:
+    """Sees all that is published, and publishes itself."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.seen: list[tuple[str, Any]] = []
+        self._client = redis.Redis.from_url(url, protocol=2)
+        self._ending = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="test-bus", daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _read(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._read_connected()
+            except redis.ConnectionError:
+                time.sleep(0.02)
+
+    def _read_connected(self) -> None:
+        with self._client.pubsub() as pubsub:
+            pubsub.psubscribe("*")
+            while not self._ending.is_set():
+                message = pubsub.get_message(timeout=0.05)
+                if message and message["type"] == "psubscribe":
+                    self._ready.set()
+                elif message and message["type"] == "pmessage":
+                    self.seen.append((message["channel"].decode(), _decoded(message["data"])))
+
+    def publish(self, channel: str, payload: Any) -> None:
+        body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
+        self._client.publish(channel, body)
+
+    def payloads(self, channel: str) -> list[Any]:
+        return [payload for seen, payload in self.seen if seen == channel]
+
+    def wait_for(self, channel: str, limit_s: float = 10.0, **fields: Any) -> Any:
+        """The first payload on the channel with these fields."""
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            for payload in self.payloads(channel):
+                if fields.items() <= payload.items():
+                    return payload
+            time.sleep(0.01)
+        return pytest.fail(f"no {fields} on {channel}, but {self.seen[-5:]}")
+
+    def close(self) -> None:
+        self._ending.set()
+        self._thread.join(5)
+        self._client.close()
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return data
+
+
+@pytest.fixture
+def bus(redis_url: str) -> Iterator[Bus]:
+    made = Bus(redis_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Waits for a condition, 10 s at most."""
+
+    def wait(condition: Callable[[], object], limit_s: float = 10.0) -> None:
+        end = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < end, "not in time"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[[Agent], threading.Thread]]:
+    """Runs an agent beside the test, once it is subscribed; fails if one does not stop."""
+    started: list[tuple[Agent, threading.Thread]] = []
+
+    def run(agent: Agent, *, subscribed: bool = True) -> threading.Thread:
+        thread = threading.Thread(target=agent.run, name=agent.agent_id, daemon=True)
+        started.append((agent, thread))
+        thread.start()
+        while agent._subscriber is None:
+            time.sleep(0.001)
+        assert not subscribed or agent._subscriber.connected.wait(10)
+        return thread
+
+    yield run
+    for agent, thread in started:
+        agent.stop()
+        thread.join(5)
+        assert not thread.is_alive(), f"{agent.agent_id} does not stop"
+
+
+@pytest.fixture
+def mute_server() -> Iterator[str]:
+    """Accepts every connection and never says a word, as behind a broken network."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    accepted: list[socket.socket] = []
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                accepted.append(listener.accept()[0])
+
+    thread = threading.Thread(target=accept, name="mute-server", daemon=True)
+    thread.start()
+    yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+    listener.close()
+    for connection in accepted:
+        connection.close()

@@ -1,0 +1,97 @@
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from orchestrator.agents import publisher as module
+from orchestrator.agents.errors import BadOptions, BadPayload, BusUnavailable
+from orchestrator.agents.publisher import MAX_PAYLOAD_BYTES, Publisher, connect, utc_now
+
+UNREACHABLE = "redis://127.0.0.1:1/0"
+
+
+def publisher(url: str = UNREACHABLE) -> Publisher:
+    return Publisher(connect(url), agent_id="a-1", boot="b")
+
+
+def stamped(publisher: Publisher, channel: str, payload: Any) -> Any:
+    return msgspec.json.decode(publisher.stamp(channel, payload))
+
+
+def test_times_are_written_as_the_contract_has_it() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", utc_now())
+
+
+def test_what_a_payload_lacks_is_added() -> None:
+    body = stamped(publisher(), "risk.x", {"symbol": "AAPL"})
+
+    assert list(body) == ["symbol", "agent_id", "timestamp", "seq", "boot"]
+    assert (body["agent_id"], body["seq"], body["boot"]) == ("a-1", 1, "b")
+
+
+def test_what_a_payload_has_is_kept() -> None:
+    given = {"agent_id": "x", "timestamp": "then", "correlation_id": "c", "causation_id": "d"}
+
+    assert given.items() <= stamped(publisher(), "risk.x", given).items()
+
+
+def test_seq_rises_by_one_for_each_source_and_channel() -> None:
+    one = publisher()
+
+    numbers = [
+        stamped(one, channel, payload)["seq"]
+        for channel, payload in [
+            ("a", {}),
+            ("b", {}),
+            ("a", {}),
+            ("a", {"source": "feed"}),
+            ("a", {"source": ""}),
+        ]
+    ]
+
+    assert numbers == [1, 1, 2, 1, 3]
+
+
+def test_channels_beyond_the_bound_carry_no_seq(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CHANNELS", 1)
+    one = publisher()
+
+    assert "seq" in stamped(one, "a", {})
+    assert "seq" not in stamped(one, "b", {})
+    assert stamped(one, "a", {})["seq"] == 2
+
+
+@pytest.mark.parametrize("payload", [[1], "text", None, {"x": object()}])
+def test_only_json_objects_can_be_published(payload: Any) -> None:
+    with pytest.raises(BadPayload, match=r"the payload for risk\.x is no"):
+        publisher().publish("risk.x", payload)
+
+
+def test_a_payload_that_the_daemon_would_reject_is_refused() -> None:
+    with pytest.raises(BadPayload, match="over 1 MiB"):
+        publisher().publish("risk.x", {"x": "y" * MAX_PAYLOAD_BYTES})
+
+
+def test_a_url_that_is_none_is_refused_without_repeating_it() -> None:
+    with pytest.raises(BadOptions, match="not usable") as caught:
+        connect("http://:secret@host")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_publish_without_a_server_fails_and_has_used_its_number() -> None:
+    one = publisher()
+
+    with pytest.raises(BusUnavailable, match=r"not published on risk\.x"):
+        one.publish("risk.x", {})
+
+    assert stamped(one, "risk.x", {})["seq"] == 2
+
+
+@pytest.mark.redis
+def test_a_publish_says_how_many_got_it(bus: Any) -> None:
+    one = publisher(bus.url)
+
+    assert one.publish("risk.x", {"n": 1}) == 1
+
+    assert bus.wait_for("risk.x")["n"] == 1
+    one.close()
