@@ -1,0 +1,157 @@
+import gevent
+import pytest
+from orchestrator.runtime.errors import MailboxFull
+from orchestrator.runtime.mailbox import FullPolicy, Mailbox
+from pykka._envelope import Envelope
+
+
+def fill(mailbox: Mailbox, *messages: object) -> None:
+    for message in messages:
+        mailbox.put(Envelope(message))
+
+
+def drain(mailbox: Mailbox) -> list[object]:
+    return [mailbox.get().message for _ in range(len(mailbox))]
+
+
+def test_messages_come_out_in_the_order_they_went_in() -> None:
+    mailbox = Mailbox()
+    fill(mailbox, *range(100))
+
+    assert drain(mailbox) == list(range(100))
+
+
+def test_urgent_messages_come_first() -> None:
+    mailbox = Mailbox()
+    fill(mailbox, "normal")
+    mailbox.put(Envelope("urgent"), urgent=True)
+
+    assert drain(mailbox) == ["urgent", "normal"]
+
+
+def test_a_reader_waits_for_a_message() -> None:
+    mailbox = Mailbox()
+    reader = gevent.spawn(mailbox.get)
+    gevent.sleep(0)
+
+    fill(mailbox, "late")
+
+    assert reader.get(timeout=1).message == "late"
+
+
+def test_a_writer_waits_for_room() -> None:
+    mailbox = Mailbox(capacity=1)
+    fill(mailbox, 1)
+    writer = gevent.spawn(fill, mailbox, 2)
+    gevent.sleep(0)
+    assert not writer.dead
+
+    assert mailbox.get().message == 1
+    writer.get(timeout=1)
+
+    assert drain(mailbox) == [2]
+
+
+def test_many_writers_get_room_one_by_one_and_nothing_is_lost() -> None:
+    mailbox = Mailbox(capacity=2)
+    writers = [gevent.spawn(fill, mailbox, number) for number in range(50)]
+
+    received = []
+    while len(received) < 50:
+        received.append(mailbox.get().message)
+        assert len(mailbox) <= 2
+        gevent.sleep(0)
+
+    gevent.joinall(writers, timeout=1, raise_error=True)
+    assert sorted(received) == list(range(50))
+
+
+def test_a_writer_that_waited_too_long_gets_an_error() -> None:
+    mailbox = Mailbox(capacity=1)
+    mailbox.owner = "slow"
+    fill(mailbox, 1)
+
+    with pytest.raises(MailboxFull, match="the mailbox of slow is full"):
+        mailbox.put(Envelope(2), timeout_s=0.01)
+
+    assert drain(mailbox) == [1]
+
+
+def test_a_writer_killed_while_it_waits_leaves_nothing_behind() -> None:
+    mailbox = Mailbox(capacity=1)
+    fill(mailbox, 1)
+    writer = gevent.spawn(fill, mailbox, 2)
+    gevent.sleep(0)
+
+    writer.kill()
+    mailbox.get()
+    fill(mailbox, 3)
+
+    assert drain(mailbox) == [3]
+
+
+def test_a_mailbox_that_refuses_says_so() -> None:
+    mailbox = Mailbox(capacity=1, on_full=FullPolicy.REFUSE)
+    fill(mailbox, 1)
+
+    with pytest.raises(MailboxFull):
+        fill(mailbox, 2)
+
+
+def test_a_mailbox_that_drops_the_oldest_counts_and_tells_it() -> None:
+    dropped: list[object] = []
+    mailbox = Mailbox(2, FullPolicy.DROP_OLDEST, dropped.append)
+
+    fill(mailbox, 1, 2, 3)
+
+    assert (drain(mailbox), dropped, mailbox.dropped) == ([2, 3], [1], 1)
+
+
+def test_an_offer_never_waits() -> None:
+    mailbox = Mailbox(capacity=1)
+
+    assert [mailbox.offer(Envelope(n)) for n in range(2)] == [True, False]
+
+
+def test_an_offer_to_a_dropping_mailbox_is_always_taken() -> None:
+    mailbox = Mailbox(1, FullPolicy.DROP_OLDEST)
+
+    assert [mailbox.offer(Envelope(n)) for n in range(3)] == [True] * 3
+
+
+def test_a_full_mailbox_still_takes_what_the_runtime_sends() -> None:
+    mailbox = Mailbox(capacity=1)
+    fill(mailbox, 1)
+    mailbox.put(Envelope("urgent"), urgent=True)
+
+    mailbox.put_system(Envelope("stop"))
+
+    assert drain(mailbox) == ["urgent", "stop", 1]
+
+
+def test_taking_matching_messages_stops_at_the_first_other_one() -> None:
+    mailbox = Mailbox()
+    fill(mailbox, 1, 2, "three", 4)
+
+    taken = [envelope.message for envelope in mailbox.take_matching(int, 10)]
+
+    assert (taken, drain(mailbox)) == ([1, 2], ["three", 4])
+
+
+def test_taking_matching_messages_keeps_to_its_limit() -> None:
+    mailbox = Mailbox()
+    fill(mailbox, *range(5))
+
+    assert len(mailbox.take_matching(int, 3)) == 3
+
+
+def test_taking_all_frees_those_who_wait_for_room() -> None:
+    mailbox = Mailbox(capacity=1)
+    fill(mailbox, 1)
+    writer = gevent.spawn(fill, mailbox, 2)
+    gevent.sleep(0)
+
+    taken = mailbox.take_all()
+
+    writer.get(timeout=1)
+    assert [envelope.message for envelope in taken] == [1]

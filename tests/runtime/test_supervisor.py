@@ -1,0 +1,338 @@
+"""Supervision by OTP's rules: who is restarted, in which order, and when it is given up."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from orchestrator.runtime import (
+    Actor,
+    ActorFailed,
+    Address,
+    ChildSpec,
+    GetTree,
+    Mailbox,
+    Refusal,
+    Restart,
+    RestartChild,
+    RestartLimits,
+    StartChild,
+    StartFailed,
+    StopChild,
+    Strategy,
+    Supervisor,
+    SupervisorReport,
+    UnknownChild,
+    start_actor,
+    stop_actor,
+)
+
+FAST = RestartLimits(intensity=5, period_s=60, backoff_initial_s=0.005, backoff_max_s=0.02)
+
+
+class Family:
+    """A supervisor over recorders, and a diary of what happened to them."""
+
+    def __init__(self) -> None:
+        self.diary: list[str] = []
+        self.reports: list[SupervisorReport] = []
+        self.supervisor: Supervisor | None = None
+        self.root = Address("root")
+        self.children: dict[str, Address] = {}
+
+    def spec(self, name: str, **options: Any) -> ChildSpec:
+        address = self.children[name] = Address(name, Mailbox(100_000))
+        return ChildSpec(address, lambda: Member(name, self.diary), **options)
+
+    def start(self, *specs: ChildSpec, **options: Any) -> None:
+        options.setdefault("limits", FAST)
+        self.supervisor = Supervisor(specs, on_report=self.reports.append, **options)
+        start_actor(self.supervisor, self.root)
+
+    def row(self, name: str) -> dict[str, Any]:
+        rows = self.root.ask(GetTree(), timeout_s=1)
+        return next(row for row in rows if row["name"] == name)
+
+    def wait_for(self, name: str, state: str, restarts: int = 0) -> dict[str, Any]:
+        limit = time.monotonic() + 5
+        while (row := self.row(name))["state"] != state or row["restarts"] < restarts:
+            assert time.monotonic() < limit, row
+            gevent.sleep(0.002)
+        return row
+
+
+class Member(Actor):
+    def __init__(self, name: str, diary: list[str]) -> None:
+        super().__init__()
+        self._name = name
+        self._diary = diary
+
+    def on_start(self) -> None:
+        self._diary.append(f"+{self._name}")
+
+    def on_stop(self) -> None:
+        self._diary.append(f"-{self._name}")
+
+    def on_receive(self, message: Any) -> Any:
+        return message(self) if callable(message) else message
+
+
+def crash(_actor: Actor) -> None:
+    raise ValueError("boom")
+
+
+@pytest.fixture
+def family() -> Iterator[Family]:
+    family = Family()
+    yield family
+    if family.supervisor is not None:
+        stop_actor(family.supervisor)
+
+
+def test_children_start_in_order_and_stop_in_reverse(family: Family) -> None:
+    family.start(*(family.spec(name) for name in "abc"))
+
+    stop_actor(family.supervisor)
+
+    assert family.diary == ["+a", "+b", "+c", "-c", "-b", "-a"]
+
+
+def test_a_failed_first_start_stops_what_was_started(family: Family) -> None:
+    class Broken(Member):
+        def on_start(self) -> None:
+            raise OSError("no port")
+
+    broken = ChildSpec(Address("x"), lambda: Broken("x", family.diary))
+
+    with pytest.raises(StartFailed, match="no port"):
+        family.start(family.spec("a"), broken)
+
+    assert family.diary == ["+a", "-a"]
+
+
+def test_only_the_failed_child_is_restarted(family: Family) -> None:
+    family.start(*(family.spec(name) for name in "abc"))
+
+    family.children["b"].tell(crash)
+
+    family.wait_for("b", "RUNNING", restarts=1)
+    assert family.diary == ["+a", "+b", "+c", "+b"]
+
+
+def test_one_for_all_restarts_everybody_in_order(family: Family) -> None:
+    family.start(*(family.spec(name) for name in "abc"), strategy=Strategy.ONE_FOR_ALL)
+
+    family.children["b"].tell(crash)
+
+    family.wait_for("c", "RUNNING", restarts=1)
+    assert family.diary == ["+a", "+b", "+c", "-c", "-a", "+a", "+b", "+c"]
+
+
+def test_rest_for_one_restarts_those_who_came_after(family: Family) -> None:
+    family.start(*(family.spec(name) for name in "abc"), strategy=Strategy.REST_FOR_ONE)
+
+    family.children["b"].tell(crash)
+
+    family.wait_for("c", "RUNNING", restarts=1)
+    assert family.diary == ["+a", "+b", "+c", "-c", "+b", "+c"]
+
+
+@pytest.mark.parametrize(
+    ("restart", "ending", "state"),
+    [
+        (Restart.PERMANENT, crash, "RUNNING"),
+        (Restart.PERMANENT, Actor.stop, "RUNNING"),
+        (Restart.TRANSIENT, crash, "RUNNING"),
+        (Restart.TRANSIENT, Actor.stop, "EXITED"),
+        (Restart.TEMPORARY, crash, "EXITED"),
+        (Restart.TEMPORARY, Actor.stop, "EXITED"),
+    ],
+)
+def test_the_restart_kind_decides_after_which_end_a_child_returns(
+    family: Family, restart: Restart, ending: Callable[[Actor], None], state: str
+) -> None:
+    family.start(family.spec("a", restart=restart))
+
+    family.children["a"].tell(ending)
+
+    row = family.wait_for("a", state, restarts=state == "RUNNING")
+    assert row["restarts"] == (state == "RUNNING")
+
+
+def test_a_failed_child_is_back_within_100_ms_with_its_waiting_messages(family: Family) -> None:
+    family.start(family.spec("a"))
+    address = family.children["a"]
+    seen: list[int] = []
+    begin = time.monotonic()
+
+    address.tell(crash)
+    for number in range(1000):
+        address.tell(lambda _actor, number=number: seen.append(number))
+    address.ask("last", timeout_s=1)
+
+    assert time.monotonic() - begin < 0.1
+    assert seen == list(range(1000))
+
+
+def test_an_ask_during_a_restart_is_answered_by_the_successor(family: Family) -> None:
+    family.start(family.spec("a"))
+    family.children["a"].tell(crash)
+
+    assert family.children["a"].ask("hello", timeout_s=1) == "hello"
+
+
+def test_too_many_failures_fail_the_supervisor(family: Family) -> None:
+    family.start(family.spec("a"), family.spec("b"))
+
+    for _ in range(FAST.intensity + 1):
+        family.children["a"].tell(crash)
+
+    assert family.supervisor.join(5)
+    assert "root gives up: a failed too often" in str(family.supervisor.exit_error)
+    assert family.diary[-1] == "-b"
+
+
+def test_without_escalation_the_child_is_fatal_and_nobody_else_is_touched(family: Family) -> None:
+    family.start(family.spec("a"), family.spec("b"), escalate=False)
+
+    for _ in range(FAST.intensity + 1):
+        family.children["a"].tell(crash)
+
+    family.wait_for("a", "FATAL")
+    assert family.row("b")["restarts"] == 0
+    assert [report.context for report in family.reports][-1] == "gave_up"
+
+
+def test_an_operator_starts_a_fatal_child_again(family: Family) -> None:
+    family.start(family.spec("a"), escalate=False)
+    for _ in range(FAST.intensity + 1):
+        family.children["a"].tell(crash)
+    family.wait_for("a", "FATAL")
+
+    row = family.root.ask(StartChild("a"), timeout_s=1)
+
+    assert row["state"] == "RUNNING"
+
+
+def test_a_hung_child_is_killed_and_restarted(family: Family) -> None:
+    family.start(family.spec("a"), family.spec("b"), hang_timeout_s=0.05)
+
+    family.children["a"].tell(lambda _actor: gevent.sleep(3600))
+
+    row = family.wait_for("a", "RUNNING", restarts=1)
+    assert "has not answered a ping" in row["last_error"]
+    assert family.row("b")["restarts"] == 0
+
+
+def test_a_child_that_will_not_stop_is_killed(family: Family) -> None:
+    family.start(family.spec("a", shutdown_s=0.01))
+    family.children["a"].tell(lambda _actor: gevent.sleep(3600))
+    gevent.sleep(0.01)
+
+    stop_actor(family.supervisor, timeout_s=2)
+
+    assert family.reports[-1].context == "shutdown_error"
+
+
+def test_a_full_mailbox_delays_neither_ping_nor_stop(family: Family) -> None:
+    family.start(family.spec("a"))
+    address = family.children["a"]
+    while address.offer("noise"):
+        pass
+    begin = time.monotonic()
+
+    row = family.root.ask(RestartChild("a"), timeout_s=1)
+
+    assert row["restarts"] == 1
+    assert time.monotonic() - begin < 0.1
+
+
+def test_a_child_may_be_stopped_and_started_by_name(family: Family) -> None:
+    family.start(family.spec("a"))
+
+    stopped = family.root.ask(StopChild("a"), timeout_s=1)
+    started = family.root.ask(StartChild("a"), timeout_s=1)
+
+    assert (stopped["state"], started["state"]) == ("STOPPED", "RUNNING")
+    assert family.diary == ["+a", "-a", "+a"]
+
+
+def test_an_unknown_child_is_refused(family: Family) -> None:
+    family.start(family.spec("a"))
+
+    with pytest.raises(UnknownChild, match="no actor named 'nobody'"):
+        family.root.ask(RestartChild("nobody"), timeout_s=1)
+
+
+def test_a_nested_child_is_reached_through_the_root(family: Family) -> None:
+    inner = Address("inner")
+    spec = family.spec("leaf")
+    nested = ChildSpec(inner, lambda: Supervisor([spec], limits=FAST), kind="supervisor")
+    family.start(nested)
+
+    row = family.root.ask(RestartChild("leaf"), timeout_s=1)
+
+    assert row["restarts"] == 1
+    assert family.row("inner")["children"][0]["name"] == "leaf"
+
+
+def test_a_nested_supervisor_that_gives_up_is_restarted_by_its_parent(family: Family) -> None:
+    spec = family.spec("leaf")
+    limits = RestartLimits(intensity=0)
+    nested = ChildSpec(
+        Address("inner"), lambda: Supervisor([spec], limits=limits), kind="supervisor"
+    )
+    family.start(nested)
+
+    family.children["leaf"].tell(crash)
+
+    family.wait_for("inner", "RUNNING", restarts=1)
+    assert family.children["leaf"].ask("hello", timeout_s=1) == "hello"
+
+
+def test_a_constructor_that_raises_counts_as_a_failed_start(family: Family) -> None:
+    attempts = itertools.count()
+
+    def make() -> Actor:
+        if next(attempts) == 1:
+            raise OSError("not now")
+        return Member("a", family.diary)
+
+    family.children["a"] = Address("a")
+    family.start(ChildSpec(family.children["a"], make))
+    family.children["a"].tell(crash)
+
+    row = family.wait_for("a", "RUNNING", restarts=2)
+    assert row["last_error"] == "OSError: not now"
+
+
+def test_a_restart_that_fails_is_refused_and_tried_again_later(family: Family) -> None:
+    attempts = itertools.count()
+
+    def make() -> Actor:
+        if next(attempts) == 1:
+            raise OSError("not now")
+        return Member("a", family.diary)
+
+    family.children["a"] = Address("a")
+    family.start(ChildSpec(family.children["a"], make))
+
+    with pytest.raises(Refusal, match="not now"):
+        family.root.ask(RestartChild("a"), timeout_s=1)
+
+    family.wait_for("a", "RUNNING", restarts=1)
+
+
+def test_reports_carry_the_four_fields(family: Family) -> None:
+    family.start(family.spec("a"))
+
+    with pytest.raises(ActorFailed):
+        family.children["a"].ask(crash, timeout_s=1)
+    family.wait_for("a", "RUNNING", restarts=1)
+
+    assert [(r.supervisor, r.context, r.reason, r.child) for r in family.reports] == [
+        ("root", "child_terminated", "ValueError: boom", "a"),
+        ("root", "child_restarted", "ValueError: boom", "a"),
+    ]
