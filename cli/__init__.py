@@ -1,1 +1,186 @@
-"""TODO"""
+"""The command line: ``orchestrator`` and ``orc``.
+
+Commands are loaded when they are called, and client commands load neither gevent nor pydantic nor
+redis, so that they start at once.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import __version__
+from .failures import BadUsage, ExitCode, Failure, from_usage_error
+from .options import Group, Invocation
+from .output import OUTPUTS
+
+__all__ = ["cli", "main", "run"]
+
+# Name → module in `commands`, and the help in the list of commands; by area, as the help has them.
+AREAS: dict[str, dict[str, tuple[str, str]]] = {
+    "Run": {
+        "run": ("run", "Run the daemon in the foreground."),
+        "demo": ("run", "Run all in one: embedded servers, three sample agents."),
+    },
+    "At a glance": {
+        "status": ("status", "How things stand, in six lines."),
+        "tail": ("event", "Follow events as they come."),
+        "doctor": ("doctor", "Check this machine and its servers, and say what to do."),
+        "selftest": ("selftest", "Send one of everything through a running daemon."),
+        "version": ("version", "The versions of this program and of the daemon."),
+    },
+    "Stop": {
+        "halt": ("killswitch", "Stop all trading, at once."),
+        "killswitch": ("killswitch", "Look at the stop, and release it."),
+    },
+    "Look and do": {
+        "agent": ("agent", "List, run, start and stop agents."),
+        "event": ("event", "Read, follow and emit events."),
+        "regime": ("state", "The market regime, as last detected."),
+        "state": ("state", "What the daemon keeps by key."),
+    },
+    "Set up": {
+        "config": ("config", "Check and show the settings."),
+        "db": ("db", "Prepare and clean the database."),
+        "env": ("env", "Addresses of the daemon and its servers, for a shell."),
+        "completion": ("completion", "Complete words in bash, zsh and fish."),
+    },
+}
+_COMMANDS = {name: place for area in AREAS.values() for name, place in area.items()}
+
+
+class LazyGroup(Group):
+    """A group that imports a command when it is called, and lists them without."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All names, in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        """Import the command; in its module it is called ``<name>_command``."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module_name, _ = _COMMANDS[cmd_name]
+        module = importlib.import_module(f".commands.{module_name}", __package__)
+        found: click.Command = getattr(module, f"{cmd_name}_command")
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest one."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            import difflib
+
+            near = difflib.get_close_matches(name, _COMMANDS, n=1)
+            hint = f"try `{ctx.command_path} {near[0]}`" if near else ""
+            raise BadUsage(
+                f"there is no command {name!r}", advice=hint or f"see `{ctx.command_path} --help`"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """The commands by area, without importing one."""
+        for area, commands in AREAS.items():
+            with formatter.section(area):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+
+def _tell_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value and not context.resilient_parsing:
+        click.echo(f"orchestrator {__version__}")
+        context.exit()
+
+
+@click.command(
+    "orchestrator",
+    cls=LazyGroup,
+    root=True,
+    examples="""
+        orc demo
+        orc tail 'strategy.*'
+        orc halt --reason "fat finger on AAPL"
+    """,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Tell the version and leave.",
+)
+def cli() -> None:
+    """Event bus, agents, state and killswitch of a trading platform.
+
+    Exit codes: 0 done or healthy, 1 failed or warning, 2 wrong usage or critical, 3 daemon not
+    reached, 4 not permitted, 5 not found, 6 timed out waiting, 7 done in part, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process, and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns the exit code."""
+    invocation = Invocation(
+        token=os.environ.get("ORCHESTRATOR_TOKEN") or None, output=_output_among(arguments)
+    )
+    try:
+        return _run(arguments, invocation)
+    except Failure as failure:
+        if invocation.verbose:
+            traceback.print_exc()
+        invocation.screen.failure(failure)
+        return int(failure.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.BROKEN_PIPE)
+
+
+def _run(arguments: Sequence[str], invocation: Invocation) -> int:
+    try:
+        result: Any = cli.main(
+            list(arguments), prog_name=_program(), standalone_mode=False, obj=invocation
+        )
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return int(ExitCode.USAGE)
+    except click.UsageError as error:
+        raise from_usage_error(error) from error
+    return result if isinstance(result, int) else int(ExitCode.DONE)
+
+
+def _output_among(arguments: Sequence[str]) -> str | None:
+    """The output asked for, for an error that comes before the options are read."""
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        asked = following if word in ("-o", "--output") else word.removeprefix("--output=")
+        if asked != word and asked in OUTPUTS:
+            return asked
+    return None
+
+
+def _program() -> str:
+    """``orc`` if it was called so, else the full name (also for ``python -m orchestrator``)."""
+    return "orc" if Path(sys.argv[0]).name == "orc" else "orchestrator"

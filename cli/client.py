@@ -1,0 +1,271 @@
+"""The way to the daemon over HTTP, on the standard library alone.
+
+Every answer is JSON. What goes wrong becomes a `Failure` with the cause, the next step and the exit
+code; nothing is tried a second time but a GET on a connection that the daemon had closed meanwhile.
+"""
+
+import http.client
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, Self
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from .failures import BadUsage, ExitCode, Failure
+from .options import Invocation
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""A page of 200 events of 1 MiB each would be more; then ask for fewer."""
+
+Query = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the daemon said."""
+
+    status: int
+    """The HTTP status."""
+    body: dict[str, Any]
+    """The JSON object."""
+    elapsed_s: float
+    """From sending to the last byte."""
+    retry_after_s: float | None
+    """When to ask again, if it said so."""
+
+
+class Client:
+    """Calls to one daemon, one after another on one connection. Usable as a context manager.
+
+    Args:
+        url: ``http://host:port``, maybe with a path in front of all others.
+        token: sent as a bearer token.
+        timeout_s: for connecting, and for each wait for bytes.
+        verbose: tell each request on stderr.
+    """
+
+    def __init__(
+        self, url: str, *, token: str | None = None, timeout_s: float, verbose: bool = False
+    ) -> None:
+        self.url = url
+        self._place = split_url(url)
+        self._token = token
+        self._timeout_s = timeout_s
+        self._verbose = verbose
+        self._connection: http.client.HTTPConnection | None = None
+
+    @classmethod
+    def of(cls, invocation: Invocation, *, timeout_s: float | None = None) -> "Client":
+        """The client that the global options ask for."""
+        return cls(
+            invocation.url,
+            token=invocation.access_token(),
+            timeout_s=timeout_s or invocation.timeout,
+            verbose=invocation.verbose,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, path: str, query: Query | None = None) -> dict[str, Any]:
+        """Ask for something.
+
+        Raises:
+            Failure: it could not be had.
+        """
+        return self._checked("GET", path_with(path, query), None).body
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Have something done.
+
+        Raises:
+            Failure: it was not done, or that is not known.
+        """
+        return self._checked("POST", path, {} if body is None else body).body
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """One call, whatever the daemon's answer.
+
+        Raises:
+            Failure: there is no answer, or none of a daemon.
+        """
+        began = time.monotonic()
+        try:
+            status, headers, content = self._exchange(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._unreachable(error) from error
+        answer = Answer(
+            status,
+            self._decoded(status, content),
+            time.monotonic() - began,
+            _seconds(headers.get("Retry-After")),
+        )
+        if self._verbose:
+            told = f"{method} {path} -> {status} in {answer.elapsed_s * 1_000:.0f} ms"
+            sys.stderr.write(told + "\n")
+        return answer
+
+    def _checked(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
+        answer = self.ask(method, path, body)
+        if answer.status >= http.client.BAD_REQUEST:
+            raise refusal(answer)
+        return answer
+
+    def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, Message, bytes]:
+        reused = self._connection is not None
+        try:
+            return self._exchange_once(method, path, body)
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            self.close()
+            if not reused or method != "GET":
+                raise
+        return self._exchange_once(method, path, body)
+
+    def _exchange_once(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[int, Message, bytes]:
+        if self._connection is None:
+            self._connection = self._connected()
+        content = None if body is None else json.dumps(body).encode()
+        self._connection.request(
+            method, self._place.path.rstrip("/") + path, content, self.headers(content is not None)
+        )
+        response = self._connection.getresponse()
+        received = response.read(MAX_ANSWER_BYTES + 1)
+        if len(received) > MAX_ANSWER_BYTES:
+            raise http.client.HTTPException(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+        return response.status, response.headers, received
+
+    def _connected(self) -> http.client.HTTPConnection:
+        host, port = self._place.hostname or "", self._place.port
+        if self._place.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
+        return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
+
+    def headers(self, has_body: bool = False) -> dict[str, str]:  # noqa: FBT001, FBT002
+        """What every request carries."""
+        headers = {"Accept": "application/json"}
+        if has_body:
+            headers["Content-Type"] = "application/json"
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        return headers
+
+    def _decoded(self, status: int, content: bytes) -> dict[str, Any]:
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise Failure(
+                f"what answers at {self.url} is not an orchestrator",
+                code="not_a_daemon",
+                cause=f"HTTP {status} without a JSON object",
+                advice="name the daemon's own address with --url",
+                exit_code=ExitCode.UNREACHABLE,
+            )
+        return body
+
+    def _unreachable(self, error: Exception) -> Failure:
+        if isinstance(error, TimeoutError):
+            return Failure(
+                f"the daemon at {self.url} did not answer",
+                code="no_answer",
+                cause=f"nothing came within {self._timeout_s:g} s",
+                advice="give it more time with --timeout, or look at its log",
+                exit_code=ExitCode.UNREACHABLE,
+            )
+        return Failure(
+            f"cannot reach the daemon at {self.url}",
+            code="unreachable",
+            cause=getattr(error, "strerror", None) or str(error) or type(error).__name__,
+            advice="start it with `orchestrator run`, or name another with --url",
+            exit_code=ExitCode.UNREACHABLE,
+        )
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of the daemon's URL; ``host:port`` alone means HTTP.
+
+    Raises:
+        BadUsage: it is no URL of a daemon.
+    """
+    try:
+        place = urlsplit(url if "://" in url else f"http://{url}")
+        usable = place.scheme in ("http", "https") and place.hostname and place.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadUsage(
+            f"{url!r} is not the URL of a daemon", advice="such as http://127.0.0.1:8090"
+        )
+    return place
+
+
+def path_with(path: str, query: Query | None) -> str:
+    """The path with its query; what is None is left out, a list repeats its name."""
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+def segment(text: str) -> str:
+    """An id or a key as one part of a path."""
+    return quote(text, safe="")
+
+
+# Status → the word for scripts, the exit code, the next step.
+_REFUSALS: dict[int, tuple[str, ExitCode, str]] = {
+    400: ("bad_request", ExitCode.USAGE, ""),
+    401: (
+        "unauthorized",
+        ExitCode.FORBIDDEN,
+        "give a token: --token-file FILE, or ORCHESTRATOR_TOKEN in the environment",
+    ),
+    403: ("forbidden", ExitCode.FORBIDDEN, "ask for a token whose role may do this"),
+    404: ("not_found", ExitCode.NOT_FOUND, ""),
+    405: ("not_supported", ExitCode.FAILED, "the daemon may be of another version: see `status`"),
+    409: ("conflict", ExitCode.FAILED, ""),
+    413: ("too_large", ExitCode.USAGE, "send less at once"),
+    429: ("rate_limited", ExitCode.FAILED, ""),
+    503: ("unavailable", ExitCode.UNREACHABLE, "see `orchestrator doctor`"),
+}
+
+
+def refusal(answer: Answer) -> Failure:
+    """The failure that an answer of 400 or more is."""
+    code, exit_code, advice = _REFUSALS.get(
+        answer.status, ("server_error", ExitCode.FAILED, "look at the daemon's log")
+    )
+    short = str(answer.body.get("error") or f"HTTP {answer.status}")
+    message = str(answer.body.get("message") or "")
+    if answer.retry_after_s is not None:
+        advice = f"try again in {answer.retry_after_s:g} s" + (f"; {advice}" if advice else "")
+    return Failure(
+        f"the daemon says: {short.rstrip('.')}",
+        code=code,
+        cause=message if message != short else "",
+        advice=advice,
+        exit_code=exit_code,
+    )
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else max(0.0, float(text))
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""One module for each noun; command ``x`` is ``x_command`` in its module."""

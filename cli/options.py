@@ -1,0 +1,236 @@
+"""What holds for every command: the global options, and the shape of help.
+
+Each option may stand before the command or after it, and in the environment as ``ORCHESTRATOR_*``;
+what stands last on the line wins.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from .failures import BadUsage, Failure
+from .output import OUTPUTS, Screen
+
+DEFAULT_URL = "http://127.0.0.1:8090"
+DEFAULT_TIMEOUT_S = 10.0
+
+
+@dataclass
+class Invocation:
+    """The values of the global options of this run of a command."""
+
+    url: str = DEFAULT_URL
+    """Where the daemon listens."""
+    token_file: Path | None = None
+    """A file whose first line is the access token."""
+    token: str | None = field(default=None, repr=False)
+    """The token itself; from the environment only, never from an argument."""
+    output: str | None = None
+    """One of `OUTPUTS`; None: the command's own default."""
+    time: str | None = None
+    """``utc``, ``local``, ``relative`` or ``iso``."""
+    timeout: float = DEFAULT_TIMEOUT_S
+    """Seconds that one answer may take."""
+    color: str = "auto"
+    """``auto``, ``always`` or ``never``."""
+    quiet: bool = False
+    """No notes, only results and errors."""
+    verbose: bool = False
+    """Each request, and tracebacks, on stderr."""
+    yes: bool = False
+    """Questions are answered with yes."""
+    no_input: bool = False
+    """Nothing is ever asked."""
+
+    @cached_property
+    def screen(self) -> Screen:
+        """Where the results go."""
+        return Screen(output=self.output, color=self.color, time=self.time, quiet=self.quiet)
+
+    def access_token(self) -> str | None:
+        """The token to send, if one is configured.
+
+        Raises:
+            Failure: its file cannot be read, or is empty.
+        """
+        if self.token_file is None:
+            return self.token
+        try:
+            token = self.token_file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Failure(
+                f"cannot read the token file {self.token_file}",
+                code="token_unreadable",
+                cause=getattr(error, "strerror", None) or str(error),
+                advice="name another with --token-file, or set ORCHESTRATOR_TOKEN",
+            ) from error
+        if not token:
+            raise BadUsage(f"the token file {self.token_file} is empty")
+        return token
+
+    def may_ask(self) -> bool:
+        """Whether a question would find somebody to answer it."""
+        return not self.no_input and sys.stdin.isatty()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def pass_invocation(function: Callable[Concatenate[Invocation, P], R]) -> Callable[P, R]:
+    """Give the command the values of the global options as its first argument."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        invocation = click.get_current_context().ensure_object(Invocation)
+        return function(invocation, *args, **kwargs)
+
+    return called
+
+
+def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None and parameter.name is not None:
+        setattr(context.ensure_object(Invocation), parameter.name, value)
+
+
+def _global_options(*, root: bool) -> list[click.Option]:
+    """New option objects: click's belong to one command each."""
+
+    def option(*names: str, **settings: Any) -> click.Option:
+        variable = f"ORCHESTRATOR_{names[-1].lstrip('-').replace('-', '_').upper()}"
+        settings.setdefault("hidden", not root)
+        return click.Option(
+            names,
+            default=None,
+            expose_value=False,
+            callback=_store,
+            envvar=variable if root else None,
+            **settings,
+        )
+
+    def flag(*names: str, help: str) -> click.Option:  # noqa: A002 - as click names it
+        return option(*names, help=help, is_flag=True, flag_value=True, type=bool)
+
+    return [
+        option("--url", metavar="URL", help=f"Where the daemon listens.  [{DEFAULT_URL}]"),
+        option(
+            "--token-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="A file with the access token (or set ORCHESTRATOR_TOKEN).",
+        ),
+        option(
+            "-o",
+            "--output",
+            type=click.Choice(OUTPUTS),
+            is_eager=True,
+            hidden=False,
+            help="How results are written; `name` feeds xargs.",
+        ),
+        option(
+            "--time",
+            type=click.Choice(["utc", "local", "relative", "iso"]),
+            help="How times are written.  [utc on a terminal, else iso]",
+        ),
+        option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help=f"How long one answer may take.  [{DEFAULT_TIMEOUT_S:g}]",
+        ),
+        option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            is_eager=True,
+            help="auto: on a terminal, unless NO_COLOR is set.",
+        ),
+        flag("-q", "--quiet", help="Results and errors only, no notes."),
+        flag("-v", "--verbose", help="Tell each request, and where an error came from."),
+        flag("--yes", help="Answer questions with yes."),
+        flag("--no-input", help="Never ask; what needs an answer fails."),
+    ]
+
+
+class _Help(click.Command):
+    """Help that begins with examples, and the global options."""
+
+    def __init__(self, *args: Any, examples: str = "", root: bool = False, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.examples = examples
+        self.is_root = root
+        taken = {name for parameter in self.params for name in parameter.opts}
+        for option in _global_options(root=root):
+            if not taken.intersection(option.opts):
+                self.params.append(option)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples first, then as click does."""
+        if self.examples:
+            program = ctx.find_root().info_name or "orchestrator"
+            formatter.write("Example:\n")
+            for line in self.examples.strip().splitlines():
+                formatter.write(f"  {line.strip()}\n".replace("orc ", f"{program} ", 1))
+            formatter.write_paragraph()
+        super().format_help(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Where the rest of the options is told."""
+        super().format_epilog(ctx, formatter)
+        if not self.is_root and not isinstance(self, click.Group):
+            program = ctx.find_root().info_name or "orchestrator"
+            formatter.write_paragraph()
+            formatter.write(f"Options for all commands: {program} --help\n")
+
+
+class Command(_Help):
+    """One command."""
+
+
+class Group(_Help, click.Group):
+    """A noun, whose verbs are its commands."""
+
+    command_class = Command
+
+
+def noun(name: str, *, examples: str) -> Callable[[Callable[..., Any]], Group]:
+    """Declare a group of commands."""
+    return click.group(name, cls=Group, examples=examples)
+
+
+def command(
+    name: str, *, examples: str, **settings: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """Declare a command of the top level."""
+    return click.command(name, cls=Command, examples=examples, **settings)
+
+
+def confirm(invocation: Invocation, effect: str, *, typed: str | None = None) -> None:
+    """Ask before something goes on; return if the answer is yes.
+
+    Args:
+        invocation: says whether to ask at all.
+        effect: what will happen to what, a sentence.
+        typed: a word that must be typed, instead of a mere yes.
+
+    Raises:
+        Failure: the answer was no, or nobody could be asked.
+    """
+    if invocation.yes:
+        return
+    click.echo(effect, err=True)
+    if not invocation.may_ask():
+        raise BadUsage(
+            "this needs a confirmation, and nobody can be asked",
+            cause="no terminal, or --no-input",
+            advice="add --yes to do it all the same",
+        )
+    if typed is None:
+        agreed = click.confirm("Go on?", err=True)
+    else:
+        agreed = click.prompt(f"Type {typed} to go on", default="", err=True) == typed
+    if not agreed:
+        raise Failure("nothing was done", code="declined", cause="it was not confirmed")

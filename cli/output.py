@@ -1,0 +1,303 @@
+"""Results and notes: tables for a person, plain lines in a pipe, JSON for a program.
+
+On a terminal columns are aligned and coloured, times are short and lines fit its width. In a pipe
+there is no colour, times are ISO 8601 in UTC, numbers plain digits, and nothing is cut.
+"""
+
+import csv
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from . import wording
+from .failures import Failure
+
+OUTPUTS = ("table", "wide", "json", "jsonl", "csv", "name")
+JSON_VERSION = 1
+"""Of the shapes below; rises when a field is renamed, dropped or gets another type."""
+NOTHING = "-"
+ELLIPSIS = "…"
+MIN_SHRUNK_CHARS = 12
+"""A column that gives way keeps this much."""
+
+Row = Mapping[str, Any]
+
+STATE_COLORS = {
+    "up": "green",
+    "ok": "green",
+    "active": "green",
+    "allowed": "green",
+    "applied": "green",
+    "late": "yellow",
+    "warning": "yellow",
+    "pending": "yellow",
+    "unknown": "magenta",
+    "down": "red",
+    "error": "red",
+    "critical": "red",
+    "halted": "red",
+    "halt": "red",
+    "fatal": "red",
+}
+"""Colour is never the only sign: the word stands there too."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    """Its heading."""
+    key: str
+    """The row's field; also the heading in CSV."""
+    show: Callable[[Row, "Screen"], str] | None = None
+    """The text for a person; by default the field as text."""
+    right: bool = False
+    """Numbers stand to the right."""
+    wide: bool = False
+    """Left out unless asked for with ``-o wide``."""
+    shrinks: bool = False
+    """It may be cut when the terminal is narrow. Never an id."""
+    state: bool = False
+    """Coloured by what it says."""
+
+
+class Screen:
+    """Where results go, and how they look there.
+
+    Args:
+        output: one of `OUTPUTS`, or None for the command's own default.
+        color: ``auto``, ``always`` or ``never``.
+        time: ``utc``, ``local``, ``relative``, ``iso`` or None for what suits the place.
+        quiet: leave notes out.
+    """
+
+    def __init__(
+        self,
+        *,
+        output: str | None = None,
+        color: str = "auto",
+        time: str | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.terminal = sys.stdout.isatty()
+        self.output = output or "table"
+        self.chosen_output = output
+        self.color = wants_color(color, terminal=self.terminal)
+        self.color_err = wants_color(color, terminal=sys.stderr.isatty())
+        self.quiet = quiet
+        self.time = time or ("utc" if self.terminal else "iso")
+        self.thin = self.terminal and "utf" in (sys.stdout.encoding or "").lower()
+        self.width = shutil.get_terminal_size().columns if self.terminal else None
+
+    @property
+    def for_programs(self) -> bool:
+        """Whether the output is one for programs."""
+        return self.output in ("json", "jsonl", "csv", "name")
+
+    # -- lines ------------------------------------------------------------------------------
+
+    def line(self, text: str = "") -> None:
+        """One line of a result."""
+        click.echo(text, color=self.color)
+
+    def note(self, text: str) -> None:
+        """Something a person may want to know, beside the result."""
+        if not self.quiet:
+            click.echo(self._dim(text), err=True, color=self.color_err)
+
+    def warn(self, text: str) -> None:
+        """Something a person must know, beside the result."""
+        click.echo(click.style(text, fg="yellow"), err=True, color=self.color_err)
+
+    def failure(self, failure: Failure) -> None:
+        """An error: three lines for a person, an object for a program."""
+        if self.output in ("json", "jsonl"):
+            click.echo(json.dumps(failure.as_json(), ensure_ascii=False), err=True, color=False)
+            return
+        for label, text in failure.lines():
+            is_error = label == "error"
+            head = click.style(f"{label:<6}", fg="red" if is_error else None, bold=is_error)
+            click.echo(f"{head} {wording.printable(text)}", err=True, color=self.color_err)
+
+    def state(self, word: str) -> str:
+        """A state's word in its colour."""
+        return click.style(word, fg=STATE_COLORS.get(word.lower()), bold=word.isupper() or None)
+
+    def strong(self, text: str) -> str:
+        """What the eye should find first."""
+        return click.style(text, bold=True)
+
+    def _dim(self, text: str) -> str:
+        return click.style(text, dim=True)
+
+    # -- numbers and times --------------------------------------------------------------------
+
+    def number(self, value: float | None) -> str:
+        """A number for the reader at hand."""
+        return NOTHING if value is None else wording.number(value, thin=self.thin)
+
+    def moment(self, text: object, *, now: datetime | None = None) -> str:
+        """A time of the contract's, in the form asked for."""
+        moment = wording.read_iso(text)
+        if moment is None:
+            return NOTHING if text in (None, "") else wording.printable(str(text))
+        now = now or datetime.now(UTC)
+        if self.time == "relative":
+            return f"{wording.duration((now - moment).total_seconds())} ago"
+        if self.time == "local":
+            return wording.clock_time(moment, now.astimezone())
+        return wording.clock_time(moment, now) if self.time == "utc" else wording.iso(moment)
+
+    def age(self, text: object, seconds: float | None = None) -> str:
+        """How long ago: short on a terminal; the moment itself in a pipe or when asked for."""
+        if not self.terminal or self.time in ("iso", "local"):
+            return self.moment(text)
+        moment = wording.read_iso(text)
+        if seconds is None and moment is not None:
+            seconds = (datetime.now(UTC) - moment).total_seconds()
+        return NOTHING if seconds is None else wording.duration(seconds)
+
+    # -- whole results --------------------------------------------------------------------------
+
+    def records(self, kind: str, rows: Sequence[Row], columns: Sequence[Column], name: str) -> None:
+        """A list: ``{"version", "kind", "items"}`` as JSON, a line each otherwise.
+
+        Args:
+            kind: the word in JSON, a plural.
+            rows: as the daemon sent them.
+            columns: for people and for CSV.
+            name: the field that ``-o name`` writes.
+        """
+        if self.output == "json":
+            self.json({"version": JSON_VERSION, "kind": kind, "items": list(rows)})
+        elif self.output == "jsonl":
+            for row in rows:
+                self.json_line(row)
+        elif self.output == "name":
+            for row in rows:
+                self.line(str(row.get(name) or ""))
+        elif self.output == "csv":
+            write_csv(rows, columns)
+        elif rows:
+            self.table(rows, columns)
+
+    def record(self, kind: str, row: Row, lines: Callable[[], Iterable[str]], name: str) -> None:
+        """One thing: its fields beside ``version`` and ``kind`` as JSON, else the lines given."""
+        if self.output == "json":
+            self.json({"version": JSON_VERSION, "kind": kind, **row})
+        elif self.output == "jsonl":
+            self.json_line(row)
+        elif self.output == "name":
+            self.line(str(row.get(name) or ""))
+        elif self.output == "csv":
+            write_csv([row], [Column(key, key) for key in row])
+        else:
+            for line in lines():
+                self.line(line)
+
+    def json(self, value: object) -> None:
+        """A whole document."""
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False), color=False)
+
+    def json_line(self, value: object) -> None:
+        """One line of a stream."""
+        click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")), color=False)
+
+    def table(self, rows: Sequence[Row], columns: Sequence[Column]) -> None:
+        """Aligned columns with headings."""
+        shown = [column for column in columns if self.output == "wide" or not column.wide]
+        cells = [[cell(row, column, self) for column in shown] for row in rows]
+        widths = fit([len(column.title) for column in shown], cells, shown, self.width)
+        self.line(self.strong(_joined([column.title for column in shown], shown, widths)))
+        for texts in cells:
+            self.line(self._table_line(texts, shown, widths))
+
+    def _table_line(
+        self, texts: Sequence[str], columns: Sequence[Column], widths: Sequence[int]
+    ) -> str:
+        padded = _padded(texts, columns, widths)
+        styled = [
+            text.replace(word, self.state(word), 1) if column.state else text
+            for text, word, column in zip(padded, texts, columns, strict=True)
+        ]
+        return "  ".join(styled).rstrip()
+
+    def facts(self, pairs: Iterable[tuple[str, str]]) -> list[str]:
+        """Label and value, aligned: how one thing is shown."""
+        known = [(label, value) for label, value in pairs if value]
+        width = max((len(label) for label, _ in known), default=0)
+        return [f"{self.strong(f'{label:<{width}}')}  {value}" for label, value in known]
+
+
+def wants_color(choice: str, *, terminal: bool) -> bool:
+    """Whether to colour: as asked; else on a terminal that can, unless NO_COLOR is set."""
+    if choice != "auto":
+        return choice == "always"
+    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def cell(row: Row, column: Column, screen: Screen) -> str:
+    """The text of one cell; nothing in it can move the cursor."""
+    if column.show is not None:
+        text = column.show(row, screen)
+    else:
+        value = row.get(column.key)
+        text = NOTHING if value is None or value == "" else str(value)
+    return wording.printable(text)
+
+
+def fit(
+    least: Sequence[int],
+    cells: Sequence[Sequence[str]],
+    columns: Sequence[Column],
+    width: int | None,
+) -> list[int]:
+    """How wide each column is; those that may give way do when the terminal is narrow."""
+    widths = [max([least[at], *(len(texts[at]) for texts in cells)]) for at in range(len(columns))]
+    if width is None:
+        return widths
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    for at, column in enumerate(columns):
+        if column.shrinks and excess > 0:
+            given = min(excess, max(0, widths[at] - MIN_SHRUNK_CHARS))
+            widths[at] -= given
+            excess -= given
+    return widths
+
+
+def cut(text: str, width: int) -> str:
+    """The text in at most ``width`` characters."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + ELLIPSIS
+
+
+def _padded(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> list[str]:
+    return [
+        cut(text, width).rjust(width) if column.right else cut(text, width).ljust(width)
+        for text, column, width in zip(texts, columns, widths, strict=True)
+    ]
+
+
+def _joined(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    return "  ".join(_padded(texts, columns, widths)).rstrip()
+
+
+def write_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    """Heading and rows, raw values; what is not plain text or a number as JSON."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([column.key for column in columns])
+    for row in rows:
+        writer.writerow([_csv_value(row.get(column.key)) for column in columns])
+
+
+def _csv_value(value: object) -> object:
+    if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
+        return value
+    return json.dumps(value, ensure_ascii=False)

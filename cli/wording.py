@@ -1,0 +1,109 @@
+"""How numbers, durations and times are written and read. Pure: takes data and now."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+THIN_SPACE = "\u2009"
+
+_UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)")
+# Below so many seconds: the unit, its seconds, and decimals. Limits lie where rounding would show
+# one digit too many.
+_STEPS = (
+    (0.9995, 0.001, "ms", 0),
+    (9.95, 1, "s", 1),
+    (99.5, 1, "s", 0),
+    (99.5 * 60, 60, "m", 0),
+    (47.5 * 3_600, 3_600, "h", 0),
+)
+_MINUTE_S = 60
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+# C0 and C1 controls, and what turns the direction of text round: a payload is not to be trusted.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def duration(seconds: float) -> str:
+    """One unit, three digits at most: ``31 ms``, ``7.4 s``, ``41 s``, ``4 m``, ``3 h``, ``6 d``."""
+    for below_s, unit_s, unit, digits in _STEPS:
+        if seconds < below_s:
+            text = f"{max(0.0, seconds) / unit_s:.{digits}f}"
+            return f"{text.removesuffix('.0')} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def uptime(seconds: float) -> str:
+    """``12 s``, ``04:12`` (hours and minutes) or ``3d 04:12``."""
+    if seconds < _MINUTE_S:
+        return duration(seconds)
+    days, rest = divmod(int(seconds), 86_400)
+    clock = f"{rest // 3_600:02}:{rest % 3_600 // 60:02}"
+    return f"{days}d {clock}" if days else clock
+
+
+def number(value: float, *, thin: bool) -> str:
+    """Digits; in groups of three with thin spaces between them for a person's eyes."""
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+    return text.replace(",", THIN_SPACE if thin else "")
+
+
+def printable(text: str) -> str:
+    """The text with everything that could move a terminal's cursor made visible."""
+    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def read_duration(text: str) -> float | None:
+    """Seconds of ``500ms``, ``30s``, ``15m``, ``2h``, ``1d``, ``1h30m``; None if it is none."""
+    compact = text.strip().lower()
+    parts = _DURATION.findall(compact)
+    if not parts or _DURATION.sub("", compact).strip():
+        return None
+    return sum(float(amount) * _UNITS_S[unit] for amount, unit in parts)
+
+
+def read_moment(text: str, now: datetime) -> datetime | None:
+    """A moment: a duration before now, ``09:30`` (UTC, the last one), or ISO 8601 (UTC if bare)."""
+    ago_s = read_duration(text)
+    if ago_s is not None:
+        return now - timedelta(seconds=ago_s)
+    if clock := _CLOCK.fullmatch(text.strip()):
+        return _last_clock(clock, now)
+    return read_iso(text)
+
+
+def _last_clock(clock: re.Match[str], now: datetime) -> datetime | None:
+    try:
+        moment = now.replace(
+            hour=int(clock[1]), minute=int(clock[2]), second=int(clock[3] or 0), microsecond=0
+        )
+    except ValueError:
+        return None
+    return moment if moment <= now else moment - timedelta(days=1)
+
+
+def read_iso(text: object) -> datetime | None:
+    """An ISO 8601 time, UTC if it names no zone; None if it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """As the contract writes times: ``2026-01-31T09:30:00.123Z``."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def clock_time(moment: datetime, now: datetime) -> str:
+    """``10:02:11.482`` in the zone of ``now``; with the date in front when it is another day."""
+    there = moment.astimezone(now.tzinfo)
+    text = f"{there:%H:%M:%S}.{there.microsecond // 1_000:03}"
+    return text if there.date() == now.date() else f"{there:%Y-%m-%d} {text}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 event``, ``2 events``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
