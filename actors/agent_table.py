@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
+from ..sql.registry import AgentRow
 from .events import HEARTBEAT_PREFIX, Event, TypeMatcher
 
 DEFAULT_INTERVAL_S: Final = 5.0
@@ -21,6 +22,9 @@ LATE_AFTER_INTERVALS: Final = 3
 
 MAX_AGENTS: Final = 10_000
 """Ids come from the bus: a hostile publisher must not fill the memory."""
+
+ERROR_LIMIT: Final = 2_000
+"""Characters of an agent's last error that are kept."""
 
 _STATUS_OF: Final = {
     "active": "active",
@@ -56,23 +60,12 @@ class Liveness(StrEnum):
     UNKNOWN = "unknown"
 
 
-class AgentRow(msgspec.Struct):
-    """One agent as the table ``agents`` holds it."""
-
-    id: str
-    name: str
-    agent_group: str
-    status: str
-    last_beat: str | None
-    last_error: str | None
-
-
 class AgentView(msgspec.Struct, frozen=True):
     """One agent as ``/health/agents`` and ``agent_status`` show it."""
 
     id: str
     name: str
-    agent_group: str
+    agent_group: str | None
     status: str
     last_beat: str | None
     last_error: str | None
@@ -103,7 +96,7 @@ class Change(msgspec.Struct, frozen=True):
     agent_id: str
     """Which one."""
     event_type: str | None
-    """``agent.online``, ``agent.offline`` or ``agent.error``; ``None`` for a mere change of state."""
+    """``agent.online``, ``agent.offline``, ``agent.error``, or ``None`` for a lesser change."""
     reason: str
     """Why, in words."""
 
@@ -142,6 +135,9 @@ class AgentTable:
         self.refused = 0
         """Beats of new agents that came when the table was full."""
 
+    def __contains__(self, agent_id: str) -> bool:
+        return agent_id in self._agents
+
     def __len__(self) -> int:
         return len(self._agents)
 
@@ -155,7 +151,7 @@ class AgentTable:
                 self._agents[row.id] = _Agent(row, now - max(0.0, age_s))
 
     def set_visible(self, visible: bool, *, now: float) -> None:  # noqa: FBT001 a state, not an option
-        """Note whether the daemon sees the bus; each time it does so anew the timeouts begin anew."""
+        """Note whether the daemon sees the bus; seeing it anew, all timeouts begin anew."""
         if not visible:
             self._visible_since = None
         elif self._visible_since is None:
@@ -179,12 +175,16 @@ class AgentTable:
 
     def _apply(self, agent: _Agent, beat: Beat, ts: str, now: float) -> None:
         row = agent.row
-        row.name = _text(beat.name) or row.name
-        row.agent_group = _text(beat.group) or row.agent_group
-        row.status = _STATUS_OF.get(str(beat.status).lower(), "active")
-        row.last_beat = ts
-        if row.status == "error":
-            row.last_error = _text(beat.error) or _text(beat.last_error) or "not said"
+        status = _STATUS_OF.get(str(beat.status).lower(), "active")
+        error = (_text(beat.error) or _text(beat.last_error) or "not said")[:ERROR_LIMIT]
+        agent.row = msgspec.structs.replace(
+            row,
+            name=_text(beat.name) or row.name,
+            agent_group=_text(beat.group) or row.agent_group,
+            status=status,
+            last_beat=ts,
+            last_error=error if status == "error" else row.last_error,
+        )
         agent.beat_at = now
         agent.version = _text(beat.version) or agent.version
         agent.interval_s = _interval(beat.interval_s)
@@ -203,7 +203,7 @@ class AgentTable:
         for agent in self._agents.values():
             row = agent.row
             if row.status != "inactive" and self._timed_out(agent, now):
-                row.status = "inactive"
+                agent.row = msgspec.structs.replace(row, status="inactive")
                 self._dirty.add(row.id)
                 timeout_s = self._timeout_s(row)
                 agent.liveness = Liveness.DOWN
@@ -221,7 +221,7 @@ class AgentTable:
         return now - max(agent.beat_at, self._visible_since) > self._timeout_s(agent.row)
 
     def _timeout_s(self, row: AgentRow) -> float:
-        pattern = self._groups.first(row.agent_group)
+        pattern = self._groups.first(row.agent_group or "")
         if pattern is None:
             return self._settings.timeout_s
         return self._settings.group_timeouts[pattern]
@@ -240,7 +240,7 @@ class AgentTable:
 
     def take_dirty(self) -> list[AgentRow]:
         """The rows that changed since the last call, to be written."""
-        rows = [msgspec.structs.replace(self._agents[agent_id].row) for agent_id in self._dirty]
+        rows = [self._agents[agent_id].row for agent_id in self._dirty]
         self._dirty.clear()
         return rows
 

@@ -13,13 +13,14 @@ import gevent
 import msgspec
 
 from ..runtime import Actor, Address, Outbox
-from ..sql import Database, StoreError
-from ..sql.registry import load_agents, save_agents
-from .agent_table import AgentRow, AgentTable, AgentView, Change
+from ..sql.errors import StoreError
+from ..sql.registry import AgentRegistry, AgentRow
+from .agent_table import AgentTable, AgentView, Change
 from .broadcaster import AgentStatusChanged
 from .event_persister import PersistEvents
 from .events import HEARTBEAT, EventReplaced, EventsJournalled, NewEvent, utc_now
 from .state_keeper import SetState
+from .state_values import ACTIVE_COUNT_KEY
 
 CHECK_INTERVAL_S: Final = 0.5
 """How often the passing of time is looked at; a timeout is noticed this much later at most."""
@@ -29,8 +30,6 @@ SAVE_INTERVAL_S: Final = 2.0
 
 RETRY_S: Final = 2.0
 """How long to wait when PostgreSQL is away."""
-
-ACTIVE_COUNT_KEY: Final = "active_agents_count"
 
 
 class GetAgents(msgspec.Struct, frozen=True):
@@ -77,7 +76,7 @@ class HeartbeatMonitor(Actor):
 
     Args:
         table: The rules and rows; made anew for each incarnation.
-        database: Where the registry is kept.
+        registry: Where the table is kept.
         persister: Gets ``agent.*`` events.
         broadcaster: Gets every change of an agent.
         state_keeper: Gets the count of active agents.
@@ -87,14 +86,14 @@ class HeartbeatMonitor(Actor):
         self,
         *,
         table: AgentTable,
-        database: Database,
+        registry: AgentRegistry,
         persister: Address,
         broadcaster: Address,
         state_keeper: Address,
     ) -> None:
         super().__init__()
         self._table = table
-        self._database = database
+        self._registry = registry
         self._broadcaster = broadcaster
         self._state_keeper = state_keeper
         self._outbox = Outbox(persister, on_drop=self._dropped)
@@ -186,7 +185,7 @@ class HeartbeatMonitor(Actor):
 
     def _load(self) -> bool:
         try:
-            rows = load_agents(self._database)
+            rows = self._registry.load()
         except StoreError as error:
             self.log.debug("registry not readable yet", reason=str(error))
             return False
@@ -198,7 +197,7 @@ class HeartbeatMonitor(Actor):
         if not rows:
             return
         try:
-            save_agents(self._database, rows)
+            self._registry.upsert(rows)
         except StoreError as error:
             self._table.mark_dirty(rows)
             self.log.debug("registry not written yet", rows=len(rows), reason=str(error))

@@ -13,8 +13,8 @@ import msgspec
 from gevent.event import Event as Signal
 
 from ..runtime import Actor, Address, DeferredReply, OrchestratorError, Outbox
-from ..sql import Database, StoreError
-from ..sql.state import StateRow, load_state, save_state
+from ..sql.errors import StoreError
+from ..sql.state import StateStore
 from .broadcaster import KillswitchNotice
 from .event_persister import PersistEvents
 from .events import (
@@ -29,19 +29,13 @@ from .events import (
 )
 from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
 from .latch import Latch, LatchUnreadable
-from .redis_listener import Published
-
-KILLSWITCH_KEY: Final = "killswitch_status"
-REGIME_KEY: Final = "regime_state"
+from .publishing import Published
 
 ANSWER_WITHIN_S: Final = 0.5
 """How long an engage waits for Redis and PostgreSQL before it answers what it has."""
 
 RETRY_S: Final = 1.0
 """How long to wait when PostgreSQL is away."""
-
-MAX_REGIME_BYTES: Final = 1024 * 1024
-"""A regime is kept in memory; the bus itself lets nothing larger through."""
 
 
 class EngageKillswitch(msgspec.Struct, frozen=True):
@@ -104,18 +98,7 @@ class KillswitchView(msgspec.Struct, frozen=True):
 
 
 class GetRegime(msgspec.Struct, frozen=True):
-    """Asks for the last regime; answered by :class:`Regime` or ``None``."""
-
-
-class Regime(msgspec.Struct, frozen=True):
-    """The last regime that was reported."""
-
-    payload: msgspec.Raw
-    """As published."""
-    last_update: str
-    """When it came."""
-    source: str | None
-    """From whom."""
+    """Asks for the last regime; answered by a ``Regime`` or ``None``."""
 
 
 class GetState(msgspec.Struct, frozen=True):
@@ -163,7 +146,7 @@ class StateKeeper(Actor):
 
     Args:
         latch: The killswitch's file.
-        database: Where the state is kept for others to read.
+        store: Where the state is kept for others to read.
         persister: Gets the killswitch's events.
         broadcaster: Gets notices for the people at the screens.
     """
@@ -171,19 +154,18 @@ class StateKeeper(Actor):
     drain_on_stop = True
 
     def __init__(
-        self, *, latch: Latch, database: Database, persister: Address, broadcaster: Address
+        self, *, latch: Latch, store: StateStore, persister: Address, broadcaster: Address
     ) -> None:
         super().__init__()
         self._latch = latch
-        self._database = database
+        self._store = store
         self._broadcaster = broadcaster
         self._outbox = Outbox(persister, on_drop=self._dropped, urgent=True)
         self._killswitch = KillswitchState()
         self._unknown: str | None = "the state has not been read yet"
         self._latch_missing = False
         self._latch_damaged = False
-        self._values: dict[str, StateRow] = {}
-        self._unsaved: dict[str, bytes] = {}
+        self._values = StateValues()
         self._saving = Signal()
         self._answers: dict[str, _Answer] = {}
 
@@ -210,7 +192,7 @@ class StateKeeper(Actor):
         """Write what still waits, if PostgreSQL is there."""
         self._save_all()
 
-    def on_receive(self, message: Message) -> Any:  # noqa: C901, PLR0911 a dispatch table
+    def on_receive(self, message: Message) -> Any:
         """Dispatch."""
         match message:
             case EventsJournalled():
@@ -226,7 +208,7 @@ class StateKeeper(Actor):
             case GetRegime():
                 return self._handle_get_regime()
             case GetState():
-                return tuple(self._values.values())
+                return self._values.rows()
             case SetState():
                 self._keep(message.key, message.value)
             case Published():
@@ -244,7 +226,7 @@ class StateKeeper(Actor):
 
     def _look_at(self, event: Event) -> None:
         if event.type == REGIME:
-            self._keep(REGIME_KEY, _regime_value(event))
+            self._keep(REGIME_KEY, regime_value(event))
         elif event.type == KILLSWITCH or _rejected_channel(event) == KILLSWITCH:
             self._hear_killswitch(event)
 
@@ -258,10 +240,7 @@ class StateKeeper(Actor):
 
     def _handle_get_regime(self) -> Regime | None:
         row = self._values.get(REGIME_KEY)
-        if row is None:
-            return None
-        stored = msgspec.json.decode(row.value, type=_StoredRegime)
-        return Regime(msgspec.Raw(row.value), stored.last_update or row.updated_at, stored.source)
+        return None if row is None else read_regime(row)
 
     # -- the killswitch ----------------------------------------------------------------------
 
@@ -354,8 +333,7 @@ class StateKeeper(Actor):
     # -- keeping -----------------------------------------------------------------------------
 
     def _keep(self, key: str, value: bytes) -> None:
-        self._values[key] = StateRow(key, value, utc_now())
-        self._unsaved[key] = value
+        self._values.keep(key, value, now=utc_now())
         self._saving.set()
 
     def _load_then_save(self) -> None:
@@ -370,7 +348,7 @@ class StateKeeper(Actor):
 
     def _load(self) -> bool:
         try:
-            rows = load_state(self._database)
+            rows = self._store.load()
         except StoreError as error:
             if self._latch_missing:
                 self._unknown = "neither a latch file nor PostgreSQL is there to tell"
@@ -378,9 +356,8 @@ class StateKeeper(Actor):
             return False
         for row in rows:
             if row.key == KILLSWITCH_KEY:
-                self._merge_killswitch(row.value)
-            else:
-                self._values.setdefault(row.key, row)
+                self._merge_killswitch(bytes(row.value))
+        self._values.merge(rows)
         if self._latch_missing and not self._killswitch.enabled:
             self._set_killswitch(self._killswitch)
         return True
@@ -399,15 +376,14 @@ class StateKeeper(Actor):
 
     def _save_all(self) -> bool:
         """Write what waits, the killswitch first; say whether all of it is written."""
-        for key in sorted(self._unsaved, key=lambda key: key != KILLSWITCH_KEY):
-            value = self._unsaved[key]
+        while (unsaved := self._values.next_unsaved()) is not None:
+            key, value = unsaved
             try:
-                save_state(self._database, key, value)
+                self._store.put(key, value)
             except StoreError as error:
                 self.log.debug("state not written yet", key=key, reason=str(error))
                 return False
-            if self._unsaved.get(key) is value:
-                del self._unsaved[key]
+            self._values.saved(key, value)
             if key == KILLSWITCH_KEY:
                 self._saved(read_state(value).revision)
         return True
@@ -425,25 +401,9 @@ class StateKeeper(Actor):
         )
 
 
-class _StoredRegime(msgspec.Struct):
-    last_update: str | None = None
-    source: str | None = None
-
-
 class _RejectedPayload(msgspec.Struct):
     channel: str | None = None
 
 
 def _rejected_channel(event: Event) -> str | None:
     return msgspec.json.decode(event.payload, type=_RejectedPayload).channel
-
-
-def _regime_value(event: Event) -> bytes:
-    """The payload with ``last_update`` and ``source``; what is no object is put into one."""
-    try:
-        fields = msgspec.json.decode(event.payload, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError:
-        fields = {"value": msgspec.Raw(event.payload)}
-    fields["last_update"] = msgspec.Raw(msgspec.json.encode(event.ts))
-    fields["source"] = msgspec.Raw(msgspec.json.encode(event.source))
-    return msgspec.json.encode(fields)
