@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from ..sql.event_reader import EventRow
 from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event, TypeMatcher
 
 MAX_PAGE: Final = 200
@@ -54,7 +55,7 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
 class EventPage(msgspec.Struct, frozen=True):
     """An answer to ``EventQuery``."""
 
-    events: tuple[Event, ...]
+    events: tuple[Event | EventRow, ...]
     """Newest first."""
     cursor: int
     """The page's highest id if there are newer events, else the newest id there is to read."""
@@ -121,13 +122,13 @@ class NeedsDatabase(msgspec.Struct, frozen=True):
             oldest_first=oldest_first,
         )
 
-    def complete(self, rows: Sequence[Event]) -> EventPage | None:
+    def complete(self, rows: Sequence[Event | EventRow]) -> EventPage | None:
         """The page, with PostgreSQL's answer to ``rows_wanted`` in its order.
 
         None if it would pass over ids that nobody can read yet: 503 with ``Retry-After``.
         """
         if self.query.after is None:
-            found = (*self.part, *rows)
+            found: tuple[Event | EventRow, ...] = (*self.part, *rows)
         elif not self.readable and len(rows) <= self.query.limit:
             return None
         else:
@@ -135,7 +136,7 @@ class NeedsDatabase(msgspec.Struct, frozen=True):
         return page_of(self.query, found, max(self.newest_id, *(row.id for row in rows), 0))
 
 
-def page_of(query: EventQuery, found: Sequence[Event], newest_id: int) -> EventPage:
+def page_of(query: EventQuery, found: Sequence[Event | EventRow], newest_id: int) -> EventPage:
     """Cut ``found`` (in the query's order, one more than wanted if there are more) to a page."""
     events = found[: query.limit]
     has_more = len(found) > query.limit
