@@ -1,0 +1,128 @@
+"""What is wrong with the settings: every fault with its place, what was expected, and a hint."""
+
+import difflib
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from ._settings_layers import KeyPath, Layer
+from .runtime.errors import OrchestratorError
+
+# The password of a URL: from the first colon of its user part to the last @, so that one that
+# should have been percent-encoded is covered too; and one given as a parameter.
+PASSWORD = re.compile(r"(?<=://)([^/?#\s:@]*):\S*@")
+PARAMETER = re.compile(r"(?<=[?&])(\w*(?:password|token|secret)\w*=)[^&\s'\"]*", re.IGNORECASE)
+STARS = "***"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong."""
+
+    where: str
+    """The file, or the variable."""
+    key: str
+    """``section.key``, or empty if it is about the file as a whole."""
+    problem: str
+    """What was found and what was expected."""
+    hint: str = ""
+    """The nearest known spelling, or nothing."""
+
+    def __str__(self) -> str:
+        place = f"{self.where}: {self.key}" if self.key else self.where
+        return f"{place}: {self.problem}" + (f"; {self.hint}" if self.hint else "")
+
+
+class SettingsError(OrchestratorError):
+    """The settings cannot be used; the text has one line for each fault."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(*faults)
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+def faults_of(
+    error: ValidationError, kind: type[BaseModel], layers: Sequence[Layer]
+) -> list[Fault]:
+    """All faults that validation found, each blamed on the layer that spoke last."""
+    return [_fault(details, kind, layers) for details in error.errors()]
+
+
+def origin_of(path: KeyPath, layers: Sequence[Layer]) -> str:
+    """Where the value at ``path`` comes from: the last layer that has one, else ``default``."""
+    for layer in reversed(layers):
+        if origin := layer.origin_of(path):
+            return origin
+    return "default"
+
+
+def masked(value: object) -> str:
+    """A value as text with the passwords of URLs as stars."""
+    shown = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return PARAMETER.sub(rf"\1{STARS}", PASSWORD.sub(rf"\1:{STARS}@", str(shown)))
+
+
+def _fault(details: ErrorDetails, kind: type[BaseModel], layers: Sequence[Layer]) -> Fault:
+    path = tuple(str(part) for part in details["loc"] if part != "[key]")
+    where = origin_of(path, layers)
+    if where == "default":
+        where = layers[0].name if layers else where
+    if details["type"] == "extra_forbidden":
+        return Fault(where, ".".join(path), "unknown key", _hint(path, kind))
+    return Fault(where, ".".join(path), _problem(details))
+
+
+def _problem(details: ErrorDetails) -> str:
+    text = details["msg"].removeprefix("Value error, ")
+    text = text.replace("Input should be", "expected", 1)
+    if details["type"] == "missing":
+        return "missing"
+    found = details["input"]
+    is_plain = isinstance(found, str | int | float | bool)
+    return f"{text}, found {masked(repr(found))}" if is_plain else text
+
+
+def _hint(path: KeyPath, kind: type[BaseModel]) -> str:
+    """``did you mean http.port?``, from the keys of that table, else from all tables."""
+    table, wrong = path[:-1], path[-1]
+    known = _keys_at(kind, table)
+    near = [".".join((*table, key)) for key in difflib.get_close_matches(wrong, known, n=1)]
+    elsewhere = [key for key in _all_keys(kind) if key.rsplit(".", 1)[-1] == wrong]
+    for guess in (*near, *elsewhere):
+        return f"did you mean {guess}?"
+    return f"known here: {', '.join(known)}"
+
+
+def _keys_at(kind: type[BaseModel], table: KeyPath) -> list[str]:
+    model: type[BaseModel] | None = kind
+    for part in table:
+        if model is not None and part in _names(model):
+            model = _model_of(_names(model)[part])
+    return list(_names(model)) if model is not None else []
+
+
+def _all_keys(kind: type[BaseModel]) -> Iterator[str]:
+    for section in _names(kind):
+        for key in _keys_at(kind, (section,)):
+            yield f"{section}.{key}"
+
+
+def _names(model: type[BaseModel]) -> dict[str, Any]:
+    """The keys of a table as they are written, each with its type."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    """The model of a table, or of the tables within a table such as ``agents``."""
+    for found in (annotation, *typing.get_args(annotation)):
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return None

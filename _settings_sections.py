@@ -1,0 +1,220 @@
+"""The sections of the settings that belong to the daemon as a whole, and the types in them."""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from .runtime.restart import Restart, RestartLimits
+
+EMBEDDED = "embedded"
+"""In place of a URL: start a server of our own."""
+SYSTEM_DATA_DIR = Path("/var/lib/orchestrator")
+DURATION = re.compile(r"(\d+)\s*(s|m|h|d|w)")
+DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def default_data_dir() -> Path:
+    """Root's is where accounts of servers can reach it; everybody else's is their own."""
+    if os.geteuid() == 0:
+        return SYSTEM_DATA_DIR
+    return Path(platformdirs.user_data_dir("orchestrator", appauthor=False))
+
+
+def parse_duration(value: object) -> object:
+    """``90s``, ``5m``, ``12h``, ``7d`` or ``4w`` as a timedelta; anything else is refused."""
+    if isinstance(value, timedelta):
+        return value
+    found = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None or not int(found[1]):
+        raise ValueError("expected a duration such as 90s, 5m, 12h, 7d or 4w")
+    return timedelta(**{DURATION_UNITS[found[2]]: int(found[1])})
+
+
+def duration_text(kept: timedelta) -> str:
+    """The shortest way to write it: ``7d``, ``90s``."""
+    seconds = int(kept.total_seconds())
+    for unit, size in (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds % size == 0 and (unit != "w" or seconds > size):
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def split_commas(value: object) -> object:
+    """``a, b`` as a list; lists stay."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _check_redis_url(url: str) -> str:
+    if url != EMBEDDED and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("expected redis://…, rediss://…, unix://… or embedded")
+    return url
+
+
+def _check_origin(origin: str) -> str:
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        raise ValueError("expected origins such as https://trading.example.com")
+    return origin.rstrip("/")
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_origin)], ...], BeforeValidator(split_commas)
+]
+Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$")]
+Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(split_commas), Field(min_length=1)]
+AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class Section(BaseModel):
+    """What all sections here have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class InstanceSettings(Section):
+    """``[instance]``: which daemon this is, for people who run several."""
+
+    name: str = Field(default="orchestrator", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    """Shown to clients."""
+    env: str = Field(default="dev", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    """``dev``, ``paper``, ``live``, …: shown to clients; ``live`` asks twice in some places."""
+
+
+class DataSettings(Section):
+    """``[data]``: where the journal, the latch and embedded servers keep their files."""
+
+    dir: Path = Field(default_factory=default_data_dir)
+    """A relative one is relative to the settings file, or to the current folder in a variable."""
+
+
+class RedisSettings(Section):
+    """``[redis]``."""
+
+    url: Annotated[str, AfterValidator(_check_redis_url)] = "redis://127.0.0.1:6379/0"
+    """Where Redis or Valkey is; or ``embedded``."""
+    connect_timeout_s: float = Field(default=5.0, ge=0.1, le=60)
+    """Limit of one attempt to connect."""
+
+
+class HttpSettings(Section):
+    """``[http]``."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on; another than loopback needs ``insecure``."""
+    port: int = Field(default=8090, ge=0, le=65535)
+    """The port to listen on; 0: a free one."""
+    front_origin: Origins = ()
+    """Origins whose pages may call with credentials."""
+    insecure: bool = False
+    """Listen on any address although no tokens are configured."""
+    allowed_hosts: Names = ()
+    """Values of ``Host`` accepted besides loopback names."""
+    rate_limit_window_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
+    """The window of the rate limit."""
+    rate_limit_max: int = Field(default=60, ge=1, le=1_000_000)
+    """Requests per client address and window."""
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Larger request bodies are refused."""
+
+
+class WebsocketSettings(Section):
+    """``[websocket]``."""
+
+    max_clients: int = Field(default=1000, ge=1, le=100_000)
+    """Further clients are refused."""
+    queue_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024, le=1024**3)
+    """What may wait for one client before it gets ``gap`` instead."""
+    ping_interval_s: float = Field(default=30.0, ge=1, le=3600)
+    """Time between pings."""
+    ping_timeout_s: float = Field(default=60.0, ge=1, le=3600)
+    """A client silent for longer is closed."""
+    max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
+    """Larger messages of clients close the connection."""
+
+
+class BusSettings(Section):
+    """``[bus]``: the channels the daemon subscribes to, ``*`` standing for any characters."""
+
+    control_patterns: Patterns = ("risk.*", "heartbeat.*")
+    """Read on a connection of their own, so that no burst delays a stop."""
+    data_patterns: Patterns = (
+        "data.market.*",
+        "news.signal.entity",
+        "quant.regime.state",
+        "strategy.*",
+    )
+    """All the rest."""
+
+
+class SupervisorSettings(Section):
+    """``[supervisor]``: how often and how fast failed actors are restarted."""
+
+    intensity: int = Field(default=10, ge=1, le=1000)
+    """Restarts within ``period_s`` before the supervisor gives up."""
+    period_s: float = Field(default=60.0, ge=1, le=3600)
+    """The window of ``intensity``."""
+    backoff_initial_s: float = Field(default=0.1, ge=0.001, le=60)
+    """Delay of the second restart in a row; it doubles from there."""
+    backoff_max_s: float = Field(default=30.0, ge=0.1, le=3600)
+    """Where the doubling ends."""
+
+    def limits(self) -> RestartLimits:
+        """The same as the runtime takes it."""
+        return RestartLimits(**self.model_dump())
+
+
+class AgentSettings(Section):
+    """``[agents.<id>]``: an agent that the daemon runs."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    mode: Literal["process", "in_process"] = "process"
+    """A child process, or an actor of the daemon (for trusted code that yields)."""
+    class_: str | None = Field(default=None, alias="class", pattern=r"^[\w.]+:\w+$")
+    """``module:Class`` of an agent written with the kit."""
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Program and arguments of any other agent; it gets ``REDIS_URL``."""
+    name: str | None = None
+    """Shown to people; by default the class's, else the id."""
+    group: str | None = None
+    """By default the class's."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables of a child process, besides the daemon's own."""
+    cwd: Path | None = None
+    """The folder a child process runs in."""
+    restart: Restart = Restart.PERMANENT
+    """Which of its ends are followed by a restart."""
+    shutdown_s: float = Field(default=5.0, ge=0.1, le=300)
+    """How long it may take to stop before it is killed."""
+    interval_s: float | None = Field(default=None, ge=0.1, le=3600)
+    """Time between heartbeats; by default the class's."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the class declares as its options."""
+
+    @model_validator(mode="after")
+    def _check_program(self) -> Self:
+        if (self.class_ is None) == (self.command is None):
+            raise ValueError('expected either class = "module:Class" or command = ["program", …]')
+        if self.mode == "in_process" and self.class_ is None:
+            raise ValueError('expected a class: only that can run with mode = "in_process"')
+        if self.mode == "in_process" and (self.env or self.cwd):
+            raise ValueError('expected no env and no cwd with mode = "in_process"')
+        return self

@@ -1,0 +1,241 @@
+"""All settings in one frozen object: ``supervisor.toml``, ``.env`` beside it, the environment.
+
+The environment wins over ``.env``, that over the file. Variables: the seed's (``PORT``,
+``FRONT_ORIGIN``, ``REDIS_URL``, ``PG_URL``, ``RATE_LIMIT_WINDOW``, ``RATE_LIMIT_MAX``, ``DEBUG``),
+``ORCHESTRATOR_DATA_DIR``, and ``ORCHESTRATOR_<SECTION>__<KEY>`` for every key; lists with commas
+or as JSON, tables as JSON. Nothing else in the daemon reads the environment.
+
+A section's model stands beside the code that uses it; those of the daemon as a whole stand in
+``_settings_sections``.
+"""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import Field, PrivateAttr, ValidationError, field_serializer
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ._settings_faults import STARS, Fault, SettingsError, faults_of, masked, origin_of
+from ._settings_layers import KeyPath, Layer, merge, read_dotenv, read_file, read_variables
+from ._settings_sections import (
+    EMBEDDED,
+    AgentId,
+    AgentSettings,
+    BusSettings,
+    DataSettings,
+    Duration,
+    HttpSettings,
+    InstanceSettings,
+    Pattern,
+    RedisSettings,
+    SupervisorSettings,
+    WebsocketSettings,
+    default_data_dir,
+    duration_text,
+)
+from .actors.agent_table import RegistrySettings
+from .actors.journal import JournalSettings
+from .runtime.log import LogSettings
+from .sql.database import PostgresSettings
+
+__all__ = [
+    "EMBEDDED",
+    "AgentSettings",
+    "BusSettings",
+    "DataSettings",
+    "Fault",
+    "HttpSettings",
+    "InstanceSettings",
+    "RedisSettings",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "SupervisorSettings",
+    "WebsocketSettings",
+    "config_doc",
+    "default_data_dir",
+    "find_file",
+    "load",
+    "masked",
+    "shipped_file",
+]
+
+FILE_NAME = "supervisor.toml"
+
+
+class Settings(BaseSettings):
+    """Everything in force, section by section. Made by `load` only."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    instance: InstanceSettings = InstanceSettings()
+    data: DataSettings = Field(default_factory=DataSettings)
+    redis: RedisSettings = RedisSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    http: HttpSettings = HttpSettings()
+    websocket: WebsocketSettings = WebsocketSettings()
+    bus: BusSettings = BusSettings()
+    journal: JournalSettings = JournalSettings()
+    registry: RegistrySettings = RegistrySettings()
+    retention: dict[Pattern, Duration] = Field(default_factory=dict)
+    """Pattern of types → how long their events are kept. The first that matches counts; without a
+    match they are kept for ever."""
+    supervisor: SupervisorSettings = SupervisorSettings()
+    log: LogSettings = LogSettings()
+    agents: dict[AgentId, AgentSettings] = Field(default_factory=dict)
+
+    _file: Path | None = PrivateAttr(default=None)
+    _layers: tuple[Layer, ...] = PrivateAttr(default=())
+
+    @property
+    def file(self) -> Path | None:
+        """The file they were read from, if any."""
+        return self._file
+
+    @field_serializer("retention")
+    def _retention_as_text(self, retention: dict[str, timedelta]) -> dict[str, str]:
+        return {pattern: duration_text(kept) for pattern, kept in retention.items()}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` has merged: it must know where each value came from."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+class Setting(NamedTuple):
+    """One setting in force."""
+
+    key: str
+    """``section.key``."""
+    value: str
+    """As text; passwords are stars."""
+    origin: str
+    """``default``, the file's name, ``.env VARIABLE`` or ``environment VARIABLE``."""
+
+
+def shipped_file() -> Path:
+    """The settings that come with the package: embedded servers and the three sample agents."""
+    return Path(__file__).with_name(FILE_NAME)
+
+
+def find_file(folder: Path | None = None) -> Path | None:
+    """``supervisor.toml`` of a folder (the current one by default), if it has one."""
+    found = (folder or Path.cwd()) / FILE_NAME
+    return found if found.is_file() else None
+
+
+def load(path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read, merge and check all settings.
+
+    Args:
+        path: the file; None: no file, only ``.env`` of the current folder and the environment.
+        environ: the process's own by default.
+
+    Raises:
+        SettingsError: with all faults at once.
+    """
+    file = Path(path).expanduser().absolute() if path is not None else None
+    folder = file.parent if file else Path.cwd()
+    layers = [_file_layer(file)] if file else []
+    layers.append(read_dotenv(Settings, folder / ".env"))
+    layers.append(read_variables(Settings, os.environ if environ is None else environ))
+    settings = _validated(layers, folder)
+    settings._file = file  # noqa: SLF001 it is ours
+    settings._layers = tuple(layers)  # noqa: SLF001
+    _check_together(settings)
+    return settings
+
+
+def config_doc(settings: Settings) -> list[Setting]:
+    """Every setting in force with its value and origin, in the order of the sections."""
+    tree = settings.model_dump(by_alias=True)
+    return [
+        Setting(".".join(path), _shown(path, value), origin_of(path, settings._layers))  # noqa: SLF001
+        for path, value in _leaves(tree)
+    ]
+
+
+def _file_layer(file: Path) -> Layer:
+    try:
+        return read_file(file)
+    except OSError as error:
+        fault = Fault(str(file), "", f"cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        fault = Fault(str(file), "", f"not valid TOML: {error}")
+    raise SettingsError([fault])
+
+
+def _validated(layers: list[Layer], folder: Path) -> Settings:
+    merged = merge(layers)
+    data = merged.get("data")
+    if isinstance(data, dict) and isinstance(data.get("dir"), str):
+        from_file = layers[-1].origin_of(("data", "dir")) is None
+        base = folder if from_file else Path.cwd()
+        merged["data"] = data | {"dir": base / Path(data["dir"]).expanduser()}
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise SettingsError(faults_of(error, Settings, layers)) from error
+
+
+def _check_together(settings: Settings) -> None:
+    """What no section can know alone."""
+    faults = []
+    if not settings.http.insecure and not _is_loopback(settings.http.host):
+        problem = f"{settings.http.host} is reachable from other machines and no tokens are set"
+        hint = 'use "127.0.0.1", or set http.insecure = true'
+        faults.append(_fault_at(("http", "host"), problem, hint, settings))
+    url = settings.postgres.url.get_secret_value()
+    if url != EMBEDDED and urlsplit(url).scheme not in ("postgres", "postgresql"):
+        problem = "expected postgresql://… or embedded"
+        faults.append(_fault_at(("postgres", "url"), problem, "", settings))
+    if settings.supervisor.backoff_max_s < (settings.supervisor.backoff_initial_s):
+        problem = "expected at least supervisor.backoff_initial_s"
+        faults.append(_fault_at(("supervisor", "backoff_max_s"), problem, "", settings))
+    if faults:
+        raise SettingsError(faults)
+
+
+def _fault_at(path: KeyPath, problem: str, hint: str, settings: Settings) -> Fault:
+    return Fault(origin_of(path, settings._layers), ".".join(path), problem, hint)  # noqa: SLF001
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _leaves(tree: dict[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def _shown(path: KeyPath, value: Any) -> str:
+    if path[0] == "agents" and "env" in path[2:-1]:
+        return STARS  # variables of programs: which of them are secrets only those know
+    if isinstance(value, tuple | list):
+        return ", ".join(masked(part) for part in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None or value == {} else masked(value)
