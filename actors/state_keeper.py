@@ -30,6 +30,8 @@ from .events import (
 from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
 from .latch import Latch, LatchUnreadable
 from .publishing import Published
+from .regime import Regime, read_regime, regime_value
+from .state_values import KILLSWITCH_KEY, REGIME_KEY, StateValues
 
 ANSWER_WITHIN_S: Final = 0.5
 """How long an engage waits for Redis and PostgreSQL before it answers what it has."""
