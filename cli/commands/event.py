@@ -1,0 +1,327 @@
+"""``event ls|get|emit|topics`` and ``tail``."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..client import Client
+from ..completing import complete_topics
+from ..failures import BadUsage, ExitCode, Failure
+from ..feed import Feed, Start
+from ..options import Invocation, command, noun, pass_invocation
+from ..output import Column, Row, Screen, cut
+from ..pages import Event, Filter, Pages
+from ..preview import preview
+from ..wording import iso, printable, read_duration, read_moment
+
+DEFAULT_LIMIT = 20
+MAX_PAYLOAD_BYTES = 1024 * 1024
+"""The daemon takes no more."""
+TYPE_CHARS = 22
+SOURCE_CHARS = 16
+
+
+def _show_preview(row: Row, _: Screen) -> str:
+    return preview(str(row.get("type")), row.get("payload"))
+
+
+EVENT_COLUMNS = (
+    Column("TIME", "ts", lambda row, screen: screen.moment(row.get("ts"))),
+    Column("TYPE", "type"),
+    Column("SOURCE", "source"),
+    Column("WHAT", "payload", _show_preview, shrinks=True),
+    Column("ID", "id", lambda row, _: f"#{row['id']}", right=True),
+)
+TOPIC_COLUMNS = (
+    Column("TYPE", "type"),
+    Column("COUNT", "count", lambda row, screen: screen.number(row.get("count")), right=True),
+    Column(
+        "PER MIN",
+        "per_minute",
+        lambda row, screen: screen.number(row.get("per_minute")),
+        right=True,
+    ),
+    Column("LAST", "last_ts", lambda row, screen: screen.age(row.get("last_ts")), right=True),
+    Column("LAST ID", "last_id", lambda row, _: f"#{row.get('last_id')}", right=True),
+)
+
+
+def _filters(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that narrow events down."""
+    options = (
+        click.argument("patterns", nargs=-1, shell_complete=complete_topics),
+        click.option(
+            "--not", "unwanted", multiple=True, metavar="PATTERN", help="Leave these types out."
+        ),
+        click.option("--source", metavar="AGENT", help="Only from this agent."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command(
+    "tail",
+    examples="""
+        orc tail
+        orc tail 'strategy.*' --last 20
+        orc tail --since 15m --not 'heartbeat.*' -o jsonl
+    """,
+)
+@_filters
+@click.option("--since", metavar="WHEN", help="Begin there: 15m, 09:30, a time, or an id.")
+@click.option("--last", type=click.IntRange(0), metavar="N", help="Begin with the N latest.  [10]")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Leave after N events.")
+@click.option("--until-idle", metavar="TIME", help="Leave when nothing came for so long.")
+@pass_invocation
+def tail_command(  # noqa: PLR0913 - its options
+    invocation: Invocation,
+    *,
+    patterns: tuple[str, ...],
+    unwanted: tuple[str, ...],
+    source: str | None,
+    since: str | None,
+    last: int | None,
+    count: int | None,
+    until_idle: str | None,
+) -> None:
+    """Follow events as they come.
+
+    PATTERN is a type, or has * for any run of characters: 'data.market.*'. Events that were stored
+    before come first, then the live ones, none missing and none twice.
+    """
+    if since is not None and last is not None:
+        raise BadUsage("--since and --last exclude each other")
+    begin, start = _start(since, last)
+    screen = invocation.screen
+    write = _writer(screen)
+    with Client.of(invocation) as client:
+        feed = Feed(
+            client,
+            Filter(patterns, unwanted, source, begin=begin),
+            timeout_s=invocation.timeout,
+            note=screen.note,
+            on_stop=lambda frame: screen.warn(_stop_line(frame)),
+        )
+        events = feed.events(start, idle_s=_seconds(until_idle))
+        for event in islice(events, count):
+            write(event)
+        feed.close()
+
+
+def _start(since: str | None, last: int | None) -> tuple[str | None, Start]:
+    if since is None:
+        return None, Start(last=10 if last is None else last)
+    if since.lstrip("#").isdigit():
+        return None, Start(after=int(since.lstrip("#")))
+    return _moment("--since", since), Start(from_begin=True)
+
+
+def _moment(option: str, text: str) -> str:
+    moment = read_moment(text, datetime.now(UTC))
+    if moment is None:
+        raise BadUsage(
+            f"{option} {text!r} is no time",
+            advice="write 15m, 09:30, 2026-01-31T09:30:00Z or an event's id",
+        )
+    return iso(moment)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    seconds = float(text) if text.replace(".", "", 1).isdigit() else read_duration(text)
+    if seconds is None:
+        raise BadUsage(f"{text!r} is no duration", advice="write 5s or 2m")
+    return seconds
+
+
+def _stop_line(frame: dict[str, Any]) -> str:
+    released = frame.get("type") == "killswitch_released"
+    data = frame.get("data") if isinstance(frame.get("data"), dict) else {}
+    reason = printable(str((data or {}).get("reason") or "no reason given"))
+    return f"-- KILLSWITCH {'released' if released else 'ACTIVATED'}: {reason} --"
+
+
+def _writer(screen: Screen) -> Callable[[Event], None]:
+    """How one event of a stream is written."""
+    if screen.output in ("json", "jsonl"):
+        return screen.json_line
+    if screen.output == "name":
+        return lambda event: screen.line(str(event["id"]))
+    if screen.output == "csv":
+        raise BadUsage("a stream cannot be CSV", advice="use -o jsonl, or `event ls -o csv`")
+    return lambda event: screen.line(event_line(event, screen))
+
+
+def event_line(event: Event, screen: Screen) -> str:
+    """``10:02:11.482  strategy.candidate  dev-1  AAPL momentum score=0.91  #18442901``."""
+    name = printable(str(event.get("type")))
+    source = printable(str(event.get("source") or "-"))
+    head = f"{screen.moment(event.get('ts'))}  {name:<{TYPE_CHARS}}  {source:<{SOURCE_CHARS}}  "
+    what = preview(name, event.get("payload"))
+    tail = f"  #{event['id']}" + (" (replaces)" if event.get("replaces") else "")
+    if screen.width is None:
+        return head + what + tail
+    room = max(0, screen.width - len(head) - len(tail))
+    line = head + cut(what, room).ljust(room)
+    styled = line.replace(name, click.style(name, fg=_topic_color(name)), 1)
+    return styled + click.style(tail, dim=True)
+
+
+def _topic_color(name: str) -> str | None:
+    area = name.split(".", 1)[0]
+    colors = {"risk": "red", "bus": "yellow", "runtime": "yellow", "strategy": "cyan"}
+    return {**colors, "quant": "magenta", "news": "blue", "agent": "green"}.get(area)
+
+
+@noun("event", examples="orc event ls 'risk.*' --since 1h")
+def event_command() -> None:
+    """Read, follow and emit events."""
+
+
+event_command.add_command(tail_command, "tail")
+
+
+@event_command.command(
+    "ls",
+    examples="""
+        orc event ls --limit 50
+        orc event ls 'strategy.*' --since 15m --source dev-agent-1
+        orc event ls 'data.market.AAPL.*' -o jsonl
+    """,
+)
+@_filters
+@click.option("--since", metavar="WHEN", help="Not before: 15m, 09:30, a time, or after an id.")
+@click.option("--until", metavar="WHEN", help="Not after this time.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True, metavar="N"
+)
+@pass_invocation
+def event_ls(  # noqa: PLR0913 - its options
+    invocation: Invocation,
+    *,
+    patterns: tuple[str, ...],
+    unwanted: tuple[str, ...],
+    source: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+) -> None:
+    """List stored events, the newest last.
+
+    With --since the first ones from there on; otherwise the latest.
+    """
+    end = None if until is None else _moment("--until", until)
+    begin, start = _start(since, None)
+    wanted = Filter(patterns, unwanted, source, begin=begin, end=end)
+    screen = invocation.screen
+    with Client.of(invocation) as client:
+        pages = Pages(client, screen.note)
+        if since is None:
+            events = pages.latest(limit, wanted)
+        else:
+            events = list(islice(pages.between(start.after or 0, None, wanted), limit))
+    screen.records("events", events, EVENT_COLUMNS, "id")
+    if not screen.for_programs:
+        screen.note(_ls_footer(events, limit, since))
+
+
+def _ls_footer(events: list[Event], limit: int, since: str | None) -> str:
+    if not events:
+        return "no such events; `event topics` tells which there are"
+    if len(events) < limit:
+        return f"{len(events)} shown, that is all"
+    if since is None:
+        return f"the latest {len(events)} shown; more with --limit or --since"
+    return f"the first {len(events)} shown; go on with --since {events[-1]['id']}"
+
+
+@event_command.command("get", examples="orc event get 18442901")
+@click.argument("event_id", metavar="ID")
+@pass_invocation
+def event_get(invocation: Invocation, *, event_id: str) -> None:
+    """Show one event with its payload."""
+    if not event_id.lstrip("#").isdigit():
+        raise BadUsage(f"{event_id!r} is no event id", advice="such as 18442901")
+    with Client.of(invocation) as client:
+        event = client.get(f"/bus/events/{event_id.lstrip('#')}")["event"]
+    screen = invocation.screen
+    screen.record("event", event, lambda: _event_lines(event, screen), "id")
+
+
+def _event_lines(event: Event, screen: Screen) -> list[str]:
+    facts = screen.facts(
+        [
+            ("id", f"#{event['id']}"),
+            ("type", printable(str(event.get("type")))),
+            ("source", printable(str(event.get("source") or ""))),
+            ("time", screen.moment(event.get("ts"))),
+            ("processed", "yes" if event.get("processed") else "no"),
+        ]
+    )
+    payload = json.dumps(event.get("payload"), indent=2, ensure_ascii=False).splitlines()
+    return [*facts, *map(printable, payload)]
+
+
+@event_command.command(
+    "emit",
+    examples="""
+        orc event emit strategy.candidate '{"symbol":"AAPL","action":"BUY"}'
+        orc event emit news.signal.entity @news.json
+        echo '{"note":"hello"}' | orc event emit strategy.note -
+    """,
+)
+@click.argument("topic", shell_complete=complete_topics)
+@click.argument("payload", metavar="JSON|@FILE|-")
+@click.option("--source", metavar="AGENT", help="In whose name.")
+@pass_invocation
+def event_emit(invocation: Invocation, *, topic: str, payload: str, source: str | None) -> None:
+    """Publish and store one event."""
+    body: dict[str, Any] = {"type": topic, "payload": _read_payload(payload)}
+    if source is not None:
+        body["source"] = source
+    with Client.of(invocation) as client:
+        stored = client.post("/bus/events", body)
+    screen = invocation.screen
+    identity = "no id yet" if stored.get("id") is None else f"#{stored['id']}"
+    said = f"{stored.get('status')}  {identity}  {topic}"
+    screen.record("stored", stored, lambda: [said], "id")
+
+
+def _read_payload(text: str) -> Any:
+    try:
+        if text == "-":
+            text = sys.stdin.buffer.read(MAX_PAYLOAD_BYTES + 1).decode()
+        elif text.startswith("@"):
+            text = Path(text[1:]).read_text("utf-8")
+        return json.loads(text)
+    except OSError as error:
+        raise Failure(
+            f"cannot read {text[1:]}",
+            code="unreadable",
+            cause=error.strerror or str(error),
+            exit_code=ExitCode.USAGE,
+        ) from error
+    except ValueError as error:
+        raise BadUsage(
+            "the payload is no JSON", cause=str(error), advice='quote it: \'{"symbol":"AAPL"}\''
+        ) from error
+
+
+@event_command.command("topics", examples="orc event topics")
+@pass_invocation
+def event_topics(invocation: Invocation) -> None:
+    """List the types there are, with how many and how often."""
+    with Client.of(invocation) as client:
+        types = client.get("/bus/types")["types"]
+    screen = invocation.screen
+    screen.records("topics", types, TOPIC_COLUMNS, "type")
+    if not types and not screen.for_programs:
+        screen.note("no event has been stored yet")

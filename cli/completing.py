@@ -1,0 +1,46 @@
+"""What the shell offers at the next Tab: agents and topics of the daemon that runs."""
+
+import click
+from click.shell_completion import CompletionItem
+
+from .client import Client
+from .failures import Failure
+from .options import DEFAULT_URL
+
+LIMIT_S = 0.5
+"""Whoever presses Tab does not wait longer."""
+
+
+def _offered(context: click.Context, path: str, items: str, name: str, text: str) -> list[str]:
+    """The names at ``path`` that begin with the text; none when there is no daemon."""
+    url = str(getattr(context.find_root().obj, "url", DEFAULT_URL))
+    try:
+        with Client(url, timeout_s=LIMIT_S) as client:
+            rows = client.get(path).get(items, [])
+    except Failure:
+        return []
+    return [str(row[name]) for row in rows if str(row.get(name, "")).startswith(text)]
+
+
+def complete_agents(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Agent ids."""
+    found = _offered(context, "/health/agents", "agents", "id", incomplete)
+    return [CompletionItem(name) for name in found]
+
+
+def complete_topics(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Types of events."""
+    found = _offered(context, "/bus/types", "types", "type", incomplete)
+    return [CompletionItem(name) for name in found]
+
+
+def complete_state_keys(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Keys of the state."""
+    found = _offered(context, "/state", "state", "key", incomplete)
+    return [CompletionItem(name) for name in found]

@@ -1,0 +1,278 @@
+"""Events as they come, over the daemon's WebSocket.
+
+The live stream is opened first; what is older than its first cursor comes over REST. So nothing is
+missed in between and nothing comes twice: ids decide. What the daemon had to leave out (`gap`) and
+what came while the link was down is fetched by id as well.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from .client import Answer, Client, refusal, split_url
+from .failures import ExitCode, Failure
+from .pages import Event, Filter, Pages
+from .wording import duration
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
+
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+"""A payload may have 1 MiB, which JSON's escapes can make six times as long."""
+RECONNECT_LIMIT_S = 300.0
+"""A daemon that is away for longer will not come back by itself."""
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 5.0
+CLOSE_LIMIT_S = 1.0
+
+
+class LinkLost(Exception):
+    """The WebSocket ended."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to begin."""
+
+    after: int | None = None
+    """Behind this id."""
+    last: int = 0
+    """With so many of the latest events."""
+    from_begin: bool = False
+    """With the first that the filter's begin admits."""
+
+
+class Link:
+    """One WebSocket to the daemon, open once made.
+
+    Args:
+        client: knows the address and the token.
+        types: patterns; none: all.
+        timeout_s: for the handshake and the first frame.
+
+    Raises:
+        Failure: there is none to be had.
+    """
+
+    def __init__(self, client: Client, types: tuple[str, ...], timeout_s: float) -> None:
+        self._socket = _connected(client, types, timeout_s)
+        try:
+            first = self.frame(timeout_s)
+        except LinkLost as error:
+            raise _no_link(client, error) from error
+        if first is None or first.get("type") != "connection":
+            raise _no_link(client, "it did not greet")
+        self.greeting = first
+        self.cursor = int(first.get("cursor") or 0)
+        """The newest id when the stream began."""
+
+    def frame(self, timeout_s: float | None) -> dict[str, Any] | None:
+        """The next frame; None after ``timeout_s``.
+
+        Raises:
+            LinkLost: there will be none.
+        """
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            frame = json.loads(self._socket.recv(timeout=timeout_s))
+        except TimeoutError:
+            return None
+        except ConnectionClosed as error:
+            raise LinkLost(str(error)) from error
+        except ValueError:
+            return {}
+        return frame if isinstance(frame, dict) else {}
+
+    def close(self) -> None:
+        """Say good-bye, within a second."""
+        self._socket.close()
+
+
+class Feed:
+    """The events that a filter admits, from a start on, without end.
+
+    Args:
+        client: the way to the daemon.
+        wanted: which events.
+        timeout_s: for each answer.
+        note: told what happens to the link.
+        on_stop: told of each killswitch frame, past the filter.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        wanted: Filter,
+        *,
+        timeout_s: float,
+        note: Callable[[str], None],
+        on_stop: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._client = client
+        self._wanted = wanted
+        self._timeout_s = timeout_s
+        self._note = note
+        self._on_stop = on_stop
+        self._pages = Pages(client, note)
+        self._position = 0
+        self._link: Link | None = None
+
+    def events(self, start: Start, *, idle_s: float | None = None) -> Iterator[Event]:
+        """Events in ascending order of id, the stored ones first.
+
+        Ends when nothing came for ``idle_s``; without it, never.
+
+        Raises:
+            Failure: the daemon cannot be reached (any more).
+        """
+        link = self._opened()
+        try:
+            yield from self._backlog(start, link.cursor)
+            self._position = max(self._position, link.cursor)
+            yield from self._live(idle_s)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the link."""
+        if self._link is not None:
+            with suppress(OSError):
+                self._link.close()
+            self._link = None
+
+    def _opened(self) -> Link:
+        self._link = Link(self._client, tuple(self._wanted.types), self._timeout_s)
+        return self._link
+
+    def _backlog(self, start: Start, cursor: int) -> Iterator[Event]:
+        if start.last:
+            yield from self._pages.latest(start.last, self._wanted, up_to=cursor)
+        elif start.after is not None or start.from_begin:
+            yield from self._pages.between(start.after or 0, cursor, self._wanted)
+            self._position = max(self._position, start.after or 0)
+
+    def _live(self, idle_s: float | None) -> Iterator[Event]:
+        heard = time.monotonic()
+        while True:
+            left_s = None if idle_s is None else max(0.0, heard + idle_s - time.monotonic())
+            try:
+                frame = self._frame(left_s)
+            except LinkLost as error:
+                yield from self._reconnected(error)
+                continue
+            if frame is None:
+                return
+            for event in self._read(frame):
+                heard = time.monotonic()
+                yield event
+
+    def _frame(self, timeout_s: float | None) -> dict[str, Any] | None:
+        if self._link is None:
+            raise LinkLost("closed")
+        return self._link.frame(timeout_s)
+
+    def _read(self, frame: dict[str, Any]) -> Iterator[Event]:
+        kind = frame.get("type")
+        if kind == "redis_event":
+            yield from self._read_event(frame)
+        elif kind == "gap":
+            self._note(f"too slow for the live stream: fetching {frame.get('dropped')} events")
+            yield from self._fetched(int(frame["to"]), after=int(frame["from"]) - 1)
+        elif kind in ("killswitch_activated", "killswitch_released"):
+            self._on_stop(frame)
+        elif kind == "error":
+            self._note(f"the daemon says: {frame.get('message') or frame.get('error')}")
+
+    def _read_event(self, frame: dict[str, Any]) -> Iterator[Event]:
+        event = event_of(frame)
+        if event["id"] <= self._position and not event.get("replaces"):
+            return
+        self._position = max(self._position, event["id"])
+        if self._wanted.admits(event):
+            yield event
+
+    def _fetched(self, up_to: int, *, after: int) -> Iterator[Event]:
+        yield from self._pages.between(max(after, self._position), up_to, self._wanted)
+        self._position = max(self._position, up_to)
+
+    def _reconnected(self, why: LinkLost) -> Iterator[Event]:
+        """Connect again, with backoff, and fetch what was missed."""
+        self.close()
+        self._note(f"the link is lost ({why}): connecting again")
+        end = time.monotonic() + RECONNECT_LIMIT_S
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            time.sleep(backoff_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            backoff_s = min(LONGEST_BACKOFF_S, backoff_s * 2)
+            try:
+                link = self._opened()
+            except Failure as failure:
+                if time.monotonic() > end or failure.exit_code != ExitCode.UNREACHABLE:
+                    raise
+                continue
+            self._note("connected again")
+            break
+        yield from self._fetched(link.cursor, after=self._position)
+
+
+def event_of(frame: dict[str, Any]) -> Event:
+    """A frame's event, in the shape that REST gives."""
+    event = {
+        "id": frame["id"],
+        "type": frame.get("eventType"),
+        "payload": frame.get("data"),
+        "ts": frame.get("timestamp"),
+        "source": frame.get("source"),
+    }
+    return event | ({"replaces": True} if frame.get("replaces") else {})
+
+
+def _connected(client: Client, types: tuple[str, ...], timeout_s: float) -> "ClientConnection":
+    from websockets.exceptions import InvalidHandshake, InvalidStatus
+    from websockets.sync.client import connect
+
+    place = split_url(client.url)
+    scheme = "wss" if place.scheme == "https" else "ws"
+    query = urlencode({"types": ",".join(types)}) if types else ""
+    path = place.path.rstrip("/") + "/ws"
+    try:
+        return connect(
+            place._replace(scheme=scheme, path=path, query=query).geturl(),
+            additional_headers=client.headers(),
+            open_timeout=timeout_s,
+            close_timeout=CLOSE_LIMIT_S,
+            max_size=MAX_FRAME_BYTES,
+            proxy=None,
+        )
+    except InvalidStatus as error:
+        raise _refused(client, error.response.status_code, error.response.body) from error
+    except (OSError, InvalidHandshake) as error:
+        raise _no_link(client, error) from error
+
+
+def _refused(client: Client, status: int, content: bytes | bytearray | None) -> Failure:
+    try:
+        body = json.loads(content or b"{}")
+    except ValueError:
+        body = {}
+    if status < 400 or not isinstance(body, dict):  # noqa: PLR2004 - HTTP's
+        return _no_link(client, f"HTTP {status}")
+    return refusal(Answer(status, body, 0.0, None))
+
+
+def _no_link(client: Client, why: object) -> Failure:
+    timed_out = isinstance(why, TimeoutError)
+    cause = f"no answer in time ({duration(0)})" if timed_out and not str(why) else str(why)
+    return Failure(
+        f"cannot open the live stream of {client.url}",
+        code="unreachable",
+        cause=cause,
+        advice="start the daemon with `orchestrator run`, or name another with --url",
+        exit_code=ExitCode.UNREACHABLE,
+    )

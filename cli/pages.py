@@ -1,0 +1,133 @@
+"""Stored events over REST, page by page, as one run."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .client import Client, path_with, refusal
+from .wording import duration
+
+PAGE_EVENTS = 200
+"""The most that the daemon gives at once."""
+LONGEST_WAIT_S = 120.0
+"""A rate limit's window is a minute; a daemon that wants more is not waited for."""
+MAX_WAITS = 10
+"""In a row, for one page."""
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events are wanted."""
+
+    types: Sequence[str] = ()
+    """Types or patterns; none: all."""
+    unwanted: Sequence[str] = ()
+    """Patterns of what to leave out."""
+    source: str | None = None
+    """Only from this agent."""
+    begin: str | None = None
+    """Not before this time (ISO 8601)."""
+    end: str | None = None
+    """Not after this time."""
+
+    def query(self) -> dict[str, object]:
+        """What of it the daemon looks after."""
+        return {
+            "type": list(self.types) or None,
+            "source": self.source,
+            "from": self.begin,
+            "to": self.end,
+        }
+
+    def admits(self, event: Event) -> bool:
+        """What the daemon does not look after: sources of live events, and unwanted types."""
+        if self.source is not None and event.get("source") != self.source:
+            return False
+        names = (str(event.get("type")), channel_of(event))
+        return not any(matches(pattern, name) for pattern in self.unwanted for name in names)
+
+
+def channel_of(event: Event) -> str:
+    """Where it was published: its type, or ``heartbeat.<source>``."""
+    name, source = str(event.get("type")), event.get("source")
+    return f"heartbeat.{source}" if name == "heartbeat" and source else name
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether the text fits: ``*`` is any run of characters, nothing else is special."""
+    first, *others = pattern.split("*")
+    if not others:
+        return text == pattern
+    *middle, last = others
+    if not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
+
+
+@dataclass
+class Pages:
+    """Reads pages, and waits when the daemon asks for patience.
+
+    Args:
+        client: the way to the daemon.
+        note: told why it takes long.
+    """
+
+    client: Client
+    note: Callable[[str], None]
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def page(self, query: dict[str, object]) -> dict[str, Any]:
+        """One page.
+
+        Raises:
+            Failure: it cannot be had.
+        """
+        path = path_with("/bus/events", query)
+        for _ in range(MAX_WAITS):
+            answer = self.client.ask("GET", path)
+            wait_s = answer.retry_after_s
+            too_many = answer.status == 429  # noqa: PLR2004 - HTTP's
+            if not too_many or wait_s is None or wait_s > LONGEST_WAIT_S:
+                break
+            self.note(f"the daemon limits requests: going on in {duration(wait_s)}")
+            self.sleep(max(wait_s, 0.1))
+        if answer.status >= 400:  # noqa: PLR2004 - HTTP's
+            raise refusal(answer)
+        return answer.body
+
+    def between(self, after: int, up_to: int | None, wanted: Filter) -> Iterator[Event]:
+        """All events with ``after < id <= up_to``, ascending."""
+        more = up_to is None or up_to > after
+        while more:
+            query = {**wanted.query(), "after": after, "limit": PAGE_EVENTS, "order": "asc"}
+            page = self.page(query)
+            for event in page["events"]:
+                if up_to is not None and event["id"] > up_to:
+                    return
+                if wanted.admits(event):
+                    yield event
+            more = bool(page["has_more"]) and page["cursor"] > after
+            after = page["cursor"]
+
+    def latest(self, count: int, wanted: Filter, *, up_to: int | None = None) -> list[Event]:
+        """The newest ``count`` events up to an id, ascending."""
+        found: list[Event] = []
+        before = None if up_to is None else up_to + 1
+        more = count > 0
+        while more:
+            limit = PAGE_EVENTS if wanted.unwanted else min(PAGE_EVENTS, count - len(found))
+            page = self.page({**wanted.query(), "before": before, "limit": limit})
+            found += [event for event in page["events"] if wanted.admits(event)]
+            more = bool(page["has_more"] and page["events"]) and len(found) < count
+            before = min((event["id"] for event in page["events"]), default=None)
+        return found[:count][::-1]
