@@ -1,0 +1,156 @@
+"""What PostgreSQL can keep, against PostgreSQL itself."""
+
+import json
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from orchestrator.actors.payloads import MAX_DEPTH, MAX_PAYLOAD_BYTES, examine
+
+REFUSED = {
+    b"": "not JSON",
+    b"{": "not JSON",
+    b"1,2": "not JSON",
+    b'{"a":1} x': "not JSON",
+    b'{"a":NaN}': "not JSON",
+    b'{"a":01}': "not JSON",
+    b'{"a":"x\ny"}': "not JSON",
+    b'{"a":"\x00"}': "not JSON",
+    b'{"a":"\\ud800"}': "not JSON",
+    b'{"a":"\\ud800\\u0041"}': "not JSON",
+    b'{"\\udc00":1}': "not JSON",
+    b'{"a":"\xff"}': "not UTF-8",
+    b'{"\xed\xa0\x80":1}': "not UTF-8",
+    b'{"source":"\xff"}': "not UTF-8",
+    b'{"a":"\\u0000"}': "contains \\u0000",
+    b'{"a":"\\\\\\u0000"}': "contains \\u0000",
+    b'{"source":"\\u0000"}': "contains \\u0000",
+    b"[" * 513 + b"]" * 513: "nested deeper than 512",
+    b"[" * 100_000: "nested deeper than 512",
+    b'{"a":1e131072}': "a number out of range",
+    b'{"a":1E+131072}': "a number out of range",
+    b'{"a":1e-16384}': "a number out of range",
+    b'{"a":1e99999999999999999999}': "a number out of range",
+    b"[" + b"1" * 131_073 + b"]": "a number out of range",
+    b"[0." + b"1" * 16_384 + b"]": "a number out of range",
+    b'"' + b"x" * MAX_PAYLOAD_BYTES + b'"': "larger than",
+}
+
+KEPT = [
+    b"{}",
+    b"null",
+    b"5",
+    b'"text"',
+    b" [1, 2]\n",
+    b'{"a":"\\\\u0000"}',
+    b'{"a":"\\ud83d\\ude00"}',
+    b'{"a":1,"a":2}',
+    b"[" * MAX_DEPTH + b"]" * MAX_DEPTH,
+    b"[" + b"[]," * 1000 + b"[]]",
+    b'["' + b"[" * 1000 + b'"]',
+    b'{"a":1e131071}',
+    b'{"a":1e-16383}',
+    b'{"a":0e131075}',
+    b'{"a":0.0001e131075}',
+    b'{"e0000":"1e999999"}',
+    b"[" + b"1" * 131_072 + b"]",
+]
+
+
+@pytest.mark.parametrize(("payload", "reason"), REFUSED.items(), ids=range(len(REFUSED)))
+def test_what_cannot_be_kept_is_refused_with_a_reason(payload: bytes, reason: str) -> None:
+    found = examine(payload)
+
+    assert found.source is None
+    assert found.reason is not None
+    assert found.reason.startswith(reason)
+
+
+@pytest.mark.parametrize("payload", KEPT, ids=range(len(KEPT)))
+def test_what_can_be_kept_is_taken(payload: bytes) -> None:
+    assert examine(payload).reason is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "source"),
+    [
+        (b'{"source":"s","agent_id":"a"}', "s"),
+        (b'{"agent_id":"a"}', "a"),
+        (b'{"source":"","agent_id":"a"}', "a"),
+        (b'{"source":5,"agent_id":"a"}', "a"),
+        (b'{"source":{"x":1}}', None),
+        (b'{"other":"x"}', None),
+        (b'["source"]', None),
+    ],
+)
+def test_the_source_is_the_first_non_empty_string(payload: bytes, source: str | None) -> None:
+    assert examine(payload).source == source
+
+
+def _takes(connection: psycopg.Connection, payload: bytes) -> bool:
+    try:
+        with connection.transaction():
+            connection.execute("SELECT %s::text::jsonb", [payload.decode()])
+    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, UnicodeDecodeError):
+        return False
+    except psycopg.errors.StatementTooComplex:  # deeper than its stack
+        return False
+    return True
+
+
+@pytest.mark.db
+def test_postgresql_agrees_on_the_corpus(pg_url: str) -> None:
+    with psycopg.connect(pg_url) as connection:
+        kept = [payload for payload in KEPT if not _takes(connection, payload)]
+        refused = [
+            payload
+            for payload, reason in REFUSED.items()
+            if reason not in ("larger than", "nested deeper than 512")
+            and _takes(connection, payload)
+        ]
+
+    assert (kept, refused) == ([], [])
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+number_texts = st.builds(
+    lambda integer, fraction, exponent: f"{integer}{fraction}e{exponent}".encode(),
+    st.integers(-1000, 1000),
+    st.sampled_from(["", ".0", ".5", ".000123"]),
+    st.integers(-17_000, 140_000),
+)
+
+
+@pytest.mark.db
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.one_of(
+        json_values.map(lambda value: json.dumps(value).encode()),
+        json_values.map(
+            lambda value: json.dumps(value, ensure_ascii=False).encode(errors="replace")
+        ),
+        number_texts,
+        st.binary(max_size=50),
+        st.text(max_size=50).map(lambda text: text.encode(errors="surrogatepass")),
+        st.text(alphabet='\\u0{}[]",:de8', max_size=20).map(str.encode),
+    )
+)
+@example(b"0e-17000")
+@example(b'"\\\\u0000"')
+def test_we_never_let_through_what_postgresql_refuses(pg_url: str, payload: bytes) -> None:
+    found = examine(payload)
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        taken = _takes(connection, payload)
+
+    assert (found.reason is None) == taken
