@@ -115,6 +115,7 @@ def migrate(connection: Connection) -> list[str]:
     with _errors_translated(), connection.transaction():
         connection.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT}'".encode())
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        _check_columns(connection, only_existing=True)
         connection.execute(query("migrations_create"))
         names = _pending(status(connection))
         for name in names:
@@ -135,8 +136,12 @@ def status(connection: Connection) -> list[MigrationStatus]:
     return [_status_of(name, applied.get(name)) for name in names]
 
 
-def schema_problems(connection: Connection) -> list[str]:
+def schema_problems(connection: Connection, *, only_existing: bool = False) -> list[str]:
     """What is wrong with the tables, a line each; an empty list is a good schema.
+
+    Args:
+        connection: where to look.
+        only_existing: leave out tables that are missing altogether.
 
     Raises:
         StoreError: and its kinds.
@@ -148,6 +153,7 @@ def schema_problems(connection: Connection) -> list[str]:
     return [
         problem
         for table, columns in COLUMNS.items()
+        if table in found or not only_existing
         for problem in _problems(table, columns, found)
     ]
 
@@ -166,8 +172,8 @@ def _problems(
             yield f"column {table}.{column} is {there}, not {kind}"
 
 
-def _check_columns(connection: Connection) -> None:
-    if problems := schema_problems(connection):
+def _check_columns(connection: Connection, *, only_existing: bool = False) -> None:
+    if problems := schema_problems(connection, only_existing=only_existing):
         raise SchemaError("; ".join(problems))
 
 

@@ -49,7 +49,7 @@ def prune(
 
     The first rule that fits a type decides; types without one are kept for ever. Each type is
     walked from its oldest row until a batch finds nothing due; so a run that is broken off loses
-    nothing, and one that has nothing to do is cheap. (An old row among younger ones goes with them.)
+    nothing, and one that has nothing to do is cheap. (An old row among younger ones follows.)
 
     Args:
         database: where.

@@ -1,0 +1,116 @@
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+from orchestrator.sql.connection import Connection
+from orchestrator.sql.database import Database
+from orchestrator.sql.errors import Fenced, Unavailable, WriterClaimed
+from orchestrator.sql.event_store import EventWriter
+
+pytestmark = pytest.mark.db
+Block = Callable[..., bytes]
+
+
+@pytest.fixture
+def other(database: Database) -> Iterator[EventWriter]:
+    other = EventWriter(database)
+    yield other
+    other.close()
+
+
+def test_another_instance_is_refused_and_told_who_writes(
+    writer: EventWriter, other: EventWriter
+) -> None:
+    with pytest.raises(WriterClaimed) as caught:
+        other.claim(instance="two", host="there", pid=2, stale_after_s=10)
+
+    assert (caught.value.instance, caught.value.host, caught.value.pid) == ("one", "here", 1)
+    assert caught.value.renewed_s_ago < 10
+    writer.renew()
+
+
+def test_the_same_instance_takes_over_at_once_and_the_first_one_is_fenced(
+    writer: EventWriter, other: EventWriter, block: Block, stored_ids: Callable[[], list[int]]
+) -> None:
+    epoch = writer.epoch
+
+    assert other.claim(instance="one", host="here", pid=2, stale_after_s=10) == (epoch or 0) + 1
+
+    with pytest.raises(Unavailable):  # its connection was ended
+        writer.store(block(1))
+    with pytest.raises(Fenced):
+        writer.store(block(1))
+    with pytest.raises(Fenced):
+        writer.renew()
+    with pytest.raises(Fenced):
+        writer.resolve(block(1))
+    other.store(block(2))
+    assert stored_ids() == [2]
+
+
+def test_a_holder_that_has_not_renewed_loses_the_fence(
+    writer: EventWriter, other: EventWriter, admin: Connection
+) -> None:
+    admin.execute("UPDATE orchestrator_writer SET renewed_at = now() - interval '11 s'")
+
+    other.claim(instance="two", host="there", pid=2, stale_after_s=10)
+
+    writer.close()
+    with pytest.raises(Fenced):
+        writer.renew()
+
+
+def test_renewing_keeps_the_fence(
+    writer: EventWriter, other: EventWriter, admin: Connection
+) -> None:
+    admin.execute("UPDATE orchestrator_writer SET renewed_at = now() - interval '11 s'")
+    writer.renew()
+
+    with pytest.raises(WriterClaimed):
+        other.claim(instance="two", host="there", pid=2, stale_after_s=10)
+
+
+def test_a_released_fence_is_free_at_once(writer: EventWriter, other: EventWriter) -> None:
+    writer.release()
+
+    other.claim(instance="two", host="there", pid=2, stale_after_s=10)
+
+
+def test_releasing_after_another_took_over_does_not_harm_it(
+    writer: EventWriter, other: EventWriter
+) -> None:
+    other.claim(instance="one", host="here", pid=2, stale_after_s=10)
+
+    writer.close()
+    writer.release()
+
+    other.renew()
+
+
+def test_nothing_is_stored_without_a_claim(other: EventWriter, block: Block) -> None:
+    with pytest.raises(Fenced):
+        other.store(block(1))
+
+
+def test_a_row_that_someone_deleted_is_made_anew(other: EventWriter, admin: Connection) -> None:
+    admin.execute("DELETE FROM orchestrator_writer")
+
+    assert other.claim(instance="two", host="there", pid=2, stale_after_s=10) == 1
+
+
+def test_taking_over_ends_a_transaction_that_a_lost_socket_keeps_open(
+    writer: EventWriter,
+    other: EventWriter,
+    admin: Connection,
+    block: Block,
+    wait_for_lock: Callable[[], None],
+) -> None:
+    admin.execute("BEGIN; LOCK TABLE events IN EXCLUSIVE MODE")
+    job = gevent.spawn(writer.store, block(1))
+    wait_for_lock()
+
+    other.claim(instance="one", host="here", pid=2, stale_after_s=10)
+
+    job.join(timeout=10)
+    assert not job.successful()
+    admin.execute("ROLLBACK")
