@@ -1,0 +1,116 @@
+"""The Broadcaster: shows journalled events to the WebSocket clients.
+
+Holds nothing that must survive: clients, their queues and the counters live in the registry, which
+outlives it; the cache of encoded names fills again. Its mailbox drops the oldest when it is full
+(a fan-out never holds up the persister); a client finds out by the ids.
+"""
+
+import time
+from typing import Any, Final, assert_never
+
+import msgspec
+
+from ..runtime import Actor
+from .agent_table import AgentView
+from .clients import ClientRegistry
+from .events import Event, EventReplaced, EventsJournalled
+from .frames import EventFrames, frame_of, killswitch_frame
+
+# At most so many sends a second and client; fast enough for eyes, and many frames share a send.
+TICK_S: Final = 0.01
+
+# Batches that wait are shown together, but not for so long that a killswitch would wait for them.
+_MAX_BATCHES: Final = 50
+_MAX_EVENTS_AT_ONCE: Final = 2_000
+
+
+class KillswitchNotice(msgspec.Struct, frozen=True):
+    """The killswitch was engaged or released: for all clients, at once."""
+
+    engaged: bool
+    """Which of the two."""
+    data: bytes
+    """The trip, as JSON."""
+
+
+class AgentStatusChanged(msgspec.Struct, frozen=True):
+    """Rows of agents whose state has changed."""
+
+    agents: tuple[AgentView, ...]
+    """As ``/health/agents`` shows them."""
+
+
+Message = EventsJournalled | EventReplaced | KillswitchNotice | AgentStatusChanged
+
+
+class Broadcaster(Actor):
+    """Builds each frame once and hands it to the clients in ``registry``."""
+
+    def __init__(self, *, registry: ClientRegistry) -> None:
+        super().__init__()
+        self._registry = registry
+        self._frames = EventFrames()
+        self._flushed_at = 0.0
+        self._flush_due = False
+
+    def on_stop(self) -> None:
+        """Let go of what waits for the next tick."""
+        self._registry.flush()
+
+    def on_receive(self, message: Message) -> Any:
+        """Dispatch."""
+        match message:
+            case EventsJournalled():
+                self._handle_events(message)
+            case EventReplaced():
+                self._handle_replaced(message.event)
+            case KillswitchNotice():
+                self._registry.urge(killswitch_frame(engaged=message.engaged, data=message.data))
+            case AgentStatusChanged():
+                self._handle_status(message)
+            case _:
+                assert_never(message)
+
+    def _handle_events(self, message: EventsJournalled) -> None:
+        self._show(message.events)
+        shown = len(message.events)
+        batches = 1
+        while shown < _MAX_EVENTS_AT_ONCE and batches < _MAX_BATCHES:
+            waiting = self.take_waiting(EventsJournalled, 1)
+            if not waiting:
+                break
+            self._show(waiting[0].events)
+            shown += len(waiting[0].events)
+            batches += 1
+        self._flush_soon()
+
+    def _show(self, events: tuple[Event, ...]) -> None:
+        self._registry.publish(events, self._frames.build)
+        self._registry.saw(events[-1].id)
+
+    def _handle_replaced(self, event: Event) -> None:
+        self._registry.replaced += 1
+        self._registry.publish((event,), lambda one: self._frames.build(one, replaces=True))
+        self._flush_soon()
+
+    def _handle_status(self, message: AgentStatusChanged) -> None:
+        if len(self._registry):
+            for agent in message.agents:
+                self._registry.show_status(agent.id, frame_of("agent_status", data=agent))
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Flush now, or at the end of the tick if the last flush was in it."""
+        if self._flush_due:
+            return
+        wait = self._flushed_at + TICK_S - time.monotonic()
+        if wait <= 0:
+            self._flush()
+        else:
+            self._flush_due = True
+            self.after(wait, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        self._flushed_at = time.monotonic()
+        self._registry.flush()

@@ -1,0 +1,112 @@
+"""The frames that WebSocket clients get, each built once, whatever the number of clients.
+
+Pure. A payload goes into its frame as it was published; around it stand pieces that repeat
+(``eventType``, ``source``) and are encoded once. What is returned is the frame as it goes on the
+wire: header (RFC 6455, section 5.2: final, text, unmasked as a server's are) and JSON.
+"""
+
+from collections.abc import Sequence
+from struct import Struct as Packing
+from typing import Final
+
+import msgspec
+
+from .events import Event, channel_of, utc_now
+
+# Types and sources repeat; a publisher that makes up new ones must not grow the cache for ever.
+_CACHE_LIMIT: Final = 10_000
+
+_TEXT: Final = 0x81
+_SHORT: Final = 126
+_MEDIUM: Final = 1 << 16
+_MEDIUM_HEADER: Final = Packing("!BBH")
+_LONG_HEADER: Final = Packing("!BBQ")
+_SHORT_HEADERS: Final = [bytes((_TEXT, length)) for length in range(_SHORT)]
+
+_encode = msgspec.json.encode
+
+
+def text_frame(text: bytes) -> bytes:
+    """One unfragmented text frame around ``text`` (UTF-8)."""
+    length = len(text)
+    if length < _SHORT:
+        return _SHORT_HEADERS[length] + text
+    if length < _MEDIUM:
+        return _MEDIUM_HEADER.pack(_TEXT, 126, length) + text
+    return _LONG_HEADER.pack(_TEXT, 127, length) + text
+
+
+class EventFrames:
+    """Builds ``redis_event`` frames; remembers the pieces that repeat."""
+
+    def __init__(self) -> None:
+        self._middles: dict[tuple[str, str | None], bytes] = {}
+
+    def build(self, event: Event, *, replaces: bool = False) -> bytes:
+        """The frame of ``event``; ``replaces`` if clients have seen another one with its id."""
+        key = (event.type, event.source)
+        middle = self._middles.get(key) or self._remember(key, event)
+        tail = b'","replaces":true}' if replaces else b'"}'
+        head = b'{"type":"redis_event","id":%d' % event.id
+        stamp = b',"timestamp":"' + event.ts.encode() + tail
+        length = len(head) + len(middle) + len(event.payload) + len(stamp)
+        if length < _SHORT:
+            header = _SHORT_HEADERS[length]
+        elif length < _MEDIUM:
+            header = _MEDIUM_HEADER.pack(_TEXT, 126, length)
+        else:
+            header = _LONG_HEADER.pack(_TEXT, 127, length)
+        return b"".join((header, head, middle, event.payload, stamp))
+
+    def _remember(self, key: tuple[str, str | None], event: Event) -> bytes:
+        if len(self._middles) >= _CACHE_LIMIT:
+            self._middles.clear()
+        channel, event_type, source = map(_encode, (channel_of(event), event.type, event.source))
+        middle = b',"channel":%b,"eventType":%b,"source":%b,"data":' % (channel, event_type, source)
+        self._middles[key] = middle
+        return middle
+
+
+def frame_of(kind: str, **fields: object) -> bytes:
+    """A frame of ``kind`` with ``fields`` (anything msgspec encodes; ``None`` stays)."""
+    return text_frame(_encode({"type": kind, **fields}))
+
+
+def gap_frame(first_id: int, last_id: int, dropped: int) -> bytes:
+    """This client was too slow for ``dropped`` events between these ids, both included."""
+    fields = {"type": "gap", "from": first_id, "to": last_id, "dropped": dropped}
+    return text_frame(_encode(fields))
+
+
+def killswitch_frame(*, engaged: bool, data: bytes) -> bytes:
+    """``killswitch_activated`` or ``killswitch_released``; ``data`` is JSON."""
+    kind = "killswitch_activated" if engaged else "killswitch_released"
+    return frame_of(kind, data=msgspec.Raw(data), timestamp=utc_now())
+
+
+def connection_frame(*, instance: str, env: str, cursor: int) -> bytes:
+    """The first frame of each connection."""
+    return frame_of(
+        "connection",
+        status="connected",
+        message="Connected to the event stream",
+        timestamp=utc_now(),
+        instance=instance,
+        env=env,
+        cursor=cursor,
+    )
+
+
+def subscribed_frame(types: Sequence[str]) -> bytes:
+    """Which types this client gets from now on."""
+    return frame_of("subscribed", types=list(types))
+
+
+def error_frame(error: str, message: str) -> bytes:
+    """The client asked for something that cannot be; the connection stays."""
+    return frame_of("error", error=error, message=message)
+
+
+def pong_frame() -> bytes:
+    """The answer to the action ``ping``."""
+    return frame_of("pong", timestamp=utc_now())
