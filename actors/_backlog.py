@@ -1,0 +1,179 @@
+"""Batches on their way to PostgreSQL: in memory up to a bound, beyond it in the journal (pure).
+
+In order of number, always::
+
+    front (in memory) ─▶ span (only in the journal) ─▶ rear (in memory: the journal refused them)
+
+Batches that the journal refused (a full disk) live in memory alone. Above the bound the oldest
+market data among them goes first, then other events, ``risk.*`` never: so the bound may be
+passed by what must not be lost.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+
+from ._rows import ids_of, split_rows
+from ._segments import IdRange, Record, RecordKind
+
+MARKET = b"data.market."
+RISK = b"risk."
+
+
+class Batch:
+    """Rows that were journalled (or could not be) and are not stored yet."""
+
+    __slots__ = ("body", "journalled", "number", "ranges", "rows", "rows_through")
+
+    def __init__(self, number: int, body: bytes, rows: int, ranges: tuple[IdRange, ...]) -> None:
+        self.number = number
+        self.body = body
+        self.rows = rows
+        self.ranges = ranges
+        self.journalled = False
+        self.rows_through = 0
+        """Rows that the journal ever took, up to and with these; 0 if it refused these."""
+
+    @property
+    def last_id(self) -> int:
+        """The highest id, 0 without ids."""
+        return self.ranges[-1][1] if self.ranges else 0
+
+    def shed(self, is_lost: Callable[[bytes], bool]) -> Counter[str]:
+        """Give up the rows that ``is_lost`` picks; how many of each type that were."""
+        lost: Counter[str] = Counter()
+        kept: list[bytes] = []
+        ids: list[int] = []
+        for event_id, line in zip(ids_of(self.ranges), split_rows(self.body), strict=False):
+            if is_lost(line):
+                lost[line.partition(b"\t")[0].decode()] += 1
+            else:
+                kept.append(line + b"\n")
+                ids.append(event_id)
+        self.body, self.rows = b"".join(kept), len(kept)
+        self.ranges = tuple((event_id, event_id) for event_id in ids)
+        return lost
+
+
+def batch_of(record: Record, ranges: tuple[IdRange, ...]) -> Batch:
+    """The batch that a journal's record holds; ``ranges`` where it was journalled without ids."""
+    batch = Batch(record.number, record.body, record.rows, record.ranges or ranges)
+    batch.journalled = True
+    batch.rows_through = record.rows_before + record.rows
+    return batch
+
+
+class Backlog:
+    """What is to be stored, next first.
+
+    Args:
+        max_bytes: Of rows in memory.
+    """
+
+    def __init__(self, max_bytes: int = 32 * 1024 * 1024) -> None:
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self.front: deque[Batch] = deque()
+        self.span: tuple[int, int] | None = None
+        """First and last number of what must be read from the journal."""
+        self.rear: deque[Batch] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self.front or self.span or self.rear)
+
+    @property
+    def first_id(self) -> int | None:
+        """The lowest id in memory's front, None if that is not known."""
+        return self.front[0].ranges[0][0] if self.front and self.front[0].ranges else None
+
+    def put(self, batch: Batch) -> None:
+        """Take in a batch, whose number is above all before."""
+        if self.span is None and (self._has_room(batch) or not batch.journalled):
+            self._keep(self.front, batch)
+        elif batch.journalled:
+            self._leave_to_journal(batch)
+        else:
+            self._keep(self.rear, batch)
+
+    def note_journalled(self) -> None:
+        """All batches in the rear are in the journal by now: memory may let go of them."""
+        while self.rear:
+            batch = self.rear.popleft()
+            self.size_bytes -= len(batch.body)
+            self._leave_to_journal(batch)
+
+    def _has_room(self, batch: Batch) -> bool:
+        return not self.front or self.size_bytes + len(batch.body) <= self.max_bytes
+
+    def _keep(self, where: deque[Batch], batch: Batch) -> None:
+        where.append(batch)
+        self.size_bytes += len(batch.body)
+
+    def _leave_to_journal(self, batch: Batch) -> None:
+        first = self.span[0] if self.span else batch.number
+        self.span = (first, batch.number)
+
+    def needs_reading(self) -> bool:
+        """Whether the next batch is only in the journal."""
+        return not self.front and self.span is not None
+
+    def take_read(self, batch: Batch | None) -> None:
+        """Take in what was read from the journal: the next batch of the span, None at its end."""
+        if batch is None or self.span is None:
+            self.span = None
+        else:
+            self._keep(self.front, batch)
+            self.span = (batch.number + 1, self.span[1]) if batch.number < self.span[1] else None
+
+    def next_block(self, max_rows: int) -> list[Batch]:
+        """The batches to store next, together at most ``max_rows`` (or one batch)."""
+        if not self.front and self.span is None:
+            self.front, self.rear = self.rear, self.front
+        block: list[Batch] = []
+        rows = 0
+        for batch in self.front:
+            rows += batch.rows
+            if block and rows > max_rows:
+                break
+            block.append(batch)
+        return block
+
+    def done(self, block: list[Batch]) -> None:
+        """The batches of ``block``, the first ones, are stored."""
+        for batch in block:
+            assert self.front[0] is batch  # noqa: S101 one storer, in order
+            self.front.popleft()
+            self.size_bytes -= len(batch.body)
+
+    def shed(self, *, but: int) -> Counter[str]:
+        """Keep the bound: give up rows that only memory has; how many of each type that were.
+
+        Args:
+            but: Batches up to this number stay whole (they are being stored).
+        """
+        lost: Counter[str] = Counter()
+        for is_lost in (_is_market, _is_not_risk):
+            for batch in self._sheddable(but):
+                if self.size_bytes <= self.max_bytes:
+                    return lost
+                self.size_bytes -= len(batch.body)
+                lost += batch.shed(is_lost)
+                self.size_bytes += len(batch.body)
+        return lost
+
+    def _sheddable(self, but: int) -> Iterator[Batch]:
+        for batch in (*self.front, *self.rear):
+            if not batch.journalled and batch.number > but:
+                yield batch
+
+
+def _is_market(line: bytes) -> bool:
+    return line.startswith(MARKET)
+
+
+def _is_not_risk(line: bytes) -> bool:
+    return not line.startswith(RISK)
+
+
+def holds_rows(record: Record) -> bool:
+    """Whether ``record`` is one to store, not one about others."""
+    return record.kind is not RecordKind.IDS

@@ -1,0 +1,187 @@
+"""From what was received to rows and events: the rules of the contract's part 1, once each (pure).
+
+A ``Former`` knows the configured patterns and remembers channels; a ``Draft`` is a batch that has
+no ids yet.
+"""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ._echoes import EchoTable
+from ._rows import join_rows, row_prefix
+from .events import HEARTBEAT, HEARTBEAT_PREFIX, REJECTED, Event, NewEvent, TypeMatcher, type_of
+from .payloads import examine
+
+RAW_BYTES = 4096
+"""How much of a rejected payload is kept (contract, part 1)."""
+
+# New channels must not grow the table for ever; then it begins anew.
+_CHANNELS = 10_000
+
+Reply = Sequence[bytes]
+"""``pmessage``, pattern, channel, payload: as hiredis hands it over."""
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """The payload of a ``bus.rejected``."""
+
+    channel: str
+    """Where it was published."""
+    reason: str
+    """Why it cannot be stored."""
+    size: int
+    """Of the whole payload, in bytes."""
+    raw: str
+    """Its first 4 KiB, base64."""
+
+
+def reject(channel: str, payload: bytes, reason: str) -> bytes:
+    """The payload of the ``bus.rejected`` for ``payload``."""
+    raw = b64encode(payload[:RAW_BYTES]).decode()
+    return msgspec.json.encode(Rejection(channel, reason, len(payload), raw))
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """What a channel's name decides."""
+
+    pattern: bytes
+    """The first configured pattern that matches: copies by others do not count."""
+    name: str
+    """Its name."""
+    event_type: str
+    """The stored type."""
+    default_source: str | None
+    """The source where the payload names none."""
+    fault: str | None
+    """Why nothing on it can be stored as it is, if so."""
+
+
+class Draft:
+    """Events of one batch before they have ids: lists of equal length."""
+
+    def __init__(self) -> None:
+        self.types: list[str] = []
+        self.payloads: list[bytes] = []
+        self.times: list[str] = []
+        self.sources: list[str | None] = []
+        self.prefixes: list[bytes] = []
+        self.payload_bytes = 0
+        self.rejected: Counter[str] = Counter()
+        """How many were rejected, by reason (in words, without its detail)."""
+
+    def __len__(self) -> int:
+        return len(self.types)
+
+    def body(self) -> bytes:
+        """The rows as the journal keeps them."""
+        return join_rows(self.prefixes, self.payloads)
+
+    def events(self, ids: Iterable[int]) -> tuple[Event, ...]:
+        """The events, with one id each."""
+        return tuple(map(Event, ids, self.types, self.payloads, self.times, self.sources))
+
+
+class Former:
+    """Turns replies and new events into drafts; remembers channels.
+
+    Args:
+        patterns: As subscribed to, in the order of the settings.
+        echoes: What the daemon publishes itself.
+    """
+
+    def __init__(self, patterns: Sequence[str], echoes: EchoTable) -> None:
+        self._matcher = TypeMatcher(patterns)
+        self._echoes = echoes
+        self._channels: dict[bytes, Channel] = {}
+        self._prefixes: dict[tuple[str, str | None], bytes] = {}
+        self._prefix_ts = ""
+        self.echoed = 0
+        """Echoes of our own that were left out."""
+        self.copies = 0
+        """Copies of messages that a pattern before had brought."""
+
+    def add_replies(self, draft: Draft, replies: Sequence[Reply], ts: str, now: float) -> None:
+        """Take in what one read of a socket brought.
+
+        Args:
+            draft: What they are added to.
+            replies: As hiredis hands them over.
+            ts: When they were read.
+            now: Monotonic, for echoes.
+        """
+        channels = self._channels
+        echoes = self._echoes
+        for reply in replies:
+            _kind, pattern, channel, payload = reply
+            known = channels.get(channel) or self._learn(channel, pattern)
+            if pattern != known.pattern:
+                self.copies += 1
+            elif echoes and echoes.take(channel, payload, now):
+                self.echoed += 1
+            else:
+                self._add(draft, known, payload, ts)
+
+    def add_event(self, draft: Draft, event: NewEvent, ts: str) -> str | None:
+        """Take in an event of the daemon's own, or a posted one; why it is rejected, if so."""
+        known = Channel(b"", event.type, type_of(event.type), None, _fault(event.type))
+        return self._add(draft, known, event.payload, ts, event.source)
+
+    def _add(
+        self, draft: Draft, known: Channel, payload: bytes, ts: str, source: str | None = None
+    ) -> str | None:
+        said, reason = examine(payload)
+        if reason is not None or known.fault is not None:
+            return self._add_rejected(draft, known, payload, ts, known.fault or reason or "")
+        source = source or said or known.default_source
+        self._append(draft, known.event_type, source, payload, ts)
+        return None
+
+    def _add_rejected(
+        self, draft: Draft, known: Channel, payload: bytes, ts: str, reason: str
+    ) -> str:
+        draft.rejected[reason.partition(":")[0]] += 1
+        self._append(draft, REJECTED, None, reject(known.name, payload, reason), ts)
+        return reason
+
+    def _append(
+        self, draft: Draft, event_type: str, source: str | None, payload: bytes, ts: str
+    ) -> None:
+        if ts != self._prefix_ts:
+            self._prefix_ts = ts
+            self._prefixes.clear()
+        key = (event_type, source)
+        prefix = self._prefixes.get(key)
+        if prefix is None:
+            prefix = self._prefixes[key] = row_prefix(event_type, source, ts)
+        draft.types.append(event_type)
+        draft.payloads.append(payload)
+        draft.times.append(ts)
+        draft.sources.append(source)
+        draft.prefixes.append(prefix)
+        draft.payload_bytes += len(payload)
+
+    def _learn(self, channel: bytes, pattern: bytes) -> Channel:
+        if len(self._channels) >= _CHANNELS:
+            self._channels.clear()
+        name = channel.decode(errors="replace")
+        fault = _fault(name) if name.encode() == channel else "the channel is not UTF-8"
+        first = self._matcher.first(name)
+        known = Channel(
+            pattern if first is None else first.encode(),
+            name,
+            type_of(name),
+            name.removeprefix(HEARTBEAT_PREFIX) or None if type_of(name) == HEARTBEAT else None,
+            fault,
+        )
+        self._channels[channel] = known
+        return known
+
+
+def _fault(name: str) -> str | None:
+    """Why PostgreSQL could not keep ``name`` as a text, if so."""
+    if "\x00" in name:
+        return "the channel contains NUL"
+    return None

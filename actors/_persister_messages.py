@@ -1,0 +1,124 @@
+"""What the persister is told and asked, and what it answers. Public names: ``event_persister``."""
+
+from typing import Final
+
+import msgspec
+
+from ..runtime import Address
+from .events import NewEvent
+from .window import EventQuery
+
+MAX_TURN_EVENTS: Final = 2_000
+"""Events of one batch: some 10 ms of work, which is as long as the loop may be held."""
+
+
+class PersistReplies(msgspec.Struct, frozen=True):
+    """Store what one read of a subscription's socket brought; told, never asked."""
+
+    lane: str
+    """``control`` (goes first) or ``data``."""
+    ts: str
+    """When it was read, in the contract's form."""
+    replies: list[list[bytes]]
+    """As hiredis hands them over: ``pmessage``, pattern, channel, payload."""
+
+
+class PersistEvents(msgspec.Struct, frozen=True):
+    """Store events that the daemon made, or that were posted.
+
+    Asked: answered by ``tuple[StoredEvent, ...]`` as soon as they are journalled.
+    """
+
+    events: tuple[NewEvent, ...]
+    """In order."""
+    publish: bool = False
+    """Whether they are published on the bus too, once journalled; these go before others."""
+    reply_to: Address | None = None
+    """Gets the listener's ``Published``."""
+    tag: str = ""
+    """Comes back in ``Published``."""
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """One event of ``PersistEvents``, journalled."""
+
+    id: int | None
+    """Its id; None while no id can be had (it gets one later)."""
+    ts: str
+    """Its time."""
+    rejected: str | None = None
+    """Why it became a ``bus.rejected`` instead, if so."""
+
+
+class GetEvents(msgspec.Struct, frozen=True):
+    """Asks for a page; answered by ``EventPage`` or ``NeedsDatabase``."""
+
+    query: EventQuery
+    """Which."""
+
+
+class GetEvent(msgspec.Struct, frozen=True):
+    """Asks for one event in memory; answered by ``Event`` or None (then PostgreSQL may have it)."""
+
+    id: int
+    """Which."""
+
+
+class NoteProcessed(msgspec.Struct, frozen=True):
+    """Tell memory that rows were marked as processed in PostgreSQL."""
+
+    ids: tuple[int, ...]
+    """Which."""
+
+
+class GetPersisterStatus(msgspec.Struct, frozen=True):
+    """Asks how storing stands; answered by ``PersisterStatus``."""
+
+
+class PersisterStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How storing stands. Counts are since the daemon's start if nothing else is said."""
+
+    received: dict[str, int]
+    """Messages taken in, by lane: ``control``, ``data``, ``daemon`` (its own and posted ones)."""
+    journalled: dict[str, int]
+    """Events journalled, by lane."""
+    journalled_total: int
+    """Rows the journal ever took, over all starts."""
+    stored: int
+    """Rows committed in PostgreSQL, those found there after an unknown commit included."""
+    rejected: int
+    """Events that became ``bus.rejected``, before or by PostgreSQL."""
+    dropped: int
+    """Events given up because neither disk nor memory had room."""
+    copies: int
+    """Second copies of messages that two patterns matched."""
+    echoes: int
+    """Own publications that came back."""
+    clashes: int
+    """Events that got a new id because another writer had used theirs."""
+    not_offered: int
+    """Batches that a consumer's full mailbox did not take."""
+    pending: int
+    """Events that are not committed in PostgreSQL yet."""
+    held: int
+    """Batches of them that wait for ids."""
+    ids_left: int
+    """Ids in hand."""
+    newest_id: int
+    """The highest id given."""
+    committed_id: int
+    """All our ids up to this one are committed."""
+    journal_bytes: int
+    """Size of the journal's segments."""
+    journal_error: str | None
+    """Why the journal does not take events at this moment, if so."""
+    store_error: str | None
+    """Why PostgreSQL does not take events at this moment, if so."""
+    damaged_places: int
+    """Damaged places found in the journal at the start."""
+    missing_rows: int
+    """Rows that they held."""
+    memory_events: int
+    """Events in the window."""
+    journal_latency_ms: dict[str, float]
+    """Socket to journal: ``p50``, ``p95``, ``p99``, ``max`` of the last 10,000 batches."""
