@@ -1,0 +1,48 @@
+import msgspec
+from orchestrator.actors.state_values import KILLSWITCH_KEY, StateValues
+from orchestrator.sql.state import StateRow
+
+
+def test_the_killswitch_is_written_before_everything_else() -> None:
+    values = StateValues()
+    values.keep("a", b"1", now="t")
+    values.keep(KILLSWITCH_KEY, b"2", now="t")
+
+    assert values.next_unsaved() == (KILLSWITCH_KEY, b"2")
+
+
+def test_of_values_that_wait_the_newest_counts() -> None:
+    values = StateValues()
+    values.keep("a", b"1", now="t")
+    values.keep("a", b"2", now="t")
+
+    assert values.next_unsaved() == ("a", b"2")
+
+
+def test_a_value_that_came_while_another_was_written_still_waits() -> None:
+    values = StateValues()
+    values.keep("a", old := b"1", now="t")
+    values.keep("a", b"2", now="t")
+
+    values.saved("a", old)
+
+    assert values.next_unsaved() == ("a", b"2")
+
+
+def test_a_written_value_waits_no_longer() -> None:
+    values = StateValues()
+    values.keep("a", value := b"1", now="t")
+
+    values.saved("a", value)
+
+    assert values.next_unsaved() is None
+
+
+def test_what_postgresql_holds_does_not_overwrite_what_is_newer() -> None:
+    values = StateValues()
+    values.keep("a", b"2", now="t")
+
+    values.merge([StateRow("a", msgspec.Raw(b"1"), "t"), StateRow("b", msgspec.Raw(b"3"), "t")])
+
+    assert [(row.key, bytes(row.value)) for row in values.rows()] == [("a", b"2"), ("b", b"3")]
+    assert values.get("missing") is None
