@@ -31,7 +31,7 @@ CROSS JOIN LATERAL (
   SELECT id, coalesce(ts, created_at) AS ts FROM events WHERE type = names.type ORDER BY id DESC LIMIT 1
 ) AS last
 CROSS JOIN LATERAL (
-  SELECT count(*) FROM (SELECT FROM events WHERE type = names.type ORDER BY id DESC LIMIT 200) AS some
+  SELECT count(*) FROM (SELECT FROM events WHERE type = names.type ORDER BY id DESC LIMIT 200) AS nearest
 ) AS few
 LEFT JOIN sampled ON sampled.type = names.type
 LEFT JOIN rates ON rates.type = names.type

@@ -1,0 +1,131 @@
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import pytest
+from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.sql.errors import Denied, SchemaError, StoreError, Unavailable
+from pydantic import ValidationError
+
+pytestmark = pytest.mark.db
+
+NOBODY = "postgresql://postgres@127.0.0.1:9/nothing"
+OpenDatabase = Callable[..., Database]
+
+
+def test_opening_without_a_server_never_waits(open_database: OpenDatabase) -> None:
+    start = time.monotonic()
+
+    open_database(NOBODY)
+
+    assert time.monotonic() - start < 0.5
+
+
+def test_without_a_server_a_call_says_so_soon(open_database: OpenDatabase) -> None:
+    database = open_database(NOBODY)
+
+    with pytest.raises(Unavailable, match="no connection to PostgreSQL"):
+        database.rows(b"SELECT 1")
+
+    health = database.health()
+    assert not health.ok
+    assert "refused" in health.message
+    assert health.latency_ms is None
+
+
+def test_health_tells_how_long_the_answer_took(database: Database) -> None:
+    health = database.health()
+
+    assert (health.ok, health.message) == (True, "ok")
+    assert health.latency_ms is not None
+    assert health.latency_ms > 0
+
+
+def test_health_names_a_database_that_does_not_exist(
+    open_database: OpenDatabase, pg_url: str
+) -> None:
+    assert "does not exist" in open_database(pg_url + "_not").health().message
+
+
+def test_a_wrong_database_is_denied(open_database: OpenDatabase, pg_url: str) -> None:
+    with pytest.raises(Denied):
+        open_database(pg_url + "_not").connect_writer("x")
+
+
+def test_the_pool_finds_a_server_that_came_back(database: Database, postgres_server: Any) -> None:
+    assert database.rows(b"SELECT 1") == [(1,)]
+
+    postgres_server.kill()
+    with pytest.raises(Unavailable):
+        database.rows(b"SELECT 1")
+    postgres_server.start()
+
+    for _ in range(100):
+        if database.health().ok:
+            break
+        gevent.sleep(0.1)
+    assert database.rows(b"SELECT 1") == [(1,)]
+
+
+def test_there_are_never_more_connections_than_the_setting_says(
+    pg_url: str, open_database: OpenDatabase
+) -> None:
+    database = open_database(pg_url, pool_max=4)
+    writer = database.connect_writer("writer")
+    sleepers = [gevent.spawn(database.rows, b"SELECT pg_sleep(0.2)") for _ in range(12)]
+    gevent.sleep(0.1)
+
+    count = writer.execute(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND backend_type = 'client backend'"
+    ).fetchone()
+
+    gevent.joinall(sleepers, timeout=10, raise_error=True)
+    writer.close()
+    assert count is not None
+    assert count[0] <= 4
+
+
+def test_a_greenlet_ended_in_a_query_costs_its_connection_only(database: Database) -> None:
+    job = gevent.spawn(database.rows, b"SELECT pg_sleep(60)")
+    gevent.sleep(0.1)
+
+    job.kill(timeout=2)
+
+    assert database.rows(b"SELECT 1") == [(1,)]
+
+
+def test_an_error_leaves_the_connection_usable(database: Database) -> None:
+    for _ in range(30):
+        with pytest.raises(SchemaError):
+            database.rows(b"SELECT nothing FROM nowhere")
+
+    assert database.rows(b"SELECT 1") == [(1,)]
+
+
+def test_statements_are_never_prepared_for_a_pooler(
+    pg_url: str, open_database: OpenDatabase
+) -> None:
+    database = open_database(pg_url, prepare_threshold=0, pool_max=2)
+
+    for _ in range(10):
+        database.rows(b"SELECT 1")
+
+    assert database.rows(b"SELECT count(*) FROM pg_prepared_statements") == [(0,)]
+
+
+def test_more_than_twenty_connections_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        PostgresSettings(pool_max=21)
+
+
+def test_a_password_is_not_shown() -> None:
+    settings = PostgresSettings.model_validate({"url": "postgresql://a:secret@h/d"})
+
+    assert "secret" not in repr(settings)
+
+
+def test_a_url_that_is_none_is_refused() -> None:
+    with pytest.raises(StoreError, match="not a PostgreSQL URL"):
+        Database(PostgresSettings(), url="postgresql://[")
