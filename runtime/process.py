@@ -1,0 +1,299 @@
+"""A child process as an actor: it starts with the actor and ends with it, group and all.
+
+::
+
+    STARTING ── up for 1 s ──▶ RUNNING ── stop ──▶ STOPPING ──▶ STOPPED
+        └───────── ends by itself ──┴──▶ EXITED (code 0 ends the actor, all else fails it)
+
+BACKOFF and FATAL are the supervisor's, which restarts the actor as its child spec says.
+
+Holds the process and its pipes; both die with the actor. What the process printed last
+is in a `ProcessOutput`, which belongs to the child spec and outlives it. Of a daemon
+that is killed (-9) the kernel kills the process too (Linux; its children of its own
+are the guard's business).
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, assert_never
+
+import gevent
+import msgspec
+from gevent import subprocess
+from gevent.event import Event
+
+from .actor import Actor
+from .child import ChildState
+from .errors import OrchestratorError
+from .process_output import LineSplitter, OutputLine, ProcessOutput, level_of
+
+UP_AFTER_S = 1.0
+"""A process that has been up for so long is RUNNING (supervisord's ``startsecs``)."""
+LAUNCH_LIMIT_S = 5.0
+"""A stop waits for a start that is under way: ended in the middle it would leave an orphan."""
+REAP_S = 2.0
+"""A killed process is gone at once, unless it hangs in the kernel."""
+LAST_WORDS_S = 0.5
+"""How long its pipes are read on after its end: children of its own may hold them open."""
+READ_BYTES = 64 * 1024
+"""The size of a pipe's buffer on Linux."""
+
+_ENTRY = Path(__file__).with_name("_process_entry.py")
+
+
+class ProcessEnded(OrchestratorError):
+    """A child process ended by itself."""
+
+    def __init__(
+        self, name: str, exit_code: int | None, exit_signal: str | None, last_line: str = ""
+    ) -> None:
+        super().__init__(name, exit_code, exit_signal, last_line)
+        self.name = name
+        self.exit_code = exit_code
+        """``None`` if a signal ended it."""
+        self.exit_signal = exit_signal
+        """Such as ``SIGSEGV``; ``None`` if it exited."""
+        self.last_line = last_line
+        """What it printed last on stderr, as a rule the reason."""
+
+    def __str__(self) -> str:
+        code = f"exited with code {self.exit_code}"
+        how = code if self.exit_signal is None else f"was ended by {self.exit_signal}"
+        return f"process {self.name} {how}" + (f": {self.last_line}" if self.last_line else "")
+
+
+class ProcessNotStarted(OrchestratorError):
+    """A child process could not be started."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"process {self.name} could not be started: {self.reason}"
+
+
+class ProcessCommand(msgspec.Struct, frozen=True):
+    """What to run and how."""
+
+    arguments: tuple[str, ...]
+    """The program and its arguments; the program is looked for on ``PATH``."""
+    environment: Mapping[str, str]
+    """The whole environment of the process."""
+    folder: str | None = None
+    """Its working directory; ours by default."""
+    stop_timeout_s: float = 5.0
+    """From SIGTERM to SIGKILL; the child spec's ``shutdown_s`` must be longer."""
+
+
+class GetProcess(msgspec.Struct, frozen=True):
+    """Asks for a `ProcessStatus`."""
+
+
+class GetOutput(msgspec.Struct, frozen=True):
+    """Asks for the last lines, a tuple of `OutputLine`, those of earlier incarnations too."""
+
+    limit: int = 200
+    """How many at most."""
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """How a process is doing."""
+
+    state: ChildState
+    """See the module."""
+    pid: int | None
+    """``None`` before the start and after the end."""
+    uptime_s: float
+    """0 when it does not run."""
+    exit_code: int | None
+    """Once it has exited."""
+    exit_signal: str | None
+    """Once a signal has ended it."""
+
+
+Message = GetProcess | GetOutput
+
+
+class ProcessActor(Actor):
+    """Runs one command.
+
+    Args:
+        command: what to run.
+        output: keeps the last lines; should outlive the actor.
+    """
+
+    def __init__(self, command: ProcessCommand, output: ProcessOutput | None = None) -> None:
+        super().__init__()
+        self._command = command
+        self._output = output if output is not None else ProcessOutput()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._state = ChildState.STARTING
+        self._started_at = 0.0
+        self._exit: tuple[int | None, str | None] = (None, None)
+        self._last_words = ""
+        self._runner: gevent.Greenlet | None = None
+        self._asked_to_stop = False
+        self._launched = Event()  # clear while a process is being started
+        self._launched.set()
+
+    # -- hooks -------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Start the process, beside: one that cannot be started fails the actor, not the start."""
+        self._runner = self.spawn(self._run, name="process")
+        self.after(UP_AFTER_S, self._note_up)
+
+    def on_receive(self, message: Message) -> Any:
+        """Dispatch."""
+        match message:
+            case GetProcess():
+                return self._status()
+            case GetOutput():
+                return self._output.last(message.limit)
+            case _:
+                assert_never(message)
+
+    def on_stop(self) -> None:
+        """SIGTERM to the group, then SIGKILL; takes ``stop_timeout_s`` and a little at most."""
+        self._launched.wait(LAUNCH_LIMIT_S)
+        if self._process is None or self._state is ChildState.EXITED:
+            return
+        self._asked_to_stop = True
+        self._state = ChildState.STOPPING
+        try:
+            self._signal_group(signal.SIGTERM)
+            if self._wait(self._command.stop_timeout_s) is None:
+                self.log.warning("process does not end and is killed", pid=self._process.pid)
+        finally:  # also when the supervisor has lost its patience
+            self._kill_group()
+        if self._runner is not None:
+            self._runner.join(LAST_WORDS_S)
+        self._state = ChildState.STOPPED
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,  # noqa: ARG002 pykka's signature
+        exception_value: BaseException | None,  # noqa: ARG002 pykka's signature
+        traceback: TracebackType | None,  # noqa: ARG002 pykka's signature
+    ) -> None:
+        """Leave nothing behind."""
+        self._launched.wait(LAUNCH_LIMIT_S)
+        if self._state is not ChildState.EXITED:
+            self._kill_group()
+
+    # -- the process -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """Run the process to its end. A linked greenlet: what it raises fails the actor."""
+        process = self._launch()
+        readers = [
+            self.spawn(self._read, "stdout", process.stdout, name="stdout"),
+            self.spawn(self._read, "stderr", process.stderr, name="stderr"),
+        ]
+        code = process.wait()
+        self._exit = (None, _signal_name(-code)) if code < 0 else (code, None)
+        gevent.joinall(readers, timeout=LAST_WORDS_S)
+        if self._asked_to_stop:
+            return
+        self._state = ChildState.EXITED
+        self._kill_group()  # what it has left behind
+        if code != 0:
+            raise ProcessEnded(self.address.name, *self._exit, self._last_words)
+        self.log.info("process has ended")
+        self.stop()
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        """Start the process.
+
+        Raises:
+            ProcessNotStarted: the folder, say, is not there.
+        """
+        self._launched.clear()
+        entry = [sys.executable, "-I", "-S", str(_ENTRY), str(os.getpid())]
+        try:
+            process = subprocess.Popen(
+                [*entry, *self._command.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=self._command.folder,
+                env=dict(self._command.environment),
+                start_new_session=True,  # Ctrl-C is for the daemon; and the group can be killed
+            )
+            self._process = process
+        except (OSError, ValueError) as error:
+            raise ProcessNotStarted(self.address.name, str(error)) from error
+        finally:
+            self._launched.set()
+        self._started_at = time.monotonic()
+        self.log.info("process started", pid=process.pid)
+        return process
+
+    def _note_up(self) -> None:
+        if self._process is not None and self._state is ChildState.STARTING:
+            self._state = ChildState.RUNNING
+
+    def _status(self) -> ProcessStatus:
+        running = self._process is not None and self._process.poll() is None
+        return ProcessStatus(
+            state=self._state,
+            pid=self._process.pid if self._process is not None and running else None,
+            uptime_s=round(time.monotonic() - self._started_at, 3) if running else 0.0,
+            exit_code=self._exit[0],
+            exit_signal=self._exit[1],
+        )
+
+    def _wait(self, limit_s: float) -> int | None:
+        """The return code; ``None`` if it still runs after ``limit_s``."""
+        if self._process is None:
+            return 0
+        with suppress(subprocess.TimeoutExpired):
+            return int(self._process.wait(timeout=limit_s))
+        return None
+
+    def _kill_group(self) -> None:
+        self._signal_group(signal.SIGKILL)
+        if self._wait(REAP_S) is None:
+            self.log.error("killed process still runs", pid=getattr(self._process, "pid", None))
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for zombies
+                os.killpg(self._process.pid, number)
+
+    # -- its output --------------------------------------------------------------------------
+
+    def _read(self, stream: str, pipe: Any) -> None:
+        splitter = LineSplitter()
+        while data := pipe.read(READ_BYTES):
+            for text in splitter.feed(data):
+                self._note(stream, text)
+            gevent.sleep(0)  # a pipe that is never empty would never let others run
+        for text in splitter.finish():
+            self._note(stream, text)
+
+    def _note(self, stream: str, text: str) -> None:
+        if stream == "stderr" and text.strip():
+            self._last_words = text.strip()[:200]
+        unlogged = self._output.unlogged
+        if self._output.add(OutputLine(time.time(), stream, text)):
+            log = getattr(self.log, level_of(text))
+            log("output", agent=self.address.name, stream=stream, line=text)
+        elif unlogged % 10_000 == 0:
+            self.log.warning("prints too much for the log", lines_left_out=unlogged + 1)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
