@@ -69,6 +69,7 @@ export class EventLog {
   #frozen = null;
   #newWhileFrozen = 0;
   #second = 0;
+  #firstSecond = Infinity;
   #matchedInSecond = 0;
   #turn = 0;
 
@@ -177,6 +178,7 @@ export class EventLog {
   /** Count towards the rate strip, and settle the sampling once a second. */
   #count(nowMs) {
     this.tick(nowMs);
+    this.#firstSecond = Math.min(this.#firstSecond, this.#second);
     this.rates[this.#second % RATE_SECONDS] += 1;
   }
 
@@ -190,6 +192,17 @@ export class EventLog {
     this.sampling = perSecond > SAMPLE_ABOVE ? Math.ceil(perSecond / (SAMPLE_ABOVE / 2)) : 1;
     this.#matchedInSecond = 0;
     this.#second = second;
+  }
+
+  /** Fill the rate strip from the newest page: seconds that the page covers whole, and that were not counted live. */
+  seedRates(events, nowMs) {
+    this.tick(nowMs);
+    const oldest = Math.floor(Math.min(...events.map((event) => event.ts)) / 1000);
+    const counted = this.#firstSecond;
+    for (const event of events) {
+      const second = Math.floor(event.ts / 1000);
+      if (second > oldest && second < counted && second > this.#second - RATE_SECONDS) this.rates[second % RATE_SECONDS] += 1;
+    }
   }
 
   /** Events per second, oldest first; the last one is still filling. */

@@ -26,7 +26,7 @@ export function duration(ms) {
   if (!Number.isFinite(ms)) return NONE;
   const s = Math.max(0, ms) / 1000;
   if (s < 1) return `${Math.round(Math.max(0, ms))} ms`;
-  if (s < 10) return `${s.toFixed(1)} s`;
+  if (s < 10) return `${Number(s.toFixed(1))} s`;
   if (s < 100) return `${Math.round(s)} s`;
   if (s < 5400) return `${Math.round(s / 60)} min`;
   if (s < 129600) return `${Math.round(s / 3600)} h`;
@@ -83,6 +83,13 @@ export function figure(value) {
   if (size >= 1) return value.toFixed(2);
   if (size === 0) return "0";
   return size >= 0.001 ? value.toFixed(4) : value.toExponential(1);
+}
+
+/** A price: two decimals at least, since a column of them is compared by eye. */
+export function price(value) {
+  if (typeof value !== "number" || !Number.isFinite(value)) return NONE;
+  const size = Math.abs(value);
+  return size >= 1e6 ? count(value) : size >= 1 ? value.toFixed(2) : String(Number(value.toPrecision(5)));
 }
 
 /** "1 agent", "3 agents". */

@@ -1,15 +1,19 @@
 /** One line for each kind of event, and how serious it is. Pure; the payload may be anything at all. */
 
-import { clip, figure } from "./format.js";
+import { clip, count, price } from "./format.js";
 
 const LIMIT = 240;
 const text = (value) => (typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value) ?? "");
-const number = (value) => (typeof value === "number" ? figure(value) : text(value));
+const number = (value) => {
+  if (typeof value !== "number") return text(value);
+  return Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(5)));
+};
+const money = (value) => (typeof value === "number" ? price(value) : text(value));
 const joined = (parts) => parts.filter((p) => p !== "" && p !== undefined && p !== null).join("  ");
 
 function market(p) {
-  return joined([text(p.symbol), number(p.price), p.bid === undefined ? "" : `bid ${number(p.bid)}`,
-    p.ask === undefined ? "" : `ask ${number(p.ask)}`, p.volume === undefined ? "" : `vol ${number(p.volume)}`, text(p.timeframe)]);
+  return joined([text(p.symbol).padEnd(5), money(p.price), p.bid === undefined ? "" : `bid ${money(p.bid)}`,
+    p.ask === undefined ? "" : `ask ${money(p.ask)}`, p.volume === undefined ? "" : `vol ${number(p.volume)}`, text(p.timeframe)]);
 }
 
 function candidate(p) {
@@ -59,7 +63,7 @@ function fallback(p) {
   for (const key of Object.keys(p)) {
     if (shown.length === 8) break;
     const value = p[key];
-    shown.push(`${key}=${clip(typeof value === "number" ? figure(value) : text(value), 48)}`);
+    shown.push(`${key}=${clip(number(value), 48)}`);
   }
   return shown.join("  ");
 }

@@ -99,6 +99,19 @@ function applyBeat(state, frame) {
   return ["agents"];
 }
 
+/** Beats from before this page was open, as rows of `/bus/events`, in any order. */
+export function applyBeatHistory(state, rows) {
+  for (const row of [...rows].sort((a, b) => a.id - b.id)) {
+    const agent = state.agents.get(String(row.payload?.agent_id ?? row.source));
+    const at = parseTime(row.ts);
+    if (!agent || agent.beats.includes(at)) continue;
+    agent.beats.push(at);
+    agent.beats.sort((a, b) => a - b);
+    if (agent.beats.length > BEATS_KEPT) agent.beats.shift();
+  }
+  return ["agents"];
+}
+
 /** What to show of an agent: "down", "error", "halted", "late", "unknown" or "up". */
 export function agentCondition(agent, nowMs) {
   if (agent.liveness === "unknown") return "unknown";

@@ -76,7 +76,8 @@ export class Sync {
 
   async start() {
     this.api.health().then((body) => this.changed(store.applyHealth(this.state, body)), () => {});
-    await Promise.all([...Object.keys(APPLY).map((name) => this.read(name)), this.latest(), this.regimeHistory()]);
+    await Promise.all([...Object.keys(APPLY).map((name) => this.read(name)), this.#firstPage(), this.regimeHistory()]);
+    await this.#beatHistory();
   }
 
   /** Once a second: read whatever has become due. */
@@ -120,6 +121,16 @@ export class Sync {
 
   latest() {
     return this.#page({ limit: PAGE });
+  }
+
+  async #firstPage() {
+    const page = await this.latest();
+    if (page) this.log.seedRates(page.rows, this.now());
+  }
+
+  async #beatHistory() {
+    const page = await this.#ask({ type: "heartbeat", limit: PAGE });
+    this.changed(store.applyBeatHistory(this.state, page?.events ?? []));
   }
 
   async regimeHistory() {

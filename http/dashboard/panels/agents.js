@@ -37,8 +37,8 @@ function card({ onSelect }) {
   const error = h("span", { class: "agent-error" });
   const element = h("button", { type: "button", class: "agent" },
     h("span", { class: "agent-top" }, shape, name, word),
-    h("span", { class: "agent-beat" }, h("span", {}, "beat ", beat, " ago"), every),
-    strip, about, error);
+    h("span", { class: "agent-beat" }, h("span", {}, "beat ", beat), strip),
+    h("span", { class: "agent-foot" }, about, every), error);
   let id = "";
   element.addEventListener("click", () => onSelect(id));
   return {
@@ -49,9 +49,9 @@ function card({ onSelect }) {
       setAttr(element, "data-kind", condition);
       setText(name, agent.name);
       setText(word, WORDS[condition]);
-      setText(beat, Number.isFinite(agent.beatAt) ? age(nowMs - agent.beatAt) : "never");
+      setText(beat, Number.isFinite(agent.beatAt) ? `${age(nowMs - agent.beatAt)} ago` : "never");
       setText(every, `every ${duration(agent.intervalMs)}`);
-      setText(about, [agent.group, KINDS[agent.kind] ?? agent.kind, agent.version].filter(Boolean).join(" · "));
+      setText(about, [agent.group, KINDS[agent.kind] ?? agent.kind].filter(Boolean).join(" · "));
       setHidden(error, !agent.last_error);
       setText(error, agent.last_error ? clip(String(agent.last_error), 120) : "");
       setAttr(bars, "d", beatsPath(agent));

@@ -1,6 +1,6 @@
 /** The strip that answers the first three questions: may we trade, can I trust this, is someone missing? */
 
-import { h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { h, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
 import { age, clock, clip, duration, moment, parseTime } from "../format.js";
 import { agentCounts, tradingState } from "../store.js";
 
@@ -96,10 +96,12 @@ function tradingBlock() {
 }
 
 function themeButton(themes) {
-  const button = h("button", { type: "button", class: "quiet theme" });
+  const half = svg("path", { d: "M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13zm0 1.6v9.8a4.9 4.9 0 1 1 0-9.8z", "fill-rule": "evenodd" });
+  const button = h("button", { type: "button", class: "quiet theme" }, svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, half));
   const show = () => {
-    setText(button, themes.word());
-    setAttr(button, "aria-label", `Colours: ${themes.word()}. Press for the next`);
+    const words = `Colours: ${themes.word()}. Press to change`;
+    setAttr(button, "aria-label", words);
+    setAttr(button, "title", words);
   };
   button.addEventListener("click", () => {
     themes.next();

@@ -73,7 +73,7 @@ export function mountKillswitch(root, { state, onStop, onRelease, onRetry }) {
   const meaning = h("p", { class: "state-meaning" });
   const { list, facts } = buildFacts();
   const aged = h("span", { class: "panel-age" });
-  const stop = h("button", { type: "button", class: "stop", on: { click: onStop } }, "Stop trading…");
+  const stop = h("button", { type: "button", class: "stop-quiet", on: { click: onStop } }, "Stop trading…");
   const release = h("button", { type: "button", class: "release", on: { click: onRelease } }, "Release this stop…");
   const copyTrip = copyButton("copy trip id", () => String(state.killswitch?.trip_id ?? ""));
   const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");

@@ -64,7 +64,8 @@ export function mountRegime(root, { state }) {
   const aged = h("span", { class: "panel-age" });
   const name = h("strong", { class: "regime-word" });
   const way = trend(null);
-  const confidence = h("meter", { min: 0, max: 1, low: 0.4, "aria-label": "Confidence" });
+  const filled = h("span");
+  const confidence = h("span", { class: "meter", role: "meter", "aria-label": "Confidence", "aria-valuemin": 0, "aria-valuemax": 1 }, filled);
   const sure = h("b", { class: "figure" });
   const volatility = h("b", { class: "figure" });
   const origin = h("span", {});
@@ -111,7 +112,9 @@ export function mountRegime(root, { state }) {
     setAttr(name, "data-regime", r.regime);
     way.set(r.trend);
     setText(sure, percent(Number(r.confidence)));
-    confidence.value = Number(r.confidence) || 0;
+    const share = Math.min(1, Math.max(0, Number(r.confidence) || 0));
+    setAttr(confidence, "aria-valuenow", share);
+    filled.style.transform = `scaleX(${share})`;
     setText(volatility, figure(r.volatility));
     setText(origin, r.source ? `from ${r.source}` : "");
     const details = r.symbol_details !== null && typeof r.symbol_details === "object" ? Object.entries(r.symbol_details) : [];
