@@ -1,0 +1,146 @@
+"""The registry's keeper, on a real PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from orchestrator.actors.agent_table import AgentTable, RegistrySettings
+from orchestrator.actors.broadcaster import AgentStatusChanged
+from orchestrator.actors.event_persister import PersistEvents
+from orchestrator.actors.events import HEARTBEAT, Event, EventsJournalled, utc_now
+from orchestrator.actors.heartbeat_monitor import (
+    GetAgent,
+    GetAgents,
+    HeartbeatMonitor,
+    SetBusVisible,
+)
+from orchestrator.actors.state_keeper import SetState
+from orchestrator.runtime import Address, start_actor, stop_actor
+from orchestrator.sql.database import Database
+from orchestrator.sql.registry import AgentRegistry
+
+pytestmark = pytest.mark.db
+
+
+class Ward:
+    """A monitor with its peers, which can be restarted."""
+
+    def __init__(self, registry: AgentRegistry, new_sink: Callable[[str], Any]) -> None:
+        self.registry = registry
+        self.persister = new_sink("persister")
+        self.screens = new_sink("broadcaster")
+        self.keeper = new_sink("keeper")
+        self.address = Address("monitor")
+        self.monitor: HeartbeatMonitor | None = None
+
+    def start(self, timeout_s: float = 300) -> None:
+        self.address = Address("monitor")
+        self.monitor = HeartbeatMonitor(
+            table=AgentTable(RegistrySettings(timeout_s=timeout_s), {"a1": "process"}),
+            registry=self.registry,
+            persister=self.persister.address,
+            broadcaster=self.screens.address,
+            state_keeper=self.keeper.address,
+        )
+        start_actor(self.monitor, self.address)
+        self.address.tell(SetBusVisible(visible=True))
+
+    def stop(self) -> None:
+        if self.monitor is not None:
+            stop_actor(self.monitor)
+
+    def beat(self, agent_id: str, **fields: Any) -> None:
+        payload = msgspec.json.encode({"agent_id": agent_id, **fields})
+        event = Event(1, HEARTBEAT, payload, utc_now(), agent_id, channel=f"heartbeat.{agent_id}")
+        self.address.tell(EventsJournalled((event,)))
+
+    def agents(self, **filters: Any) -> Any:
+        return self.address.ask(GetAgents(**filters), timeout_s=3)
+
+    def event_types(self) -> list[str]:
+        return [m.events[0].type for m in self.persister.of(PersistEvents)]
+
+
+@pytest.fixture
+def ward(database: Database, new_sink: Callable[[str], Any]) -> Iterator[Ward]:
+    ward = Ward(AgentRegistry(database), new_sink)
+    ward.start()
+    yield ward
+    ward.stop()
+
+
+def test_a_beat_registers_shows_and_announces_the_agent(
+    ward: Ward, wait_until: Callable[..., None]
+) -> None:
+    ward.beat("a1", name="One", group="g")
+
+    agents = ward.agents()
+    assert (agents.total, agents.active, agents.rows[0].kind) == (1, 1, "process")
+    wait_until(lambda: ward.event_types() == ["agent.online"])
+    wait_until(lambda: ward.screens.of(AgentStatusChanged))
+
+
+def test_filters_choose_agents(ward: Ward) -> None:
+    ward.beat("a1", group="g")
+    ward.beat("a2", group="h", status="offline")
+
+    assert [row.id for row in ward.agents(group="g").rows] == ["a1"]
+    assert [row.id for row in ward.agents(status="inactive").rows] == ["a2"]
+    assert [row.id for row in ward.agents(alive=False).rows] == ["a2"]
+    assert ward.agents(alive=True).active == 1
+
+
+def test_one_agent_is_asked_for_by_its_id(ward: Ward) -> None:
+    ward.beat("a1")
+
+    assert ward.address.ask(GetAgent("a1"), timeout_s=3).id == "a1"
+    assert ward.address.ask(GetAgent("nobody"), timeout_s=3) is None
+
+
+def test_the_registry_is_written_and_read_by_the_next_incarnation(
+    ward: Ward, wait_until: Callable[..., None]
+) -> None:
+    ward.beat("a1", name="One", group="g")
+    ward.agents()
+    ward.stop()
+
+    assert [row.name for row in ward.registry.load()] == ["One"]
+    ward.start()
+
+    wait_until(lambda: ward.agents().total == 1)
+    assert ward.agents().rows[0].name == "One"
+
+
+def test_beats_are_written_in_batches(ward: Ward, wait_until: Callable[..., None]) -> None:
+    for number in range(500):
+        ward.beat(f"a{number}")
+
+    wait_until(lambda: len(ward.registry.load()) == 500)
+
+
+def test_a_silent_agent_goes_offline(ward: Ward, wait_until: Callable[..., None]) -> None:
+    ward.stop()
+    ward.start(timeout_s=0.2)
+    ward.beat("a1")
+
+    wait_until(lambda: ward.event_types()[-2:] == ["agent.online", "agent.offline"])
+    wait_until(lambda: [row.status for row in ward.registry.load()] == ["inactive"])
+
+
+def test_the_count_of_active_agents_goes_to_the_state(
+    ward: Ward, wait_until: Callable[..., None]
+) -> None:
+    ward.beat("a1")
+
+    wait_until(lambda: any(b'"count":1' in m.value for m in ward.keeper.of(SetState)))
+
+
+def test_the_registry_lives_in_memory_while_postgresql_is_away(
+    ward: Ward, database: Database
+) -> None:
+    database.close()
+
+    ward.beat("a1")
+
+    assert ward.agents().total == 1
