@@ -1,0 +1,146 @@
+"""The listener: what is published on Redis becomes messages to the persister.
+
+It holds nothing that an incarnation could lose: sockets, parsers, what was read but not told, and
+what waits to be published are in :class:`~.subscriptions.Subscriptions`, which belongs to the child
+spec. A successor goes on where the last read ended.
+
+::
+
+    Redis ──control──▶ greenlet ──PersistReplies, urgent────▶ persister
+    Redis ──data─────▶ greenlet ──PersistReplies────────────▶ persister (full: waits, reads no more)
+    Redis ◀──PUBLISH── greenlet ◀──queue◀── Publish from the persister
+"""
+
+from typing import Any, Final, assert_never
+
+import gevent
+import msgspec
+
+from ..runtime import Actor, Address, MailboxFull, Outbox
+from ._subscription import BUS_ERRORS, Subscription, Tell
+from .bus_server import PubsubLimit, ServerFacts
+from .heartbeat_monitor import SetBusVisible
+from .publishing import Publish, Published
+from .subscriptions import BusStatus, LaneStatus, Subscriptions
+
+__all__ = [
+    "BusStatus",
+    "GetBusStatus",
+    "LaneStatus",
+    "Publish",
+    "Published",
+    "PubsubLimit",
+    "RedisListener",
+    "ServerFacts",
+    "Subscriptions",
+]
+
+REMIND_MONITOR_S: Final = 5.0
+"""A restarted monitor begins blind; so soon it learns that it is not."""
+
+LAST_TELL_S: Final = 2.0
+"""At a stop: how long the persister may take to make room for what was read."""
+
+LAST_PUBLISH_S: Final = 1.0
+"""At a stop: how long Redis may take for what is to be published, if it is there at all."""
+
+
+class GetBusStatus(msgspec.Struct, frozen=True):
+    """Asks how the bus stands; answered by :class:`BusStatus` at once."""
+
+
+Message = Publish | GetBusStatus
+
+
+class RedisListener(Actor):
+    """Reads both lanes in a linked greenlet each, and publishes in a third.
+
+    Args:
+        subscriptions: Outlives this incarnation.
+        persister: Gets what is read: of the control lane urgently.
+        monitor: Learns whether heartbeats can be seen.
+    """
+
+    drain_on_stop = True  # a stop to be published must not wait for the next start
+
+    def __init__(
+        self,
+        subscriptions: Subscriptions,
+        *,
+        persister: Address,
+        monitor: Address | None = None,
+    ) -> None:
+        super().__init__()
+        self._subscriptions = subscriptions
+        self._persister = persister
+        self._monitor = Outbox(monitor) if monitor is not None else None
+        self._replies: dict[str, Outbox] = {}
+        self._readers: list[gevent.Greenlet] = []
+
+    def on_start(self) -> None:
+        """Start reading; up at once, whether Redis is there or not."""
+        if self._monitor is not None:
+            self.spawn(self._monitor.pump, name="monitor-outbox")
+            self.every(REMIND_MONITOR_S, self._tell_monitor)
+        self._tell_monitor()
+        self._readers = [
+            self.spawn(lane.run, tell, self._tell_monitor, name=f"read-{lane.lane}")
+            for lane, tell in self._lanes()
+        ]
+        self.spawn(self._subscriptions.publisher.run, self._settled, name="publish")
+
+    def on_stop(self) -> None:
+        """Read no more, tell what was read, publish what waits if that can be had soon.
+
+        The connections stay open: at the daemon's end it closes them.
+        """
+        gevent.killall(self._readers, timeout=LAST_TELL_S)
+        for lane, _ in self._lanes():
+            self._tell_rest(lane)
+        publisher = self._subscriptions.publisher
+        if publisher.connected and not publisher.idle.wait(LAST_PUBLISH_S):
+            self.log.error("not published at the stop", waiting=publisher.waiting)
+
+    def on_receive(self, message: Message) -> Any:
+        """Dispatch."""
+        match message:
+            case Publish():
+                self._subscriptions.publisher.add(message, self._settled)
+            case GetBusStatus():
+                return self._subscriptions.status()
+            case _:
+                assert_never(message)
+        return None
+
+    def _lanes(self) -> tuple[tuple[Subscription, Tell], ...]:
+        return (
+            (self._subscriptions.control, self._tell_control),
+            (self._subscriptions.data, self._persister.tell),
+        )
+
+    def _tell_control(self, message: object) -> None:
+        self._persister.tell(message, urgent=True)
+
+    def _tell_rest(self, lane: Subscription) -> None:
+        urgent = lane is self._subscriptions.control
+        try:
+            lane.pass_on(
+                lambda message: self._persister.tell(message, urgent=urgent, timeout_s=LAST_TELL_S)
+            )
+        except MailboxFull:
+            self.log.warning("what was read last stays untold until the next start", lane=lane.lane)
+        except BUS_ERRORS as error:
+            self.log.warning("the connection broke at the stop", lane=lane.lane, reason=str(error))
+
+    def _tell_monitor(self) -> None:
+        if self._monitor is not None:
+            self._monitor.send(SetBusVisible(self._subscriptions.heartbeats_visible))
+
+    def _settled(self, publish: Publish, receivers: int | None) -> None:
+        if publish.reply_to is None:
+            return
+        outbox = self._replies.get(publish.reply_to.name)
+        if outbox is None:
+            outbox = self._replies[publish.reply_to.name] = Outbox(publish.reply_to)
+            self.spawn(outbox.pump, name=f"outbox-{publish.reply_to.name}")
+        outbox.send(Published(publish.tag, receivers))

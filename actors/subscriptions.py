@@ -1,0 +1,151 @@
+"""All that the listener keeps over its incarnations: made once by the daemon, closed by it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ._bus_publisher import BusPublisher
+from ._dialing import Dialer
+from ._gap_book import GapBook
+from ._subscription import LaneStatus, Subscription
+from .bus_server import ServerFacts
+
+__all__ = ["CONTROL", "DATA", "BusStatus", "LaneStatus", "Subscriptions"]
+
+CONTROL: Final = "control"
+DATA: Final = "data"
+
+
+class BusStatus(msgspec.Struct, frozen=True):
+    """How the bus stands."""
+
+    connected: bool
+    """Whether all lanes are subscribed."""
+    since: str
+    """When that became so."""
+    lanes: tuple[LaneStatus, ...]
+    """Each connection that listens."""
+    attempts: int
+    """Connections tried, in all of the daemon's life."""
+    last_error: str | None
+    """The reason while not connected; holds no secret."""
+    latency_ms: float | None
+    """A ping's round trip on the control connection, seconds old at most while connected."""
+    server: ServerFacts | None
+    """What the server said of itself; ``None`` before the first connect."""
+    publisher_connected: bool
+    """Whether the connection that publishes stands."""
+    publish_waiting: int
+    """Messages that wait to be published."""
+    published: int
+    """Messages published."""
+    publish_failures: int
+    """Attempts to connect or to publish that failed."""
+    publish_given_up: int
+    """Messages not known to have arrived: dropped, refused, or broken off."""
+
+
+class Subscriptions:
+    """The two lanes, the publisher, and what they share.
+
+    Args:
+        url: Of the server; ``redis://``, ``rediss://`` or ``unix://``.
+        control_patterns: On a connection of their own, so that no burst delays a stop.
+        data_patterns: All the others; what the control lane has is left out.
+        connect_timeout_s: For each step of connecting.
+        down_since: The last journalled moment of the daemon's previous life, if it had one; it
+            becomes one ``bus.gap`` once all lanes are subscribed.
+
+    Raises:
+        ValueError: The URL is none (the text does not repeat it), or a lane has no pattern.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        control_patterns: Sequence[str],
+        data_patterns: Sequence[str],
+        connect_timeout_s: float = 2.0,
+        down_since: str | None = None,
+    ) -> None:
+        control = tuple(dict.fromkeys(control_patterns))
+        data = tuple(p for p in dict.fromkeys(data_patterns) if p not in control)
+        if not control or not data:
+            raise ValueError("each lane needs a pattern of its own")
+        patterns = {CONTROL: control, DATA: data}
+        pool = _pool(url, connect_timeout_s)
+        self._dialer = dialer = Dialer()
+        gaps = GapBook(patterns, down_since)
+        self.control, self.data = (
+            Subscription(lane, patterns[lane], pool=pool, dialer=dialer, gaps=gaps)
+            for lane in (CONTROL, DATA)
+        )
+        self.publisher = BusPublisher(pool, dialer, self.own_copies)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All, control first: of several that match, the copy for the first one counts."""
+        return self.control.patterns + self.data.patterns
+
+    @property
+    def lanes(self) -> tuple[Subscription, Subscription]:
+        """Both, control first."""
+        return self.control, self.data
+
+    @property
+    def attempts(self) -> int:
+        """Connections tried, by all three together."""
+        return self._dialer.attempts
+
+    @property
+    def heartbeats_visible(self) -> bool:
+        """Whether every lane on which heartbeats come is subscribed."""
+        return all(lane.connected for lane in self.lanes if lane.carries_heartbeats)
+
+    def own_copies(self, channel: str) -> int:
+        """How many receivers of a message on ``channel`` are ourselves."""
+        return sum(lane.copies(channel) for lane in self.lanes)
+
+    def close(self) -> None:
+        """Close all connections; for the daemon, when the listener has stopped for good."""
+        for lane in self.lanes:
+            lane.close()
+        self.publisher.close()
+
+    def status(self) -> BusStatus:
+        """How it all stands; does not wait."""
+        lanes = tuple(lane.status() for lane in self.lanes)
+        away = [lane for lane in lanes if not lane.connected]
+        return BusStatus(
+            connected=not away,
+            since=min(lane.since for lane in away) if away else max(lane.since for lane in lanes),
+            lanes=lanes,
+            attempts=self.attempts,
+            last_error=next((lane.last_error for lane in away if lane.last_error), None),
+            latency_ms=lanes[0].latency_ms,
+            server=self.publisher.facts,
+            publisher_connected=self.publisher.connected,
+            publish_waiting=self.publisher.waiting,
+            published=self.publisher.published,
+            publish_failures=self.publisher.failures,
+            publish_given_up=self.publisher.given_up,
+        )
+
+
+def _pool(url: str, timeout_s: float) -> redis.ConnectionPool:
+    try:
+        return redis.ConnectionPool.from_url(
+            url,
+            protocol=2,  # in version 3 messages would come as pushes, which nothing here needs
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+        )
+    except ValueError as error:
+        raise ValueError(f"the Redis URL is not usable: {error}") from None
