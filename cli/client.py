@@ -193,10 +193,18 @@ class Client:
         return Failure(
             f"cannot reach the daemon at {self.url}",
             code="unreachable",
-            cause=getattr(error, "strerror", None) or str(error) or type(error).__name__,
+            cause=cause_of(error),
             advice="start it with `orchestrator run`, or name another with --url",
             exit_code=ExitCode.UNREACHABLE,
         )
+
+
+def cause_of(error: BaseException) -> str:
+    """What an error says, in words for a person."""
+    said = getattr(error, "strerror", None) or str(error)
+    return said or (
+        "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    )
 
 
 def split_url(url: str) -> SplitResult:

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from .client import Answer, Client, refusal, split_url
+from .client import Answer, Client, cause_of, refusal, split_url
 from .failures import ExitCode, Failure
 from .pages import Event, Filter, Pages
-from .wording import duration
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -266,13 +265,11 @@ def _refused(client: Client, status: int, content: bytes | bytearray | None) -> 
     return refusal(Answer(status, body, 0.0, None))
 
 
-def _no_link(client: Client, why: object) -> Failure:
-    timed_out = isinstance(why, TimeoutError)
-    cause = f"no answer in time ({duration(0)})" if timed_out and not str(why) else str(why)
+def _no_link(client: Client, why: BaseException | str) -> Failure:
     return Failure(
         f"cannot open the live stream of {client.url}",
         code="unreachable",
-        cause=cause,
+        cause=why if isinstance(why, str) else cause_of(why),
         advice="start the daemon with `orchestrator run`, or name another with --url",
         exit_code=ExitCode.UNREACHABLE,
     )

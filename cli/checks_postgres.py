@@ -1,0 +1,130 @@
+"""What ``doctor`` looks at in PostgreSQL."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .checks_redis import clock_finding
+from .findings import Finding, critical, ok, unknown, warning
+from .wording import duration, plural
+
+if TYPE_CHECKING:
+    from ..sql.connection import Connection
+
+LEAST_VERSION = 130000
+"""``gen_random_uuid()`` is built in since 13."""
+LIMIT_S = 3
+_TABLES = ("agents", "events", "orchestrator_state")
+
+_ROW_SECURITY = """
+    SELECT count(*) FILTER (WHERE row_security_active(c.oid)), bool_or(c.relrowsecurity)
+    FROM pg_class AS c
+    WHERE c.oid = ANY (ARRAY[to_regclass('agents'), to_regclass('events'),
+                             to_regclass('orchestrator_state')]::oid[])
+"""
+_PRIVILEGES = """
+    SELECT name || ' (' || privilege || ')'
+    FROM unnest(%s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
+    WHERE to_regclass(name) IS NOT NULL AND NOT has_table_privilege(name, privilege)
+"""
+_SIZE = "SELECT pg_size_pretty(pg_database_size(current_database()))"
+_CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
+
+def check_postgres(url: str) -> Iterator[Finding]:
+    """All about the server and our tables; only the first finding if it does not answer."""
+    from ..sql.connection import connect
+    from ..sql.errors import Denied, StoreError
+
+    began = time.monotonic()
+    try:
+        connection = connect(url, connect_timeout=str(LIMIT_S))
+    except Denied as error:
+        yield critical("postgresql", str(error), "correct user, password or database in PG_URL")
+        return
+    except StoreError as error:
+        advice = 'start it, correct postgres.url or PG_URL, or set it to "embedded"'
+        yield critical("postgresql", str(error), advice)
+        return
+    with connection:
+        yield ok("postgresql", f"answers in {duration(time.monotonic() - began)}")
+        yield _version(connection)
+        yield _writable(connection)
+        yield _schema(connection)
+        yield _privileges(connection)
+        yield _row_security(connection)
+        yield ok("postgresql size", str(_one(connection, _SIZE)))
+        yield clock_finding("postgresql clock", _skew_s(connection))
+
+
+def _one(connection: "Connection", statement: str) -> object:
+    row = connection.execute(statement.encode()).fetchone()
+    return row[0] if row else None
+
+
+def _version(connection: "Connection") -> Finding:
+    text = str(_one(connection, "SHOW server_version"))
+    if connection.info.server_version < LEAST_VERSION:
+        return critical("postgresql version", text, "use PostgreSQL 13 or newer")
+    return ok("postgresql version", text)
+
+
+def _writable(connection: "Connection") -> Finding:
+    name = "postgresql writes"
+    if _one(connection, "SELECT pg_is_in_recovery()"):
+        return critical(name, "this is a standby: it only reads", "name the primary in PG_URL")
+    if str(_one(connection, "SHOW default_transaction_read_only")) == "on":
+        return critical(name, "it is set to read only", "free space, or unset read-only mode")
+    return ok(name, "allowed")
+
+
+def _schema(connection: "Connection") -> Finding:
+    from ..sql.errors import StoreError
+    from ..sql.migrator import MigrationState, schema_problems, status
+
+    name = "schema"
+    try:
+        states = status(connection)
+        problems = schema_problems(connection)
+    except StoreError as error:
+        return unknown(name, str(error), "see `orchestrator db status`")
+    newer = [entry.name for entry in states if entry.state is MigrationState.UNKNOWN]
+    if newer:
+        return critical(name, f"made by a newer version: {newer[-1]}", "upgrade orchestrator-lite")
+    changed = [entry.name for entry in states if entry.state is MigrationState.CHANGED]
+    if changed:
+        return critical(name, f"{changed[0]} was applied with another text", "restore that file")
+    pending = [entry.name for entry in states if entry.state is MigrationState.PENDING]
+    if pending:
+        said = f"{plural(len(pending), 'migration')} not applied yet"
+        return warning(name, said, "`orchestrator db migrate`; the daemon does it at its start too")
+    if problems:
+        return critical(name, "; ".join(problems[:3]), "bring these tables into the right shape")
+    return ok(name, f"up to date ({states[-1].name})")
+
+
+def _privileges(connection: "Connection") -> Finding:
+    name = "postgresql privileges"
+    missing = [row[0] for row in connection.execute(_PRIVILEGES.encode(), [list(_TABLES)])]
+    if missing:
+        return critical(name, f"not granted: {', '.join(missing)}", "GRANT them to this user")
+    return ok(name, "all there")
+
+
+def _row_security(connection: "Connection") -> Finding:
+    name = "row security"
+    active, enabled = connection.execute(_ROW_SECURITY.encode()).fetchone() or (0, False)
+    if active:
+        return warning(
+            name,
+            "applies to this user: COPY is refused, storing is slower, rows may be hidden",
+            "connect as the tables' owner, or ALTER ROLE ... BYPASSRLS",
+        )
+    return ok(name, "on, but not for this user" if enabled else "off")
+
+
+def _skew_s(connection: "Connection") -> float:
+    before = time.time()
+    theirs = _one(connection, _CLOCK)
+    middle = (before + time.time()) / 2
+    return float(theirs) - middle if isinstance(theirs, float) else 0.0

@@ -1,0 +1,161 @@
+"""What ``doctor`` looks at in Redis or Valkey."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .client import cause_of
+from .findings import Finding, critical, ok, unknown, warning
+from .wording import duration
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+LIMIT_S = 3.0
+"""For connecting and for each answer."""
+LEAST_VERSION = (5, 0)
+"""Streams came with 5.0."""
+GOOD_BUFFER_BYTES = 256 * 1024 * 1024
+"""A burst of 200,000 messages of 1 KiB fits."""
+MOST_SKEW_S = 1.0
+_BUFFER_ADVICE = "CONFIG SET client-output-buffer-limit 'pubsub 512mb 256mb 60', and in redis.conf"
+
+
+def connected(url: str) -> "Redis":
+    """A client that gives up soon; opens nothing yet.
+
+    Raises:
+        ValueError: it is no Redis URL.
+    """
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return redis.Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=LIMIT_S,
+        socket_connect_timeout=LIMIT_S,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )
+
+
+def check_redis(url: str) -> Iterator[Finding]:
+    """All about the server; only the first finding if it does not answer."""
+    import redis
+
+    try:
+        client = connected(url)
+    except ValueError as error:
+        yield critical("redis", str(error), "correct redis.url or REDIS_URL")
+        return
+    with client:
+        began = time.monotonic()
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            yield _unreachable(error)
+            return
+        yield ok("redis", f"answers in {duration(time.monotonic() - began)}")
+        yield _version(client.info("server"))
+        yield _buffer(_config(client, "client-output-buffer-limit"))
+        yield _eviction(_config(client, "maxmemory"), _config(client, "maxmemory-policy"))
+        yield _durability(_config(client, "appendonly"), _config(client, "appendfsync"))
+        yield _clock(client)
+
+
+def _unreachable(error: Exception) -> Finding:
+    import redis
+
+    said = cause_of(error)
+    if isinstance(error, redis.AuthenticationError):
+        return critical("redis", said, "put the right password into redis.url or REDIS_URL")
+    return critical(
+        "redis", said, 'start it, correct redis.url or REDIS_URL, or set it to "embedded"'
+    )
+
+
+def _version(info: Mapping[str, Any]) -> Finding:
+    valkey = info.get("valkey_version")
+    text = str(valkey or info.get("redis_version") or "")
+    name = f"{'Valkey' if valkey else 'Redis'} {text or 'of an unknown version'}"
+    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    if numbers and numbers < LEAST_VERSION:
+        return critical("redis version", name, "use Redis 5 or newer, or any Valkey")
+    return ok("redis version", name)
+
+
+def _config(client: "Redis", name: str) -> str | None:
+    """One setting of the server; None where it does not say (managed servers do not)."""
+    import redis
+
+    try:
+        found = client.config_get(name)
+    except redis.RedisError:
+        return None
+    value = found.get(name) if isinstance(found, dict) else None
+    return None if value is None else str(value)
+
+
+def _buffer(limits: str | None) -> Finding:
+    """Redis cuts a subscriber off whose output buffer is full, and with it goes all of a burst."""
+    name = "redis pubsub buffer"
+    words = (limits or "").split()
+    if "pubsub" not in words:
+        return unknown(name, "the server does not say", f"see to it that it is: {_BUFFER_ADVICE}")
+    at = words.index("pubsub")
+    hard, soft, soft_s = (int(word) for word in words[at + 1 : at + 4])
+    least = min((size for size in (hard, soft) if size), default=0)
+    said = f"{_megabytes(hard)}, or {_megabytes(soft)} for {soft_s} s"
+    if least and least < GOOD_BUFFER_BYTES // 2:
+        return warning(name, f"{said}: a burst beyond that is lost", _BUFFER_ADVICE)
+    return ok(name, said)
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1024 / 1024:.0f} MB" if size_bytes else "no limit"
+
+
+def _eviction(maxmemory: str | None, policy: str | None) -> Finding:
+    name = "redis eviction"
+    if maxmemory is None or policy is None:
+        return unknown(name, "the server does not say", "see to it that the policy is noeviction")
+    if maxmemory != "0" and policy != "noeviction":
+        return warning(
+            name,
+            f"{policy}: keys of ours may vanish when memory runs out",
+            "CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+        )
+    return ok(name, policy)
+
+
+def _durability(appendonly: str | None, appendfsync: str | None) -> Finding:
+    name = "redis append-only file"
+    if appendonly is None:
+        return unknown(name, "the server does not say")
+    if appendonly != "yes":
+        return warning(
+            name,
+            "off: what is in streams is lost when Redis ends",
+            "CONFIG SET appendonly yes, and in redis.conf, if agents publish durably",
+        )
+    return ok(name, f"on, fsync {appendfsync}")
+
+
+def _clock(client: "Redis") -> Finding:
+    before = time.time()
+    seconds, microseconds = client.time()  # type: ignore[misc]
+    return clock_finding("redis clock", seconds + microseconds / 1e6 - (before + time.time()) / 2)
+
+
+def clock_finding(name: str, skew_s: float) -> Finding:
+    """How far another clock is from ours."""
+    if abs(skew_s) <= MOST_SKEW_S:
+        return ok(name, f"within {duration(abs(skew_s))} of this machine's")
+    ahead = "ahead of" if skew_s > 0 else "behind"
+    return warning(
+        name,
+        f"{duration(abs(skew_s))} {ahead} this machine's",
+        "synchronise both machines (chrony, systemd-timesyncd)",
+    )

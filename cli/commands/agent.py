@@ -1,0 +1,283 @@
+"""``agent ls|show|run|start|stop|restart``."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import click
+
+from ..client import Client, segment
+from ..completing import complete_agents
+from ..failures import ExitCode, Failure
+from ..options import Invocation, confirm, noun, pass_invocation
+from ..output import Column, Row, Screen
+from ..preview import preview
+from ..wording import duration, printable
+
+RECENT_EVENTS = 5
+"""So many of its latest events are shown with an agent."""
+EXECUTION = "execution"
+"""The group whose agents place orders: starting one is asked about."""
+# Trouble comes first.
+_ORDER = {"down": 0, "late": 1, "unknown": 2, "up": 3}
+
+
+def agent_state(row: Row) -> str:
+    """One word: what it says of itself if that is bad, else whether its heart beats."""
+    liveness = str(row.get("liveness") or ("up" if row.get("is_alive") else "down"))
+    status = str(row.get("status") or "")
+    return status if status in ("error", "halted") and liveness != "down" else liveness
+
+
+def _show_beat(row: Row, screen: Screen) -> str:
+    return screen.age(row.get("last_beat"), row.get("seconds_since_beat"))
+
+
+def _show_interval(row: Row, _: Screen) -> str:
+    every_s = row.get("interval_s")
+    return duration(every_s) if isinstance(every_s, int | float) else "-"
+
+
+AGENT_COLUMNS = (
+    Column("STATE", "state", lambda row, _: agent_state(row), state=True),
+    Column("ID", "id"),
+    Column("GROUP", "agent_group"),
+    Column("KIND", "kind"),
+    Column("BEAT", "last_beat", _show_beat, right=True),
+    Column("EVERY", "interval_s", _show_interval, right=True, wide=True),
+    Column("STATUS", "status", wide=True),
+    Column("VERSION", "version", wide=True),
+    Column("NAME", "name", wide=True),
+    Column("NOTE", "last_error", shrinks=True),
+)
+
+
+@noun("agent", examples="orc agent ls")
+def agent_command() -> None:
+    """List, run, start and stop agents."""
+
+
+@agent_command.command(
+    "ls",
+    examples="""
+        orc agent ls
+        orc agent ls --state late,down
+        orc agent ls --group execution -o name | xargs orc agent show
+    """,
+)
+@click.option("--group", metavar="GROUP", help="Only of this group.")
+@click.option("--state", metavar="STATES", help="Only in these: up, late, down, unknown, error.")
+@pass_invocation
+def agent_ls(invocation: Invocation, *, group: str | None, state: str | None) -> None:
+    """List the agents that ever reported, trouble first."""
+    with Client.of(invocation) as client:
+        rows = client.get("/health/agents", {"group": group})["agents"]
+    rows = in_order(rows)
+    shown = rows if state is None else [row for row in rows if agent_state(row) in _words(state)]
+    screen = invocation.screen
+    screen.records("agents", shown, AGENT_COLUMNS, "id")
+    if not screen.for_programs:
+        screen.note(_ls_footer(rows, shown))
+
+
+def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Trouble first, then by id."""
+    return sorted(rows, key=lambda row: (_ORDER.get(agent_state(row), 0), str(row.get("id"))))
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip() for word in text.split(",")}
+
+
+def _ls_footer(rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "no agent has ever reported; `orc doctor agent ID` tells why one does not appear"
+    hidden = len(rows) - len(shown)
+    said = f"{len(shown)} shown"
+    return said + (f", {hidden} hidden by --state" if hidden else "")
+
+
+@agent_command.command("show", examples="orc agent show dev-agent")
+@click.argument(
+    "agent_ids", metavar="ID...", nargs=-1, required=True, shell_complete=complete_agents
+)
+@pass_invocation
+def agent_show(invocation: Invocation, *, agent_ids: tuple[str, ...]) -> None:
+    """Show all that is known of an agent, with its latest events."""
+    screen = invocation.screen
+    with Client.of(invocation) as client:
+        rows = {str(row["id"]): row for row in client.get("/health/agents")["agents"]}
+        managed = {str(row.get("id")): row for row in _managed(client)}
+        for agent_id in agent_ids:
+            if agent_id not in rows and agent_id not in managed:
+                raise _unknown(agent_id, [*rows, *managed])
+            about = {
+                **rows.get(agent_id, {"id": agent_id}),
+                "managed": managed.get(agent_id),
+                "events": _recent(client, agent_id),
+            }
+            screen.record("agent", about, _shower(about, screen), "id")
+
+
+def _shower(about: Row, screen: Screen) -> Callable[[], list[str]]:
+    return lambda: _agent_lines(about, screen)
+
+
+def _managed(client: Client) -> list[dict[str, Any]]:
+    """The agents that the daemon runs itself."""
+    agents: list[dict[str, Any]] = client.get("/runtime/agents")["agents"]
+    return agents
+
+
+def _recent(client: Client, agent_id: str) -> list[dict[str, Any]]:
+    query = {"source": agent_id, "limit": RECENT_EVENTS}
+    events: list[dict[str, Any]] = client.get("/bus/events", query)["events"]
+    return events
+
+
+def _unknown(agent_id: str, known: Iterable[str]) -> Failure:
+    near = difflib.get_close_matches(agent_id, list(known), n=1)
+    return Failure(
+        f"there is no agent {agent_id!r}",
+        code="not_found",
+        cause=f"did you mean {near[0]!r}?" if near else "it never reported",
+        advice=f"`orchestrator doctor agent {agent_id}` tells why it does not appear",
+        exit_code=ExitCode.NOT_FOUND,
+    )
+
+
+def _agent_lines(about: Row, screen: Screen) -> list[str]:
+    managed = about.get("managed") or {}
+    lines = screen.facts(
+        [
+            ("id", printable(str(about["id"]))),
+            ("name", printable(str(about.get("name") or ""))),
+            ("group", printable(str(about.get("agent_group") or ""))),
+            ("state", screen.state(agent_state(about)) if "status" in about else "never reported"),
+            ("status", printable(str(about.get("status") or ""))),
+            ("beat", _show_beat(about, screen) if about.get("last_beat") else ""),
+            ("every", _show_interval(about, screen) if about.get("interval_s") else ""),
+            ("kind", str(about.get("kind") or "")),
+            ("version", printable(str(about.get("version") or ""))),
+            ("error", printable(str(about.get("last_error") or ""))),
+            *((f"run {key}", printable(str(value))) for key, value in _of_run(managed)),
+        ]
+    )
+    return [*lines, *(_event_line(event, screen) for event in about.get("events") or [])]
+
+
+def _of_run(managed: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    plain = (str, int, float)
+    return [
+        (key, value) for key, value in managed.items() if key != "id" and isinstance(value, plain)
+    ]
+
+
+def _event_line(event: Row, screen: Screen) -> str:
+    name = str(event.get("type"))
+    what = preview(name, event.get("payload"))
+    return f"  {screen.moment(event.get('ts'))}  {printable(name)}  {what}"
+
+
+@agent_command.command(
+    "run",
+    examples="""
+        REDIS_URL=redis://127.0.0.1:6379 orc agent run my_agents:Prices
+        orc agent run my_agents:Prices --id prices-2 --option symbol=AAPL
+    """,
+)
+@click.argument("path", metavar="MODULE:CLASS")
+@click.option("--id", "agent_id", help="Its id; the class's own by default.")
+@click.option("--name", help="For people.")
+@click.option("--group", help="ingestion, signals, execution, ...")
+@click.option("--redis-url", help="The bus; REDIS_URL by default.")
+@click.option("--interval", type=float, metavar="SECONDS", help="Between heartbeats.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of it.")
+def agent_run(*, path: str, options: tuple[str, ...], **given: object) -> int:
+    """Run an agent written with the kit, in this process, until Ctrl-C.
+
+    It needs Redis only, not the daemon.
+    """
+    from ...agents.runner import main
+
+    given = {"id": given.pop("agent_id"), **given}
+    arguments = [path]
+    for name, value in given.items():
+        if value is not None:
+            arguments.append(f"--{name.replace('_', '-')}={value}")
+    return main([*arguments, *(f"--option={option}" for option in options)])
+
+
+def _verb(name: str, text: str, *, asks: bool) -> None:
+    """Declare ``agent start``, ``stop`` or ``restart``, which are alike."""
+
+    @agent_command.command(name, examples=f"orc agent {name} quotes-agent", help=text)
+    @click.argument(
+        "agent_ids", metavar="ID...", nargs=-1, required=True, shell_complete=complete_agents
+    )
+    @pass_invocation
+    def call(invocation: Invocation, *, agent_ids: tuple[str, ...]) -> int:
+        with Client.of(invocation) as client:
+            if asks:
+                _confirm_execution(invocation, client, name, agent_ids)
+            return _call_each(invocation, client, name, agent_ids)
+
+
+def _confirm_execution(
+    invocation: Invocation, client: Client, verb: str, agent_ids: tuple[str, ...]
+) -> None:
+    """Whatever lets orders flow again is asked about."""
+    rows = client.get("/health/agents", {"group": EXECUTION})["agents"]
+    concerned = sorted({str(row["id"]) for row in rows} & set(agent_ids))
+    if concerned:
+        confirm(invocation, f"{verb} {', '.join(concerned)}: it may place orders again.")
+
+
+def _call_each(
+    invocation: Invocation, client: Client, verb: str, agent_ids: tuple[str, ...]
+) -> int:
+    """Each in turn; one that fails does not keep the others from it."""
+    screen, done, failures = invocation.screen, [], []
+    for agent_id in agent_ids:
+        try:
+            answer = client.post(f"/runtime/agents/{segment(agent_id)}/{verb}")
+        except Failure as failure:
+            failures.append(_of_agent(failure, agent_id))
+            continue
+        done.append({"id": agent_id, **_row_of(answer)})
+    screen.records("agents", done, _CALL_COLUMNS, "id")
+    if failures and not done:
+        raise failures[0]
+    for each in failures:
+        screen.failure(each)
+    return ExitCode.PARTIAL if failures else ExitCode.DONE
+
+
+def _row_of(answer: dict[str, Any]) -> dict[str, Any]:
+    row = answer.get("agent", answer)
+    return row if isinstance(row, dict) else {}
+
+
+def _of_agent(failure: Failure, agent_id: str) -> Failure:
+    if failure.exit_code == ExitCode.NOT_FOUND:
+        return Failure(
+            f"the daemon runs no agent {agent_id!r}",
+            code="not_found",
+            cause="only agents of its settings can be started and stopped",
+            advice="add it under [agents] in supervisor.toml, or end it where it runs",
+            exit_code=ExitCode.NOT_FOUND,
+        )
+    failure.cause = failure.cause or f"asked about {agent_id}"
+    return failure
+
+
+_CALL_COLUMNS = (
+    Column("STATE", "state", state=True),
+    Column("ID", "id"),
+    Column("KIND", "kind"),
+    Column("RESTARTS", "restarts", right=True),
+)
+
+_verb("start", "Start agents that the daemon runs.", asks=True)
+_verb("stop", "Stop agents that the daemon runs; they stay stopped.", asks=False)
+_verb("restart", "Stop and start agents that the daemon runs.", asks=True)

@@ -1,0 +1,61 @@
+"""``config check|show``."""
+
+from pathlib import Path
+
+import click
+
+from ..machine import read_settings
+from ..options import Invocation, noun, pass_invocation
+from ..output import Column
+
+_config_file = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The settings.  [supervisor.toml of this folder, if there is one]",
+)
+SETTING_COLUMNS = (
+    Column("KEY", "key"),
+    Column("VALUE", "value", shrinks=True),
+    Column("FROM", "origin"),
+)
+
+
+@noun("config", examples="orc config check")
+def config_command() -> None:
+    """Check and show the settings."""
+
+
+@config_command.command("check", examples="orc config check -c supervisor.toml")
+@_config_file
+@pass_invocation
+def config_check(invocation: Invocation, *, config: Path | None) -> None:
+    """Tell all that is wrong with the settings, at once. Exit code 2 if something is."""
+    settings = read_settings(config)
+    source = str(settings.file) if settings.file else "no file, the environment only"
+    row = {"status": "ok", "file": str(settings.file) if settings.file else None}
+    screen = invocation.screen
+    screen.record("config_check", row, lambda: [f"{screen.state('ok')}  {source}"], "file")
+
+
+@config_command.command(
+    "show",
+    examples="""
+        orc config show
+        orc config show -o json
+    """,
+)
+@_config_file
+@click.option("--changed", is_flag=True, help="Only what is not the default.")
+@pass_invocation
+def config_show(invocation: Invocation, *, config: Path | None, changed: bool) -> None:
+    """Show every setting in force and where it comes from. Passwords are stars."""
+    settings = read_settings(config)
+    from ...settings import config_doc
+
+    rows = [
+        setting._asdict()
+        for setting in config_doc(settings)
+        if not (changed and setting.origin == "default")
+    ]
+    invocation.screen.records("settings", rows, SETTING_COLUMNS, "key")

@@ -1,0 +1,226 @@
+"""``halt`` and ``killswitch status|release``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ..client import Client
+from ..failures import BadUsage, ExitCode, Failure
+from ..options import Invocation, command, confirm, noun, pass_invocation
+from ..output import Screen
+from ..wording import printable
+
+REASON_CHARS = 500
+"""The daemon takes no longer one."""
+LIVE = "live"
+"""The environment in which going on needs more than a yes."""
+
+
+@command(
+    "halt",
+    examples="""
+        orc halt --reason "fat finger on AAPL"
+        orc halt --reason "data feed is wrong" -o json
+    """,
+)
+@click.option("--reason", metavar="TEXT", help="Why: everybody will read it.")
+@pass_invocation
+def halt_command(invocation: Invocation, *, reason: str | None) -> None:
+    """Stop all trading, at once. Nothing is asked.
+
+    Agents halt themselves; the stop stays in force, restarts included, until it is released. It
+    works without PostgreSQL and without Redis.
+    """
+    reason = _reason(invocation, reason)
+    screen = invocation.screen
+    with Client.of(invocation) as client:
+        try:
+            tripped = client.post("/risk/killswitch", {"reason": reason})
+        except Failure as failure:
+            raise _not_halted(failure) from failure
+        screen.record("halt", tripped, lambda: _halt_lines(client, tripped, screen), "trip_id")
+
+
+def _reason(invocation: Invocation, reason: str | None) -> str:
+    if reason is None and invocation.may_ask():
+        reason = click.prompt("Reason", err=True)
+    reason = (reason or "").strip()
+    if not reason:
+        raise BadUsage("a reason is needed", advice='--reason "fat finger on AAPL"')
+    if len(reason) > REASON_CHARS:
+        raise BadUsage(f"the reason is longer than {REASON_CHARS} characters")
+    return reason
+
+
+def _not_halted(failure: Failure) -> Failure:
+    """Nobody who wants to stop should have to look for another way."""
+    if failure.exit_code != ExitCode.UNREACHABLE:
+        return failure
+    direct = 'redis-cli PUBLISH risk.killswitch \'{"enabled":true,"reason":"..."}\''
+    return Failure(
+        f"NOT HALTED as far as is known: {failure.message}",
+        code=failure.code,
+        cause=failure.cause,
+        advice=f"tell the agents yourself: {direct}",
+        exit_code=failure.exit_code,
+    )
+
+
+def _halt_lines(client: Client, tripped: Mapping[str, Any], screen: Screen) -> list[str]:
+    trip = str(tripped.get("trip_id"))
+    again = " It was in force already." if tripped.get("already_active") else ""
+    marks = [
+        f"trip {trip}",
+        "on disk" if tripped.get("latched") else "NOT on disk yet",
+        "in the database" if tripped.get("persisted") else "not in the database yet",
+        f"sent to {tripped.get('published_to', 0)} receivers",
+    ]
+    return [
+        f"{_place(client)}: level {screen.state('HALT')} for ALL. New orders stop.{again}",
+        "   ".join(marks),
+        f"Release: {_program()} killswitch release {trip} --reason ...",
+    ]
+
+
+def _place(client: Client) -> str:
+    """``desk-a (LIVE)``; asked after the stop, never before."""
+    try:
+        health = client.get("/health")
+    except Failure:
+        return client.url
+    return place_of(health)
+
+
+def place_of(health: Mapping[str, Any]) -> str:
+    """How a daemon is called: ``desk-a (LIVE)``."""
+    name = printable(str(health.get("instance") or "orchestrator"))
+    return f"{name} ({printable(str(health.get('env') or 'unknown')).upper()})"
+
+
+def _program() -> str:
+    return click.get_current_context().find_root().info_name or "orchestrator"
+
+
+@noun("killswitch", examples="orc killswitch status")
+def killswitch_command() -> None:
+    """Look at the stop, and release it."""
+
+
+@killswitch_command.command("status", examples="orc killswitch status -o json")
+@pass_invocation
+def killswitch_status(invocation: Invocation) -> None:
+    """Tell whether trading is stopped, by whom and why."""
+    with Client.of(invocation) as client:
+        state = client.get("/risk/killswitch")
+    screen = invocation.screen
+    screen.record("killswitch", state, lambda: _status_lines(state, screen), "trip_id")
+
+
+def _status_lines(state: Mapping[str, Any], screen: Screen) -> list[str]:
+    status = str(state.get("status"))
+    if status == "inactive":
+        released = screen.age(state.get("released_at")) if state.get("released_at") else ""
+        since = f"last released {_ago(released, screen)}" if released else "no stop in force"
+        return [f"{screen.state('allowed')}  trading is allowed   {since}"]
+    if status != "active":
+        unknown = screen.state("unknown")
+        return [f"{unknown}  the daemon cannot know: agents take it for a stop"]
+    lines = [f"{screen.state('HALT')}  trading is stopped"]
+    lines += [_trip_line(trip, screen) for trip in state.get("trips") or [state]]
+    return [*lines, *_agent_lines(state.get("agents") or {})]
+
+
+def _trip_line(trip: Mapping[str, Any], screen: Screen) -> str:
+    when = screen.age(trip.get("at") or trip.get("last_triggered") or trip.get("timestamp"))
+    by = printable(str(trip.get("triggered_by") or "unknown"))
+    reason = printable(str(trip.get("reason") or ""))
+    return f"  trip {trip.get('trip_id')}  {_ago(when, screen)}  by {by}: {reason}"
+
+
+def _ago(text: str, screen: Screen) -> str:
+    return f"{text} ago" if screen.terminal and screen.time not in ("iso", "local") else text
+
+
+def _agent_lines(agents: Mapping[str, Any]) -> list[str]:
+    return [
+        f"  {label}: {', '.join(map(str, agents[label]))}"
+        for label in ("acknowledged", "pending", "unreachable")
+        if agents.get(label)
+    ]
+
+
+@killswitch_command.command(
+    "release",
+    examples="""
+        orc killswitch release 01J9ZK3V5Q8M2T7B4N6R0WXYCD --reason "feed is back"
+        orc killswitch release --reason "drill is over" --yes --confirm desk-a
+    """,
+)
+@click.argument("trip", required=False)
+@click.option("--reason", metavar="TEXT", help="Why trading may go on.")
+@click.option("--confirm", "confirmed", metavar="NAME", help="The instance, where it is live.")
+@pass_invocation
+def killswitch_release(
+    invocation: Invocation, *, trip: str | None, reason: str | None, confirmed: str | None
+) -> None:
+    """Release one trip, so that trading may go on when no other is in force.
+
+    TRIP may be left out while exactly one is in force.
+    """
+    with Client.of(invocation) as client:
+        health = client.get("/health")
+        state = client.get("/risk/killswitch")
+        trip = trip or _only_trip(state)
+        reason = _reason(invocation, reason)
+        _confirm_release(invocation, health, state, trip=trip, confirmed=confirmed)
+        released = client.post("/risk/killswitch/release", {"reason": reason, "trip_id": trip})
+        after = client.get("/risk/killswitch")
+    screen = invocation.screen
+    screen.record(
+        "release", {**released, "trip_id": trip}, lambda: _status_lines(after, screen), "trip_id"
+    )
+
+
+def _only_trip(state: Mapping[str, Any]) -> str:
+    trips = [str(trip.get("trip_id")) for trip in state.get("trips") or []]
+    if not trips and state.get("enabled") and state.get("trip_id"):
+        trips = [str(state["trip_id"])]
+    if not trips:
+        raise Failure(
+            "there is nothing to release",
+            code="not_active",
+            cause="no stop is in force",
+            exit_code=ExitCode.NOT_FOUND,
+        )
+    if len(trips) > 1:
+        raise BadUsage("several trips are in force", advice=f"name one of {', '.join(trips)}")
+    return trips[0]
+
+
+def _confirm_release(
+    invocation: Invocation,
+    health: Mapping[str, Any],
+    state: Mapping[str, Any],
+    *,
+    trip: str,
+    confirmed: str | None,
+) -> None:
+    others = sum(str(other.get("trip_id")) != trip for other in state.get("trips") or [])
+    effect = (
+        f"the stop stays in force by {others} other trips"
+        if others
+        else "agents may place orders again"
+    )
+    instance = str(health.get("instance"))
+    live = health.get("env") == LIVE
+    if live and invocation.yes and confirmed != instance:
+        raise BadUsage(
+            f"{place_of(health)} is live: a mere yes is not enough",
+            advice=f"add --confirm {instance}",
+        )
+    confirm(
+        invocation,
+        f"{place_of(health)}: release trip {trip}; {effect}.",
+        typed=instance if live else None,
+    )

@@ -1,0 +1,151 @@
+"""``status``: the questions of an operator, in the order they are asked."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..client import Client
+from ..failures import ExitCode, Failure
+from ..options import Invocation, command, pass_invocation
+from ..output import JSON_VERSION, Screen
+from ..wording import duration, plural, printable, uptime
+from .agent import agent_state
+from .state import regime_lines
+
+NAMED = 4
+"""So many agents in trouble are named; `agent ls` has them all."""
+_LABEL_CHARS = 9
+_USUAL = ("up", "late", "down")
+
+Parts = dict[str, dict[str, Any] | None]
+
+
+@command(
+    "status",
+    examples="""
+        orc status
+        orc status -o json | jq .killswitch.status
+    """,
+)
+@pass_invocation
+def status_command(invocation: Invocation) -> None:
+    """How things stand, in six lines.
+
+    May trading go on, can this be trusted, is someone missing, what regime is it?
+    """
+    screen = invocation.screen
+    with Client.of(invocation) as client:
+        answer = client.ask("GET", "/health")
+        parts: Parts = {
+            "health": answer.body,
+            "ready": _ready(client),
+            "killswitch": _part(client, "/risk/killswitch"),
+            "regime": _part(client, "/regime/state"),
+            "agents": _part(client, "/health/agents"),
+        }
+    link_ms = answer.elapsed_s * 1_000
+    if screen.output == "json":
+        screen.json({"version": JSON_VERSION, "kind": "status", "link_ms": link_ms, **parts})
+        return
+    row = {**parts, "instance": answer.body.get("instance"), "link_ms": link_ms}
+    screen.record("status", row, lambda: _lines(parts, answer.elapsed_s, screen), "instance")
+
+
+def _part(client: Client, path: str) -> dict[str, Any] | None:
+    """One answer; None if this one cannot be had: the others still can."""
+    try:
+        return client.get(path)
+    except Failure as failure:
+        if failure.exit_code == ExitCode.FORBIDDEN:
+            raise
+        return None
+
+
+def _ready(client: Client) -> dict[str, Any] | None:
+    """Readiness; a 503 is an answer too."""
+    body = client.ask("GET", "/ready").body
+    return body if isinstance(body.get("checks"), dict) else None
+
+
+def _lines(parts: Parts, link_s: float, screen: Screen) -> list[str]:
+    rows: list[tuple[str, Callable[[], str]]] = [
+        ("TRADING", lambda: _trading(parts["killswitch"], screen)),
+        ("REGIME", lambda: _regime(parts["regime"], screen)),
+        ("AGENTS", lambda: _agents(parts["agents"], screen)),
+        ("BUS", lambda: _check("Redis", _checks(parts).get("redis"), screen)),
+        ("STORE", lambda: _store(parts, screen)),
+        ("ACTORS", lambda: _check("", _checks(parts).get("actors"), screen)),
+    ]
+    body = [f"{screen.strong(f'{label:<{_LABEL_CHARS}}')}{text()}" for label, text in rows]
+    return [_head(parts["health"] or {}, link_s, screen), *body]
+
+
+def _head(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
+    name = printable(str(health.get("instance") or "orchestrator"))
+    env = printable(str(health.get("env") or "")).upper()
+    up = health.get("uptime_seconds")
+    facts = [
+        screen.strong(f"{name}  {env}"),
+        f"up {uptime(up)}" if isinstance(up, int | float) else "",
+        str(health.get("version") or ""),
+        f"link {screen.state('ok')} {duration(link_s)}",
+        plural(health["websocket_clients"], "live client") if "websocket_clients" in health else "",
+    ]
+    return "   ".join(fact for fact in facts if fact)
+
+
+def _trading(state: Mapping[str, Any] | None, screen: Screen) -> str:
+    status = (state or {}).get("status")
+    if state is None or status not in ("active", "inactive"):
+        return f"{screen.state('unknown')}: agents take it for a stop"
+    if status == "inactive":
+        return f"{screen.state('allowed')} everywhere"
+    by = printable(str(state.get("triggered_by") or "unknown"))
+    when = screen.age(state.get("last_triggered"))
+    reason = printable(str(state.get("reason") or ""))
+    return f"{screen.state('HALT')}   since {when} by {by}: {reason}"
+
+
+def _regime(answer: Mapping[str, Any] | None, screen: Screen) -> str:
+    if answer is None:
+        return screen.state("unknown")
+    return regime_lines(answer.get("regime") or {}, screen)[0]
+
+
+def _agents(answer: Mapping[str, Any] | None, screen: Screen) -> str:
+    if answer is None:
+        return screen.state("unknown")
+    rows = answer["agents"]
+    states = [agent_state(row) for row in rows]
+    others = sorted(set(states) - set(_USUAL))
+    counts = [f"{states.count(state)} {screen.state(state)}" for state in (*_USUAL, *others)]
+    bad = [
+        f"{printable(str(row['id']))} {state}"
+        for row, state in zip(rows, states, strict=True)
+        if state != "up"
+    ]
+    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    return "   ".join([*counts, f"{', '.join(bad[:NAMED])}{more}" if bad else ""]).rstrip()
+
+
+def _checks(parts: Parts) -> Mapping[str, Any]:
+    return (parts["ready"] or {}).get("checks") or {}
+
+
+def _store(parts: Parts, screen: Screen) -> str:
+    checks = _checks(parts)
+    postgres = _check("PostgreSQL", checks.get("postgres"), screen)
+    return f"{postgres}   {_check('journal', checks.get('journal'), screen)}"
+
+
+def _check(title: str, check: Mapping[str, Any] | None, screen: Screen) -> str:
+    """``Redis ok 2 ms``, or what is wrong."""
+    head = f"{title} " if title else ""
+    if not check or "ok" not in check:
+        return f"{head}{screen.state('unknown')}"
+    message = printable(str(check.get("message") or ""))
+    if not check["ok"]:
+        return f"{head}{screen.state('down')} {message}".rstrip()
+    latency_ms = check.get("latency_ms")
+    took = f" {duration(latency_ms / 1_000)}" if isinstance(latency_ms, int | float) else ""
+    said = f"  {message}" if message and message != "ok" else ""
+    return f"{head}{screen.state('ok')}{took}{said}"
