@@ -1,7 +1,7 @@
 """Pruning: old events of certain types go, in batches small enough to disturb nobody."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,11 +44,11 @@ def prune(
     *,
     dry_run: bool = False,
     batch_rows: int = BATCH_ROWS,
-) -> Iterator[PruneProgress]:
+) -> Generator[PruneProgress, None, None]:
     """Delete what is older than its rule says, one batch and transaction for each step.
 
     The first rule that fits a type decides; types without one are kept for ever. Each type is
-    walked from its oldest row until a batch finds nothing due; so a run that is broken off loses
+    walked from its first row until a batch finds nothing due; so a run that is broken off loses
     nothing, and one that has nothing to do is cheap. (An old row among younger ones follows.)
 
     Args:
@@ -61,10 +61,10 @@ def prune(
     Raises:
         StoreError: and its kinds, from the step that failed.
     """
-    for (event_type,) in database.rows(query("event_type_names")):
+    for event_type, oldest in database.rows(query("types_oldest")):
         keep_s = keep_time_s(rules, event_type)
-        if keep_s is not None:
-            before = now - timedelta(seconds=keep_s)
+        before = None if keep_s is None else now - timedelta(seconds=keep_s)
+        if before is not None and oldest is not None and oldest < before:
             yield from _prune_type(
                 database, event_type, before, dry_run=dry_run, batch_rows=batch_rows
             )
@@ -83,7 +83,7 @@ def keep_time_s(rules: Sequence[RetentionRule], event_type: str) -> float | None
 
 def _prune_type(
     database: Database, event_type: str, before: datetime, *, dry_run: bool, batch_rows: int
-) -> Iterator[PruneProgress]:
+) -> Generator[PruneProgress, None, None]:
     given = {"type": event_type, "before": before, "dry_run": dry_run, "batch": batch_rows}
     after, due, seen = 0, batch_rows, batch_rows
     while due > 0 and seen == batch_rows:

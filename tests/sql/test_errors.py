@@ -45,7 +45,10 @@ def _known(state: str) -> bool:
 
 
 def _own(state: str) -> psycopg.Error:
-    return type("Own", (psycopg.Error,), {"sqlstate": state})("it said so")
+    class Own(psycopg.Error):
+        sqlstate = state
+
+    return Own("it said so")
 
 
 @pytest.mark.parametrize(

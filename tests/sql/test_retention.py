@@ -76,3 +76,14 @@ def test_types_without_a_rule_are_kept_for_ever() -> None:
 def test_a_rule_for_heartbeat_channels_means_the_stored_type() -> None:
     assert keep_time_s(RULES, "heartbeat") == HOUR_S
     assert keep_time_s((RetentionRule("heartbeat", 5),), "heartbeat") == 5
+
+
+def test_a_row_from_the_future_does_not_hide_old_ones_behind_it(
+    database: Database, admin: Connection
+) -> None:
+    first = "SELECT min(id) FROM events WHERE type = 'heartbeat'"
+    admin.execute(f"UPDATE events SET ts = '2030-01-01Z' WHERE id = ({first})".encode())
+
+    list(prune(database, RULES, NOW))
+
+    assert counts(admin)["heartbeat"] == 61
