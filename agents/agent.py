@@ -239,7 +239,10 @@ class Agent:
         Raises:
             Exception: what `on_start` raised.
         """
-        run_in_threads(self.jobs(), name=self.agent_id, stop=self.stop, stopping=self._stopping)
+        try:
+            run_in_threads(self.jobs(), name=self.agent_id, stop=self.stop, stopping=self._stopping)
+        finally:
+            self.close()
 
     def stop(self) -> None:
         """End the run, from any thread or handler; returns at once."""
@@ -252,7 +255,8 @@ class Agent:
     def jobs(self) -> dict[str, Callable[[], None]]:
         """What must run side by side, for a host with threads of its own kind.
 
-        Each job ends after `stop`. If one raises, the host stops the agent.
+        Each job ends after `stop`. If one raises, the host stops the agent. When all have
+        ended, the host calls `close`.
 
         Raises:
             AgentError: the agent has run already.
@@ -272,6 +276,13 @@ class Agent:
             "handlers": partial(self._handle_all, self._subscriber),
             "heart": self._beat_all,
         }
+
+    def close(self) -> None:
+        """Close the connections to Redis. For hosts; `run` does it by itself."""
+        self._publisher.close()
+        self._heart.close()
+        if self._subscriber is not None:
+            self._subscriber.close()
 
     # -- the reader's job ------------------------------------------------------------
 

@@ -66,6 +66,10 @@ class Heart:
         self._stopping.set()
         self._wake.set()
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._publisher.close()
+
     def beat(self, status: str | None = None) -> bool:
         """Publish one heartbeat; ``status`` instead of what the health says.
 

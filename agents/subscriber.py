@@ -83,6 +83,10 @@ class Subscriber:
         """End `run` within `POLL_S`, or within a connection attempt's limit."""
         self._stopping.set()
 
+    def close(self) -> None:
+        """Close the connection, once `run` has ended."""
+        self._client.close()
+
     def _lost(self, error: BaseException) -> None:
         if self._lost_at is None or self.connected.is_set():
             self._lost_at = self._lost_at or time.monotonic()

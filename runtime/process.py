@@ -206,7 +206,8 @@ class ProcessActor(Actor):
         self._state = ChildState.EXITED
         self._kill_group()  # what it has left behind
         if code != 0:
-            raise ProcessEnded(self.address.name, *self._exit, self._last_words)
+            exit_code, exit_signal = self._exit
+            raise ProcessEnded(self.address.name, exit_code, exit_signal, self._last_words)
         self.log.info("process has ended")
         self.stop()
 

@@ -1,0 +1,404 @@
+"""Agents that the daemon runs, inside it and as child processes, on a real bus."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import msgspec
+import psutil
+import pytest
+import redis
+from orchestrator.actors.agent_host import (
+    AgentHost,
+    AgentLeft,
+    AgentSettings,
+    agent_child_spec,
+    process_command,
+)
+from orchestrator.agents import Agent, Event, on_event
+from orchestrator.runtime import (
+    ActorFailed,
+    Address,
+    ChildSpec,
+    ExitKind,
+    GetTree,
+    Restart,
+    RestartLimits,
+    Supervisor,
+    ping,
+    start_actor,
+    stop_actor,
+)
+from orchestrator.runtime.process_output import ProcessOutput
+from pydantic import ValidationError
+
+pytestmark = pytest.mark.redis
+
+DEV = "orchestrator.agents.dev_agent:DevAgent"
+
+
+class Probe(Agent):
+    """Repeats what it hears, and does what it is told."""
+
+    agent_id = "probe"
+    interval_s = 0.1
+
+    @on_event("strategy.order")
+    def on_order(self, event: Event) -> None:
+        order = event.payload["order"]
+        if order == "leave":
+            sys.exit(3)
+        if order == "stop":
+            self.stop()
+        if order == "hang":
+            time.sleep(30)
+        self.publish("strategy.done", {"order": order})
+
+
+class Broken(Agent):
+    """Does not start."""
+
+    def on_start(self) -> None:
+        raise RuntimeError("no licence")
+
+
+class Bus:
+    """What is heard on the bus."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.seen: list[tuple[str, Any]] = []
+        self.client = redis.Redis.from_url(url, protocol=2)
+        self.pubsub = self.client.pubsub()
+        self.pubsub.psubscribe("*")
+        assert self.pubsub.get_message(timeout=5)
+
+    def order(self, order: str) -> None:
+        self.client.publish("strategy.order", msgspec.json.encode({"order": order}))
+
+    def wait_for(self, channel: str, limit_s: float = 15.0, **fields: Any) -> Any:
+        end = time.monotonic() + limit_s
+        while time.monotonic() < end:
+            for seen, payload in self.seen:
+                if seen == channel and fields.items() <= payload.items():
+                    return payload
+            message = self.pubsub.get_message(timeout=0.05)
+            if message:
+                payload = msgspec.json.decode(message["data"])
+                self.seen.append((message["channel"].decode(), payload))
+        return pytest.fail(f"no {fields} on {channel}, but {self.seen[-5:]}")
+
+
+@pytest.fixture
+def bus(redis_url: str) -> Iterator[Bus]:
+    made = Bus(redis_url)
+    yield made
+    made.pubsub.close()
+    made.client.close()
+
+
+Start = Callable[..., AgentHost]
+
+
+@pytest.fixture
+def host(bus: Bus) -> Iterator[Start]:
+    """Starts an agent's host; in the end all are stopped."""
+    hosts: list[AgentHost] = []
+
+    def start(agent: type[Agent], **options: Any) -> AgentHost:
+        actor = AgentHost(lambda: agent(redis_url=bus.url), **options)
+        start_actor(actor, Address(agent.__name__))
+        hosts.append(actor)
+        return actor
+
+    yield start
+    for actor in hosts:
+        stop_actor(actor)
+
+
+@pytest.fixture
+def supervise() -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
+    """Supervises child specs as the daemon does; gives a function for the first one's row."""
+    started: list[Supervisor] = []
+
+    def start(*specs: ChildSpec) -> Callable[[], dict[str, Any]]:
+        limits = RestartLimits(intensity=2, backoff_initial_s=0.01, backoff_max_s=0.02)
+        supervisor, root = Supervisor(specs, limits=limits, escalate=False), Address("agents")
+        started.append(supervisor)
+        start_actor(supervisor, root)
+        return lambda: dict(root.ask(GetTree(), timeout_s=5)[0])
+
+    yield start
+    for supervisor in started:
+        stop_actor(supervisor, timeout_s=20)
+
+
+def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "not in time"
+        gevent.sleep(0.01)
+
+
+def settings(**table: Any) -> AgentSettings:
+    return AgentSettings.model_validate(table)
+
+
+def spec_of(bus: Bus, agent_id: str, **table: Any) -> ChildSpec:
+    return agent_child_spec(
+        agent_id, settings(**table), redis_url=bus.url, environment=dict(os.environ)
+    )
+
+
+# -- inside the daemon ---------------------------------------------------------------
+
+
+def test_an_agent_inside_publishes_like_any_other(bus: Bus, host: Start) -> None:
+    actor = host(Probe)
+    bus.wait_for("heartbeat.probe", status="active")
+
+    bus.order("anything")
+
+    assert bus.wait_for("strategy.done", order="anything")["agent_id"] == "probe"
+    ping(actor.address, timeout_s=1)
+
+
+def test_its_jobs_are_greenlets_of_the_actor(bus: Bus, host: Start) -> None:
+    actor = host(Probe)
+    bus.wait_for("heartbeat.probe")
+
+    names = sorted(greenlet.name for greenlet in actor._linked)
+
+    assert names == ["Probe-handlers", "Probe-heart", "Probe-host", "Probe-reader"]
+
+
+def test_a_stop_ends_it_with_a_last_heartbeat(bus: Bus, host: Start) -> None:
+    actor = host(Probe)
+    bus.wait_for("heartbeat.probe")
+
+    stop_actor(actor)
+
+    assert actor.exit_kind is ExitKind.NORMAL
+    assert not actor._linked
+    bus.wait_for("heartbeat.probe", status="stopped")
+
+
+def test_a_handler_that_waits_for_ever_is_killed_at_the_limit(bus: Bus, host: Start) -> None:
+    actor = host(Probe, stop_timeout_s=0.2)
+    bus.wait_for("heartbeat.probe")
+    bus.order("hang")
+    until(lambda: actor._agent and actor._agent._health._running)
+
+    began = time.monotonic()
+    stop_actor(actor)
+
+    assert time.monotonic() - began < 2
+    assert actor.ended
+
+
+def test_a_start_that_fails_is_the_actors_failure_and_is_told(bus: Bus, host: Start) -> None:
+    actor = host(Broken)
+
+    until(lambda: actor.ended)
+
+    assert "RuntimeError: no licence" in str(actor.exit_error)
+    bus.wait_for(
+        "heartbeat.broken", status="error", last_error="on_start: RuntimeError: no licence"
+    )
+
+
+def test_code_that_ends_the_process_ends_the_actor_only(bus: Bus, host: Start) -> None:
+    actor = host(Probe)
+    bus.wait_for("heartbeat.probe")
+
+    bus.order("leave")
+    until(lambda: actor.ended)
+
+    cause = actor.exit_error.__cause__ if actor.exit_error else None
+    assert isinstance(cause, AgentLeft)
+    assert str(cause) == "agent probe raised SystemExit: 3"
+
+
+def test_an_agent_that_stops_itself_ends_its_actor_normally(bus: Bus, host: Start) -> None:
+    actor = host(Probe)
+    bus.wait_for("heartbeat.probe")
+
+    bus.order("stop")
+
+    until(lambda: actor.ended)
+    assert actor.exit_kind is ExitKind.NORMAL
+
+
+def test_a_killed_actor_leaves_no_job_behind(bus: Bus, host: Start) -> None:
+    actor = host(Probe)
+    bus.wait_for("heartbeat.probe")
+
+    actor.kill(ActorFailed("Probe", "test"))
+
+    until(lambda: actor.ended)
+    assert all(job.dead for job in actor._jobs)
+
+
+def test_a_stop_before_the_agent_is_there_is_fine(host: Start) -> None:
+    actor = host(Probe)
+
+    stop_actor(actor)
+
+    assert actor.exit_kind is ExitKind.NORMAL
+
+
+def test_a_message_to_an_agents_actor_does_no_harm(bus: Bus, host: Start) -> None:
+    actor = host(Probe)
+    actor.address.tell("hello")
+    bus.wait_for("heartbeat.probe")
+
+    ping(actor.address, timeout_s=1)
+
+
+# -- settings ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ({}, "either class"),
+        ({"class": DEV, "command": ["x"]}, "either class"),
+        ({"command": []}, "command"),
+        ({"class": "no-colon"}, "class"),
+        ({"mode": "in_process", "command": ["x"]}, "expected"),
+        ({"mode": "in_process", "class": DEV, "env": {"A": "b"}}, "no env and no cwd"),
+        ({"class": DEV, "gruop": "x"}, "gruop"),
+        ({"class": DEV, "restart": "sometimes"}, "restart"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused(table: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        settings(**table)
+
+
+def test_a_class_runs_as_a_process_by_default() -> None:
+    table = settings(
+        **{"class": DEV}, name="Dev", group="g", interval_s=2.5, options={"every_s": 1.5}
+    )
+
+    command = process_command("dev-7", table, "redis://x", {"PATH": "/bin"})
+
+    assert command.arguments == (
+        *(sys.executable, "-m", "orchestrator.agents.runner", DEV),
+        *("--id", "dev-7", "--name", "Dev", "--group", "g", "--interval", "2.5"),
+        *("--option", '{"every_s": 1.5}'),
+    )
+    assert command.stop_timeout_s == 5.0
+
+
+def test_a_process_gets_the_bus_and_none_of_our_secrets() -> None:
+    table = settings(command=["node", "agent.js"], env={"SYMBOLS": "AAPL"}, cwd="/srv")
+    ours = {"PATH": "/bin", "PG_URL": "secret", "ORCHESTRATOR_HTTP__PORT": "1", "REDIS_URL": "old"}
+
+    command = process_command("node-1", table, "redis://x", ours)
+
+    assert command.arguments == ("node", "agent.js")
+    assert command.folder == "/srv"
+    assert command.environment == {
+        "PATH": "/bin",
+        "REDIS_URL": "redis://x",
+        "ORCHESTRATOR_AGENT_ID": "node-1",
+        "PYTHONUNBUFFERED": "1",
+        "SYMBOLS": "AAPL",
+    }
+
+
+def test_the_child_spec_follows_the_table(bus: Bus) -> None:
+    spec = spec_of(bus, "x", **{"class": DEV}, restart="transient", shutdown_s=7)
+
+    assert (spec.name, spec.kind, spec.restart) == ("x", "process", Restart.TRANSIENT)
+    assert spec.shutdown_s > 7
+    assert spec_of(bus, "y", **{"class": DEV}, mode="in_process").kind == "in_process"
+
+
+# -- under supervision ---------------------------------------------------------------
+
+
+def test_a_class_given_by_name_runs_inside(bus: Bus, supervise: Any) -> None:
+    row = supervise(
+        spec_of(bus, "dev-7", **{"class": DEV}, mode="in_process", options={"every_s": 0.1})
+    )
+
+    bus.wait_for("strategy.candidate", agent_id="dev-7")
+    assert bus.wait_for("heartbeat.dev-7", group="development")["pid"] == os.getpid()
+    assert row()["state"] == "RUNNING"
+
+
+@pytest.mark.parametrize("path", ["nowhere.at_all:Class", f"{DEV}s"])
+def test_a_class_that_is_not_there_becomes_fatal_alone(bus: Bus, supervise: Any, path: str) -> None:
+    row = supervise(
+        spec_of(bus, "bad", **{"class": path}, mode="in_process"),
+        spec_of(bus, "good", **{"class": DEV}, mode="in_process"),
+    )
+
+    until(lambda: row()["state"] == "FATAL")
+
+    assert "BadAgent" in row()["last_error"]
+    bus.wait_for("heartbeat.good")
+
+
+@pytest.mark.subprocess
+def test_the_same_class_runs_as_a_child_process(bus: Bus, supervise: Any) -> None:
+    row = supervise(spec_of(bus, "dev-7", **{"class": DEV}, group="g", options={"every_s": 0.1}))
+
+    bus.wait_for("strategy.candidate", agent_id="dev-7")
+    beat = bus.wait_for("heartbeat.dev-7", group="g", name="Development Agent")
+    assert beat["pid"] != os.getpid()
+    assert row()["kind"] == "process"
+
+
+@pytest.mark.subprocess
+def test_a_killed_process_is_started_anew_with_a_new_boot(bus: Bus, supervise: Any) -> None:
+    row = supervise(spec_of(bus, "dev-7", **{"class": DEV}))
+    first = bus.wait_for("heartbeat.dev-7")
+
+    psutil.Process(first["pid"]).kill()
+
+    until(lambda: row()["restarts"] == 1)
+    bus.seen.clear()
+    second = bus.wait_for("heartbeat.dev-7")
+    assert second["boot"] != first["boot"]
+    assert "was ended by SIGKILL" in row()["last_error"]
+
+
+@pytest.mark.subprocess
+def test_any_program_can_be_an_agent(bus: Bus, supervise: Any, tmp_path: Path) -> None:
+    (tmp_path / "agent.py").write_text(
+        "import json, os, redis, time\n"
+        "agent_id = os.environ['ORCHESTRATOR_AGENT_ID']\n"
+        "bus = redis.Redis.from_url(os.environ['REDIS_URL'])\n"
+        "bus.publish(f'heartbeat.{agent_id}', json.dumps({'agent_id': agent_id}))\n"
+        "print('beaten')\n"
+        "time.sleep(60)\n"
+    )
+    output = ProcessOutput()
+    table = settings(command=[sys.executable, "agent.py"], cwd=str(tmp_path))
+
+    supervise(
+        agent_child_spec(
+            "plain", table, redis_url=bus.url, environment=dict(os.environ), output=output
+        )
+    )
+
+    bus.wait_for("heartbeat.plain")
+    until(lambda: [line.text for line in output.last()] == ["beaten"])
+
+
+@pytest.mark.subprocess
+def test_a_process_that_cannot_start_becomes_fatal_with_its_last_words(
+    bus: Bus, supervise: Any
+) -> None:
+    row = supervise(spec_of(bus, "bad", **{"class": "nowhere.at_all:Class"}))
+
+    until(lambda: row()["state"] == "FATAL")
+
+    assert "exited with code 2: cannot import nowhere.at_all" in row()["last_error"]
