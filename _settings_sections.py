@@ -4,7 +4,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -15,10 +15,9 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    model_validator,
 )
 
-from .runtime.restart import Restart, RestartLimits
+from .runtime.restart import RestartLimits
 
 EMBEDDED = "embedded"
 """In place of a URL: start a server of our own."""
@@ -179,42 +178,3 @@ class SupervisorSettings(Section):
     def limits(self) -> RestartLimits:
         """The same as the runtime takes it."""
         return RestartLimits(**self.model_dump())
-
-
-class AgentSettings(Section):
-    """``[agents.<id>]``: an agent that the daemon runs."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    mode: Literal["process", "in_process"] = "process"
-    """A child process, or an actor of the daemon (for trusted code that yields)."""
-    class_: str | None = Field(default=None, alias="class", pattern=r"^[\w.]+:\w+$")
-    """``module:Class`` of an agent written with the kit."""
-    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Program and arguments of any other agent; it gets ``REDIS_URL``."""
-    name: str | None = None
-    """Shown to people; by default the class's, else the id."""
-    group: str | None = None
-    """By default the class's."""
-    env: dict[str, str] = Field(default_factory=dict)
-    """Variables of a child process, besides the daemon's own."""
-    cwd: Path | None = None
-    """The folder a child process runs in."""
-    restart: Restart = Restart.PERMANENT
-    """Which of its ends are followed by a restart."""
-    shutdown_s: float = Field(default=5.0, ge=0.1, le=300)
-    """How long it may take to stop before it is killed."""
-    interval_s: float | None = Field(default=None, ge=0.1, le=3600)
-    """Time between heartbeats; by default the class's."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """What the class declares as its options."""
-
-    @model_validator(mode="after")
-    def _check_program(self) -> Self:
-        if (self.class_ is None) == (self.command is None):
-            raise ValueError('expected either class = "module:Class" or command = ["program", …]')
-        if self.mode == "in_process" and self.class_ is None:
-            raise ValueError('expected a class: only that can run with mode = "in_process"')
-        if self.mode == "in_process" and (self.env or self.cwd):
-            raise ValueError('expected no env and no cwd with mode = "in_process"')
-        return self

@@ -26,7 +26,6 @@ from ._settings_layers import KeyPath, Layer, merge, read_dotenv, read_file, rea
 from ._settings_sections import (
     EMBEDDED,
     AgentId,
-    AgentSettings,
     BusSettings,
     DataSettings,
     Duration,
@@ -39,6 +38,7 @@ from ._settings_sections import (
     default_data_dir,
     duration_text,
 )
+from .actors.agent_host import AgentSettings
 from .actors.agent_table import RegistrySettings
 from .actors.journal import JournalSettings
 from .runtime.log import LogSettings
