@@ -1,0 +1,131 @@
+"""Imports point one way: docs/architecture.md has the table that this test holds the code to."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("runtime", "sql", "agents", "actors", "http", "cli")
+
+# Room → the rooms it may import from; its own always. The root is what is not a room.
+MAY_IMPORT = {
+    "runtime": set(),
+    "sql": set(),
+    "agents": set(),
+    "actors": {"runtime", "sql", "agents"},
+    "http": {"actors", "runtime", "sql"},
+    "cli": {*ROOMS, "root"},
+    "root": {*ROOMS, "root"},
+}
+
+# The kit runs where the daemon is not installed; so do the commands that talk to a daemon.
+DAEMON_ONLY = {
+    "bottle",
+    "gevent",
+    "geventwebsocket",
+    "hiredis",
+    "limits",
+    "platformdirs",
+    "prometheus_client",
+    "psutil",
+    "psycopg",
+    "psycopg_pool",
+    "pydantic",
+    "pydantic_settings",
+    "pykka",
+    "structlog",
+}
+
+
+def modules() -> list[Path]:
+    """The package's own modules, relative to the root."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
+    return [path for path in found if path.parts[0] not in ("tests", "bench", "docs")]
+
+
+def room_of(parts: tuple[str, ...]) -> str:
+    return parts[0] if parts and parts[0] in ROOMS else "root"
+
+
+def imported_names(tree: ast.AST) -> Iterator[tuple[int, int, str]]:
+    """Line, level and dotted name of each import, those in functions included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, 0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            for alias in node.names:
+                name = alias.name if not base else f"{base}.{alias.name}"
+                yield node.lineno, node.level, name
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, tuple[str, ...] | None, str]]:
+    """Line, target within the package (None if outside) and name of each import."""
+    for line, level, name in imported_names(ast.parse((ROOT / path).read_text())):
+        if level:
+            above = path.parent.parts[: len(path.parent.parts) - (level - 1)]
+            yield line, (*above, *name.split(".")), name
+        elif name.split(".")[0] == "orchestrator":
+            yield line, tuple(name.split(".")[1:]), name
+        else:
+            yield line, None, name
+
+
+MODULES = modules()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_imports_only_from_rooms_below_its_own(path: Path) -> None:
+    room = room_of(path.parts[:-1])
+    allowed = MAY_IMPORT[room] | {room}
+
+    wrong = [
+        f"{path}:{line} imports {name} ({room_of(target)})"
+        for line, target, name in imports_of(path)
+        if target is not None and target != ("_version", "__version__")
+        if room_of(target) not in allowed
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_within_the_package_are_relative(path: Path) -> None:
+    wrong = [
+        f"{path}:{line} imports {name}"
+        for line, level, name in imported_names(ast.parse((ROOT / path).read_text()))
+        if not level and name.split(".")[0] == "orchestrator"
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parts[0] == "agents"], ids=str)
+def test_the_kit_needs_nothing_that_only_the_daemon_has(path: Path) -> None:
+    wrong = [
+        f"{path}:{line} imports {name}"
+        for line, target, name in imports_of(path)
+        if target is None and name.split(".")[0] in DAEMON_ONLY
+    ]
+
+    assert wrong == []
+
+
+def test_http_has_no_init_file() -> None:
+    assert not (ROOT / "http" / "__init__.py").exists()
+
+
+def test_the_rooms_are_those_there_are() -> None:
+    folders = {path.parts[0] for path in MODULES if len(path.parts) > 1}
+
+    assert folders <= set(ROOMS)
