@@ -1,0 +1,63 @@
+from typing import Any
+
+import pytest
+from orchestrator.actors.bus_server import (
+    PubsubLimit,
+    ServerFacts,
+    inspect,
+    parse_pubsub_limit,
+    parse_version,
+)
+
+MIB = 1024 * 1024
+DEFAULT = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
+
+
+def test_the_limit_is_found_among_the_classes() -> None:
+    assert parse_pubsub_limit(DEFAULT) == PubsubLimit(32 * MIB, 8 * MIB, 60)
+
+
+@pytest.mark.parametrize("text", ["", "normal 0 0 0", "pubsub 1 2", "pubsub a b c"])
+def test_a_setting_that_says_nothing_is_unknown(text: str) -> None:
+    assert parse_pubsub_limit(text) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "ample"),
+    [
+        (PubsubLimit(32 * MIB, 8 * MIB, 60), False),
+        (PubsubLimit(512 * MIB, 256 * MIB, 60), True),
+        (PubsubLimit(0, 0, 0), True),
+        (PubsubLimit(0, 8 * MIB, 60), False),
+        (PubsubLimit(32 * MIB, 0, 0), False),
+    ],
+)
+def test_a_limit_is_ample_when_a_burst_fits_in(limit: PubsubLimit, ample: bool) -> None:
+    assert limit.ample is ample
+
+
+def test_the_remedy_is_a_command_that_is_ample() -> None:
+    setting = PubsubLimit(1, 1, 1).remedy.split('"')[1]
+
+    assert setting == "pubsub 512mb 256mb 60"
+
+
+def test_valkey_is_told_from_redis() -> None:
+    assert parse_version("redis_version:7.2.4\r\nvalkey_version:9.1.2\r\n") == ("valkey", "9.1.2")
+    assert parse_version("# Server\r\nredis_version:7.4.0\r\n") == ("redis", "7.4.0")
+    assert parse_version("") == ("redis", None)
+
+
+def test_a_server_that_refuses_to_say_leaves_it_unknown() -> None:
+    def refuse(*_command: str) -> Any:
+        return None
+
+    assert inspect(refuse) == ServerFacts("redis", None, None)
+
+
+def test_a_server_that_answers_is_described() -> None:
+    answers = {"INFO": b"valkey_version:9.1.2", "CONFIG": [b"name", DEFAULT.encode()]}
+
+    facts = inspect(lambda command, *_: answers[command])
+
+    assert facts == ServerFacts("valkey", "9.1.2", PubsubLimit(32 * MIB, 8 * MIB, 60))

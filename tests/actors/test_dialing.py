@@ -1,0 +1,80 @@
+import time
+
+import gevent
+import pytest
+from orchestrator.actors._dialing import Dialer, Pace
+
+
+def test_a_first_attempt_need_not_wait() -> None:
+    assert Pace().wait_s("control", 100.0) == 0
+
+
+def test_after_a_failure_all_wait_a_second_and_some_jitter() -> None:
+    pace = Pace(jitter=lambda: 0.5)
+    pace.attempt("control", 100.0)
+    pace.failed(100.0)
+
+    assert pace.wait_s("data", 100.0) == 1.5
+    assert pace.wait_s("data", 101.5) == 0
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
+def test_in_an_outage_attempts_are_seldomer_than_one_a_second_and_never_far_apart(
+    jitter: float,
+) -> None:
+    pace = Pace(jitter=lambda: jitter)
+    waits = []
+    for _ in range(20):
+        pace.failed(0.0)
+        waits.append(pace.wait_s("data", 0.0))
+
+    assert min(waits) >= 1
+    assert max(waits) <= 4
+
+
+def test_a_success_frees_the_others_at_once_and_starts_anew() -> None:
+    pace = Pace(jitter=lambda: 1.0)
+    for _ in range(5):
+        pace.failed(100.0)
+    pace.attempt("control", 100.0)
+    pace.succeeded()
+
+    assert pace.wait_s("data", 100.0) == 0
+    pace.failed(100.0)
+    assert pace.wait_s("data", 100.0) == 2
+
+
+def test_one_connection_that_breaks_again_and_again_is_dialled_once_a_second() -> None:
+    pace = Pace()
+    pace.attempt("data", 100.0)
+    pace.succeeded()
+
+    assert pace.wait_s("data", 100.25) == 0.75
+
+
+def test_attempts_are_made_one_at_a_time() -> None:
+    dialer = Dialer()
+    inside: list[str] = []
+
+    def dial(who: str) -> None:
+        with dialer.turn(who):
+            inside.append(who)
+            assert len(inside) == 1
+            gevent.sleep(0)
+            inside.remove(who)
+
+    gevent.joinall([gevent.spawn(dial, who) for who in "abc"], raise_error=True, timeout=5)
+
+    assert dialer.attempts == 3
+
+
+def test_a_failed_attempt_makes_the_next_one_wait() -> None:
+    dialer = Dialer(Pace(jitter=lambda: 0.0))
+    with pytest.raises(OSError, match="away"), dialer.turn("a"):
+        raise OSError("away")
+    began = time.monotonic()
+
+    with dialer.turn("b"):
+        waited_s = time.monotonic() - began
+
+    assert waited_s >= 0.95
