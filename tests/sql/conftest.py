@@ -125,7 +125,7 @@ class Wire:
         self._server.stop(timeout=1)
 
     def _upstream(self) -> socket.socket:
-        host, port = str(self._info["host"]), int(self._info.get("port", 5432))
+        host, port = str(self._info["host"]), int(self._info.get("port") or 5432)
         if not host.startswith("/"):
             return socket.create_connection((host, port))
         upstream = socket.socket(socket.AF_UNIX)

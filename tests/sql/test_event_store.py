@@ -164,6 +164,23 @@ def test_a_trigger_of_the_hosts_that_says_no_refuses_the_rows(
         writer.store(block(1) + block(2, event_type="bad"))
 
 
+def test_a_server_that_says_no_to_the_commit_leaves_no_doubt(
+    writer: EventWriter, admin: Connection, block: Block, stored_ids: StoredIds
+) -> None:
+    admin.execute(
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'too late'; END $$;"
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION late()"
+    )
+
+    with pytest.raises(RefusedRows, match="too late"):
+        writer.store(block(1))
+
+    assert writer.doubt is None
+    assert stored_ids() == []
+
+
 def test_a_taken_id_is_a_clash_and_resolving_tells_same_rows_from_others(
     writer: EventWriter, block: Block, stored_ids: StoredIds
 ) -> None:
