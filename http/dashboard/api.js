@@ -13,10 +13,11 @@ const TIMEOUT_MS = 8_000;
 const STOP_TIMEOUT_MS = 15_000;
 const FREE = /^\/(risk\/killswitch|health$|ready$)/;
 
-/** A call that did not bring what was asked for; `message` can be shown as it is. */
+/** A call that did not bring what was asked for; `message` can be shown as it is. `spared`: it was never sent. */
 export class ApiError extends Error {
-  constructor(message, { status = 0, retryAfterMs = 0, body = null } = {}) {
+  constructor(message, { status = 0, retryAfterMs = 0, body = null, spared = false } = {}) {
     super(message);
+    this.spared = spared;
     this.status = status;
     this.retryAfterMs = retryAfterMs;
     this.body = body;
@@ -72,7 +73,7 @@ export class Api {
   async #call(method, path, body, { accept = [], timeoutMs = TIMEOUT_MS } = {}) {
     const sentMs = Date.now();
     if (!FREE.test(path.split("?")[0]) && !this.budget.take(sentMs)) {
-      throw new ApiError("The page spares the daemon: too many calls in the last minute. Try again in a moment.", { status: 429 });
+      throw new ApiError("The page spares the daemon: too many calls in the last minute. Try again in a moment.", { status: 429, spared: true });
     }
     const request = { method, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(timeoutMs) };
     if (body !== undefined) Object.assign(request, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });

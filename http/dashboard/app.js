@@ -42,7 +42,7 @@ const stopDialog = mountStopDialog({ state, api, onStopped: () => sync.soon("kil
 const releaseDialog = mountReleaseDialog({ state, api, now, onReleased: () => sync.soon("killswitch", 0) });
 const help = mountHelp();
 const details = mountDetails($("details"), {
-  api, now,
+  state, api, now,
   onFilter: (words) => {
     goTo("events");
     events.setFilter(words);

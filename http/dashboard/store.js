@@ -122,12 +122,19 @@ export function agentCondition(agent, nowMs) {
   return agent.liveness === "late" || overdue ? "late" : "up";
 }
 
+/** Until when we could have heard a beat: silence on our side is no fault of an agent's. */
+export function seenUntil(state, nowMs) {
+  const heard = state.link.phase === "live" ? state.link.lastFrameAt : state.sources.agents.at;
+  return Number.isFinite(heard) ? Math.min(nowMs, heard) : nowMs;
+}
+
 const TROUBLE_ORDER = ["down", "error", "late", "unknown", "halted", "up"];
 
 /** Agents with their condition, trouble first, then by group and id. */
 export function rankedAgents(state, nowMs) {
+  const seenMs = seenUntil(state, nowMs);
   return [...state.agents.values()]
-    .map((agent) => ({ agent, condition: agentCondition(agent, nowMs) }))
+    .map((agent) => ({ agent, condition: agentCondition(agent, seenMs) }))
     .sort((a, b) =>
       TROUBLE_ORDER.indexOf(a.condition) - TROUBLE_ORDER.indexOf(b.condition) ||
       a.agent.group.localeCompare(b.agent.group) || a.agent.id.localeCompare(b.agent.id));
@@ -136,8 +143,9 @@ export function rankedAgents(state, nowMs) {
 /** `{up, late, down}`; errors count as down, halted as up, unknown apart. */
 export function agentCounts(state, nowMs) {
   const counts = { up: 0, late: 0, down: 0, unknown: 0, total: state.agents.size };
+  const seenMs = seenUntil(state, nowMs);
   for (const agent of state.agents.values()) {
-    const condition = agentCondition(agent, nowMs);
+    const condition = agentCondition(agent, seenMs);
     if (condition === "error") counts.down += 1;
     else if (condition === "halted") counts.up += 1;
     else counts[condition] += 1;

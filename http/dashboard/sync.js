@@ -57,7 +57,7 @@ export class Sync {
       this.changed(APPLY[name](this.state, await this.api[name](), this.now()));
       this.state.link.polledAt = this.now();
     } catch (error) {
-      this.changed(store.applyFailure(this.state, name, error.message));
+      if (!error.spared) this.changed(store.applyFailure(this.state, name, error.message));
     } finally {
       this.#running.delete(name);
     }
@@ -107,7 +107,7 @@ export class Sync {
       const events = Array.isArray(page.events) ? page.events : [];
       return { ...page, events, rows: events.map((row) => toEvent(row, sizeOf(row))) };
     } catch (error) {
-      this.changed(store.applyFailure(this.state, "events", error.message));
+      if (!error.spared || this.busy) this.changed(store.applyFailure(this.state, "events", error.message));
       return null;
     }
   }

@@ -4,7 +4,7 @@ import { announce, copy, copyButton, h, sign } from "../dom.js";
 import { toEvent } from "../event_log.js";
 import { age, clockMs, duration, moment, NONE } from "../format.js";
 import { jsonTree } from "../json_tree.js";
-import { agentCondition } from "../store.js";
+import { agentCondition, seenUntil } from "../store.js";
 
 const LATEST = 20;
 
@@ -23,7 +23,7 @@ async function copyPath(path, element) {
   setTimeout(() => element.classList.remove("copied"), 900);
 }
 
-export function mountDetails(root, { api, now, onFilter, onOpenEvent, onMove, onClose }) {
+export function mountDetails(root, { state, api, now, onFilter, onOpenEvent, onMove, onClose }) {
   let shown = 0;
 
   function frame(kind, title, ...body) {
@@ -93,7 +93,7 @@ export function mountDetails(root, { api, now, onFilter, onOpenEvent, onMove, on
 
   function showAgent(agent) {
     const ahead = shown + 1;
-    const condition = agentCondition(agent, now());
+    const condition = agentCondition(agent, seenUntil(state, now()));
     const optional = (term, value) => (value ? pair(term, String(value)) : []);
     const title = h("span", {}, sign(condition), ` ${agent.name}`);
     frame("Agent", title,

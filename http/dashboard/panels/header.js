@@ -19,6 +19,9 @@ export function tradingWords(state, nowMs) {
   if (state.killswitch === null) return ["unknown", state.sources.killswitch.error ? "State not readable" : "Reading state", ""];
   const kind = tradingState(state);
   const [shape, words] = TRADING[kind];
+  if (state.link.phase === "lost" && !(nowMs - state.sources.killswitch.at < STALE_CHECK_MS / 2)) {
+    return ["unknown", words, `as of ${clock(state.sources.killswitch.at)} UTC, not known since`];
+  }
   const { reason, triggered_by: by, last_triggered: at } = state.killswitch;
   if (kind === "allowed") return [shape, words, "no stop in force"];
   if (kind === "unknown") return [shape, words, "agents treat it as stopped"];

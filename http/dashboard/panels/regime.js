@@ -75,8 +75,8 @@ export function mountRegime(root, { state }) {
   const empty = h("p", { class: "empty", hidden: true });
   const full = h("div", { class: "regime" },
     h("div", { class: "regime-top" }, name, way.element),
-    h("div", { class: "regime-figures" }, h("span", {}, "confidence ", sure), confidence, h("span", {}, "volatility ", volatility)),
-    h("div", { class: "regime-ribbon" }, ribbon, span), symbols.element);
+    h("div", { class: "regime-figures" }, h("span", {}, "confidence ", sure), confidence, h("span", {}, "volatility ", volatility), span),
+    ribbon, symbols.element);
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "regime-title" }, "Regime"), origin, aged),
     h("div", { class: "panel-body" }, empty, full));

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { asCommand, compileFilter, glob } from "../../../http/dashboard/filter.js";
+
+const event = { type: "strategy.candidate", channel: "strategy.candidate", source: "dev-agent", severity: "info", preview: "", payload: { symbol: "AAPL", score: 0.91, note: "fat finger", nested: { deep: 3 } } };
+const beat = { type: "heartbeat", channel: "heartbeat.dev-agent", source: "dev-agent", severity: "info", preview: "", payload: {} };
+const alarm = { type: "risk.killswitch", channel: "risk.killswitch", source: null, severity: "critical", preview: "STOP", payload: undefined };
+const matches = (text, one = event) => compileFilter(text).test(one);
+
+test("a pattern's star is any run of characters, and nothing else is special", () => {
+  assert.ok(glob("data.*.1m")("data.market.AAPL.1m"));
+  assert.ok(!glob("data.market")("dataxmarket"));
+  assert.ok(glob("a(b)+*")("a(b)+ c"));
+});
+
+test("an empty filter lets all through", () => {
+  assert.ok(compileFilter("  ").empty);
+  assert.ok(matches(""));
+});
+
+test("of several topics one must match", () => {
+  assert.ok(matches("risk.* strategy.*"));
+  assert.ok(matches("--topic strategy.candidate"));
+  assert.ok(!matches("risk.*"));
+  assert.ok(matches("heartbeat.dev-agent", beat));
+});
+
+test("what is left out stays out", () => {
+  assert.ok(!matches("-strategy.*"));
+  assert.ok(!matches("--not strategy.*"));
+  assert.ok(!matches("!strategy.*"));
+  assert.ok(matches("-data.market.*"));
+});
+
+test("sources may be patterns", () => {
+  assert.ok(matches("source:dev-*"));
+  assert.ok(!matches("--source quotes-1"));
+  assert.ok(!matches("source:dev-agent", alarm));
+});
+
+test("fields of the payload are compared as numbers where both are", () => {
+  for (const text of ["data.score>=0.8", "data.score>0.9", "data.score<1", "data.score<=0.91", "data.score!=1", "data.symbol=AAPL", "data.symbol==\"AAPL\"", "data.nested.deep=3", "--where data.score>0.5"]) assert.ok(matches(text), text);
+  for (const text of ["data.score>0.95", "data.symbol=NVDA", "data.nope=1", "data.symbol.x=1", "data.symbol>3", "data.toString=1"]) assert.ok(!matches(text), text);
+});
+
+test("severity means this and above", () => {
+  assert.ok(!matches("severity:warning"));
+  assert.ok(matches("severity:warning", alarm));
+  assert.ok(matches("severity:nonsense"));
+});
+
+test("a text is looked for in topic, source and payload", () => {
+  assert.ok(matches("\"fat finger\""));
+  assert.ok(matches("AAPL"));
+  assert.ok(matches("stop", alarm));
+  assert.ok(!matches("nothing"));
+});
+
+test("a fault is said, and the rest of the filter still works", () => {
+  const filter = compileFilter("strategy.* --where nonsense");
+  assert.match(filter.faults[0], /nonsense/);
+  assert.ok(filter.test(event));
+  assert.deepEqual(compileFilter("--source").faults, ["the last word needs a value"]);
+});
+
+test("asking for heartbeats is noticed", () => {
+  assert.ok(compileFilter("heartbeat.*").wantsHeartbeats);
+  assert.ok(!compileFilter("strategy.*").wantsHeartbeats);
+});
+
+test("the same filter as a command is safely quoted", () => {
+  assert.equal(asCommand("strategy.* -data.* source:q data.score>=0.8 severity:warning \"it's\"", "http://h:1"),
+    "orc --url http://h:1 tail 'strategy.*' --not 'data.*' --source 'q' --where 'data.score>=0.8' --severity 'warning' 'it'\\''s'");
+  assert.equal(asCommand("--not x", ""), "orc tail --not 'x'");
+});
