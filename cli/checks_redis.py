@@ -145,7 +145,7 @@ def _durability(appendonly: str | None, appendfsync: str | None) -> Finding:
 
 def _clock(client: "Redis") -> Finding:
     before = time.time()
-    seconds, microseconds = client.time()  # type: ignore[misc]
+    seconds, microseconds = client.time()
     return clock_finding("redis clock", seconds + microseconds / 1e6 - (before + time.time()) / 2)
 
 

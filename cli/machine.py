@@ -3,14 +3,39 @@
 Loads pydantic, and for embedded servers the runtime: only commands that need it import this.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .commands.run import missing_extra
+import click
+
 from .failures import ExitCode, Failure
 
 if TYPE_CHECKING:
+    from ..runtime.embedded import EmbeddedServer
     from ..settings import Settings
+
+REDIS_FOLDER = "valkey"
+POSTGRES_FOLDER = "postgres"
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - not bound here
+
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The settings.  [supervisor.toml of this folder, if there is one]",
+)
+
+
+def missing_extra(error: ModuleNotFoundError, extra: str) -> Failure:
+    """What a plain installation lacks, and how to get it."""
+    return Failure(
+        "this command needs more than is installed",
+        code="not_installed",
+        cause=f"there is no module {error.name}",
+        advice=f"pip install 'orchestrator-lite[{extra}]'",
+    )
 
 
 def read_settings(config: Path | None) -> "Settings":
@@ -29,7 +54,78 @@ def read_settings(config: Path | None) -> "Settings":
         raise Failure(
             "the settings cannot be used",
             code="bad_settings",
-            cause=str(error).replace("\n", "\n       "),
+            cause="; ".join(str(error).splitlines()),
             advice="correct them, then `orchestrator config check`",
             exit_code=ExitCode.USAGE,
         ) from error
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the daemon of these settings and its servers are."""
+
+    settings: "Settings"
+
+    @cached_property
+    def data_dir(self) -> Path:
+        """Its data directory."""
+        return self.settings.data.dir
+
+    @property
+    def http_url(self) -> str:
+        """Where clients of this machine reach the daemon."""
+        host = self.settings.http.host
+        host = _WILDCARDS.get(host, host).strip("[]")
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.http.port}"
+
+    def redis_url(self) -> str | None:
+        """The bus; None if it is an embedded server that does not run."""
+        from ..settings import EMBEDDED
+
+        url = self.settings.redis.url
+        return self._embedded_url(self._valkey()) if url == EMBEDDED else url
+
+    def pg_url(self) -> str | None:
+        """The database, password included; None if it is an embedded server that does not run."""
+        from ..settings import EMBEDDED
+
+        url = self.settings.postgres.url.get_secret_value()
+        return self._embedded_url(self._postgres()) if url == EMBEDDED else url
+
+    def needed_redis_url(self) -> str:
+        """The bus.
+
+        Raises:
+            Failure: it is an embedded server that does not run.
+        """
+        return self.redis_url() or self._not_running("Valkey")
+
+    def needed_pg_url(self) -> str:
+        """The database.
+
+        Raises:
+            Failure: it is an embedded server that does not run.
+        """
+        return self.pg_url() or self._not_running("PostgreSQL")
+
+    def _valkey(self) -> "EmbeddedServer":
+        from ..runtime.embedded import EmbeddedValkey
+
+        return EmbeddedValkey(self.data_dir / REDIS_FOLDER)
+
+    def _postgres(self) -> "EmbeddedServer":
+        from ..runtime.embedded import EmbeddedPostgres
+
+        return EmbeddedPostgres(self.data_dir / POSTGRES_FOLDER)
+
+    def _embedded_url(self, server: "EmbeddedServer") -> str | None:
+        return server.url if server.alive() else None
+
+    def _not_running(self, server: str) -> str:
+        raise Failure(
+            f"the embedded {server} of {self.data_dir} does not run",
+            code="not_running",
+            cause="it runs as long as the daemon does",
+            advice="start the daemon with `orchestrator run`, or name another with -c",
+            exit_code=ExitCode.UNREACHABLE,
+        )

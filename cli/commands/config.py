@@ -4,16 +4,10 @@ from pathlib import Path
 
 import click
 
-from ..machine import read_settings
+from ..machine import config_option, read_settings
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column
 
-_config_file = click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The settings.  [supervisor.toml of this folder, if there is one]",
-)
 SETTING_COLUMNS = (
     Column("KEY", "key"),
     Column("VALUE", "value", shrinks=True),
@@ -27,7 +21,7 @@ def config_command() -> None:
 
 
 @config_command.command("check", examples="orc config check -c supervisor.toml")
-@_config_file
+@config_option
 @pass_invocation
 def config_check(invocation: Invocation, *, config: Path | None) -> None:
     """Tell all that is wrong with the settings, at once. Exit code 2 if something is."""
@@ -45,7 +39,7 @@ def config_check(invocation: Invocation, *, config: Path | None) -> None:
         orc config show -o json
     """,
 )
-@_config_file
+@config_option
 @click.option("--changed", is_flag=True, help="Only what is not the default.")
 @pass_invocation
 def config_show(invocation: Invocation, *, config: Path | None, changed: bool) -> None:

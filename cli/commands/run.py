@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import click
-
-from ..failures import Failure
+from ..machine import config_option, missing_extra
 from ..options import command
 
 
@@ -16,12 +14,7 @@ from ..options import command
         REDIS_URL=redis://localhost:6379 PG_URL=postgresql:///orch orc run
     """,
 )
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The settings.  [supervisor.toml of this folder, if there is one]",
-)
+@config_option
 def run_command(config: Path | None) -> int:
     """Run the daemon in the foreground, until Ctrl-C or SIGTERM."""
     return _daemon(config, demo=False)
@@ -41,13 +34,3 @@ def _daemon(config: Path | None, *, demo: bool) -> int:
             raise
         raise missing_extra(error, "embedded" if demo else "daemon") from error
     return int(main(config, demo=demo))
-
-
-def missing_extra(error: ModuleNotFoundError, extra: str) -> Failure:
-    """What a plain installation lacks, and how to get it."""
-    return Failure(
-        "this command needs more than is installed",
-        code="not_installed",
-        cause=f"there is no module {error.name}",
-        advice=f"pip install 'orchestrator-lite[{extra}]'",
-    )

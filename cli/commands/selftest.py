@@ -1,0 +1,42 @@
+"""``selftest``."""
+
+import click
+
+from ..client import Client
+from ..findings import show
+from ..machine import Place, read_settings
+from ..options import Invocation, command, confirm, pass_invocation
+from .killswitch import place_of
+
+
+@command(
+    "selftest",
+    examples="""
+        orc selftest
+        orc selftest --killswitch
+    """,
+)
+@click.option("--killswitch", is_flag=True, help="Trip and release the killswitch too.")
+@click.option("--redis-url", envvar="REDIS_URL", help="The bus.  [by the settings of this folder]")
+@pass_invocation
+def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str | None) -> int:
+    """Send one of everything through a running daemon.
+
+    An agent of its own beats and publishes, and is looked for in the registry, over REST and on the
+    live stream. Exit code 0: all arrived, 1: with warnings, 2: something did not.
+    """
+    from ..walkthrough import Walkthrough
+
+    redis_url = _redis_url(redis_url)
+    with Client.of(invocation) as client:
+        if killswitch:
+            effect = "trading stops for a moment and is released again"
+            confirm(invocation, f"{place_of(client.get('/health'))}: {effect}.")
+        findings = list(Walkthrough(client, redis_url).run(killswitch=killswitch))
+    return show("selftest", findings, invocation.screen)
+
+
+def _redis_url(given: str | None) -> str:
+    if given and given != "embedded":
+        return given
+    return Place(read_settings(None)).needed_redis_url()
