@@ -11,6 +11,7 @@ passed by what must not be lost.
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from itertools import compress
 
 from ._rows import ids_of, split_rows
 from ._segments import IdRange, Record, RecordKind
@@ -41,16 +42,16 @@ class Batch:
     def shed(self, is_lost: Callable[[bytes], bool]) -> Counter[str]:
         """Give up the rows that ``is_lost`` picks; how many of each type that were."""
         lost: Counter[str] = Counter()
-        kept: list[bytes] = []
-        ids: list[int] = []
-        for event_id, line in zip(ids_of(self.ranges), split_rows(self.body), strict=False):
-            if is_lost(line):
+        lines = split_rows(self.body)
+        keep = [not is_lost(line) for line in lines]
+        for line, kept in zip(lines, keep, strict=True):
+            if not kept:
                 lost[line.partition(b"\t")[0].decode()] += 1
-            else:
-                kept.append(line + b"\n")
-                ids.append(event_id)
-        self.body, self.rows = b"".join(kept), len(kept)
-        self.ranges = tuple((event_id, event_id) for event_id in ids)
+        if lost:
+            ids = compress(ids_of(self.ranges), keep)
+            self.ranges = tuple((event_id, event_id) for event_id in ids)
+            self.body = b"".join(line + b"\n" for line in compress(lines, keep))
+            self.rows = sum(keep)
         return lost
 
 
@@ -79,11 +80,6 @@ class Backlog:
 
     def __bool__(self) -> bool:
         return bool(self.front or self.span or self.rear)
-
-    @property
-    def first_id(self) -> int | None:
-        """The lowest id in memory's front, None if that is not known."""
-        return self.front[0].ranges[0][0] if self.front and self.front[0].ranges else None
 
     def put(self, batch: Batch) -> None:
         """Take in a batch, whose number is above all before."""
@@ -124,15 +120,16 @@ class Backlog:
             self._keep(self.front, batch)
             self.span = (batch.number + 1, self.span[1]) if batch.number < self.span[1] else None
 
-    def next_block(self, max_rows: int) -> list[Batch]:
-        """The batches to store next, together at most ``max_rows`` (or one batch)."""
+    def next_block(self, max_rows: int, max_bytes: int = 8 * 1024 * 1024) -> list[Batch]:
+        """The batches to store next, within both bounds together (or one batch)."""
         if not self.front and self.span is None:
             self.front, self.rear = self.rear, self.front
         block: list[Batch] = []
-        rows = 0
+        rows = size_bytes = 0
         for batch in self.front:
             rows += batch.rows
-            if block and rows > max_rows:
+            size_bytes += len(batch.body)
+            if block and (rows > max_rows or size_bytes > max_bytes):
                 break
             block.append(batch)
         return block

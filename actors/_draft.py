@@ -21,7 +21,7 @@ RAW_BYTES = 4096
 # New channels must not grow the table for ever; then it begins anew.
 _CHANNELS = 10_000
 
-Reply = Sequence[bytes]
+Reply = list[bytes]
 """``pmessage``, pattern, channel, payload: as hiredis hands it over."""
 
 
@@ -69,11 +69,19 @@ class Draft:
         self.sources: list[str | None] = []
         self.prefixes: list[bytes] = []
         self.payload_bytes = 0
+        self.lanes: Counter[str] = Counter()
+        """How many came by which lane."""
         self.rejected: Counter[str] = Counter()
         """How many were rejected, by reason (in words, without its detail)."""
 
     def __len__(self) -> int:
         return len(self.types)
+
+    def truncate(self, length: int) -> None:
+        """Forget what was added behind the first ``length`` events."""
+        self.payload_bytes -= sum(map(len, self.payloads[length:]))
+        for column in (self.types, self.payloads, self.times, self.sources, self.prefixes):
+            del column[length:]
 
     def body(self) -> bytes:
         """The rows as the journal keeps them."""
@@ -124,10 +132,19 @@ class Former:
             else:
                 self._add(draft, known, payload, ts)
 
+    def add_fault(self, draft: Draft, reply: object, ts: str) -> None:
+        """Take in something that is no message at all: nothing is dropped in silence."""
+        known = Channel(b"", "", REJECTED, None, "not a message of the bus")
+        self._add_rejected(draft, known, repr(reply).encode(), ts, known.fault or "")
+
     def add_event(self, draft: Draft, event: NewEvent, ts: str) -> str | None:
         """Take in an event of the daemon's own, or a posted one; why it is rejected, if so."""
         known = Channel(b"", event.type, type_of(event.type), None, _fault(event.type))
         return self._add(draft, known, event.payload, ts, event.source)
+
+    def add_stored(self, draft: Draft, event: Event) -> None:
+        """Take in an event that was checked before: it gets another id."""
+        self._append(draft, event.type, event.source, event.payload, event.ts)
 
     def _add(
         self, draft: Draft, known: Channel, payload: bytes, ts: str, source: str | None = None

@@ -1,23 +1,339 @@
-"""The persister (being written)."""
+"""The persister: gives ids, journals, passes on, and stores behind everyone's back.
 
+Three greenlets: the actor takes messages in and answers questions; linked to it, the *journaller*
+forms batches, appends them and passes them on, and the *storer* brings them into PostgreSQL.
+
+What it holds is in the ``Ledger`` (and the writer's connection), which outlives incarnations: a
+message taken in, a batch in hand, the backlog, the window. A successor goes on with them; what dies
+with an incarnation are the answers it owed: askers get ``ActorFailed`` although their event is
+stored all the same.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any, Final, assert_never
+
+import gevent
+import msgspec
+from gevent import Greenlet
+
+from ..runtime import Actor, Address, Outbox, deadline
+from ..runtime.errors import OrchestratorError
+from ..sql.errors import StoreError
+from ..sql.event_store import EventWriter
+from ._intake import Taken
+from ._ledger import InHand, Ledger
 from ._persister_messages import (
     GetEvent,
     GetEvents,
     GetPersisterStatus,
     NoteProcessed,
-    PersistEvents,
     PersisterStatus,
+    PersistEvents,
     PersistReplies,
     StoredEvent,
 )
+from ._replay import Replay
+from ._rows import ids_of
+from ._storer import Loader, Storer
+from .events import DROPPED, Event, EventReplaced, EventsJournalled, NewEvent
+from .publishing import Publish
+from .window import EventPage, NeedsDatabase
 
 __all__ = [
+    "EventPersister",
     "GetEvent",
     "GetEvents",
     "GetPersisterStatus",
+    "Ledger",
     "NoteProcessed",
     "PersistEvents",
     "PersistReplies",
     "PersisterStatus",
     "StoredEvent",
 ]
+
+Message = PersistReplies | PersistEvents | GetEvents | GetEvent | NoteProcessed | GetPersisterStatus
+
+# So much may wait outside the mailbox before the mailbox is left to fill (and pushes back).
+MAX_INTAKE_EVENTS: Final = 20_000
+# But not longer than this at a time, so that a hanging disk does not look like a hanging actor.
+ROOM_WAIT_S: Final = 1.0
+STATISTICS_S: Final = 60.0
+# How often the disk is asked again, and how often drops are told.
+RETRY_S: Final = 1.0
+# At a stop: how long the journal, the backlog and the fence may take.
+DRAIN_S: Final = 3.0
+RELEASE_S: Final = 2.0
+
+
+class EventPersister(Actor):
+    """The only one that stores events.
+
+    Args:
+        ledger: Opened; outlives this incarnation.
+        writer: The connection that stores; outlives this incarnation.
+        consumers: Get ``EventsJournalled`` and ``EventReplaced`` by ``offer``: their own
+            mailboxes' policies decide what happens when they are full.
+        listener: Gets ``Publish``; none in tests.
+        instance: The name under which the database's fence is claimed.
+        stale_after_s: When another daemon may take the fence over.
+        on_fenced: Told that another daemon writes to this database; the daemon must stop.
+    """
+
+    drain_on_stop = True
+
+    def __init__(  # noqa: PLR0913 wired in one place
+        self,
+        ledger: Ledger,
+        writer: EventWriter,
+        *,
+        consumers: Sequence[Address] = (),
+        listener: Address | None = None,
+        instance: str = "orchestrator",
+        stale_after_s: float = 30.0,
+        on_fenced: Callable[[StoreError], None] = lambda _error: None,
+    ) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._writer = writer
+        self._consumers = tuple(consumers)
+        self._to_listener = Outbox(listener) if listener is not None else None
+        self._instance = instance
+        self._stale_after_s = stale_after_s
+        self._on_fenced = on_fenced
+        self._storer: Greenlet | None = None
+        self._held = Loader(ledger, ledger.held)
+        self._last_totals = (0, 0)
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Show again what may not be stored (the first incarnation does), then begin."""
+        ledger = self._ledger
+        if not ledger.replayed:
+            self._replay()
+        if self._to_listener is not None:
+            self.spawn(self._to_listener.pump, name="outbox")
+        self.spawn(self._journal_for_ever, name="journaller")
+        storer = Storer(
+            ledger,
+            self._writer,
+            instance=self._instance,
+            stale_after_s=self._stale_after_s,
+            replaced=self._show_replaced,
+            on_fenced=self._on_fenced,
+            log=self.log,
+        )
+        self._storer = self.spawn(storer.run, name="storer")
+        self.every(STATISTICS_S, self._log_statistics)
+        self.every(RETRY_S, self._retry)
+        ledger.to_journal.set()
+        ledger.to_store.set()
+
+    def on_stop(self) -> None:
+        """Journal what was taken in, store what PostgreSQL takes, give the fence back."""
+        until = time.monotonic() + DRAIN_S
+        ledger = self._ledger
+        while (ledger.intake or ledger.in_hand) and time.monotonic() < until:
+            ledger.to_journal.set()
+            gevent.sleep(0.005)
+        while ledger.backlog and ledger.store_error is None and time.monotonic() < until:
+            gevent.sleep(0.005)
+        if ledger.intake or ledger.in_hand or ledger.backlog:
+            self.log.warning("stopped before all was stored", pending=ledger.pending)
+        self._release()
+
+    def _release(self) -> None:
+        if self._storer is not None:
+            self._storer.kill()
+        if self._writer.epoch is None or self._ledger.store_error is not None:
+            return
+        try:
+            with deadline(RELEASE_S, OrchestratorError("the fence could not be given back")):
+                self._writer.release()
+        except (OrchestratorError, StoreError) as error:
+            self.log.warning("the fence stays ours for a while", reason=str(error))
+
+    def on_receive(self, message: Message) -> Any:
+        """Dispatch."""
+        match message:
+            case PersistReplies():
+                self._handle_replies(message)
+            case PersistEvents():
+                return self._handle_events(message)
+            case GetEvents():
+                return self._handle_get_events(message)
+            case GetEvent():
+                return self._ledger.window.get(message.id)
+            case NoteProcessed():
+                self._ledger.window.mark_processed(message.ids)
+            case GetPersisterStatus():
+                return self.status()
+            case _:
+                assert_never(message)
+        return None
+
+    # -- taking in -------------------------------------------------------------------------------
+
+    def _handle_replies(self, message: PersistReplies) -> None:
+        self._ledger.intake.put(message)
+        self._after_intake()
+
+    def _handle_events(self, message: PersistEvents) -> tuple[StoredEvent, ...]:
+        if message.events:
+            self._ledger.intake.put(message, self.defer_reply())
+            self._after_intake()
+        return ()
+
+    def _after_intake(self) -> None:
+        ledger = self._ledger
+        ledger.to_journal.set()
+        if ledger.intake.events > MAX_INTAKE_EVENTS:
+            ledger.room.clear()
+            ledger.room.wait(ROOM_WAIT_S)
+
+    def _handle_get_events(self, message: GetEvents) -> EventPage | NeedsDatabase:
+        ledger = self._ledger
+        return ledger.window.ask(message.query, ledger.committed_id, lambda: gevent.sleep(0))
+
+    # -- the journaller --------------------------------------------------------------------------
+
+    def _journal_for_ever(self) -> None:
+        ledger = self._ledger
+        while True:
+            ledger.to_journal.wait()
+            ledger.to_journal.clear()
+            ledger.append_waiting()
+            while self._journal_next():
+                gevent.sleep(0)
+
+    def _journal_next(self) -> bool:
+        """One batch: into the journal, then to those who show it."""
+        ledger = self._ledger
+        if ledger.ids.left:
+            self._held.load()
+        hand = ledger.prepare()
+        if hand is None:
+            return False
+        ledger.append(hand)
+        self._pass_on(hand, ledger.finish(hand))
+        return True
+
+    def _pass_on(self, hand: InHand, events: tuple[Event, ...]) -> None:
+        """Never lets go of the loop: whoever is killed has passed on all of a batch or nothing."""
+        if events:
+            self._show(events)
+        for taken in hand.taken:
+            self._answer(hand, taken)
+
+    def _show(self, events: tuple[Event, ...]) -> None:
+        message = EventsJournalled(events)
+        for consumer in self._consumers:
+            if not consumer.offer(message):
+                self._ledger.not_offered += 1
+
+    def _show_replaced(self, event: Event) -> None:
+        for consumer in self._consumers:
+            if not consumer.offer(EventReplaced(event)):
+                self._ledger.not_offered += 1
+
+    def _answer(self, hand: InHand, taken: Taken) -> None:
+        batch = hand.batches[0]
+        stop = taken.start + len(taken.message.events)
+        if taken.reply is not None:
+            count = len(taken.rejected)
+            given = islice(ids_of(batch.ranges), taken.start, stop)
+            ids: list[int | None] = [*given] or [None] * count
+            times = hand.draft.times[taken.start : stop]
+            taken.reply.set(tuple(map(StoredEvent, ids, times, taken.rejected)))
+        if taken.message.publish and self._to_listener is not None:
+            for event in taken.message.events:
+                self._to_listener.send(
+                    Publish(event.type, event.payload, taken.message.reply_to, taken.message.tag)
+                )
+
+    def _replay(self) -> None:
+        replay = Replay(self._ledger, self._show)
+        replay.run()
+        report = self._ledger.journal.report
+        if replay.rows:
+            self.log.info("the journal was replayed", events=replay.rows)
+        if report.missing_rows or report.missing_records:
+            self._tell_dropped("the journal was damaged", {}, report.missing_rows)
+
+    # -- now and then ----------------------------------------------------------------------------
+
+    def _retry(self) -> None:
+        ledger = self._ledger
+        if ledger.dropped_types:
+            types = dict(ledger.dropped_types)
+            ledger.dropped_types.clear()
+            self._tell_dropped("no room on disk and in memory", types, sum(types.values()))
+        if ledger.journal_error is not None:
+            ledger.to_journal.set()
+
+    def _tell_dropped(self, reason: str, types: dict[str, int], count: int) -> None:
+        payload = msgspec.json.encode({"reason": reason, "types": types, "count": count})
+        self._ledger.intake.put(PersistEvents((NewEvent(DROPPED, payload),)))
+        self._ledger.to_journal.set()
+
+    def _log_statistics(self) -> None:
+        status = self.status()
+        received, stored = sum(status.received.values()), status.stored
+        self._ledger.rate_per_s = (received - self._last_totals[0]) / STATISTICS_S
+        self.log.info(
+            "processing",
+            received_per_s=round(self._ledger.rate_per_s, 1),
+            stored_per_s=round((stored - self._last_totals[1]) / STATISTICS_S, 1),
+            received=received,
+            stored=stored,
+            rejected=status.rejected,
+            dropped=status.dropped,
+            pending=status.pending,
+            journal_bytes=status.journal_bytes,
+            journal_p99_ms=status.journal_latency_ms["p99"],
+        )
+        self._last_totals = (received, stored)
+
+    def status(self) -> PersisterStatus:
+        """How storing stands."""
+        return status_of(self._ledger)
+
+
+def status_of(ledger: Ledger) -> PersisterStatus:
+    """How storing stands; readable without the actor, for metrics."""
+    head, report = ledger.journal.head, ledger.journal.report
+    return PersisterStatus(
+        received=dict(ledger.intake.received),
+        journalled=dict(ledger.journalled),
+        journalled_total=head.rows_total,
+        stored=ledger.stored,
+        rejected=ledger.rejected,
+        dropped=ledger.dropped,
+        copies=ledger.former.copies,
+        echoes=ledger.former.echoed,
+        clashes=ledger.clashes,
+        not_offered=ledger.not_offered,
+        pending=ledger.pending,
+        held=len(ledger.held.front) + len(ledger.held.rear),
+        ids_left=ledger.ids.left,
+        newest_id=ledger.newest_id,
+        committed_id=ledger.committed_id,
+        journal_bytes=ledger.journal.size_bytes,
+        journal_error=ledger.journal_error,
+        store_error=ledger.store_error,
+        damaged_places=report.damaged_places,
+        missing_rows=report.missing_rows,
+        memory_events=len(ledger.window),
+        journal_latency_ms=percentiles(ledger.latencies_ms),
+    )
+
+
+def percentiles(samples: Sequence[float]) -> dict[str, float]:
+    """``p50``, ``p95``, ``p99`` and ``max`` of ``samples``, zeros without any."""
+    ordered = sorted(samples) or [0.0]
+    places = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    found = {name: ordered[int(part * (len(ordered) - 1))] for name, part in places.items()}
+    return {**found, "max": ordered[-1]}

@@ -216,6 +216,13 @@ class EventWindow:
     def __len__(self) -> int:
         return self._count
 
+    def reset(self, floor_id: int | None) -> None:
+        """Forget all; from now on everything above ``floor_id`` will be appended."""
+        self.floor_id = floor_id
+        self.newest_id = floor_id or 0
+        self.size_bytes = self._count = 0
+        self._chunks.clear()
+
     def append(self, events: Sequence[Event], payload_bytes: int) -> None:
         """Take in ``events``, whose ids are ascending and above all before.
 

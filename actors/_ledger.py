@@ -1,0 +1,401 @@
+"""What of the persister outlives its incarnations, and the order in which it changes.
+
+A batch goes: intake ─▶ in hand (it has its number and its ids) ─▶ journal ─▶ finished (window,
+backlog, answers, fan-out). The step from the intake into the hand and the step from the journal to
+finished happen without letting go of the loop; only the append in between waits. So whoever is
+killed leaves either a message in the intake, or a batch in hand, which the successor offers to the
+journal again: by its number it counts once.
+
+Without ids a batch is journalled all the same and *held*: nobody sees it before a later record
+gives it ids, and neither do those behind it, since ids are in the order of receipt.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+from gevent.event import Event as Signal
+
+from ._backlog import Backlog, Batch
+from ._draft import Draft, Former
+from ._echoes import EchoTable
+from ._intake import Intake, Taken
+from ._persister_messages import MAX_TURN_EVENTS
+from ._rows import ids_of, parse_rows
+from ._segments import IdRange, Record, RecordKind, encode_assigned
+from .events import Event
+from .ids import IdRanges, read_ids, write_ids
+from .journal import Journal, JournalSettings, JournalUnavailable
+from .window import EventWindow
+
+# A disk that refused an append is asked again after so long.
+JOURNAL_RETRY_S: Final = 1.0
+
+
+class InHand:
+    """A batch on its way into the journal: offered again by a successor as it is."""
+
+    __slots__ = ("assigned", "batches", "draft", "kind", "moved_id", "number", "taken")
+
+    def __init__(self, number: int, kind: RecordKind, batches: list[Batch]) -> None:
+        self.number = number
+        self.kind = kind
+        self.batches = batches
+        self.draft = Draft()
+        self.taken: list[Taken] = []
+        self.assigned: dict[int, tuple[IdRange, ...]] = {}
+        self.moved_id = 0
+
+    def record(self) -> Record:
+        """What is journalled."""
+        if self.kind is RecordKind.IDS:
+            ranges = tuple(part for parts in self.assigned.values() for part in parts)
+            return Record(self.number, self.kind, 0, encode_assigned(self.assigned), ranges)
+        batch = self.batches[0]
+        offset = self.moved_id.to_bytes(8) if self.moved_id else b""
+        return Record(self.number, self.kind, batch.rows, batch.body, batch.ranges, 0, offset)
+
+
+class Ledger:
+    """The journal, the ids, the window, and every event that is between two of them.
+
+    Made by the daemon, opened before the persister starts and closed after it has stopped.
+
+    Args:
+        folder: The data directory: ``journal/`` and ``ids`` are kept in it.
+        patterns: The subscribed patterns, in the order of the settings.
+        settings: Of the journal.
+        memory_bytes: Of rows waiting in memory; beyond it they wait in the journal.
+        window: The newest events; by default one of 50,000.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        patterns: Sequence[str],
+        settings: JournalSettings | None = None,
+        *,
+        memory_bytes: int = 32 * 1024 * 1024,
+        window: EventWindow | None = None,
+    ) -> None:
+        self.journal = Journal(folder / "journal", settings)
+        self.ids = IdRanges()
+        self.ids_path = folder / "ids"
+        self.window = window or EventWindow(50_000)
+        self.backlog = Backlog(memory_bytes)
+        self.held = Backlog(memory_bytes)
+        self.intake = Intake()
+        self.echoes = EchoTable()
+        self.former = Former(patterns, self.echoes)
+        self.in_hand: InHand | None = None
+        self.to_move: dict[int, Event] = {}
+        """Events whose ids others had used, by those ids, until they are journalled again."""
+        self.moved: set[int] = set()
+        """Such ids that are done."""
+        self.replayed = False
+        self.committed_id = 0
+        self.stored_number = 0
+        self.rate_per_s = 0.0
+        self.journalled: Counter[str] = Counter()
+        self.stored = self.rejected = self.dropped = self.clashes = self.not_offered = 0
+        self.dropped_types: Counter[str] = Counter()
+        """Dropped and not said yet."""
+        self.journal_error: str | None = None
+        self.store_error: str | None = None
+        self.latencies_ms: deque[float] = deque(maxlen=10_000)
+        """From the socket to the journal, of the oldest event of each batch."""
+        self.to_journal = Signal()
+        self.to_store = Signal()
+        self.room = Signal()
+        self.last_journalled_ms = 0
+        """When the daemon before journalled last (ms since the epoch; 0: never)."""
+        self._next_number = 1
+        self._unjournalled: deque[InHand] = deque()
+        self._journal_again_at = 0.0
+        self._log = structlog.get_logger(actor="EventPersister")
+
+    # -- opening and closing -------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Read the journal and the ids; waits (about a second per GB of journal).
+
+        Raises:
+            OSError: The data directory cannot be read or written.
+        """
+        report = self.journal.open()
+        if report.missing_records or report.damaged_places or report.head_lost:
+            self._log.error("the journal is damaged", **msgspec.structs.asdict(report))
+        head = self.journal.head
+        self._next_number = head.last_number + 1
+        self.stored_number = head.committed_number
+        self.committed_id = head.committed_id
+        self.last_journalled_ms = self.journal.last_at_ms
+        self.moved = set(self.journal.moved)
+        self._open_ids()
+        self._find_backlog()
+
+    def close(self) -> None:
+        """Finish the journal's work; waits for the disk."""
+        self.journal.close()
+
+    def _open_ids(self) -> None:
+        ranges = read_ids(self.ids_path)
+        if ranges is None:
+            self._log.error("the file of ids is damaged; its ids stay unused")
+        self.ids = IdRanges(ranges or ())
+        self.ids.discard_through(self.journal.head.highest_id)
+
+    def _find_backlog(self) -> None:
+        head, unassigned = self.journal.head, self.journal.unassigned
+        first_held = unassigned[0] if unassigned else head.last_number + 1
+        if head.committed_number + 1 < first_held:
+            self.backlog.span = (head.committed_number + 1, first_held - 1)
+        if unassigned:
+            self.held.span = (first_held, head.last_number)
+
+    @property
+    def newest_id(self) -> int:
+        """The highest id that was ever given."""
+        return max(self.window.newest_id, self.journal.head.highest_id)
+
+    @property
+    def pending(self) -> int:
+        """Events that are not committed yet, as far as the journal has them."""
+        memory_only = sum(hand.batches[0].rows for hand in self._unjournalled if hand.batches)
+        return self.journal.pending_rows + memory_only
+
+    # -- from the intake into the hand: never lets go of the loop ------------------------------
+
+    def prepare(self) -> InHand | None:
+        """The next batch: the one in hand, or else a new one; None if there is nothing to do."""
+        if self.in_hand is None:
+            self.in_hand = self._assign_held() or self._move() or self._take_in()
+            self.room.set()
+        return self.in_hand
+
+    def _number(self) -> int:
+        number = self._next_number
+        self._next_number += 1
+        return number
+
+    def _take_in(self) -> InHand | None:
+        if not self.intake:
+            return None
+        has_ids = bool(self.ids.left) and not self.held
+        draft = Draft()
+        limit = min(MAX_TURN_EVENTS, self.ids.left) if has_ids else MAX_TURN_EVENTS
+        now = time.monotonic()
+        taken = self.intake.fill(draft, self.former, max_events=limit, now=now)
+        if not draft:
+            return None
+        ranges = self.ids.take(len(draft)) if has_ids else None
+        batch = Batch(self._number(), draft.body(), len(draft), tuple(ranges or ()))
+        hand = InHand(batch.number, RecordKind.EVENTS, [batch])
+        hand.draft, hand.taken = draft, taken
+        self.rejected += draft.rejected.total()
+        self._expect_echoes(taken, now)
+        return hand
+
+    def _expect_echoes(self, taken: list[Taken], now: float) -> None:
+        for part in taken:
+            if part.message.publish:
+                for event in part.message.events:
+                    self.echoes.expect(event.type.encode(), event.payload, now)
+
+    def _assign_held(self) -> InHand | None:
+        """Give ids to batches that wait for them, as far as both are at hand."""
+        batches = self.held.next_block(MAX_TURN_EVENTS)
+        hand = InHand(0, RecordKind.IDS, [])
+        for batch in batches:
+            ranges = self.ids.take(batch.rows)
+            if ranges is None:
+                break
+            hand.assigned[batch.number] = tuple(ranges)
+            hand.batches.append(batch)
+        if not hand.batches:
+            return None
+        hand.number = self._number()
+        return hand
+
+    def _move(self) -> InHand | None:
+        """Give a new id to an event whose id another writer had used."""
+        if not self.to_move or self.held or not self.ids.left:
+            return None
+        old_id, event = next(iter(self.to_move.items()))
+        draft = Draft()
+        self.former.add_stored(draft, event)
+        ranges = self.ids.take(1)
+        batch = Batch(self._number(), draft.body(), 1, tuple(ranges or ()))
+        hand = InHand(batch.number, RecordKind.MOVED, [batch])
+        hand.draft, hand.moved_id = draft, old_id
+        return hand
+
+    # -- into the journal: waits ---------------------------------------------------------------
+
+    def append(self, hand: InHand) -> None:
+        """Journal ``hand``, behind what the disk refused before; waits for the worker.
+
+        If the disk refuses again, the batch lives in memory alone until it takes it.
+        """
+        if hand not in self._unjournalled:
+            self._unjournalled.append(hand)
+        self.append_waiting()
+
+    def append_waiting(self) -> None:
+        """Offer to the journal what it does not have yet; waits for the worker."""
+        if not self._unjournalled or time.monotonic() < self._journal_again_at:
+            return
+        try:
+            while self._unjournalled:
+                self._append_first()
+        except JournalUnavailable as error:
+            self._journal_again_at = time.monotonic() + JOURNAL_RETRY_S
+            if self.journal_error is None:
+                self._log.error("events are kept in memory only", reason=str(error))
+            self.journal_error = str(error)
+            return
+        self.backlog.note_journalled()
+        self.held.note_journalled()
+        if self.journal_error is not None:
+            self._log.info("the journal takes events again")
+            self.journal_error = None
+
+    def _append_first(self) -> None:
+        hand = self._unjournalled[0]
+        if hand.number > self.stored_number:
+            self.journal.append(hand.record())
+            rows_through = self.journal.head.rows_total
+            for batch in hand.batches:
+                batch.journalled = True
+                batch.rows_through = batch.rows_through or rows_through
+        self._unjournalled.popleft()
+
+    # -- finished: never lets go of the loop ---------------------------------------------------
+
+    def finish(self, hand: InHand) -> tuple[Event, ...]:
+        """Make the batch in hand visible: window, backlog; the events to pass on."""
+        self.in_hand = None
+        match hand.kind:
+            case RecordKind.EVENTS:
+                events = self._finish_new(hand)
+            case RecordKind.IDS:
+                events = self._finish_assigned(hand)
+            case RecordKind.MOVED:
+                events = self._finish_moved(hand)
+        self._shed()
+        self.to_store.set()
+        return events
+
+    def _finish_new(self, hand: InHand) -> tuple[Event, ...]:
+        batch = hand.batches[0]
+        self.journalled += hand.draft.lanes
+        self.latencies_ms.append(latency_ms(min(set(hand.draft.times))))
+        if not batch.ranges:
+            self.held.put(batch)
+            return ()
+        events = hand.draft.events(ids_of(batch.ranges))
+        self._show(batch, events, hand.draft.payload_bytes)
+        return events
+
+    def _finish_assigned(self, hand: InHand) -> tuple[Event, ...]:
+        events: list[Event] = []
+        self.held.done(hand.batches)
+        for batch in hand.batches:
+            batch.ranges = self.journal.assigned[batch.number] = hand.assigned[batch.number]
+            found = parse_rows(batch.body, batch.ranges)
+            self._show(batch, found, len(batch.body))
+            events += found
+        return tuple(events)
+
+    def _finish_moved(self, hand: InHand) -> tuple[Event, ...]:
+        self.to_move.pop(hand.moved_id, None)
+        self.moved.add(hand.moved_id)
+        self.window.remove(hand.moved_id)
+        batch = hand.batches[0]
+        events = hand.draft.events(ids_of(batch.ranges))
+        self._show(batch, events, hand.draft.payload_bytes)
+        self.clashes += 1
+        return events
+
+    def _show(self, batch: Batch, events: tuple[Event, ...], payload_bytes: int) -> None:
+        if not self.backlog:
+            self.note_first_uncommitted(batch.ranges[0][0])
+        self.window.append(events, payload_bytes)
+        self.backlog.put(batch)
+
+    def note_first_uncommitted(self, event_id: int) -> None:
+        """Nothing of ours is uncommitted below ``event_id``."""
+        self.committed_id = max(self.committed_id, event_id - 1)
+
+    def note_in_database(self, highest_id: int) -> None:
+        """The table holds rows up to ``highest_id``, ours or others'."""
+        self.window.raise_floor(highest_id)
+        if not self.backlog:
+            self.committed_id = max(self.committed_id, highest_id)
+
+    def _shed(self) -> None:
+        if self.journal_error is None:
+            return
+        storing = self.backlog.front[0].number if self.backlog.front else 0
+        lost = self.backlog.shed(but=storing) + self.held.shed(but=storing)
+        if lost:
+            if not self.dropped_types:
+                self._log.error("no room for events, neither on disk nor in memory")
+            self.dropped += lost.total()
+            self.dropped_types += lost
+
+    # -- stored ----------------------------------------------------------------------------------
+
+    def note_stored(self, block: list[Batch], *, moved: int = 0) -> None:
+        """The batches of ``block`` are committed; never lets go of the loop.
+
+        Args:
+            block: The first ones of the backlog.
+            moved: How many of their rows are journalled again under new ids instead.
+        """
+        self.backlog.done(block)
+        last = block[-1]
+        self.stored += sum(batch.rows for batch in block) - moved
+        self.stored_number = last.number
+        self.committed_id = max(self.committed_id, *(batch.last_id for batch in block))
+        for batch in block:
+            self.journal.assigned.pop(batch.number, None)
+        self.journal.commit(
+            last.number,
+            committed_id=self.committed_id,
+            rows_through=max(batch.rows_through for batch in block),
+        )
+
+    def note_all_stored(self) -> None:
+        """What the journal holds beyond the last stored batch has no rows (or lost them)."""
+        if self.backlog or self.held or self.in_hand or self._unjournalled:
+            return
+        head = self.journal.head
+        self.stored_number = head.last_number
+        self.committed_id = max(self.committed_id, head.highest_id)
+        self.journal.commit(
+            head.last_number, committed_id=self.committed_id, rows_through=head.rows_total
+        )
+
+    def add_ids(self, ranges: list[IdRange]) -> None:
+        """Put new ids in hand, on disk first; waits for the worker.
+
+        If the disk refuses, they are used all the same: the sequence does not give them again,
+        so nothing worse happens than that left-overs are forgotten.
+        """
+        try:
+            self.journal.work(write_ids, self.ids_path, (*self.ids.ranges, *ranges))
+        except OSError as error:
+            self._log.warning("ids in hand are not on disk", reason=str(error))
+        self.ids.add(ranges)
+        self.to_journal.set()
+
+
+def latency_ms(ts: str) -> float:
+    """Milliseconds since ``ts`` by the wall clock, 0 if that lies ahead."""
+    return max(0.0, (time.time() - datetime.fromisoformat(ts).timestamp()) * 1000)

@@ -1,0 +1,277 @@
+"""The storer: a greenlet linked to the persister that brings the backlog into PostgreSQL.
+
+In order of id, a block of whole batches in one transaction; while one is under way the next grows
+(group commit without a timer). What it knows of a block outlives it in the ledger and in the
+writer, so a successor goes on with the same block.
+"""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import gevent
+
+from ..sql.errors import (
+    CommitUnknown,
+    Doubt,
+    Fenced,
+    RefusedRows,
+    StoreError,
+    UniqueClash,
+    WriterClaimed,
+)
+from ..sql.event_store import EventWriter
+from ._backlog import Backlog, Batch, batch_of, holds_rows
+from ._draft import reject
+from ._ledger import Ledger
+from ._rows import parse_row, row_prefix, with_ids
+from .events import REJECTED, Event, channel_of
+from .journal import JournalReader
+
+# A COPY of so many rows takes some 50 ms: long enough that its fixed costs do not count.
+MAX_BLOCK_ROWS: Final = 5_000
+# Read ahead from the journal, in memory.
+MAX_READ_BYTES: Final = 8 * 1024 * 1024
+RETRY_MIN_S: Final = 0.1
+RETRY_MAX_S: Final = 2.0
+MOVE_POLL_S: Final = 0.05
+
+
+class Loader:
+    """Reads the part of a backlog that is only in the journal; belongs to one incarnation."""
+
+    def __init__(self, ledger: Ledger, backlog: Backlog) -> None:
+        self._ledger = ledger
+        self._backlog = backlog
+        self._reader: JournalReader | None = None
+
+    def load(self) -> None:
+        """Read the next batches into memory, if they are only in the journal; may wait."""
+        backlog = self._backlog
+        if not backlog.needs_reading():
+            return
+        read_bytes = rows = 0
+        while backlog.span and read_bytes < MAX_READ_BYTES and rows < MAX_BLOCK_ROWS:
+            batch = self._next(backlog.span)
+            backlog.take_read(batch)
+            if batch is not None:
+                read_bytes += len(batch.body)
+                rows += batch.rows
+        if backlog.span is None:
+            self._reader = None
+
+    def _next(self, span: tuple[int, int]) -> Batch | None:
+        """The next batch of ``span``; what was damaged, and records without rows, are passed."""
+        if self._reader is None:
+            self._reader = self._ledger.journal.reader(after=span[0] - 1)
+        while (record := self._reader.next()) is not None and record.number <= span[1]:
+            if holds_rows(record):
+                return batch_of(record, self._ledger.journal.assigned.get(record.number, ()))
+        return None
+
+
+class Storer:
+    """Claims the fence, keeps ids in hand, stores; one for each incarnation of the persister.
+
+    Args:
+        ledger: Outlives it.
+        writer: Outlives it.
+        instance: The name under which the fence is claimed.
+        stale_after_s: When another daemon may take over.
+        replaced: Told each event that became ``bus.rejected`` at its id.
+        on_fenced: Told that another daemon writes to this database; nothing is stored then.
+        log: The actor's.
+    """
+
+    def __init__(  # noqa: PLR0913 wired in one place
+        self,
+        ledger: Ledger,
+        writer: EventWriter,
+        *,
+        instance: str,
+        stale_after_s: float,
+        replaced: Callable[[Event], None],
+        on_fenced: Callable[[StoreError], None],
+        log: Any,
+    ) -> None:
+        self._ledger = ledger
+        self._writer = writer
+        self._instance = instance
+        self._stale_after_s = stale_after_s
+        self._replaced = replaced
+        self._on_fenced = on_fenced
+        self._log = log
+        self._loader = Loader(ledger, ledger.backlog)
+        self._doubt: Doubt | None = None
+        self._renew_at = 0.0
+        self._retry_s = RETRY_MIN_S
+
+    def run(self) -> None:
+        """Store for ever; returns only when another daemon has taken over."""
+        self._doubt = self._writer.doubt
+        while True:
+            try:
+                self._step()
+            except WriterClaimed as error:
+                self._ledger.store_error = str(error)
+                self._log.error("another daemon writes to this database", reason=str(error))
+                self._on_fenced(error)
+                return
+            except Fenced as error:
+                self._writer.epoch = None
+                self._note_error(error)
+            except CommitUnknown as error:
+                self._doubt = error.doubt
+                self._note_error(error)
+            except StoreError as error:
+                self._note_error(error)
+                self._wait_to_retry()
+            else:
+                self._note_success()
+
+    def _note_error(self, error: StoreError) -> None:
+        if self._ledger.store_error is None:
+            self._log.warning("PostgreSQL does not store", reason=str(error))
+        self._ledger.store_error = str(error)
+
+    def _note_success(self) -> None:
+        if self._ledger.store_error is not None:
+            self._log.info("PostgreSQL stores again", pending=self._ledger.pending)
+            self._ledger.store_error = None
+        self._retry_s = RETRY_MIN_S
+
+    def _wait_to_retry(self) -> None:
+        gevent.sleep(self._retry_s * random.uniform(0.8, 1.2))  # noqa: S311 jitter
+        self._retry_s = min(RETRY_MAX_S, self._retry_s * 2)
+
+    def _step(self) -> None:
+        """One transaction's worth, or a wait for work."""
+        ledger = self._ledger
+        self._keep_fence()
+        self._keep_ids()
+        self._loader.load()
+        if block := ledger.backlog.next_block(MAX_BLOCK_ROWS):
+            self._store(block)
+        else:
+            ledger.note_all_stored()
+            ledger.to_store.clear()
+            ledger.to_store.wait(max(0.0, self._renew_at - time.monotonic()))
+
+    # -- the fence and the ids -----------------------------------------------------------------
+
+    def _keep_fence(self) -> None:
+        if self._writer.epoch is None:
+            self._claim()
+        elif time.monotonic() >= self._renew_at:
+            self._writer.renew()
+        else:
+            return
+        self._renew_at = time.monotonic() + self._stale_after_s / 3
+
+    def _claim(self) -> None:
+        """Become the one that writes, and raise the sequence above every id there is."""
+        self._writer.claim(
+            instance=self._instance,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            stale_after_s=self._stale_after_s,
+        )
+        ledger = self._ledger
+        try:
+            highest = self._writer.committed_max()
+            ledger.ids.discard_through(highest)
+            self._writer.raise_sequence(max(highest, ledger.newest_id, ledger.ids.highest))
+        except StoreError:
+            self._writer.epoch = None
+            raise
+        ledger.note_in_database(highest)
+
+    def _keep_ids(self) -> None:
+        ids = self._ledger.ids
+        while count := ids.wanted(self._ledger.rate_per_s):
+            self._ledger.add_ids(self._writer.take_ids(count))
+
+    # -- a block -------------------------------------------------------------------------------
+
+    def _store(self, block: list[Batch]) -> None:
+        lines = [line for batch in block for line in with_ids(batch.body, batch.ranges)]
+        if self._ledger.moved:
+            lines = [line for line in lines if _id_of(line) not in self._ledger.moved]
+        clashes = self._store_lines(lines) if lines else ()
+        self._wait_until_moved(clashes)
+        self._ledger.note_stored(block, moved=len(clashes))
+
+    def _store_lines(self, lines: list[bytes]) -> tuple[int, ...]:
+        """Store ``lines``, whatever it takes; the ids that other rows have."""
+        try:
+            return self._put(lines)
+        except RefusedRows as error:
+            if len(lines) == 1:
+                return self._replace(lines[0], str(error))
+        middle = len(lines) // 2
+        return self._store_lines(lines[:middle]) + self._store_lines(lines[middle:])
+
+    def _put(self, lines: list[bytes]) -> tuple[int, ...]:
+        rows = b"\n".join(lines) + b"\n"
+        if self._doubt is None:
+            try:
+                self._writer.store(rows)
+            except UniqueClash:
+                self._log.warning("ids of a block are taken", first=_id_of(lines[0]))
+            else:
+                return ()
+        try:
+            resolution = self._writer.resolve(rows, self._doubt)
+        except RefusedRows:
+            self._doubt = None
+            raise
+        self._doubt = None
+        by_id = {_id_of(line): line for line in lines}
+        for event_id in resolution.clashes:
+            self._move(event_id, by_id[event_id])
+        return resolution.clashes
+
+    def _move(self, event_id: int, line: bytes) -> None:
+        """Another row has our id: ours is journalled again under a new one."""
+        event = _event_of(line)
+        self._log.error("another writer used an id of ours", id=event_id, type=event.type)
+        self._ledger.to_move[event_id] = event
+        self._ledger.to_journal.set()
+
+    def _wait_until_moved(self, event_ids: tuple[int, ...]) -> None:
+        while any(event_id in self._ledger.to_move for event_id in event_ids):
+            self._keep_ids()
+            gevent.sleep(MOVE_POLL_S)
+
+    def _replace(self, line: bytes, reason: str) -> tuple[int, ...]:
+        """Put ``bus.rejected`` in the place of a row that PostgreSQL cannot take.
+
+        Raises:
+            StoreError: It does not take that either, so the row is not what is wrong.
+        """
+        event = _event_of(line)
+        payload = reject(channel_of(event), event.payload, reason)
+        rejected = Event(event.id, REJECTED, payload, event.ts, None)
+        prefix = row_prefix(REJECTED, None, event.ts)
+        row = b"%d\t%b%b" % (event.id, prefix, payload.replace(b"\\", b"\\\\"))
+        try:
+            clashes = self._put([row])
+        except RefusedRows as error:
+            raise StoreError(f"PostgreSQL refuses every row: {error}") from error
+        self._log.warning("PostgreSQL refused an event", id=event.id, reason=reason)
+        self._ledger.rejected += 1
+        self._ledger.window.replace(rejected)
+        self._replaced(rejected)
+        return clashes
+
+
+def _id_of(line: bytes) -> int:
+    return int(line[: line.index(b"\t")])
+
+
+def _event_of(line: bytes) -> Event:
+    event_id, _, rest = line.partition(b"\t")
+    return parse_row(int(event_id), rest)
