@@ -300,8 +300,8 @@ class Agent:
             self._queue.put(Work(message.channel, partial(self._deliver, message, handlers)))
 
     def _connected(self, away_s: float) -> None:
-        self._heart.hurry()
         if away_s:
+            self._heart.hurry()
             self._killswitch = after_reconnect(self._killswitch)
             call = partial(self.on_reconnect, away_s)
             self._queue.put_urgent(Work("", partial(self._attempt, "on_reconnect", call)))

@@ -41,9 +41,9 @@ class RegimeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A symbol with fewer is left out."""
     every_s: float = 15.0
     """From report to report."""
-    stable_below: float = 0.005
+    stable_below: float = 0.006
     """Volatility under this is stable."""
-    volatile_above: float = 0.010
+    volatile_above: float = 0.013
     """Volatility over this is volatile."""
     trend_above: float = 0.25
     """A symbol with a trend_strength over this has a trend."""

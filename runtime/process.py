@@ -192,8 +192,12 @@ class ProcessActor(Actor):
     # -- the process -------------------------------------------------------------------------
 
     def _run(self) -> None:
-        """Run the process to its end. A linked greenlet: what it raises fails the actor."""
-        process = self._launch()
+        """Run the process to its end, in a linked greenlet."""
+        try:
+            process = self._launch()
+        except ProcessNotStarted as error:
+            self._fail_by(error)
+            return
         readers = [
             self.spawn(self._read, "stdout", process.stdout, name="stdout"),
             self.spawn(self._read, "stderr", process.stderr, name="stderr"),
@@ -207,9 +211,19 @@ class ProcessActor(Actor):
         self._kill_group()  # what it has left behind
         if code != 0:
             exit_code, exit_signal = self._exit
-            raise ProcessEnded(self.address.name, exit_code, exit_signal, self._last_words)
+            name, last_words = self.address.name, self._last_words
+            self._fail_by(ProcessEnded(name, exit_code, exit_signal, last_words))
+            return
         self.log.info("process has ended")
         self.stop()
+
+    def _fail_by(self, error: OrchestratorError) -> None:
+        """Raise in the actor itself, as its very reason, and not as a stack from gevent's hub."""
+
+        def fail() -> None:
+            raise error
+
+        self.after(0.0, fail)
 
     def _launch(self) -> "subprocess.Popen[bytes]":
         """Start the process.

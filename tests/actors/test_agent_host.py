@@ -73,7 +73,7 @@ class Bus:
         self.url = url
         self.seen: list[tuple[str, Any]] = []
         self.client = redis.Redis.from_url(url, protocol=2)
-        self.pubsub = self.client.pubsub()
+        self.pubsub = self.client.pubsub()  # type: ignore[no-untyped-call]
         self.pubsub.psubscribe("*")
         assert self.pubsub.get_message(timeout=5)
 

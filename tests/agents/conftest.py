@@ -36,7 +36,7 @@ class Bus:
                 time.sleep(0.02)
 
     def _read_connected(self) -> None:
-        with self._client.pubsub() as pubsub:
+        with self._client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
             pubsub.psubscribe("*")
             while not self._ending.is_set():
                 message = pubsub.get_message(timeout=0.05)

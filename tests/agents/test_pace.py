@@ -24,7 +24,8 @@ def test_after_a_success_the_waits_begin_anew() -> None:
 
 
 def test_a_loop_that_was_busy_yields_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, slept = [0.0], []
+    clock: list[float] = [0.0]
+    slept: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "sleep", slept.append)
     breath = Breath()
@@ -38,7 +39,8 @@ def test_a_loop_that_was_busy_yields_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_loop_that_has_waited_need_not_yield(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, slept = [0.0], []
+    clock: list[float] = [0.0]
+    slept: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "sleep", slept.append)
     breath = Breath()

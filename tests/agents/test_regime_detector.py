@@ -28,7 +28,7 @@ def reading(regime: str = "stable", **fields: Any) -> Reading:
     defaults = {
         "regime": regime,
         "trend": "sideways",
-        "volatility": {"stable": 0.001, "neutral": 0.007, "volatile": 0.02}[regime],
+        "volatility": {"stable": 0.001, "neutral": 0.007, "volatile": 0.03}[regime],
         "trend_strength": 0.0,
         "mean_return": 0.0,
         "data_points": 20,
@@ -38,7 +38,7 @@ def reading(regime: str = "stable", **fields: Any) -> Reading:
 
 @pytest.mark.parametrize(
     ("volatility", "regime"),
-    [(0, "stable"), (0.0049, "stable"), (0.005, "neutral"), (0.01, "neutral"), (1, "volatile")],
+    [(0, "stable"), (0.0059, "stable"), (0.006, "neutral"), (0.013, "neutral"), (1, "volatile")],
 )
 def test_the_regime_follows_the_thresholds(volatility: float, regime: str) -> None:
     assert classify(volatility, OPTIONS) == regime

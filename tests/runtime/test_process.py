@@ -69,7 +69,7 @@ def until(condition: Callable[[], object], limit_s: float = 10.0) -> None:
 
 def gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
@@ -215,7 +215,7 @@ def test_an_exit_with_a_code_is_the_actors_failure(runner: Runner) -> None:
     until(lambda: actor.ended)
 
     assert actor.exit_kind is ExitKind.FAILURE
-    error = actor.exit_error.__cause__ if actor.exit_error else None
+    error = actor.exit_error
     assert isinstance(error, ProcessEnded)
     assert (error.exit_code, error.exit_signal) == (1, None)
     assert str(error) == "process quotes exited with code 1: no licence"
@@ -253,7 +253,7 @@ def test_a_folder_that_is_not_there_fails_the_actor(runner: Runner) -> None:
 
     until(lambda: actor.ended)
 
-    error = actor.exit_error.__cause__ if actor.exit_error else None
+    error = actor.exit_error
     assert isinstance(error, ProcessNotStarted)
     assert "/no/such/folder" in str(error)
 
