@@ -1,0 +1,392 @@
+"""Puts the whole tree together: who there is, who knows whom, who starts before whom.
+
+::
+
+    root (one_for_one)
+    ├── postgres, valkey      embedded servers, if the settings ask for them
+    ├── persister             journal and PostgreSQL; everything flows through it
+    ├── state-keeper          killswitch, regime
+    ├── heartbeat-monitor     the agent registry
+    ├── broadcaster           WebSocket clients
+    ├── http                  REST, WebSocket, the page
+    ├── pruner                old events
+    ├── redis-listener        intake: starts after, stops before those above
+    └── agents (one_for_one)  those that this daemon runs; a failing one touches nobody
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import gevent
+import msgspec
+import structlog
+from gevent.event import Event as Signal
+
+from ._version import __version__
+from .actors.agent_host import agent_child_spec
+from .actors.agent_table import AgentTable
+from .actors.broadcaster import Broadcaster
+from .actors.clients import ClientRegistry
+from .actors.event_persister import EventPersister, Ledger, PersistEvents
+from .actors.events import NewEvent, format_time, utc_now
+from .actors.heartbeat_monitor import HeartbeatMonitor
+from .actors.latch import Latch
+from .actors.pruner import Pruner
+from .actors.redis_listener import RedisListener, Subscriptions
+from .actors.state_keeper import StateKeeper
+from .http.peers import Instance, Peers
+from .http.server import HttpServer, ListeningSocket
+from .runtime import (
+    Actor,
+    Address,
+    ChildSpec,
+    DeadLetters,
+    FullPolicy,
+    Mailbox,
+    Outbox,
+    StartFailed,
+    Supervisor,
+    SupervisorReport,
+    stop_actor,
+)
+from .runtime.datadir import DataDir
+from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from .runtime.metrics import Metrics
+from .runtime.server_keeper import ServerKeeper
+from .settings import Settings
+from .sql.database import Database
+from .sql.errors import StoreError, Unavailable
+from .sql.event_store import EventWriter
+from .sql.migrator import migrate
+from .sql.registry import AgentRegistry
+from .sql.retention import RetentionRule
+from .sql.state import StateStore
+
+SERVER_START_LIMIT_S = 150.0
+"""An embedded server's own limit is 120 s: recovery takes time."""
+
+START_LIMIT_S = 600.0
+"""A whole start, a journal of gigabytes included; each child has a limit of its own within it."""
+
+STOP_LIMIT_S = 60.0
+"""A whole stop; each child has a limit of its own within it."""
+
+MIGRATE_RETRY_S = 1.0
+"""How often PostgreSQL is looked for at a start without it."""
+
+KILL_LIMIT_S = 2.0
+"""What a greenlet may take to end."""
+
+log = structlog.get_logger(actor="daemon")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The five, and whom else messages go to. They outlive every incarnation."""
+
+    root: Address
+    persister: Address
+    state_keeper: Address
+    monitor: Address
+    broadcaster: Address
+    http: Address
+    pruner: Address
+    listener: Address
+    agents: Address
+
+
+def addresses(dead_letters: DeadLetters) -> Addresses:
+    """Each with the bound and the policy that its place in the flow demands (law 5)."""
+
+    def address(name: str, capacity: int, on_full: FullPolicy = FullPolicy.BLOCK) -> Address:
+        return Address(name, Mailbox(capacity, on_full), dead_letters)
+
+    return Addresses(
+        root=address("root", 1_000),
+        persister=address("persister", 64),  # batches; full: the sockets are not read on
+        state_keeper=address("state-keeper", 1_000, FullPolicy.DROP_OLDEST),
+        monitor=address("heartbeat-monitor", 1_000, FullPolicy.DROP_OLDEST),
+        broadcaster=address("broadcaster", 1_000, FullPolicy.DROP_OLDEST),
+        http=address("http", 100),
+        pruner=address("pruner", 10),
+        listener=address("redis-listener", 1_000),
+        agents=address("agents", 1_000),
+    )
+
+
+class Daemon:
+    """One daemon: what outlives its actors, and the tree above that.
+
+    Args:
+        settings: All of them.
+        data: The open data directory.
+        listening: The bound socket, so that a port that is taken is found first of all.
+        servers: Embedded servers, running.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        data: DataDir,
+        listening: ListeningSocket,
+        servers: Sequence[EmbeddedServer] = (),
+    ) -> None:
+        urls = {type(server): server.url for server in servers}
+        self.settings = settings
+        self.data = data
+        self.servers = servers
+        self.redis_url = urls.get(EmbeddedValkey, settings.redis.url)
+        self.pg_url = urls.get(EmbeddedPostgres, settings.postgres.url.get_secret_value())
+        self.failure: str | None = None
+        """Why it ended, if that was not asked for."""
+        self.ended = Signal()
+        """Set when it cannot go on."""
+        self._dead_letters = DeadLetters()
+        self._to = addresses(self._dead_letters)
+        self._metrics = Metrics()
+        self._instance = Instance(settings.instance.name, settings.instance.env, __version__)
+        self._clients = ClientRegistry(settings.websocket.max_clients)
+        self._listening = listening
+        self._database = Database(settings.postgres, url=self.pg_url)
+        self._writer = EventWriter(self._database)
+        self._latch = Latch(data.path / "killswitch.latch")
+        patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
+        self._ledger = Ledger(data.path, patterns, settings.journal)
+        self._subscriptions: Subscriptions | None = None
+        self._own_events = Outbox(self._to.persister)
+        self._root: Supervisor | None = None
+
+    # -- its life ----------------------------------------------------------------------------
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Start everything; stop it in reverse at the end of the block.
+
+        Raises:
+            StartFailed: A child did not start; those before it have been stopped again.
+            OSError: The data directory cannot be read or written.
+        """
+        with ExitStack() as stack:
+            self._database.open()
+            stack.callback(self._database.close)
+            stack.callback(self._writer.close)
+            stack.callback(self._latch.close)
+            self._ledger.open()
+            stack.callback(self._ledger.close)
+            self._subscriptions = self._new_subscriptions()
+            stack.callback(self._subscriptions.close)
+            with spawned(self._migrate, "migrate"), spawned(self._own_events.pump, "own-events"):
+                self._start_tree()
+                stack.callback(self._stop_tree)
+                self._tell_event("runtime.started", {"version": __version__})
+                yield
+                self._tell_event("runtime.stopping", {})
+
+    def _start_tree(self) -> None:
+        root = self._root = self._new_root()
+        root.start_at(self._to.root, self._root_ended)
+        try:
+            root.wait_ready(START_LIMIT_S)
+        except StartFailed:
+            self.failure = None  # the caller is told by the exception
+            raise
+
+    def _stop_tree(self) -> None:
+        assert self._root is not None  # noqa: S101 started before
+        stop_actor(self._root, timeout_s=STOP_LIMIT_S)
+
+    def _root_ended(self, root: Actor) -> None:
+        if root.exit_error is not None:
+            self.failure = str(root.exit_error)
+        self.ended.set()
+
+    def _new_subscriptions(self) -> Subscriptions:
+        down_ms = self._ledger.last_journalled_ms
+        down_since = format_time(datetime.fromtimestamp(down_ms / 1000, UTC)) if down_ms else None
+        return Subscriptions(
+            self.redis_url,
+            control_patterns=self.settings.bus.control_patterns,
+            data_patterns=self.settings.bus.data_patterns,
+            connect_timeout_s=self.settings.redis.connect_timeout_s,
+            down_since=down_since,
+        )
+
+    def _migrate(self) -> None:
+        """Bring the tables up to date as soon as PostgreSQL is there; storing waits for that."""
+        while True:
+            try:
+                connection = self._database.connect_writer("orchestrator-migrate")
+                with closing(connection):
+                    applied = migrate(connection)
+            except Unavailable as error:
+                log.debug("PostgreSQL is not there yet", reason=str(error))
+            except StoreError as error:
+                self._give_up(f"the tables in PostgreSQL cannot be used: {error}")
+                return
+            else:
+                log.info("tables are up to date", applied=applied)
+                return
+            gevent.sleep(MIGRATE_RETRY_S)
+
+    def _give_up(self, reason: str) -> None:
+        self.failure = reason
+        self.ended.set()
+
+    # -- the tree ----------------------------------------------------------------------------
+
+    def _new_root(self) -> Supervisor:
+        """The supervisor of everything."""
+        return Supervisor(
+            [*self._server_specs(), *self._actor_specs(), self._agents_spec()],
+            limits=self.settings.supervisor.limits(),
+            on_report=self._report,
+        )
+
+    def _server_specs(self) -> list[ChildSpec]:
+        return [
+            ChildSpec(
+                Address(server.title.lower(), Mailbox(10), self._dead_letters),
+                partial(ServerKeeper, server),
+                start_timeout_s=SERVER_START_LIMIT_S,
+            )
+            for server in self.servers
+        ]
+
+    def _actor_specs(self) -> list[ChildSpec]:
+        to = self._to
+        consumers = (to.monitor, to.state_keeper, to.broadcaster)
+        return [
+            ChildSpec(
+                to.persister,
+                lambda: EventPersister(
+                    self._ledger,
+                    self._writer,
+                    consumers=consumers,
+                    listener=to.listener,
+                    instance=self.data.instance,
+                    on_fenced=self._fenced,
+                ),
+                shutdown_s=10.0,
+                start_timeout_s=300.0,  # it shows what a journal of gigabytes holds
+            ),
+            ChildSpec(
+                to.state_keeper,
+                lambda: StateKeeper(
+                    latch=self._latch,
+                    store=StateStore(self._database),
+                    persister=to.persister,
+                    broadcaster=to.broadcaster,
+                ),
+            ),
+            ChildSpec(
+                to.monitor,
+                lambda: HeartbeatMonitor(
+                    table=AgentTable(self.settings.registry, self._agent_kinds()),
+                    registry=AgentRegistry(self._database),
+                    persister=to.persister,
+                    broadcaster=to.broadcaster,
+                    state_keeper=to.state_keeper,
+                ),
+            ),
+            ChildSpec(to.broadcaster, lambda: Broadcaster(registry=self._clients)),
+            ChildSpec(
+                to.http,
+                lambda: HttpServer(self._listening, self.settings.http, self._peers()),
+            ),
+            ChildSpec(
+                to.pruner,
+                lambda: Pruner(database=self._database, rules=self._retention_rules()),
+            ),
+            ChildSpec(
+                to.listener,
+                lambda: RedisListener(
+                    self._subscriptions, persister=to.persister, monitor=to.monitor
+                ),
+            ),
+        ]
+
+    def _agents_spec(self) -> ChildSpec:
+        specs = [
+            agent_child_spec(
+                agent_id,
+                agent,
+                redis_url=self.redis_url,
+                environment=os.environ,
+                dead_letters=self._dead_letters,
+            )
+            for agent_id, agent in self.settings.agents.items()
+        ]
+        return ChildSpec(
+            self._to.agents,
+            lambda: Supervisor(
+                specs,
+                limits=self.settings.supervisor.limits(),
+                on_report=self._report,
+                escalate=False,
+            ),
+            shutdown_s=STOP_LIMIT_S,
+            start_timeout_s=STOP_LIMIT_S,
+            kind="supervisor",
+        )
+
+    # -- what the tree tells -----------------------------------------------------------------
+
+    def _report(self, report: SupervisorReport) -> None:
+        """Make a restart, and an agent given up, an event like any other."""
+        if report.context == "child_restarted":
+            event_type = "runtime.actor_restarted"
+        elif report.context == "gave_up" and report.child in self.settings.agents:
+            event_type = "agent.error"
+        else:
+            return
+        fields = {"actor": report.child, "reason": report.reason, "restarts": report.restarts}
+        self._tell_event(event_type, fields)
+
+    def _tell_event(self, event_type: str, fields: dict[str, object]) -> None:
+        """Have an event of the daemon's own stored and shown; never waits."""
+        payload = msgspec.json.encode(fields | {"timestamp": utc_now()})
+        self._own_events.send(PersistEvents((NewEvent(event_type, payload, "orchestrator"),)))
+
+    def _fenced(self, error: StoreError) -> None:
+        self._give_up(str(error))
+
+    # -- what children need ------------------------------------------------------------------
+
+    def _agent_kinds(self) -> dict[str, str]:
+        return {agent_id: agent.mode for agent_id, agent in self.settings.agents.items()}
+
+    def _retention_rules(self) -> list[RetentionRule]:
+        kept = self.settings.retention.items()
+        return [RetentionRule(pattern, keep.total_seconds()) for pattern, keep in kept]
+
+    def _peers(self) -> Peers:
+        to = self._to
+        return Peers(
+            persister=to.persister,
+            monitor=to.monitor,
+            keeper=to.state_keeper,
+            listener=to.listener,
+            root=to.root,
+            agents=to.agents,
+            clients=self._clients,
+            database=self._database,
+            dead_letters=self._dead_letters,
+            metrics=self._metrics,
+            instance=self._instance,
+        )
+
+
+@contextmanager
+def spawned(function: Callable[[], None], name: str) -> Iterator[None]:
+    """A greenlet beside the tree for as long as the block runs."""
+    greenlet = gevent.Greenlet(function)
+    greenlet.name = f"daemon-{name}"
+    greenlet.start()
+    try:
+        yield
+    finally:
+        greenlet.kill(timeout=KILL_LIMIT_S)
