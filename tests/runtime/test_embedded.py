@@ -14,6 +14,7 @@ import pytest
 import redis
 from orchestrator.runtime import _embedded_postgres
 from orchestrator.runtime._embedded_valkey import free_port
+from orchestrator.runtime._postgres_binaries import PostgresBinaries, find_binaries
 from orchestrator.runtime.embedded import (
     EmbeddedPostgres,
     EmbeddedServer,
@@ -193,9 +194,11 @@ def test_a_server_has_a_session_of_its_own(server: EmbeddedServer) -> None:
     assert os.getsid(pid_of(server)) == pid_of(server)
 
 
-def test_a_start_that_takes_too_long_fails_and_leaves_nothing(server: EmbeddedServer) -> None:
-    server._start_limit_s = -1.0
-    server._is_ready = lambda _: False  # type: ignore[method-assign]
+def test_a_start_that_takes_too_long_fails_and_leaves_nothing(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_start_limit_s", -1.0)
+    monkeypatch.setattr(server, "_is_ready", lambda _: False)
 
     with pytest.raises(ServerStartFailed, match="not ready within -1 s"):
         server.start()
@@ -441,9 +444,9 @@ def test_binaries_that_the_account_cannot_reach_are_copied_once(
     stopping: Callable[[EmbeddedServer], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = _embedded_postgres.find_binaries()
+    found = find_binaries()
     assert found is not None
-    hidden = _embedded_postgres.PostgresBinaries(private, found.version)
+    hidden = PostgresBinaries(private, found.version)
     found._copy_to(private)
     private.chmod(0o700)
     monkeypatch.setattr(_embedded_postgres, "find_binaries", lambda: hidden)
