@@ -130,6 +130,16 @@ export function copyButton(label, textOf) {
   return button;
 }
 
+/** Close a dialog by pressing beside it. (A press that only ends there, or on its edge, does nothing.) */
+export function closeOutside(dialog) {
+  dialog.addEventListener("pointerdown", (event) => {
+    if (event.target !== dialog) return;
+    const box = dialog.getBoundingClientRect();
+    const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    if (!inside) dialog.close();
+  });
+}
+
 /** Say something to those who listen to the page. Urgent things interrupt. */
 export function announce(text, { urgent = false } = {}) {
   const region = document.getElementById(urgent ? "alerts" : "news");

@@ -1,6 +1,6 @@
 /** The keyboard, and the sheet that explains it. The stop has no key of its own, on purpose. */
 
-import { h } from "./dom.js";
+import { closeOutside, h } from "./dom.js";
 
 const KEYS = [
   ["g k", "Killswitch"], ["g a", "Agents"], ["g e", "Events"], ["g r", "Regime"], ["g s", "Supervision"],
@@ -26,7 +26,7 @@ export function mountHelp() {
     h("h2", { id: "help-title" }, "Keys"), rows(KEYS), h("h3", {}, "Filter"), rows(FILTER_WORDS),
     h("p", { class: "note" }, "Figures carry their age; hatched ones are from before the link was lost. Times are the daemon's, in UTC."),
     h("div", { class: "acts" }, close));
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  closeOutside(dialog);
   document.body.append(dialog);
   return { open: () => dialog.showModal() };
 }

@@ -85,7 +85,7 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
   filter.addEventListener("input", () => drawAgain());
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "agents-title" }, "Agents"), summary, filter, aged),
-    h("div", { class: "panel-body" }, fault, grid, empty, more),
+    h("div", { class: "panel-body", tabindex: 0 }, fault, grid, empty, more),
   );
 
   function summarise(ranked) {

@@ -33,7 +33,7 @@ export function mountDetails(root, { state, api, now, onFilter, onOpenEvent, onM
       ? [pickWord("Newer", "k", () => onMove(-1)), pickWord("Older", "j", () => onMove(1))] : [];
     root.replaceChildren(
       h("div", { class: "panel-head" }, h("h2", {}, kind), h("span", { class: "spacer" }), ...moves, close),
-      h("div", { class: "panel-body" }, h("h3", { class: "details-title" }, title), ...body));
+      h("div", { class: "panel-body", tabindex: 0 }, h("h3", { class: "details-title" }, title), ...body));
     root.hidden = false;
     document.body.dataset.details = kind.toLowerCase();
     return shown;

@@ -80,7 +80,7 @@ export function mountKillswitch(root, { state, onStop, onRelease, onRetry }) {
   const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "killswitch-title" }, "Killswitch"), aged),
-    h("div", { class: "panel-body killswitch" },
+    h("div", { class: "panel-body killswitch", tabindex: 0 },
       h("div", { class: "state" }, shape, h("div", {}, words, meaning)),
       fault, list, h("div", { class: "acts" }, stop, release, copyTrip)),
   );

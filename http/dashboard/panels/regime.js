@@ -79,7 +79,7 @@ export function mountRegime(root, { state }) {
     ribbon, symbols.element);
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "regime-title" }, "Regime"), origin, aged),
-    h("div", { class: "panel-body" }, empty, full));
+    h("div", { class: "panel-body", tabindex: 0 }, empty, full));
   origin.className = "panel-note";
   let drawn = null;
   let drawnHistory = null;

@@ -5,7 +5,7 @@
  * that are left; it can be sent again at once, since a stop that is in force takes a second one.
  */
 
-import { announce, h, setAttr, setHidden, setText } from "../dom.js";
+import { announce, closeOutside, h, setAttr, setHidden, setText } from "../dom.js";
 import { duration } from "../format.js";
 
 const HOLD_MS = 1500;
@@ -74,7 +74,7 @@ export function mountStopDialog({ state, api, onStopped }) {
     h("h2", { id: "stop-title" }, "Stop trading"), effect, reason.element, hold.button, form, outcome, path,
     h("div", { class: "acts" }, close));
   dialog.addEventListener("close", hold.end);
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  closeOutside(dialog);
   document.body.append(dialog);
 
   function onSubmit(event) {

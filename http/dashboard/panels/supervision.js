@@ -72,7 +72,7 @@ export function mountSupervision(root, { state, onRetry }) {
   const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
   const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
   root.append(h("div", { class: "panel-head" }, h("h2", { id: "supervision-title" }, "Supervision"), note, aged),
-    h("div", { class: "panel-body" }, fault, table, empty));
+    h("div", { class: "panel-body", tabindex: 0 }, fault, table, empty));
 
   function render(nowMs) {
     const { at, error } = state.sources.actors;

@@ -1,0 +1,93 @@
+/** Chromium as the machine has it, for one scenario: a new profile, nothing from or to the outside. */
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+export const BASE = process.env.BASE_URL;
+export const DESKTOP = { width: 1440, height: 900 };
+export const PHONE = { width: 390, height: 844 };
+const LIMIT_MS = 20_000;
+
+/** Open the page, run `steps(page, context)`, and fail on whatever the page complained about. */
+export async function withPage({ size = DESKTOP, scheme = "dark", path = "/", tolerate = /^$/ }, steps) {
+  const profile = mkdtempSync(join(tmpdir(), "orchestrator-browser-"));
+  const phone = size === PHONE;
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS, viewport: size, colorScheme: scheme,
+    isMobile: phone, hasTouch: phone, deviceScaleFactor: phone ? 2 : 1,
+  });
+  context.setDefaultTimeout(LIMIT_MS);
+  try {
+    const page = context.pages()[0] ?? (await context.newPage());
+    const complaints = [];
+    page.on("pageerror", (error) => complaints.push(error.stack));
+    page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+    await page.goto(BASE + path);
+    await steps(page, context);
+    assert.deepEqual(complaints.filter((words) => !tolerate.test(words)), []);
+  } finally {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true });
+  }
+}
+
+/** Wait until `condition()` (asked each 50 ms) is true. */
+export async function until(condition, what, limitMs = LIMIT_MS) {
+  const end = Date.now() + limitMs;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, `not within ${limitMs / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+export const text = (page, selector) => page.locator(selector).first().textContent();
+
+/** Wait for an element's text to match. */
+export const reads = (page, selector, pattern, limitMs) =>
+  until(async () => pattern.test((await text(page, selector)) ?? ""), `${selector} reads ${pattern}`, limitMs);
+
+export async function call(path, body) {
+  const response = await fetch(BASE + path, body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return response.json();
+}
+
+/** A plain publisher, as any agent in any language would be. */
+export class Bus {
+  constructor(url = process.env.REDIS_URL) {
+    const { hostname, port, password, username } = new URL(url);
+    this.socket = createConnection(Number(port), hostname);
+    this.socket.resume();
+    if (password) this.socket.write(frame("AUTH", ...(username ? [username] : []), decodeURIComponent(password)));
+  }
+
+  publish(channel, payload) {
+    this.socket.write(frame("PUBLISH", channel, typeof payload === "string" ? payload : JSON.stringify(payload)));
+  }
+
+  beat(id, more = {}) {
+    this.publish(`heartbeat.${id}`, { agent_id: id, name: id, group: "test", status: "running", interval_s: 5, timestamp: new Date().toISOString(), ...more });
+  }
+
+  close() {
+    this.socket.end();
+  }
+}
+
+const frame = (...words) => `*${words.length}\r\n${words.map((w) => `$${Buffer.byteLength(w)}\r\n${w}\r\n`).join("")}`;
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+/** Ask whoever started this scenario for something (to kill the daemon, say), and wait until it is done. */
+export async function request(what) {
+  process.stdout.write(`${what}\n`);
+  await lines.next();
+}
+
+export const finish = () => process.stdin.destroy();

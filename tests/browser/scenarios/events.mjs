@@ -1,0 +1,55 @@
+/** What is published is seen; filter, pause, side panel, keys and address do what they say. */
+import assert from "node:assert/strict";
+import { BASE, Bus, finish, reads, text, until, withPage } from "../browser.mjs";
+
+const bus = new Bus();
+const mark = `m${Date.now()}`;
+const send = (n, more = {}) => bus.publish("strategy.candidate", { agent_id: "events-1", symbol: "AAPL", mark, n, score: n / 10, ...more });
+
+await withPage({}, async (page) => {
+  await reads(page, ".marks [data-kind=up]", /Link/);
+  send(1);
+  await reads(page, ".event-list", /strategy\.candidate/);
+
+  await page.keyboard.press("/");
+  await page.keyboard.type(`strategy.* data.mark=${mark} data.score>=0.5`);
+  await page.keyboard.press("Escape");
+  for (let n = 2; n <= 6; n += 1) send(n);
+  await until(async () => (await page.locator(".event[data-kind=event]:visible").count()) === 2, "only n = 5 and 6 are shown");
+  assert.match(page.url(), /filter=/);
+
+  await page.keyboard.press(" ");
+  send(7);
+  send(8);
+  await reads(page, ".pause", /Resume: 2 new/);
+  assert.equal(await page.locator(".event[data-kind=event]:visible").count(), 2);
+  await page.keyboard.press(" ");
+  await until(async () => (await page.locator(".event[data-kind=event]:visible").count()) === 4, "the list caught up");
+
+  await page.locator(".event[data-kind=event]:visible").first().click();
+  await reads(page, "#details .json", /"AAPL"/);
+  const newest = await text(page, "#details .json");
+  await page.keyboard.press("j");
+  await until(async () => (await text(page, "#details .json")) !== newest, "j goes to the older event");
+  const address = page.url();
+  assert.match(address, /event=\d+/);
+  await page.keyboard.press("Escape");
+  await until(() => page.locator("#details").isHidden(), "the side panel is closed");
+
+  await page.goto(address);
+  await reads(page, "#details .json", new RegExp(mark));
+  assert.match(await page.locator("#filter").inputValue(), new RegExp(mark));
+
+  await page.goto(`${BASE}/?filter=no.such.topic`);
+  await reads(page, ".event-frame .empty", /Nothing matches/);
+  await page.getByRole("button", { name: "Clear filter" }).click();
+  bus.beat("events-1");
+  await reads(page, ".event-status", /heartbeats? hidden/);
+  await page.getByRole("button", { name: "Heartbeats" }).click();
+  await reads(page, ".event-list", /heartbeat\.events-1/);
+
+  await page.locator("#agents .agent", { hasText: "events-1" }).click();
+  await reads(page, "#details", /Its latest events.*heartbeat/s);
+});
+bus.close();
+finish();
