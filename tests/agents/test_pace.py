@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from orchestrator.agents.pace import SLICE_S, Backoff, Breath, Throttle
+from orchestrator.agents.pace import PAUSE_S, SLICE_S, Backoff, Breath, Throttle
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -35,7 +35,7 @@ def test_a_loop_that_was_busy_yields_once(monkeypatch: pytest.MonkeyPatch) -> No
     breath.take()
     breath.take()
 
-    assert slept == [0]
+    assert slept == [PAUSE_S]
 
 
 def test_a_loop_that_has_waited_need_not_yield(monkeypatch: pytest.MonkeyPatch) -> None:
