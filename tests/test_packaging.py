@@ -182,3 +182,22 @@ def test_this_python_is_one_of_those_declared() -> None:
     ]
 
     assert f"{sys.version_info.major}.{sys.version_info.minor}" in declared
+
+
+def test_make_run_says_what_is_missing_without_a_fitting_python(tmp_path: Path) -> None:
+    for name in ("Makefile", "setup.cfg", "pyproject.toml"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+
+    done = subprocess.run(
+        ["make", "run", "CANDIDATES=false"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "orchestrator needs Python 3.11 or newer" in done.stderr
+    assert "found: no Python at all" in done.stderr
+    assert not (tmp_path / ".venv").exists()
