@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 # Commands that host greenlets; everything else runs unpatched.
 _DAEMON_COMMANDS = ("run", "demo")
@@ -12,11 +13,10 @@ _VALUED_OPTIONS = ("--url", "--token-file", "-o", "--output", "--time", "--timeo
 def main() -> None:
     """Run the command line; patch the standard library first if it is a daemon's."""
     if _command(sys.argv[1:]) in _DAEMON_COMMANDS:
-        try:
+        # A plain installation has no gevent: the command itself says what to install.
+        with suppress(ModuleNotFoundError):
             from gevent import monkey
-        except ModuleNotFoundError:
-            pass  # a plain installation: the command itself says what to install
-        else:
+
             monkey.patch_all()
     from .cli import main as cli_main
 

@@ -7,7 +7,6 @@ redis, so that they start at once.
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -147,7 +146,7 @@ def run(arguments: Sequence[str]) -> int:
         return _run(arguments, invocation)
     except Failure as failure:
         if invocation.verbose:
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
         invocation.screen.failure(failure)
         return int(failure.exit_code)
     except (KeyboardInterrupt, click.Abort):

@@ -3,6 +3,8 @@
 Loads pydantic, and for embedded servers the runtime: only commands that need it import this.
 """
 
+import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 REDIS_FOLDER = "valkey"
 POSTGRES_FOLDER = "postgres"
+ANNOUNCEMENT = "servers.json"
+"""In the data directory, as long as the daemon runs."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - not bound here
 
 config_option = click.option(
@@ -60,6 +64,16 @@ def read_settings(config: Path | None) -> "Settings":
         ) from error
 
 
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, but it lives
+        return True
+    return True
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the daemon of these settings and its servers are."""
@@ -71,9 +85,24 @@ class Place:
         """Its data directory."""
         return self.settings.data.dir
 
+    @cached_property
+    def announced(self) -> dict[str, str]:
+        """What the daemon that runs on this data directory says: ``http``, ``redis``, ``postgres``.
+
+        Empty if none runs.
+        """
+        try:
+            told = json.loads((self.data_dir / ANNOUNCEMENT).read_text("utf-8"))
+            alive = _is_alive(int(told["pid"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return {name: url for name, url in told.items() if alive and isinstance(url, str)}
+
     @property
     def http_url(self) -> str:
         """Where clients of this machine reach the daemon."""
+        if "http" in self.announced:
+            return self.announced["http"]
         host = self.settings.http.host
         host = _WILDCARDS.get(host, host).strip("[]")
         return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.http.port}"
@@ -82,14 +111,14 @@ class Place:
         """The bus; None if it is an embedded server that does not run."""
         from ..settings import EMBEDDED
 
-        url = self.settings.redis.url
+        url = self.announced.get("redis") or self.settings.redis.url
         return self._embedded_url(self._valkey()) if url == EMBEDDED else url
 
     def pg_url(self) -> str | None:
         """The database, password included; None if it is an embedded server that does not run."""
         from ..settings import EMBEDDED
 
-        url = self.settings.postgres.url.get_secret_value()
+        url = self.announced.get("postgres") or self.settings.postgres.url.get_secret_value()
         return self._embedded_url(self._postgres()) if url == EMBEDDED else url
 
     def needed_redis_url(self) -> str:

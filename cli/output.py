@@ -4,7 +4,6 @@ On a terminal columns are aligned and coloured, times are short and lines fit it
 there is no colour, times are ISO 8601 in UTC, numbers plain digits, and nothing is cut.
 """
 
-import csv
 import json
 import os
 import shutil
@@ -291,6 +290,8 @@ def _joined(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[in
 
 def write_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     """Heading and rows, raw values; what is not plain text or a number as JSON."""
+    import csv
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([column.key for column in columns])
     for row in rows:

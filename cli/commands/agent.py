@@ -1,6 +1,5 @@
 """``agent ls|show|run|start|stop|restart``."""
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -136,6 +135,8 @@ def _recent(client: Client, agent_id: str) -> list[dict[str, Any]]:
 
 
 def _unknown(agent_id: str, known: Iterable[str]) -> Failure:
+    import difflib
+
     near = difflib.get_close_matches(agent_id, list(known), n=1)
     return Failure(
         f"there is no agent {agent_id!r}",

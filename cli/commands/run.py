@@ -28,7 +28,7 @@ def demo_command() -> int:
 
 def _daemon(config: Path | None, *, demo: bool) -> int:
     try:
-        from ...daemon import main
+        from ...launch import main
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("orchestrator"):
             raise

@@ -1,0 +1,131 @@
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis
+from orchestrator.cli import checks_agent as checks
+from orchestrator.cli.checks_agent import Heard, judge
+from orchestrator.cli.findings import Finding, Level
+from orchestrator.cli.wording import iso
+
+NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+
+
+def heard(channel: str, payload: Any) -> Heard:
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    return Heard([(channel, text, NOW.timestamp())], seconds=11)
+
+
+def worst(findings: list[Finding]) -> Finding:
+    order = [Level.OK, Level.UNKNOWN, Level.WARNING, Level.CRITICAL]
+    return max(findings, key=lambda finding: order.index(finding.level))
+
+
+def test_a_good_heartbeat_is_all_well() -> None:
+    beat = {"agent_id": "a-1", "status": "active", "timestamp": iso(NOW)}
+
+    assert worst(list(judge(heard("heartbeat.a-1", beat), "a-1"))).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload", "said"),
+    [
+        ("heartbeat.a-1", "beep", "it is no JSON object"),
+        ("heartbeat.a-1", {"agent_id": "a-2"}, "agent_id in it is 'a-2'"),
+        ("heartbeat.a-1", {"status": "offline"}, "it says of itself that it is offline"),
+        ("heartbeat:a-1", {"agent_id": "a-1"}, "it beats on 'heartbeat:a-1', the wrong channel"),
+        ("heartbeats", {"agent_id": "a-1"}, "it beats on 'heartbeats', the wrong channel"),
+        ("heartbeat.A-1", {"agent_id": "A-1"}, "nothing from it in 11 s"),
+        ("heartbeat.other", {}, "nothing from it in 11 s, but from 1 other"),
+    ],
+)
+def test_each_mistake_is_named(channel: str, payload: Any, said: str) -> None:
+    finding = worst(list(judge(heard(channel, payload), "a-1")))
+
+    assert finding.level is Level.CRITICAL
+    assert finding.said.startswith(said)
+    assert finding.advice
+
+
+def test_one_that_differs_in_case_is_suggested() -> None:
+    finding = worst(list(judge(heard("heartbeat.Prices-1", {}), "prices-1")))
+
+    assert finding.advice == "'Prices-1' beats: is that the one?"
+
+
+def test_a_silent_bus_points_at_the_address() -> None:
+    finding = worst(list(judge(Heard(seconds=11), "a-1")))
+
+    assert finding.said.endswith("nor from anybody")
+    assert "REDIS_URL" in finding.advice
+
+
+def test_a_clock_that_is_wrong_is_a_warning() -> None:
+    beat = {"agent_id": "a-1", "timestamp": "2026-01-31T10:30:00Z"}
+
+    finding = worst(list(judge(heard("heartbeat.a-1", beat), "a-1")))
+
+    assert finding.level is Level.WARNING
+    assert finding.said.startswith("60 m ahead of this machine's")
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "level"),
+    [
+        ("prices-1", Level.OK),
+        ("prices 1", Level.WARNING),
+        (" prices", Level.CRITICAL),
+        ("", Level.CRITICAL),
+        ("heartbeat.prices", Level.CRITICAL),
+    ],
+)
+def test_ids_are_looked_at(agent_id: str, level: Level) -> None:
+    (finding,) = checks.check_id(agent_id)
+
+    assert finding.level is level
+
+
+def test_a_pattern_must_fit_the_channel() -> None:
+    (fits,) = checks.check_patterns("a", ["risk.*", "heartbeat.*"])
+    (missing,) = checks.check_patterns("a", ["risk.*"])
+
+    assert (fits.level, missing.level) == (Level.OK, Level.CRITICAL)
+
+
+def test_a_timeout_below_two_beats_is_a_warning() -> None:
+    (short,) = checks.check_timeout(5, "")
+    (long,) = checks.check_timeout(300, "")
+
+    assert (short.level, long.level) == (Level.WARNING, Level.OK)
+
+
+@pytest.mark.redis
+def test_listening_ends_after_two_beats_and_hears_odd_channels(redis_url: str) -> None:
+    ended = threading.Event()
+
+    def beat() -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            while not ended.wait(0.01):
+                client.publish("heartbeat:a-1", "{}")
+                client.publish("heartbeat.a-1", '{"agent_id":"a-1"}')
+
+    speaker = threading.Thread(target=beat)  # noqa: TID251 - no actor
+    speaker.start()
+    began = time.monotonic()
+    try:
+        found = checks.listen(redis_url, "a-1", 30)
+    finally:
+        ended.set()
+        speaker.join(10)
+
+    assert time.monotonic() - began < 20
+    assert {channel for channel, _, _ in found.beats} >= {"heartbeat.a-1", "heartbeat:a-1"}
+
+
+def test_an_absent_bus_is_said_so() -> None:
+    (finding,) = checks.check_bus("redis://127.0.0.1:1/0", "a-1", 0.1)
+
+    assert (finding.name, finding.level) == ("bus", Level.CRITICAL)

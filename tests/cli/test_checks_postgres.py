@@ -1,0 +1,73 @@
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from orchestrator.cli.checks_postgres import check_postgres
+from orchestrator.cli.findings import Finding, Level
+from orchestrator.sql.connection import connect
+from orchestrator.sql.migrator import migrate
+
+pytestmark = pytest.mark.db
+
+
+def by_name(findings: Iterable[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def migrated(pg_url: str) -> None:
+    with connect(pg_url) as connection:
+        migrate(connection)
+
+
+def test_a_migrated_database_is_well(pg_url: str) -> None:
+    migrated(pg_url)
+
+    found = by_name(check_postgres(pg_url))
+
+    assert {finding.level for finding in found.values()} == {Level.OK}
+
+
+def test_an_empty_database_asks_for_migrate(pg_url: str) -> None:
+    schema = by_name(check_postgres(pg_url))["schema"]
+
+    assert schema.level is Level.WARNING
+    assert "orchestrator db migrate" in schema.advice
+
+
+def test_a_table_of_another_shape_is_named(pg_url: str) -> None:
+    migrated(pg_url)
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE events DROP COLUMN source")
+
+    schema = by_name(check_postgres(pg_url))["schema"]
+
+    assert (schema.level, schema.said) == (Level.CRITICAL, "column events.source is missing")
+
+
+def test_row_security_and_missing_privileges_are_found(pg_url: str) -> None:
+    migrated(pg_url)
+    role = f"reader_{urlsplit(pg_url).path[1:]}"
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'".encode())
+        connection.execute("ALTER TABLE events ENABLE ROW LEVEL SECURITY")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}".encode())
+        parts = urlsplit(pg_url)
+        url = parts._replace(netloc=f"{role}:x@{parts.hostname}:{parts.port}").geturl()
+        found = by_name(check_postgres(url))
+        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+    assert found["row security"].level is Level.WARNING
+    assert found["postgresql privileges"].level is Level.CRITICAL
+    assert "events (INSERT)" in found["postgresql privileges"].said
+
+
+def test_a_wrong_password_and_an_absent_server_have_their_own_advice(pg_url: str) -> None:
+    parts = urlsplit(pg_url)
+    wrong = parts._replace(netloc=f"postgres:no@{parts.hostname}:{parts.port}").geturl()
+
+    (denied,) = check_postgres(wrong)
+    (away,) = check_postgres("postgresql://x@127.0.0.1:1/x")
+
+    assert denied.advice == "correct user, password or database in PG_URL"
+    assert away.advice.startswith("start it")

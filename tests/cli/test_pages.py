@@ -1,0 +1,129 @@
+from typing import Any
+
+import pytest
+from orchestrator.cli.client import Client
+from orchestrator.cli.failures import Failure
+from orchestrator.cli.pages import Event, Filter, Pages, channel_of, matches
+
+from .conftest import Double
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ("risk.*", "risk.killswitch", True),
+        ("data.market.*", "data.market.AAPL.1m", True),
+        ("*.1m", "data.market.AAPL.1m", True),
+        ("data.*.1m", "data.market.AAPL.1m", True),
+        ("data.*.1m", "data.market.AAPL.5m", False),
+        ("a*a", "a", False),
+        ("*", "", True),
+        ("a.b", "a.b", True),
+        ("a.b", "axb", False),
+        ("a*b*c", "a-b-c", True),
+        ("a*b*b", "ab", False),
+        ("[a]?", "[a]?", True),
+    ],
+)
+def test_a_star_is_any_run_of_characters_and_nothing_else_is_special(
+    pattern: str, text: str, fits: bool
+) -> None:
+    assert matches(pattern, text) is fits
+
+
+def test_a_heartbeat_has_its_agent_in_the_channel() -> None:
+    assert channel_of({"type": "heartbeat", "source": "a-1"}) == "heartbeat.a-1"
+    assert channel_of({"type": "risk.x", "source": "a-1"}) == "risk.x"
+
+
+def test_unwanted_types_are_left_out_by_type_and_by_channel() -> None:
+    event = {"type": "heartbeat", "source": "a-1"}
+
+    assert not Filter(unwanted=["heartbeat.*"]).admits(event)
+    assert not Filter(unwanted=["heartbeat"]).admits(event)
+    assert not Filter(source="a-2").admits(event)
+    assert Filter(unwanted=["risk.*"], source="a-1").admits(event)
+
+
+class Book(Pages):
+    """Pages of events 1 to `count`, as the daemon gives them, from memory."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(Client("http://nowhere", timeout_s=1), note=print)
+        self.events = [
+            {"id": at, "type": "even" if at % 2 == 0 else "odd"} for at in range(1, count + 1)
+        ]
+        self.asked = 0
+
+    def page(self, query: dict[str, object]) -> dict[str, Any]:
+        self.asked += 1
+        limit = int(str(query["limit"]))
+        if "after" in query:
+            fitting = [event for event in self.events if event["id"] > query["after"]]  # type: ignore[operator]
+            found = fitting[:limit]
+            cursor = found[-1]["id"] if len(fitting) > limit else self.events[-1]["id"]
+            return {"events": found, "has_more": len(fitting) > limit, "cursor": cursor}
+        before = query.get("before")
+        fitting = [event for event in self.events if before is None or event["id"] < before]  # type: ignore[operator]
+        found = fitting[::-1][:limit]
+        return {"events": found, "has_more": len(fitting) > limit, "cursor": 0}
+
+
+def ids(events: list[Event]) -> list[int]:
+    return [event["id"] for event in events]
+
+
+def test_all_pages_between_two_ids_make_one_run() -> None:
+    book = Book(1_000)
+
+    assert ids(list(book.between(10, 900, Filter()))) == list(range(11, 901))
+    assert book.asked == 5
+
+
+def test_without_an_end_it_goes_to_the_newest() -> None:
+    assert ids(list(Book(450).between(0, None, Filter()))) == list(range(1, 451))
+
+
+def test_nothing_is_asked_when_there_is_nothing_between() -> None:
+    book = Book(10)
+
+    assert list(book.between(5, 5, Filter())) == []
+    assert book.asked == 0
+
+
+def test_the_latest_come_in_ascending_order_over_several_pages() -> None:
+    assert ids(Book(1_000).latest(450, Filter(), up_to=900)) == list(range(451, 901))
+
+
+def test_the_latest_of_few_are_all() -> None:
+    assert ids(Book(3).latest(10, Filter())) == [1, 2, 3]
+
+
+def test_unwanted_ones_do_not_count() -> None:
+    found = Book(1_000).latest(150, Filter(unwanted=["odd"]))
+
+    assert ids(found) == list(range(702, 1_001, 2))
+
+
+def test_a_rate_limit_is_waited_for(double: Double) -> None:
+    double.answers["/bus/events"] = (429, {"error": "Too many requests"})
+    double.headers["Retry-After"] = "2"
+    notes: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 2
+        double.answers["/bus/events"] = (200, {"events": [], "has_more": False, "cursor": 0})
+
+    with Client(double.url, timeout_s=5) as client:
+        assert Pages(client, notes.append, sleep).latest(5, Filter()) == []
+    assert notes == ["the daemon limits requests: going on in 2 s"]
+
+
+def test_a_wait_that_is_too_long_fails(double: Double) -> None:
+    double.answers["/bus/events"] = (429, {"error": "Too many requests"})
+    double.headers["Retry-After"] = "3600"
+
+    with Client(double.url, timeout_s=5) as client, pytest.raises(Failure) as caught:
+        Pages(client, print).latest(5, Filter())
+
+    assert caught.value.code == "rate_limited"
