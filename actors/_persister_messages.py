@@ -8,8 +8,8 @@ from ..runtime import Address
 from .events import NewEvent
 from .window import EventQuery
 
-MAX_TURN_EVENTS: Final = 2_000
-"""Events of one batch: some 10 ms of work, which is as long as the loop may be held."""
+MAX_TURN_EVENTS: Final = 2_500
+"""Events of one batch: some 8 ms of work, and two of them make a block for PostgreSQL."""
 
 
 class PersistReplies(msgspec.Struct, frozen=True):

@@ -31,8 +31,8 @@ import msgspec
 
 MAGIC = b"\xff\xfeOJNL\xfd\xfc"
 FORMAT_VERSION = 1
-# A length beyond this is damage: a batch has at most 2,000 rows and, but for one huge payload
-# that is escaped, a few MiB.
+# A length beyond this is damage: a batch has at most 2,500 rows and, but for escaped payloads, a
+# few MiB.
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 # Disks write sectors of at least 512 bytes whole.
 SLOT_BYTES = 512

@@ -1,0 +1,145 @@
+from orchestrator.actors._backlog import Backlog, Batch, batch_of, holds_rows
+from orchestrator.actors._segments import Record, RecordKind
+
+
+def batch(number: int, *, rows: int = 2, journalled: bool = True, kind: str = "t") -> Batch:
+    body = b"".join(b"%b\ts\tnow\t%08d\n" % (kind.encode(), row) for row in range(rows))
+    made = Batch(number, body, rows, ((number * 100, number * 100 + rows - 1),))
+    made.journalled = journalled
+    return made
+
+
+ROOM_FOR_TWO = 2 * len(batch(1).body)
+
+
+def numbers(block: list[Batch]) -> list[int]:
+    return [found.number for found in block]
+
+
+def store_all(backlog: Backlog) -> list[int]:
+    """Store block by block; the journal supplies what is not in memory."""
+    stored: list[int] = []
+    while backlog:
+        while backlog.needs_reading():
+            assert backlog.span is not None
+            backlog.take_read(batch(backlog.span[0]))
+        block = backlog.next_block(4)
+        stored += numbers(block)
+        backlog.done(block)
+    return stored
+
+
+def test_blocks_are_whole_batches_in_order_within_the_bounds() -> None:
+    backlog = Backlog()
+    for number in range(1, 6):
+        backlog.put(batch(number))
+
+    assert numbers(backlog.next_block(5)) == [1, 2]
+    assert numbers(backlog.next_block(1)) == [1]
+    assert numbers(backlog.next_block(100, max_bytes=ROOM_FOR_TWO)) == [1, 2]
+    assert store_all(backlog) == [1, 2, 3, 4, 5]
+    assert backlog.size_bytes == 0
+    assert backlog.next_block(5) == []
+
+
+def test_what_memory_has_no_room_for_is_left_to_the_journal() -> None:
+    backlog = Backlog(ROOM_FOR_TWO)
+    for number in range(1, 8):
+        backlog.put(batch(number))
+
+    assert backlog.span == (3, 7)
+    assert backlog.size_bytes <= ROOM_FOR_TWO
+    assert not backlog.needs_reading()
+    assert store_all(backlog) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_batches_behind_the_span_join_it() -> None:
+    backlog = Backlog(ROOM_FOR_TWO)
+    for number in range(1, 5):
+        backlog.put(batch(number))
+    backlog.done(backlog.next_block(100))
+
+    backlog.put(batch(5))
+
+    assert backlog.span == (3, 5)
+    backlog.take_read(None)
+    assert backlog.span is None
+    assert not backlog
+
+
+def test_what_the_journal_refused_waits_in_memory_behind_the_span() -> None:
+    backlog = Backlog(ROOM_FOR_TWO)
+    for number in range(1, 5):
+        backlog.put(batch(number))
+    backlog.put(batch(5, journalled=False))
+    backlog.put(batch(6, journalled=False))
+
+    assert numbers(list(backlog.rear)) == [5, 6]
+    assert store_all(backlog) == [1, 2, 3, 4, 5, 6]
+
+
+def test_when_the_journal_takes_them_after_all_memory_lets_go() -> None:
+    backlog = Backlog(ROOM_FOR_TWO)
+    for number in range(1, 5):
+        backlog.put(batch(number))
+    backlog.put(batch(5, journalled=False))
+
+    backlog.note_journalled()
+
+    assert backlog.span == (3, 5)
+    assert backlog.size_bytes == ROOM_FOR_TWO
+
+
+def test_without_room_the_oldest_market_data_goes_first_and_stops_never() -> None:
+    backlog = Backlog(1)
+    for number, kind in enumerate(("data.market.A", "strategy.x", "risk.killswitch"), start=1):
+        backlog.put(batch(number, journalled=False, kind=kind))
+    backlog.max_bytes = 2 * len(batch(1, kind="risk.killswitch").body)
+
+    assert backlog.shed(but=0) == {"data.market.A": 2}
+    backlog.max_bytes = 1
+    assert backlog.shed(but=0) == {"strategy.x": 2}
+    assert backlog.shed(but=0) == {}
+    assert [found.rows for found in backlog.front] == [0, 0, 2]
+
+
+def test_shedding_spares_what_is_being_stored_and_what_the_journal_has() -> None:
+    backlog = Backlog(1)
+    backlog.put(batch(1, journalled=False, kind="data.market.A"))
+    backlog.put(batch(2, journalled=False, kind="data.market.A"))
+    backlog.front[1].journalled = True
+
+    assert backlog.shed(but=1) == {}
+
+
+def test_rows_that_stay_keep_their_ids() -> None:
+    mixed = batch(1, rows=1, journalled=False, kind="data.market.A")
+    mixed.body += batch(1, rows=2, kind="risk.x").body
+    mixed.rows, mixed.ranges = 3, ((5, 6), (9, 9))
+
+    assert mixed.shed(lambda line: line.startswith(b"data.")) == {"data.market.A": 1}
+    assert mixed.ranges == ((6, 6), (9, 9))
+    assert mixed.rows == 2
+    assert mixed.last_id == 9
+
+
+def test_rows_without_ids_can_be_shed_too() -> None:
+    waiting = batch(1, journalled=False)
+    waiting.ranges = ()
+
+    assert waiting.shed(lambda line: line.endswith(b"1")) == {"t": 1}
+    assert waiting.rows == 1
+    assert waiting.ranges == ()
+    assert waiting.last_id == 0
+
+
+def test_a_record_becomes_the_batch_it_was() -> None:
+    record = Record(4, RecordKind.EVENTS, 2, b"a\nb\n", rows_before=10)
+
+    made = batch_of(record, ((7, 8),))
+
+    assert made.journalled
+    assert made.ranges == ((7, 8),)
+    assert made.rows_through == 12
+    assert holds_rows(record)
+    assert not holds_rows(Record(5, RecordKind.IDS, 0, b""))

@@ -1,0 +1,170 @@
+import base64
+from typing import Any
+
+import msgspec
+import pytest
+from orchestrator.actors._draft import Draft, Former, reject
+from orchestrator.actors._echoes import EchoTable
+from orchestrator.actors.events import NewEvent
+
+PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*", "data.*"]
+TS = "2026-01-31T09:30:00.123Z"
+
+
+def reply(channel: str, payload: bytes, pattern: str | None = None) -> list[bytes]:
+    pattern = pattern or next(p for p in PATTERNS if channel.startswith(p[:-1]))
+    return [b"pmessage", pattern.encode(), channel.encode(), payload]
+
+
+def form(*replies: list[bytes], former: Former | None = None) -> Draft:
+    draft = Draft()
+    (former or Former(PATTERNS, EchoTable())).add_replies(draft, list(replies), TS, now=0.0)
+    return draft
+
+
+def only(draft: Draft) -> Any:
+    (event,) = draft.events([7])
+    return event
+
+
+def test_the_type_is_the_channel_and_the_payload_stays_as_published() -> None:
+    event = only(form(reply("data.market.AAPL.1m", b'{"source": "q",  "price": 1.50}')))
+
+    assert event.type == "data.market.AAPL.1m"
+    assert event.payload == b'{"source": "q",  "price": 1.50}'
+    assert event.source == "q"
+    assert event.ts == TS
+    assert event.id == 7
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload", "source"),
+    [
+        ("strategy.candidate", b'{"source": "a", "agent_id": "b"}', "a"),
+        ("strategy.candidate", b'{"agent_id": "b"}', "b"),
+        ("strategy.candidate", b'{"source": "", "agent_id": 5}', None),
+        ("strategy.candidate", b"[1]", None),
+        ("heartbeat.dev-1", b"{}", "dev-1"),
+        ("heartbeat.dev-1", b'{"agent_id": "other"}', "other"),
+        ("heartbeat.", b"{}", None),
+    ],
+)
+def test_the_source_follows_the_contract(channel: str, payload: bytes, source: str | None) -> None:
+    assert only(form(reply(channel, payload))).source == source
+
+
+def test_heartbeats_share_one_type() -> None:
+    assert only(form(reply("heartbeat.dev-1", b"{}"))).type == "heartbeat"
+
+
+def test_of_several_matching_patterns_the_first_configured_one_counts() -> None:
+    former = Former(PATTERNS, EchoTable())
+    first = reply("data.market.X", b"{}", "data.market.*")
+    second = reply("data.market.X", b"{}", "data.*")
+
+    draft = form(second, first, second, former=former)
+
+    assert len(draft) == 1
+    assert former.copies == 2
+
+
+def test_a_channel_that_only_redis_matches_counts_by_the_pattern_that_brought_it() -> None:
+    former = Former(PATTERNS, EchoTable())
+
+    assert len(form(reply("odd", b"{}", "o?d"), former=former)) == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [(b"{", "not JSON"), (b'"\\u0000"', "contains"), (b"\xff", "not"), (b"", "not JSON")],
+)
+def test_what_postgresql_cannot_keep_becomes_rejected_before_it_has_an_id(
+    payload: bytes, reason: str
+) -> None:
+    draft = form(reply("strategy.x", payload), reply("strategy.x", b"{}"))
+
+    rejected, accepted = draft.events([1, 2])
+    said = msgspec.json.decode(rejected.payload)
+    assert rejected.type == "bus.rejected"
+    assert rejected.source is None
+    assert said["channel"] == "strategy.x"
+    assert said["reason"].startswith(reason)
+    assert said["size"] == len(payload)
+    assert base64.b64decode(said["raw"]) == payload
+    assert draft.rejected.total() == 1
+    assert accepted.type == "strategy.x"
+
+
+def test_only_the_first_4_kib_of_a_rejected_payload_are_kept() -> None:
+    said = msgspec.json.decode(reject("c", b"x" * 9000, "no"))
+
+    assert said["size"] == 9000
+    assert base64.b64decode(said["raw"]) == b"x" * 4096
+
+
+def test_channels_that_are_no_text_for_postgresql_are_rejected() -> None:
+    draft = form(
+        [b"pmessage", b"risk.*", b"risk.\xff", b"{}"],
+        [b"pmessage", b"risk.*", b"risk.a\x00b", b"{}"],
+    )
+
+    reasons = [msgspec.json.decode(event.payload)["reason"] for event in draft.events([1, 2])]
+    assert reasons == ["the channel is not UTF-8", "the channel contains NUL"]
+
+
+def test_an_event_of_the_daemons_own_names_its_source_itself() -> None:
+    former, draft = Former(PATTERNS, EchoTable()), Draft()
+
+    assert former.add_event(draft, NewEvent("agent.online", b'{"source": "x"}', "me"), TS) is None
+    assert former.add_event(draft, NewEvent("agent.online", b'{"source": "x"}'), TS) is None
+    reason = former.add_event(draft, NewEvent("agent.online", b"{"), TS)
+
+    first, second, third = draft.events([1, 2, 3])
+    assert (first.source, second.source) == ("me", "x")
+    assert third.type == "bus.rejected"
+    assert reason is not None
+
+
+def test_echoes_of_our_own_are_left_out_once() -> None:
+    echoes = EchoTable()
+    former = Former(PATTERNS, echoes)
+    echoes.expect(b"risk.killswitch", b'{"enabled":true}', now=0.0)
+    own = reply("risk.killswitch", b'{"enabled":true}')
+
+    draft = form(own, own, reply("risk.killswitch", b'{"enabled": true}'), former=former)
+
+    assert len(draft) == 2
+    assert former.echoed == 1
+
+
+def test_a_draft_can_be_cut_back() -> None:
+    draft = form(*(reply("strategy.x", b"12345") for _ in range(3)))
+
+    draft.truncate(1)
+
+    assert len(draft) == len(draft.events([1])) == 1
+    assert draft.payload_bytes == 5
+    assert draft.body().count(b"\n") == 1
+
+
+def test_what_is_no_message_at_all_is_kept_as_rejected() -> None:
+    draft = Draft()
+    Former(PATTERNS, EchoTable()).add_fault(draft, ["odd"], TS)
+
+    assert msgspec.json.decode(only(draft).payload)["reason"] == "not a message of the bus"
+
+
+def test_new_channels_for_ever_do_not_fill_memory() -> None:
+    former = Former(PATTERNS, EchoTable())
+    form(*(reply(f"strategy.{n}", b"{}") for n in range(10_050)), former=former)
+
+    assert len(former._channels) < 10_000
+
+
+def test_a_moved_event_keeps_all_but_its_id() -> None:
+    original = only(form(reply("strategy.x", b'{"source":"s"}')))
+    draft = Draft()
+
+    Former(PATTERNS, EchoTable()).add_stored(draft, original)
+
+    assert only(draft) == original

@@ -1,0 +1,47 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from orchestrator.actors._rows import ids_of, join_rows, parse_rows, row_prefix, with_ids
+from orchestrator.actors.events import Event
+from orchestrator.sql.copy_text import copy_row
+
+TS = "2026-01-31T09:30:00.123Z"
+names = st.text(min_size=1, max_size=20).filter(lambda name: "\x00" not in name)
+events = st.builds(Event, st.just(0), names, st.binary(max_size=50), st.just(TS), st.none() | names)
+
+
+def body_of(batch: list[Event]) -> bytes:
+    prefixes = [row_prefix(event.type, event.source, event.ts) for event in batch]
+    return join_rows(prefixes, [event.payload for event in batch])
+
+
+@given(st.lists(events, min_size=1, max_size=10))
+def test_rows_are_what_copy_takes_and_can_be_read_back(batch: list[Event]) -> None:
+    ranges = [(5, 5 + len(batch) - 1)]
+    body = body_of(batch)
+
+    expected = [
+        copy_row(event_id, event.type, event.source, event.ts, event.payload)
+        for event_id, event in zip(ids_of(ranges), batch, strict=True)
+    ]
+    assert b"\n".join([*with_ids(body, ranges), b""]) == b"".join(expected)
+    parsed = parse_rows(body, ranges)
+    assert [(e.type, e.payload, e.ts, e.source) for e in parsed] == [
+        (e.type, e.payload, e.ts, e.source) for e in batch
+    ]
+
+
+@pytest.mark.parametrize("payload", [b'{"a": "\\"\\n"}', b'{\n\t"a": 1\r\n}', b"\\.", b"\\N"])
+def test_the_bytes_of_a_payload_survive(payload: bytes) -> None:
+    batch = [Event(0, "t", payload, TS, None), Event(0, "t", b"{}", TS, "\\N")]
+
+    first, second = parse_rows(body_of(batch), [(1, 2)])
+
+    assert first.payload == payload
+    assert first.source is None
+    assert second.source == "\\N"
+
+
+def test_ids_and_rows_must_be_equally_many() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        with_ids(body_of([Event(0, "t", b"{}", TS, None)]), [(1, 2)])
