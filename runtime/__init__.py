@@ -25,6 +25,7 @@ from .restart import Restart, RestartLimits, Strategy
 from .standalone import start_actor, stop_actor
 from .supervisor import GetTree, RestartChild, StartChild, StopChild, Supervisor, UnknownChild
 from .timer import Timer
+from .turns import give_way
 
 __all__ = [
     "Actor",
@@ -59,6 +60,7 @@ __all__ = [
     "Timer",
     "UnknownChild",
     "deadline",
+    "give_way",
     "ping",
     "start_actor",
     "stop_actor",

@@ -36,6 +36,7 @@ from .errors import (
 from .mailbox import Mailbox
 from .messages import LinkedEnded, Ping, RuntimeMessage, Stop, Tick
 from .timer import Timer
+from .turns import give_way
 
 # An actor that always finds a message would never let others run: it yields after this long.
 YIELD_AFTER_S = 0.002
@@ -274,7 +275,7 @@ class Actor(pykka.Actor, ABC):
             self._handle(get())
             now = clock()
             if now > yield_at:
-                gevent.sleep(0)
+                give_way()
                 yield_at = clock() + YIELD_AFTER_S
         if self.drain_on_stop:
             self._drain()
@@ -283,7 +284,7 @@ class Actor(pykka.Actor, ABC):
         mailbox = self.address.mailbox
         while not mailbox.empty():
             self._handle(mailbox.get())
-            gevent.sleep(0)
+            give_way()
 
     def _handle(self, envelope: Envelope[Any]) -> None:
         message = envelope.message
