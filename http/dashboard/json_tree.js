@@ -69,8 +69,10 @@ function branch(label, value, path, depth, onPick) {
 
 function node(key, value, { path, isArray, depth, onPick }) {
   const here = childPath(path, key, isArray);
+  if (isBranch(value) && Object.keys(value).length > 0) {
+    return h("li", {}, branch(h("span", { class: "json-key", title: here }, key), value, here, depth, onPick));
+  }
   const label = keyLabel(key, here, onPick);
-  if (isBranch(value) && Object.keys(value).length > 0) return h("li", {}, branch(label, value, here, depth, onPick));
   const shown = isBranch(value) ? h("span", { class: "json-note" }, Array.isArray(value) ? "[]" : "{}") : leaf(value);
   return h("li", { class: "json-leaf" }, label, shown);
 }

@@ -169,8 +169,8 @@ function applyKillswitchFrame(state, frame, nowMs) {
     status: still ? "active" : "inactive",
     enabled: still,
     ...(engaged
-      ? { reason: data.reason, triggered_by: data.triggered_by, trip_id: data.trip_id, last_triggered: data.timestamp ?? frame.timestamp }
-      : { released_at: data.released_at ?? data.timestamp ?? frame.timestamp }),
+      ? { reason: data.reason, triggered_by: data.triggered_by, trip_id: data.trip_id, last_triggered: data.at ?? data.timestamp ?? frame.timestamp }
+      : { released_at: data.at ?? data.timestamp ?? frame.timestamp }),
   };
   answered(state, "killswitch", nowMs);
   return ["killswitch"];

@@ -1,7 +1,8 @@
 /** Chromium as the machine has it, for one scenario: a new profile, nothing from or to the outside. */
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,6 +53,15 @@ export const text = (page, selector) => page.locator(selector).first().textConte
 /** Wait for an element's text to match. */
 export const reads = (page, selector, pattern, limitMs) =>
   until(async () => pattern.test((await text(page, selector)) ?? ""), `${selector} reads ${pattern}`, limitMs);
+
+/** Fail on what axe finds serious, contrast included. */
+export async function audit(page) {
+  const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  await page.evaluate(axe); // Not as a script tag: the page's policy allows no foreign one.
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] }));
+  const serious = violations.filter((v) => ["serious", "critical"].includes(v.impact));
+  assert.deepEqual(serious.map((v) => `${v.id}: ${v.nodes.slice(0, 4).map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join(" | ")}`), []);
+}
 
 export async function call(path, body) {
   const response = await fetch(BASE + path, body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });

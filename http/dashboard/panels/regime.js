@@ -74,8 +74,8 @@ export function mountRegime(root, { state }) {
   const symbols = table();
   const empty = h("p", { class: "empty", hidden: true });
   const full = h("div", { class: "regime" },
-    h("div", { class: "regime-top" }, name, way.element),
-    h("div", { class: "regime-figures" }, h("span", {}, "confidence ", sure), confidence, h("span", {}, "volatility ", volatility), span),
+    h("div", { class: "regime-top" }, name, way.element, span),
+    h("div", { class: "regime-figures" }, h("span", {}, "confidence ", sure), confidence, h("span", {}, "volatility ", volatility)),
     ribbon, symbols.element);
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "regime-title" }, "Regime"), origin, aged),
@@ -100,7 +100,7 @@ export function mountRegime(root, { state }) {
     if (state.regimeHistory !== drawnHistory) {
       drawnHistory = state.regimeHistory;
       drawRibbon(ribbon, drawnHistory, nowMs);
-      setText(span, drawnHistory.length > 1 ? `since ${clock(drawnHistory.slice(-RIBBON)[0].ts)}` : "");
+      setText(span, drawnHistory.length > 1 ? `shown since ${clock(drawnHistory.slice(-RIBBON)[0].ts).slice(0, 5)}` : "");
     }
     if (drawn === r) return;
     drawn = r;

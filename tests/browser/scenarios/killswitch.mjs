@@ -1,6 +1,6 @@
 /** Stop by holding and by typing, from either size; release by trip id and reason; the page says the state everywhere. */
 import assert from "node:assert/strict";
-import { call, finish, PHONE, reads, until, withPage } from "../browser.mjs";
+import { audit, call, finish, PHONE, reads, until, withPage } from "../browser.mjs";
 
 const allowed = (page) => reads(page, ".trading strong", /Trading allowed/);
 
@@ -15,6 +15,7 @@ async function hold(page, ms) {
 async function release(page) {
   const { trip_id: trip } = await call("/risk/killswitch");
   await page.getByRole("button", { name: "Release this stop…" }).click();
+  await audit(page);
   const confirm = page.getByRole("button", { name: "Release: trading goes on" });
   await page.fill("#release-trip", "wrong1");
   await page.fill("#release-reason", "looked, was a drill");
@@ -27,6 +28,7 @@ async function release(page) {
 await withPage({}, async (page) => {
   await allowed(page);
   await page.click("#stop");
+  await audit(page);
   await hold(page, 700);
   await page.waitForTimeout(1200); // Longer than the rest of the hold would have taken.
   assert.equal((await call("/risk/killswitch")).status, "inactive", "a short hold does nothing");
@@ -36,6 +38,7 @@ await withPage({}, async (page) => {
   await page.getByRole("button", { name: "Close" }).click();
   await reads(page, "#killswitch .state-words", /Trading stopped/);
   await reads(page, "#killswitch .facts", /Prices look wrong/);
+  await audit(page);
   await reads(page, "#alerts", /stopped/i);
   await until(async () => /^STOPPED/.test(await page.title()), "the title says it");
   assert.match(await page.locator("#icon").getAttribute("href"), /stopped/);

@@ -1,6 +1,6 @@
 /** The daemon dies and comes back: the page says so, misses nothing, and asks little. */
 import assert from "node:assert/strict";
-import { Bus, finish, reads, request, text, until, withPage } from "../browser.mjs";
+import { audit, Bus, finish, reads, request, text, until, withPage } from "../browser.mjs";
 
 const FREE = /^\/(dashboard|risk\/killswitch|health$|ready$|$)/;
 const bus = new Bus();
@@ -17,6 +17,7 @@ await withPage({ tolerate: /WebSocket|ERR_CONNECTION|Failed to load resource/ },
   await until(async () => /^No link/.test(await page.title()), "the title says it");
   assert.match(await page.locator("#icon").getAttribute("href"), /blind/);
   assert.equal(await page.locator("body").getAttribute("data-link"), "lost");
+  await audit(page);
 
   await page.click("#stop");
   await page.fill("#stop-typed", "STOP");

@@ -1,21 +1,11 @@
 /** The panels fill themselves, in both colour schemes and both sizes, and axe finds nothing serious. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { Bus, call, DESKTOP, finish, PHONE, reads, withPage } from "../browser.mjs";
+import { audit, Bus, call, DESKTOP, finish, PHONE, reads, withPage } from "../browser.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const bus = new Bus();
 bus.beat("overview-1");
 bus.publish("quant.regime.state", { agent_id: "regime-detector", regime: "volatile", trend: "bearish", confidence: 0.82, volatility: 0.021, symbols_analyzed: 1, symbol_details: { AAPL: { regime: "stable", trend: "bullish", volatility: 0.01, trend_strength: 0.4, data_points: 20 } } });
 bus.publish("strategy.candidate", { agent_id: "overview-1", symbol: "AAPL", strategy: "momentum", action: "buy", score: 0.91 });
-
-async function audit(page) {
-  await page.evaluate(AXE); // Not as a script tag: the page's policy allows no foreign one.
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] }));
-  const serious = violations.filter((v) => ["serious", "critical"].includes(v.impact));
-  assert.deepEqual(serious.map((v) => `${v.id}: ${v.nodes.slice(0, 4).map((n) => `${n.target} ${n.any[0]?.message ?? ""}`).join(" | ")}`), []);
-}
 
 for (const scheme of ["dark", "light"]) {
   await withPage({ size: DESKTOP, scheme }, async (page) => {
