@@ -104,6 +104,13 @@ class SendBuffer:
             self._statuses.clear()
         return b"".join(parts)
 
+    def forget_events(self) -> None:
+        """Let go of everything that is not urgent: this client is being closed."""
+        while self._chunks:
+            self._drop(self._chunks.popleft())
+        self._statuses.clear()
+        self._gap = None
+
     def note_gap(self, first_id: int, last_id: int, frames: int) -> None:
         """Remember that this client will not get ``frames`` events, and tell it next."""
         self.dropped += frames
@@ -215,6 +222,11 @@ class ClientRegistry:
     def dropped(self) -> int:
         """Events that slow clients did not get, in all."""
         return self.dropped_before + sum(client.buffer.dropped for client in self)
+
+    @property
+    def places_taken(self) -> int:
+        """Clients that are here, coming or going."""
+        return self._reserved
 
     def reserve(self) -> bool:
         """Take a place for a client that is about to come; say whether there was one."""

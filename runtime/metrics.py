@@ -7,7 +7,7 @@ Nothing of this survives the process; Prometheus knows counters that begin anew.
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,15 +31,23 @@ LATENCY_BUCKETS_S: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25,
 MAX_LABEL_VALUES: Final = 200
 OTHER: Final = "other"
 
+M = TypeVar("M", Counter, Gauge, Histogram)
+
 Sample = tuple[Sequence[str], float]
 """The values of the labels, and the number."""
 
 
 class Metrics:
-    """The registry of one daemon and the way to add to it."""
+    """The registry of one daemon and the way to add to it.
+
+    Asking for a name again returns the same metric, and watching it again replaces the reader:
+    actors that are restarted need not know.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._known: dict[str, Counter | Gauge | Histogram] = {}
+        self._watched: dict[str, _Watched] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
@@ -52,11 +60,13 @@ class Metrics:
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         """A counter; ``_total`` is added to its name."""
-        return Counter(PREFIX + name, text, labels, registry=self.registry)
+        return self._once(
+            Counter, name, lambda: Counter(PREFIX + name, text, labels, registry=None)
+        )
 
     def gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
         """A number that goes up and down."""
-        return Gauge(PREFIX + name, text, labels, registry=self.registry)
+        return self._once(Gauge, name, lambda: Gauge(PREFIX + name, text, labels, registry=None))
 
     def histogram(
         self,
@@ -67,7 +77,12 @@ class Metrics:
         buckets: Sequence[float] = LATENCY_BUCKETS_S,
     ) -> Histogram:
         """A distribution, by default of seconds."""
-        return Histogram(PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
+        full = PREFIX + name
+        return self._once(
+            Histogram,
+            name,
+            lambda: Histogram(full, text, labels, registry=None, buckets=buckets),
+        )
 
     def watch(
         self,
@@ -83,11 +98,24 @@ class Metrics:
         A ``read`` that raises leaves its metric out of the page.
         """
         family = CounterMetricFamily if kind is Counter else GaugeMetricFamily
-        self.registry.register(_Watched(family, PREFIX + name, text, read, labels))
+        former = self._watched.pop(name, None)
+        if former is not None:
+            self.registry.unregister(former)
+        watched = self._watched[name] = _Watched(family, PREFIX + name, text, read, labels)
+        self.registry.register(watched)
 
     def render(self) -> bytes:
         """The page, in Prometheus' text format; runs in the caller's greenlet, some ms."""
         return generate_latest(self.registry)
+
+    def _once(self, kind: type[M], name: str, make: Callable[[], M]) -> M:
+        """The metric of that name; a restarted actor finds the one its predecessor made."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = make()
+            self.registry.register(known)
+        assert isinstance(known, kind)  # noqa: S101 one name, one kind
+        return known
 
 
 class _Watched(Collector):

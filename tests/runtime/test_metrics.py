@@ -83,3 +83,21 @@ def test_a_histogram_counts_in_seconds() -> None:
     found = samples_of(metrics)
     assert found["orchestrator_http_request_seconds_bucket", (("le", "0.001"),)] == 0
     assert found["orchestrator_http_request_seconds_bucket", (("le", "0.005"),)] == 1
+
+
+def test_a_successor_finds_its_predecessors_counter() -> None:
+    metrics = Metrics()
+
+    metrics.counter("http_requests", "Requests.").inc()
+    metrics.counter("http_requests", "Requests.").inc()
+
+    assert samples_of(metrics)["orchestrator_http_requests_total", ()] == 2
+
+
+def test_watching_a_name_again_replaces_the_reader() -> None:
+    metrics = Metrics()
+    metrics.watch(Gauge, "ws_clients", "Clients.", lambda: 1)
+
+    metrics.watch(Gauge, "ws_clients", "Clients.", lambda: 2)
+
+    assert samples_of(metrics)["orchestrator_ws_clients", ()] == 2

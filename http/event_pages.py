@@ -1,0 +1,161 @@
+"""Pages of events: from memory where it suffices, completed from PostgreSQL where not.
+
+A page is cached for 10 s if no newer event can change it, and forgotten when an older one was
+changed (replaced, or marked as processed), so it is never stale.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ..actors.event_persister import GetEvent, GetEvents
+from ..actors.events import Event
+from ..actors.window import DatabaseRange, EventPage, EventQuery, NeedsDatabase
+from ..sql.event_filter import EventFilter
+from ..sql.event_reader import EventReader, EventRow
+from .errors import Unavailable
+from .peers import Peers, ask
+
+CACHE_S: Final = 10.0
+"""The contract's."""
+
+_CACHE_BYTES: Final = 16 * 1024 * 1024
+_CACHE_PAGES: Final = 512
+
+
+class ShownPage(msgspec.Struct, frozen=True):
+    """A page, encoded."""
+
+    events: bytes
+    """A JSON array, in the order that was asked for."""
+    cursor: int
+    """Where to go on."""
+    has_more: bool
+    """Whether there are more."""
+
+
+class PageCache:
+    """Encoded pages, for 10 s, the least recently used making room. Pure: told ``now``."""
+
+    def __init__(self, max_bytes: int = _CACHE_BYTES, max_pages: int = _CACHE_PAGES) -> None:
+        self.max_bytes = max_bytes
+        self.max_pages = max_pages
+        self.size_bytes = 0
+        self._revision: object = None
+        self._pages: OrderedDict[object, tuple[float, ShownPage]] = OrderedDict()
+
+    def get(self, key: object, *, now: float, revision: object) -> ShownPage | None:
+        """The page, if it is young enough and no event was changed since (``revision``)."""
+        self._notice(revision)
+        found = self._pages.get(key)
+        if found is None:
+            return None
+        if now - found[0] >= CACHE_S:
+            self._remove(key)
+            return None
+        self._pages.move_to_end(key)
+        return found[1]
+
+    def put(self, key: object, page: ShownPage, *, now: float, revision: object) -> None:
+        """Keep ``page``, which was made at ``now`` (monotonic seconds)."""
+        self._notice(revision)
+        self._remove(key)
+        self._pages[key] = (now, page)
+        self.size_bytes += len(page.events)
+        while self.size_bytes > self.max_bytes or len(self._pages) > self.max_pages:
+            self._remove(next(iter(self._pages)))
+
+    def _notice(self, revision: object) -> None:
+        if revision != self._revision:
+            self._revision = revision
+            self._pages.clear()
+            self.size_bytes = 0
+
+    def _remove(self, key: object) -> None:
+        found = self._pages.pop(key, None)
+        if found is not None:
+            self.size_bytes -= len(found[1].events)
+
+
+class EventPages:
+    """Answers page queries; each call blocks the caller's greenlet, for some seconds at most."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        self._reader = EventReader(peers.database)
+        self._cache = PageCache()
+        self._marked = 0
+
+    def page(self, query: EventQuery, *, ascending: bool) -> ShownPage:
+        """The page that ``query`` asks for.
+
+        Raises:
+            Unavailable: It would have to pass over ids of ours that nobody can read just now.
+            StoreError: PostgreSQL, where memory does not suffice.
+            OrchestratorError: The persister does not answer.
+        """
+        key, now, revision = (query, ascending), time.monotonic(), self._revision
+        shown = self._cache.get(key, now=now, revision=revision)
+        if shown is None:
+            page = self._read(query)
+            events = page.events[::-1] if ascending else page.events
+            shown = ShownPage(encode_events(events), page.cursor, page.has_more)
+            if self._is_settled(query, page) and revision == self._revision:
+                self._cache.put(key, shown, now=now, revision=revision)
+        return shown
+
+    def get(self, event_id: int) -> EventRow | None:
+        """One event."""
+        event: Event | None = ask(self._peers.persister, GetEvent(event_id))
+        return row_of(event) if event is not None else self._reader.get(event_id)
+
+    def forget(self) -> None:
+        """Older events were changed."""
+        self._marked += 1
+
+    @property
+    def _revision(self) -> tuple[int, int]:
+        return self._marked, self._peers.clients.replaced
+
+    def _read(self, query: EventQuery) -> EventPage:
+        answer: EventPage | NeedsDatabase = ask(self._peers.persister, GetEvents(query))
+        if isinstance(answer, EventPage):
+            return answer
+        wanted = answer.rows_wanted()
+        page = None
+        if wanted is not None:
+            page = answer.complete(self._rows(query, wanted))
+        if page is None:
+            raise Unavailable("Events of this page are still being stored; try again.")
+        return page
+
+    def _rows(self, query: EventQuery, wanted: DatabaseRange) -> list[EventRow]:
+        narrowed = EventFilter(
+            query.types, query.source, query.from_ts, query.to_ts, query.processed
+        )
+        if wanted.oldest_first:
+            after = wanted.after or 0
+            return self._reader.after(after, wanted.limit, narrowed, up_to_id=wanted.through)
+        return self._reader.latest(wanted.limit, narrowed, up_to_id=wanted.through)
+
+    def _is_settled(self, query: EventQuery, page: EventPage) -> bool:
+        """Whether no newer event can change ``page``."""
+        if query.after is not None:
+            return page.has_more
+        newest = self._peers.clients.newest_id
+        return query.before is not None and newest is not None and query.before <= newest + 1
+
+
+def row_of(event: Event) -> EventRow:
+    """An event as the row that it is or will be."""
+    payload = msgspec.Raw(event.payload)
+    return EventRow(event.id, event.type, payload, event.ts or None, event.source, event.processed)
+
+
+def encode_events(events: Sequence[Event | EventRow]) -> bytes:
+    """``events`` as a JSON array; payloads as they were published."""
+    rows = [row_of(one) if isinstance(one, Event) else one for one in events]
+    return msgspec.json.encode(rows)

@@ -1,0 +1,148 @@
+"""``/health``, ``/ready`` and ``/health/agents``."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from ..actors.event_persister import GetPersisterStatus, PersisterStatus
+from ..actors.events import utc_now
+from ..actors.heartbeat_monitor import Agents, GetAgents
+from ..actors.redis_listener import GetBusStatus
+from ..actors.subscriptions import BusStatus
+from ..runtime import GetTree, OrchestratorError
+from .peers import Peers, ask
+from .requests import Call
+from .routes import Answer, Route, json_answer
+from .shapes import (
+    AgentsAnswer,
+    AgentsQuery,
+    Check,
+    HealthAnswer,
+    ReadyAnswer,
+)
+
+_CHECK_TIMEOUT_S: Final = 1.0
+
+
+class HealthRoutes:
+    """What load balancers, operators and the dashboard look at first."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route(
+                "GET",
+                "/health",
+                self.health,
+                "Whether the process serves, dependencies or not",
+                {200: HealthAnswer},
+                counted=False,
+            ),
+            Route(
+                "GET",
+                "/ready",
+                self.ready,
+                "Whether Redis, PostgreSQL, the journal and all actors work",
+                {200: ReadyAnswer, 503: ReadyAnswer},
+                counted=False,
+            ),
+            Route(
+                "GET",
+                "/health/agents",
+                self.agents,
+                "The agents, newest beat first",
+                {200: AgentsAnswer},
+                query=AgentsQuery,
+            ),
+        ]
+
+    def health(self, _call: Call) -> Answer:
+        """Asks nobody."""
+        instance = self._peers.instance
+        return json_answer(
+            HealthAnswer(
+                status="ok",
+                version=instance.version,
+                instance=instance.name,
+                env=instance.env,
+                uptime_seconds=round(instance.uptime_s, 3),
+                websocket_clients=len(self._peers.clients),
+                timestamp=utc_now(),
+            )
+        )
+
+    def ready(self, _call: Call) -> Answer:
+        """Asks everybody, each for a second at most (PostgreSQL for some)."""
+        checks = {
+            "redis": _checked(self._redis),
+            "postgres": _checked(self._postgres),
+            "journal": _checked(self._journal),
+            "actors": _checked(self._actors),
+        }
+        ok = all(check.ok for check in checks.values())
+        answer = ReadyAnswer("ready" if ok else "not_ready", checks, utc_now())
+        return json_answer(answer, 200 if ok else 503)
+
+    def agents(self, call: Call) -> Answer:
+        """The registry."""
+        wanted: AgentsQuery = call.query
+        question = GetAgents(group=wanted.group, status=wanted.status, alive=wanted.alive)
+        agents: Agents = ask(self._peers.monitor, question)
+        return json_answer(AgentsAnswer("ok", utc_now(), agents.rows, agents.total, agents.active))
+
+    # -- the checks --------------------------------------------------------------------------
+
+    def _redis(self) -> Check:
+        status: BusStatus = ask(self._peers.listener, GetBusStatus(), _CHECK_TIMEOUT_S)
+        if status.connected:
+            return Check(
+                ok=True,
+                message=f"subscribed since {status.since}",
+                latency_ms=_rounded(status.latency_ms),
+            )
+        return Check(ok=False, message=status.last_error or "not connected yet")
+
+    def _postgres(self) -> Check:
+        health = self._peers.database.health()
+        return Check(ok=health.ok, message=health.message, latency_ms=_rounded(health.latency_ms))
+
+    def _journal(self) -> Check:
+        status: PersisterStatus = ask(self._peers.persister, GetPersisterStatus(), _CHECK_TIMEOUT_S)
+        latency_ms = status.journal_latency_ms.get("p99")
+        if status.journal_error is not None:
+            return Check(ok=False, message=status.journal_error)
+        message = f"{status.pending} events wait for PostgreSQL" if status.pending else "ok"
+        return Check(ok=True, message=message, latency_ms=_rounded(latency_ms))
+
+    def _actors(self) -> Check:
+        tree: list[Mapping[str, Any]] = ask(self._peers.root, GetTree(), _CHECK_TIMEOUT_S)
+        # An agent's troubles are not the daemon's.
+        ours = self._peers.agents.name if self._peers.agents is not None else None
+        missing = sorted(not_running(tree, but_below=ours))
+        if missing:
+            return Check(ok=False, message=f"not running: {', '.join(missing)}")
+        return Check(ok=True, message="all running")
+
+
+def not_running(tree: Iterable[Mapping[str, Any]], *, but_below: str | None) -> list[str]:
+    """Names of actors that do not run, those below ``but_below`` left out."""
+    found: list[str] = []
+    for node in tree:
+        if node["state"] != "RUNNING":
+            found.append(str(node["name"]))
+        if node["name"] != but_below:
+            found += not_running(node["children"], but_below=but_below)
+    return found
+
+
+def _checked(check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except OrchestratorError as error:
+        return Check(ok=False, message=str(error))
+
+
+def _rounded(latency_ms: float | None) -> float | None:
+    return None if latency_ms is None else round(latency_ms, 3)

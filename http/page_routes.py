@@ -1,0 +1,110 @@
+"""The dashboard's own files: ``/`` and ``/dashboard/<file>``, with what browsers must be told."""
+
+import hashlib
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from .errors import Headers, NotFound
+from .requests import Call
+from .routes import Answer, Route
+
+FOLDER: Final = Path(__file__).parent / "dashboard"
+
+# Other files that may lie in the folder are nobody's business.
+_CONTENT_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+_PAGE_HEADERS: Final[Headers] = (
+    ("Content-Security-Policy", _POLICY),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+
+
+class _File(NamedTuple):
+    changed_at_ns: int
+    size: int
+    etag: str
+    body: bytes
+
+
+class PageRoutes:
+    """Serves files of one folder; each is read again when it has changed on disk."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder.resolve()
+        self._files: dict[Path, _File] = {}
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route("GET", "/", self.index, "The dashboard", counted=False, documented=False),
+            Route(
+                "GET",
+                "/dashboard/{name:path}",
+                self.file,
+                "The dashboard's files",
+                counted=False,
+                documented=False,
+            ),
+        ]
+
+    def index(self, call: Call) -> Answer:
+        """The page."""
+        return self._answer("index.html", call)
+
+    def file(self, call: Call) -> Answer:
+        """One of its files."""
+        return self._answer(call.path["name"], call)
+
+    def _answer(self, name: str, call: Call) -> Answer:
+        path = self._path_of(name)
+        content_type = _CONTENT_TYPES[path.suffix]
+        file = self._read(path)
+        headers = (*_PAGE_HEADERS, ("ETag", file.etag), ("Cache-Control", "no-cache"))
+        if _matches(str(call.environ.get("HTTP_IF_NONE_MATCH", "")), file.etag):
+            return Answer(b"", 304, content_type, headers)
+        return Answer(file.body, 200, content_type, headers)
+
+    def _path_of(self, name: str) -> Path:
+        missing = NotFound("The dashboard has no such file.")
+        if "\0" in name or "\\" in name or name.startswith("/"):
+            raise missing
+        path = (self._folder / name).resolve()
+        inside = path.is_relative_to(self._folder)
+        if not inside or path.suffix not in _CONTENT_TYPES or not path.is_file():
+            raise missing
+        return path
+
+    def _read(self, path: Path) -> _File:
+        there = path.stat()
+        known = self._files.get(path)
+        if known and (known.changed_at_ns, known.size) == (there.st_mtime_ns, there.st_size):
+            return known
+        body = path.read_bytes()
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        file = self._files[path] = _File(there.st_mtime_ns, there.st_size, etag, body)
+        return file
+
+
+def _matches(given: str, etag: str) -> bool:
+    candidates = (one.strip().removeprefix("W/") for one in given.split(","))
+    return any(one in {"*", etag} for one in candidates)

@@ -1,0 +1,148 @@
+"""Reading requests: query, path and body, checked against msgspec types; errors name the field."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, get_origin
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ..runtime import deadline
+from .errors import BadRequest, BodyTooLarge, NotJson, TooSlow
+
+Environ = Mapping[str, Any]
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+BODY_TIMEOUT_S: Final = 10.0
+_READ_BYTES: Final = 64 * 1024
+_MAX_FIELDS: Final = 100
+# What others use as ids of requests: UUIDs, ULIDs, traces. It goes into logs and headers.
+_SANE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+_PLACE: Final = re.compile(r" - at `\$\.?(?P<place>[^`]*)`$")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a route, read and checked."""
+
+    environ: Environ
+    """WSGI's environment."""
+    request_id: str
+    """The caller's, or ours."""
+    path: Mapping[str, Any]
+    """The values in the path."""
+    query: Any
+    """An instance of the route's query type."""
+    body: Any
+    """An instance of the route's body type."""
+
+
+def request_id_of(environ: Environ) -> str:
+    """The caller's ``X-Request-ID`` if it is a sane one, else a new one."""
+    given = str(environ.get("HTTP_X_REQUEST_ID", ""))
+    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def read_query(environ: Environ, wanted: type[S]) -> S:
+    """The query string as a ``wanted`` (a Struct); unknown fields are ignored.
+
+    A field that is a tuple may repeat, all others may be given once.
+
+    Raises:
+        BadRequest: A value does not fit; says which field.
+    """
+    text = str(environ.get("QUERY_STRING", ""))
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise BadRequest("The query string is not valid.") from None
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(wanted)}
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in fields:
+            continue
+        if get_origin(fields[name]) is tuple:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise BadRequest(f"{name}: given more than once.")
+        else:
+            values[name] = value
+    return convert(values, wanted)
+
+
+def convert(values: Any, wanted: type[T], name: str = "") -> T:
+    """``values`` (strings) as a ``wanted``; ``name`` is the field's if it is a single value.
+
+    Raises:
+        BadRequest: A value does not fit; says which.
+    """
+    try:
+        return msgspec.convert(values, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(explain(error, name)) from None
+
+
+def read_body(environ: Environ, wanted: type[T] | None, limit_bytes: int) -> T | None:
+    """The JSON body as a ``wanted``; ``None`` if the route takes no body (it is read all the same).
+
+    Raises:
+        NotJson: It is not said to be JSON.
+        BodyTooLarge: It is over the limit; no more of it was read.
+        TooSlow: It did not arrive within 10 s.
+        BadRequest: It does not fit; says which field.
+    """
+    check_content_type(environ)
+    body = _read(environ, limit_bytes)
+    if wanted is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except msgspec.ValidationError as error:
+        raise BadRequest(explain(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
+
+
+def check_content_type(environ: Environ) -> None:
+    """Let only JSON change state: no page elsewhere can send that without being asked first.
+
+    Raises:
+        NotJson: It is something else, or nothing.
+    """
+    kind, _, parameters = str(environ.get("CONTENT_TYPE", "")).lower().partition(";")
+    charset = parameters.partition("charset=")[2].strip(' "')
+    if kind.strip() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+        raise NotJson("Send Content-Type: application/json.")
+
+
+def explain(error: msgspec.ValidationError, name: str = "") -> str:
+    """``error`` with the field first: ``limit: expected `int` <= 200``."""
+    text = str(error)
+    if missing := re.fullmatch(r"Object missing required field `([^`]*)`(?: - at .*)?", text):
+        return f"{missing[1]}: required."
+    found = _PLACE.search(text)
+    if found is None:
+        return f"{name or 'body'}: {text[:1].lower()}{text[1:]}."
+    said = text[: found.start()]
+    return f"{found['place'] or 'body'}: {said[:1].lower()}{said[1:]}."
+
+
+def _read(environ: Environ, limit_bytes: int) -> bytes:
+    too_large = BodyTooLarge(f"The body may have {limit_bytes} bytes.")
+    if int(environ.get("CONTENT_LENGTH") or 0) > limit_bytes:
+        raise too_large
+    source = environ["wsgi.input"]
+    body = bytearray()
+    try:
+        with deadline(BODY_TIMEOUT_S, TooSlow(f"The body did not come in {BODY_TIMEOUT_S:g} s.")):
+            while piece := source.read(_READ_BYTES):
+                body += piece
+                if len(body) > limit_bytes:
+                    raise too_large
+    except OSError:  # cut off, or chunks that are none: nobody knows where the next request begins
+        close = (("Connection", "close"),)
+        raise BadRequest("The body is not complete.", headers=close) from None
+    return bytes(body)

@@ -1,0 +1,60 @@
+"""What a route is: one declaration, from which requests are checked and OpenAPI is written."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from .errors import Headers
+from .requests import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response's content."""
+
+    body: bytes
+    """As it goes on the wire."""
+    status: int = 200
+    """HTTP status."""
+    content_type: str = "application/json"
+    """Of the body."""
+    headers: Headers = ()
+    """Beside those that every response has."""
+
+
+def json_answer(value: Any, status: int = 200, headers: Headers = ()) -> Answer:
+    """``value`` (anything msgspec encodes) as JSON."""
+    return Answer(msgspec.json.encode(value), status, headers=headers)
+
+
+Handler = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path."""
+
+    method: str
+    """``GET`` (which answers ``HEAD`` too) or ``POST``."""
+    path: str
+    """As OpenAPI writes it: ``/bus/events/{id}``."""
+    handler: Handler
+    """Runs in the request's greenlet."""
+    summary: str
+    """One line."""
+    answers: Mapping[int, Any] = field(default_factory=dict)
+    """Types of the bodies of good answers, by status; ``None`` for what is not JSON."""
+    query: type[msgspec.Struct] | None = None
+    """What the query string may hold."""
+    body: type[msgspec.Struct] | None = None
+    """What the body must be."""
+    path_types: Mapping[str, Any] = field(default_factory=dict)
+    """Types of the values in the path; ``str`` if not named here."""
+    errors: tuple[int, ...] = ()
+    """Statuses of errors beside those that any route may answer."""
+    counted: bool = True
+    """Whether calls count for the rate limit."""
+    documented: bool = True
+    """Whether it is part of the API."""

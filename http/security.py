@@ -1,0 +1,140 @@
+"""Who may call from where: host names, origins, and how often. Pure but for the limit's storage."""
+
+import math
+import time
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urlsplit
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from .errors import BadRequest, Forbidden, Headers, TooManyRequests
+from .settings import HttpSettings, is_loopback, origins_of
+
+ALLOWED_HEADERS: Final = "Content-Type, Accept, Authorization, Cache-Control, X-Request-ID"
+EXPOSED_HEADERS: Final = (
+    "X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+)
+_PREFLIGHT_MAX_AGE_S: Final = 600
+
+
+class HostRule:
+    """On loopback only loopback's names are ours: a page that rebinds its own to us is refused.
+
+    Args:
+        loopback: Whether the daemon listens on loopback.
+        allowed: Further names, with or without a port.
+    """
+
+    def __init__(self, *, loopback: bool, allowed: Iterable[str] = ()) -> None:
+        self._loopback = loopback
+        self._allowed = {name.lower() for name in allowed}
+
+    def check(self, host: str | None, *, http_1_1: bool) -> None:
+        """Check a ``Host`` header; HTTP/1.0 (some load balancers' checks) may come without.
+
+        Raises:
+            BadRequest: It is missing.
+            Forbidden: It is not ours.
+        """
+        if not host:
+            if http_1_1:
+                raise BadRequest("Send a Host header.")
+            return
+        if not self._loopback:
+            return
+        name = _without_port(host.lower())
+        if not (is_loopback(name) or name in self._allowed or host.lower() in self._allowed):
+            raise Forbidden(
+                "Call this daemon by a loopback name, or add the name to http.allowed_hosts."
+            )
+
+
+class Origins:
+    """Which pages may call: those of the daemon itself and those of ``FRONT_ORIGIN``."""
+
+    def __init__(self, front_origin: str) -> None:
+        self._front = frozenset(origins_of(front_origin))
+
+    def in_front(self, origin: str) -> bool:
+        """Whether pages of ``origin`` may read answers, with credentials."""
+        return origin.lower() in self._front
+
+    def may_change(self, origin: str | None, host: str | None) -> bool:
+        """Whether a call with this ``Origin`` (if any) may change state or open a stream."""
+        if origin is None or self.in_front(origin):
+            return True
+        parts = urlsplit(origin.lower())
+        own = parts.scheme in {"http", "https"} and bool(host)
+        return own and parts.netloc == (host or "").lower()
+
+    def check(self, origin: str | None, host: str | None) -> None:
+        """Check the ``Origin`` of a call that changes state or opens a stream.
+
+        Raises:
+            Forbidden: It is another's.
+        """
+        if not self.may_change(origin, host):
+            raise Forbidden("This origin may not call; add it to FRONT_ORIGIN.")
+
+    def headers(self, origin: str | None) -> Headers:
+        """CORS headers of an answer; of no other origin than those in front."""
+        if not self._front:
+            return ()
+        if origin is None or not self.in_front(origin):
+            return (("Vary", "Origin"),)
+        return (
+            ("Vary", "Origin"),
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Access-Control-Expose-Headers", EXPOSED_HEADERS),
+        )
+
+    def preflight_headers(self, origin: str | None, methods: str) -> Headers:
+        """What a preflight's answer says beside :meth:`headers`."""
+        if origin is None or not self.in_front(origin):
+            return ()
+        return (
+            ("Access-Control-Allow-Methods", methods),
+            ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
+            ("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE_S)),
+        )
+
+
+class RateLimit:
+    """So many calls per client address in any window (a moving one)."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        window_s = math.ceil(settings.rate_limit_window_ms / 1_000)
+        self._item = RateLimitItemPerSecond(settings.rate_limit_max, window_s)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def hit(self, address: str) -> Headers:
+        """Count a call of ``address``; returns the headers that tell how it stands.
+
+        Raises:
+            TooManyRequests: It was one too many.
+        """
+        allowed = self._limiter.hit(self._item, address)
+        reset_at, remaining = self._limiter.get_window_stats(self._item, address)
+        reset_s = max(1, math.ceil(reset_at - time.time()))
+        headers = (
+            ("RateLimit-Limit", str(self._item.amount)),
+            ("RateLimit-Remaining", str(remaining)),
+            ("RateLimit-Reset", str(reset_s)),
+        )
+        if not allowed:
+            raise TooManyRequests(
+                f"Wait {reset_s} s; {self._item.amount} calls are allowed in "
+                f"{self._item.multiples} s. The WebSocket needs no polling.",
+                headers=(*headers, ("Retry-After", str(reset_s))),
+            )
+        return headers
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

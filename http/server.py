@@ -1,0 +1,266 @@
+"""The HttpServer: REST, the dashboard and WebSockets on one port.
+
+Holds the running WSGI server; the listening socket and the open connections belong to the
+:class:`ListeningSocket` in the child spec, so a restart misses no connection and closes none.
+"""
+
+import errno
+import socket
+from functools import partial
+from types import TracebackType
+from typing import Any, Final
+
+import gevent
+import msgspec
+import structlog
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+from websockets.frames import CloseCode
+
+from ..actors.event_persister import GetPersisterStatus, PersisterStatus
+from ..runtime import Actor, OrchestratorError
+from .api import Api
+from .handler import Handler, Upgrades
+from .peers import Peers, ask
+from .settings import HttpSettings, WebSocketSettings, is_loopback
+from .websocket import Connection, Handshake
+
+_BACKLOG: Final = 1024
+_CLOSE_WEBSOCKETS_S: Final = 2.5
+_FINISH_REQUESTS_S: Final = 1.5
+_POLL_S: Final = 0.01
+_CURSOR_TIMEOUT_S: Final = 1.0
+
+
+class CannotListen(OrchestratorError):
+    """The port cannot be served; the text says what to do."""
+
+
+class GetHttpStatus(msgspec.Struct, frozen=True):
+    """Asks how the server stands; answered by :class:`HttpStatus`."""
+
+
+class HttpStatus(msgspec.Struct, frozen=True):
+    """How the server stands."""
+
+    url: str
+    """Where it is reached from this machine."""
+    connections: int
+    """Open ones, WebSockets included."""
+    websocket_clients: int
+    """WebSockets."""
+    active_requests: int
+    """Requests being answered."""
+
+
+class ListeningSocket:
+    """The listening socket and the connections on it; outlives incarnations of the server.
+
+    Raises:
+        CannotListen: The address is not to be had, or open to everybody by mistake.
+    """
+
+    def __init__(self, settings: HttpSettings) -> None:
+        if not is_loopback(settings.host) and not settings.insecure:
+            raise CannotListen(
+                f"http.host is {settings.host}, and whoever reaches it could do everything: use a "
+                "loopback address (127.0.0.1) and a proxy, or set http.insecure = true"
+            )
+        self.connections = Pool(settings.max_connections)
+        self._listener = _listen(settings.host, settings.port)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it is bound to."""
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    @property
+    def url(self) -> str:
+        """Where it is reached from this machine."""
+        host, port = self.address
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 compared, not bound
+            host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 the same
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def duplicate(self) -> Any:
+        """A socket for one incarnation, which it may close."""
+        return self._listener.dup()
+
+    def close(self) -> None:
+        """Stop listening for good."""
+        self._listener.close()
+        self.connections.kill(block=False)
+
+
+class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
+    """gevent's server, with what its handlers need."""
+
+    upgrades: Upgrades
+
+    def update_environ(self) -> None:
+        """Give WSGI the name that we know, instead of asking a name server for it."""
+        host, port = self.address[:2]
+        self.environ.setdefault("SERVER_NAME", str(host))
+        self.environ.setdefault("SERVER_PORT", str(port))
+
+
+class HttpServer(Actor):
+    """Serves ``listening``.
+
+    Args:
+        listening: The socket; outlives this incarnation.
+        settings: Section ``[http]``.
+        websocket: Section ``[websocket]``.
+        peers: Whom the routes ask.
+    """
+
+    def __init__(
+        self,
+        listening: ListeningSocket,
+        settings: HttpSettings,
+        websocket: WebSocketSettings,
+        peers: Peers,
+    ) -> None:
+        super().__init__()
+        self._listening = listening
+        self._settings = settings
+        self._websocket = websocket
+        self._peers = peers
+        self._api: Api | None = None
+        self._server: _Server | None = None
+
+    def on_start(self) -> None:
+        """Begin to accept connections."""
+        self._api = Api(self._peers, self._settings, own_name=self.address.name)
+        log = structlog.get_logger(logger="http")
+        self._server = _Server(
+            self._listening.duplicate(),
+            self._api,
+            spawn=self._listening.connections,
+            handler_class=Handler,
+            log=None,
+            error_log=_ErrorLog(log),
+        )
+        self._server.upgrades = self._upgrades(self._api)
+        self.spawn(self._server.serve_forever, name="accept")
+
+    def on_stop(self) -> None:
+        """Accept nothing more, close the WebSockets (1001), let requests finish, then cut."""
+        self._stop_accepting()
+        self._close_websockets()
+        self._finish_requests()
+        self._listening.connections.kill(timeout=1.0)
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,  # noqa: ARG002 pykka's signature
+        exception_value: BaseException | None,  # noqa: ARG002 pykka's signature
+        traceback: TracebackType | None,  # noqa: ARG002 pykka's signature
+    ) -> None:
+        """Leave the accepting to the successor; open connections go on."""
+        self._stop_accepting()
+
+    def on_receive(self, message: GetHttpStatus) -> HttpStatus:
+        """Dispatch."""
+        match message:
+            case GetHttpStatus():
+                return HttpStatus(
+                    url=self._listening.url,
+                    connections=len(self._listening.connections),
+                    websocket_clients=len(self._peers.clients),
+                    active_requests=self._api.active if self._api is not None else 0,
+                )
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def _upgrades(self, api: Api) -> Upgrades:
+        clients = self._peers.clients
+        return Upgrades(
+            api,
+            check=lambda environ: Handshake(environ, self._websocket),
+            open_connection=partial(_connection, self._peers, self._websocket),
+            reserve=clients.reserve,
+            free=clients.free,
+        )
+
+    def _stop_accepting(self) -> None:
+        if self._server is not None and not self._server.closed:
+            self._server.close()
+
+    def _close_websockets(self) -> None:
+        for client in self._peers.clients:
+            if client.close is not None:
+                client.close(CloseCode.GOING_AWAY, "the daemon stops")
+        self._wait(lambda: self._peers.clients.places_taken == 0, _CLOSE_WEBSOCKETS_S)
+
+    def _finish_requests(self) -> None:
+        api = self._api
+        if api is not None:
+            self._wait(lambda: api.active == 0, _FINISH_REQUESTS_S)
+
+    def _wait(self, done: Any, limit_s: float) -> None:
+        left = limit_s
+        while not done() and left > 0:
+            gevent.sleep(_POLL_S)
+            left -= _POLL_S
+
+
+class _ErrorLog:
+    """Where gevent's server writes what it cannot tell otherwise."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def write(self, text: str) -> None:
+        """One line, or several."""
+        if text.strip():
+            self._log.warning("http server", said=text.strip()[:500])
+
+
+def _connection(
+    peers: Peers, settings: WebSocketSettings, handshake: Handshake, sock: Any, reader: Any
+) -> Connection:
+    return Connection(
+        handshake,
+        sock=sock,
+        reader=reader,
+        registry=peers.clients,
+        settings=settings,
+        instance=peers.instance,
+        cursor=partial(_newest_id, peers),
+    )
+
+
+def _newest_id(peers: Peers) -> int:
+    """The newest id by the persister's word; 0 if it does not answer (nothing is known then)."""
+    try:
+        status: PersisterStatus = ask(peers.persister, GetPersisterStatus(), _CURSOR_TIMEOUT_S)
+    except OrchestratorError:
+        return 0
+    return status.newest_id
+
+
+def _listen(host: str, port: int) -> Any:
+    name = host.strip("[]")
+    try:
+        family = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((name, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CannotListen(_advice(host, port, error)) from error
+
+
+def _advice(host: str, port: int, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"port {port} on {host} is taken by another program: stop it, or choose another "
+                f"port (PORT={port + 1} in the environment, or http.port)"
+            )
+        case errno.EACCES:
+            return f"port {port} needs privileges: choose one above 1023 (PORT or http.port)"
+        case errno.EADDRNOTAVAIL | socket.EAI_NONAME | socket.EAI_ADDRFAMILY:
+            return f"{host} is not an address of this machine: change http.host"
+        case _:
+            said = error.strerror or str(error)
+            return f"cannot listen on {host}:{port} ({said}): change http.host or http.port"

@@ -1,0 +1,79 @@
+"""The sections ``[http]`` and ``[websocket]`` of supervisor.toml."""
+
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (a name or an address, without a port) is this machine only."""
+    name = host.strip("[]").lower().rstrip(".")
+    if name in LOOPBACK_NAMES or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class HttpSettings(BaseModel):
+    """Section ``[http]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    """The address to listen on; anything but loopback needs ``insecure`` (or, later, tokens)."""
+    port: int = Field(default=8090, ge=0, le=65_535)
+    """``PORT``; 0 takes a free one."""
+    front_origin: str = ""
+    """``FRONT_ORIGIN``: origins, comma-separated, whose pages may call with credentials."""
+    insecure: bool = False
+    """Listen on any address although everybody who reaches it may do everything."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that a ``Host`` header may have beside loopback's (a proxy's, say)."""
+    rate_limit_window_ms: int = Field(default=60_000, ge=1_000, le=3_600_000)
+    """``RATE_LIMIT_WINDOW``; counted in whole seconds, rounded up."""
+    rate_limit_max: int = Field(default=60, ge=1, le=1_000_000)
+    """``RATE_LIMIT_MAX``: calls per window and client address."""
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Larger bodies are answered 413."""
+    max_connections: int = Field(default=2_000, ge=10, le=100_000)
+    """Open connections, WebSockets included; further ones wait to be accepted."""
+
+    @field_validator("front_origin")
+    @classmethod
+    def _origins_are_origins(cls, value: str) -> str:
+        for origin in origins_of(value):
+            parts = urlsplit(origin)
+            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
+                raise ValueError(f"{origin!r} is not an origin such as https://desk.example.com")
+        return value
+
+
+class WebSocketSettings(BaseModel):
+    """Section ``[websocket]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_clients: int = Field(default=500, ge=1, le=50_000)
+    """Further ones are refused with 503."""
+    queue_bytes: int = Field(default=1536 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
+    """What may wait for one client before it loses events (and is told which)."""
+    ping_interval_s: float = Field(default=30.0, gt=0, le=3_600)
+    """How often a client is asked for a sign of life."""
+    ping_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
+    """A client that is silent for so long is closed."""
+    send_timeout_s: float = Field(default=10.0, gt=0, le=3_600)
+    """A client that takes nothing for so long is closed (1013)."""
+    max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
+    """Larger messages from a client close it (1009)."""
+
+
+def origins_of(front_origin: str) -> tuple[str, ...]:
+    """The single origins of a comma-separated list, as browsers write them."""
+    parts = (part.strip().rstrip("/").lower() for part in front_origin.split(","))
+    return tuple(part for part in parts if part)

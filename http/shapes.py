@@ -1,0 +1,337 @@
+"""The shapes of queries, bodies and answers (contract, part 2); OpenAPI is written from them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ..actors.agent_table import AgentView
+from ..actors.killswitch import Trip
+from ..sql.event_reader import EventRow, TypeRow
+
+MAX_ID = 2**63 - 1
+
+EventId = Annotated[int, Meta(ge=0, le=MAX_ID)]
+Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class NoQuery(msgspec.Struct, frozen=True):
+    """Nothing is asked."""
+
+
+# -- queries -------------------------------------------------------------------------------------
+
+
+class AgentsQuery(msgspec.Struct, frozen=True):
+    """Filters of ``/health/agents``."""
+
+    group: str | None = None
+    status: str | None = None
+    alive: bool | None = None
+
+
+class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """The query of ``/bus/events``."""
+
+    since: EventId | None = None
+    after: EventId | None = None
+    before: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    type: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
+    source: str | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+    processed: bool | None = None
+    order: Literal["asc", "desc"] = "desc"
+
+
+# -- bodies --------------------------------------------------------------------------------------
+
+
+class PostEvent(msgspec.Struct, frozen=True):
+    """The body of ``POST /bus/events``."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+    payload: msgspec.Raw
+    source: Name | None = None
+
+
+class MarkProcessed(msgspec.Struct, frozen=True):
+    """The body of ``POST /bus/events/processed``."""
+
+    ids: Annotated[tuple[EventId, ...], Meta(min_length=1, max_length=1000)]
+
+
+class Engage(msgspec.Struct, frozen=True):
+    """The body of ``POST /risk/killswitch``."""
+
+    reason: Reason
+    level: Literal["halt"] = "halt"
+    scope: Literal["all"] = "all"
+
+
+class Release(msgspec.Struct, frozen=True):
+    """The body of ``POST /risk/killswitch/release``."""
+
+    reason: Reason
+    trip_id: Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """Every error."""
+
+    error: str
+    message: str
+    timestamp: str
+    request_id: str
+
+
+class HealthAnswer(msgspec.Struct, frozen=True):
+    """``/health``."""
+
+    status: Literal["ok"]
+    version: str
+    instance: str
+    env: str
+    uptime_seconds: float
+    websocket_clients: int
+    timestamp: str
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One part's readiness."""
+
+    ok: bool
+    message: str
+    latency_ms: float | None = None
+
+
+class ReadyAnswer(msgspec.Struct, frozen=True):
+    """``/ready``."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, Check]
+    timestamp: str
+
+
+class AgentsAnswer(msgspec.Struct, frozen=True):
+    """``/health/agents``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    agents: tuple[AgentView, ...]
+    total_agents: int
+    active_agents: int
+
+
+class EventsAnswer(msgspec.Struct, frozen=True):
+    """``/bus/events``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    events: list[EventRow]
+    cursor: int
+    has_more: bool
+
+
+class EventAnswer(msgspec.Struct, frozen=True):
+    """``/bus/events/{id}``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    event: EventRow
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """``POST /bus/events``."""
+
+    status: Literal["stored", "accepted"]
+    id: int | None
+    ts: str
+
+
+class ProcessedAnswer(msgspec.Struct, frozen=True):
+    """``POST /bus/events/processed``."""
+
+    status: Literal["ok"]
+    updated: list[int]
+    missing: list[int]
+
+
+class TypesAnswer(msgspec.Struct, frozen=True):
+    """``/bus/types``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    types: list[TypeRow]
+
+
+class EngagedAnswer(msgspec.Struct, frozen=True):
+    """``POST /risk/killswitch``."""
+
+    status: Literal["activated"]
+    timestamp: str
+    reason: str
+    message: str
+    trip_id: str
+    already_active: bool
+    latched: bool
+    persisted: bool
+    published_to: int
+
+
+class Acknowledgements(msgspec.Struct, frozen=True):
+    """Which agents have stopped; filled by a later version."""
+
+    acknowledged: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
+
+
+class KillswitchAnswer(msgspec.Struct, frozen=True):
+    """``/risk/killswitch``."""
+
+    status: Literal["active", "inactive", "unknown"]
+    enabled: bool
+    reason: str | None
+    triggered_by: str | None
+    trip_id: str | None
+    last_triggered: str | None
+    released_at: str | None
+    trips: tuple[Trip, ...]
+    complete: bool
+    agents: Acknowledgements
+    message: str
+    timestamp: str
+
+
+class RegimeAnswer(msgspec.Struct, frozen=True):
+    """``/regime/state`` once there is one."""
+
+    status: Literal["ok"]
+    timestamp: str
+    regime: msgspec.Raw
+
+
+class NoRegimeAnswer(msgspec.Struct, frozen=True):
+    """``/regime/state`` before anyone reported one."""
+
+    status: Literal["no_data"]
+    message: str
+    timestamp: str
+
+
+class StateValue(msgspec.Struct, frozen=True):
+    """One key of ``orchestrator_state``."""
+
+    key: str
+    value: msgspec.Raw
+    updated_at: str | None
+
+
+class StatesAnswer(msgspec.Struct, frozen=True):
+    """``/state``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    state: tuple[StateValue, ...]
+
+
+class StateAnswer(msgspec.Struct, frozen=True):
+    """``/state/{key}``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    key: str
+    value: msgspec.Raw
+    updated_at: str | None
+
+
+class MailboxShape(msgspec.Struct, frozen=True):
+    """How full a mailbox is."""
+
+    depth: int
+    capacity: int
+
+
+class ActorNode(msgspec.Struct, frozen=True):
+    """One actor and those below it."""
+
+    name: str
+    kind: str
+    state: str
+    restarts: int
+    mailbox: MailboxShape
+    processed: int
+    last_error: str | None
+    uptime_seconds: float
+    children: tuple["ActorNode", ...]
+
+
+class ActorsAnswer(msgspec.Struct, frozen=True):
+    """``/runtime/actors``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    tree: ActorNode
+
+
+class ActorAnswer(msgspec.Struct, frozen=True):
+    """``POST /runtime/actors/{name}/restart``."""
+
+    status: Literal["accepted"]
+    timestamp: str
+    actor: ActorNode
+
+
+class ManagedAgent(msgspec.Struct, frozen=True):
+    """An agent that this daemon runs."""
+
+    id: str
+    kind: str
+    state: str
+    restarts: int
+    last_error: str | None
+    uptime_seconds: float
+
+
+class ManagedAgentsAnswer(msgspec.Struct, frozen=True):
+    """``/runtime/agents``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    agents: tuple[ManagedAgent, ...]
+
+
+class ManagedAgentAnswer(msgspec.Struct, frozen=True):
+    """``POST /runtime/agents/{id}/…``."""
+
+    status: Literal["accepted"]
+    timestamp: str
+    agent: ManagedAgent
+
+
+class DeadLetterShape(msgspec.Struct, frozen=True):
+    """A message that nobody handled."""
+
+    actor: str
+    message: str
+    reason: str
+    at: str
+
+
+class DeadLettersAnswer(msgspec.Struct, frozen=True):
+    """``/runtime/dead-letters``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    dead_letters: tuple[DeadLetterShape, ...]
+    total: int
+
+
+OpenApiDocument = dict[str, Any]
