@@ -65,18 +65,7 @@ def _check_redis_url(url: str) -> str:
     return url
 
 
-def _check_origin(origin: str) -> str:
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
-        raise ValueError("expected origins such as https://trading.example.com")
-    return origin.rstrip("/")
-
-
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Origins = Annotated[
-    tuple[Annotated[str, AfterValidator(_check_origin)], ...], BeforeValidator(split_commas)
-]
-Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$")]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(split_commas), Field(min_length=1)]
 AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -111,42 +100,6 @@ class RedisSettings(Section):
     """Where Redis or Valkey is; or ``embedded``."""
     connect_timeout_s: float = Field(default=5.0, ge=0.1, le=60)
     """Limit of one attempt to connect."""
-
-
-class HttpSettings(Section):
-    """``[http]``."""
-
-    host: str = "127.0.0.1"
-    """The address to listen on; another than loopback needs ``insecure``."""
-    port: int = Field(default=8090, ge=0, le=65535)
-    """The port to listen on; 0: a free one."""
-    front_origin: Origins = ()
-    """Origins whose pages may call with credentials."""
-    insecure: bool = False
-    """Listen on any address although no tokens are configured."""
-    allowed_hosts: Names = ()
-    """Values of ``Host`` accepted besides loopback names."""
-    rate_limit_window_ms: int = Field(default=60_000, ge=1_000, le=86_400_000)
-    """The window of the rate limit."""
-    rate_limit_max: int = Field(default=60, ge=1, le=1_000_000)
-    """Requests per client address and window."""
-    max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
-    """Larger request bodies are refused."""
-
-
-class WebsocketSettings(Section):
-    """``[websocket]``."""
-
-    max_clients: int = Field(default=1000, ge=1, le=100_000)
-    """Further clients are refused."""
-    queue_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024, le=1024**3)
-    """What may wait for one client before it gets ``gap`` instead."""
-    ping_interval_s: float = Field(default=30.0, ge=1, le=3600)
-    """Time between pings."""
-    ping_timeout_s: float = Field(default=60.0, ge=1, le=3600)
-    """A client silent for longer is closed."""
-    max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
-    """Larger messages of clients close the connection."""
 
 
 class BusSettings(Section):

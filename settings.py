@@ -9,7 +9,6 @@ A section's model stands beside the code that uses it; those of the daemon as a 
 ``_settings_sections``.
 """
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -29,18 +28,17 @@ from ._settings_sections import (
     BusSettings,
     DataSettings,
     Duration,
-    HttpSettings,
     InstanceSettings,
     Pattern,
     RedisSettings,
     SupervisorSettings,
-    WebsocketSettings,
     default_data_dir,
     duration_text,
 )
 from .actors.agent_host import AgentSettings
 from .actors.agent_table import RegistrySettings
 from .actors.journal import JournalSettings
+from .http.settings import HttpSettings, WebSocketSettings, is_loopback
 from .runtime.log import LogSettings
 from .sql.database import PostgresSettings
 
@@ -57,7 +55,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SupervisorSettings",
-    "WebsocketSettings",
+    "WebSocketSettings",
     "config_doc",
     "default_data_dir",
     "find_file",
@@ -79,7 +77,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     postgres: PostgresSettings = PostgresSettings()
     http: HttpSettings = HttpSettings()
-    websocket: WebsocketSettings = WebsocketSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
     bus: BusSettings = BusSettings()
     journal: JournalSettings = JournalSettings()
     registry: RegistrySettings = RegistrySettings()
@@ -195,7 +193,7 @@ def _validated(layers: list[Layer], folder: Path) -> Settings:
 def _check_together(settings: Settings) -> None:
     """What no section can know alone."""
     faults = []
-    if not settings.http.insecure and not _is_loopback(settings.http.host):
+    if not settings.http.insecure and not is_loopback(settings.http.host):
         problem = f"{settings.http.host} is reachable from other machines and no tokens are set"
         hint = 'use "127.0.0.1", or set http.insecure = true'
         faults.append(_fault_at(("http", "host"), problem, hint, settings))
@@ -212,15 +210,6 @@ def _check_together(settings: Settings) -> None:
 
 def _fault_at(path: KeyPath, problem: str, hint: str, settings: Settings) -> Fault:
     return Fault(origin_of(path, settings._layers), ".".join(path), problem, hint)  # noqa: SLF001
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _leaves(tree: dict[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
