@@ -86,7 +86,7 @@ class Ledger:
         self.journal = Journal(folder / "journal", settings)
         self.ids = IdRanges()
         self.ids_path = folder / "ids"
-        self.window = window or EventWindow(50_000)
+        self.window = EventWindow(50_000) if window is None else window
         self.backlog = Backlog(memory_bytes)
         self.held = Backlog(memory_bytes)
         self.intake = Intake()

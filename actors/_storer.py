@@ -210,7 +210,7 @@ class Storer:
             return self._put(lines)
         except RefusedRows as error:
             if len(lines) == 1:
-                return self._replace(lines[0], str(error))
+                return self._replace(lines[0], _reason_of(error))
         middle = len(lines) // 2
         return self._store_lines(lines[:middle]) + self._store_lines(lines[middle:])
 
@@ -266,6 +266,11 @@ class Storer:
         self._ledger.window.replace(rejected)
         self._replaced(rejected)
         return clashes
+
+
+def _reason_of(error: RefusedRows) -> str:
+    """What PostgreSQL said, without the row itself."""
+    return str(error).partition(" Failing row contains ")[0]
 
 
 def _id_of(line: bytes) -> int:

@@ -1,0 +1,725 @@
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import psycopg
+import pytest
+from gevent import socket
+from gevent.server import StreamServer
+from orchestrator.actors.event_persister import (
+    EventPersister,
+    GetEvent,
+    GetEvents,
+    GetPersisterStatus,
+    Ledger,
+    NoteProcessed,
+    PersisterStatus,
+    PersistEvents,
+    PersistReplies,
+    StoredEvent,
+    percentiles,
+)
+from orchestrator.actors.events import Event, EventReplaced, EventsJournalled, NewEvent, utc_now
+from orchestrator.actors.journal import JournalSettings
+from orchestrator.actors.publishing import Publish
+from orchestrator.actors.window import EventPage, EventQuery, EventWindow
+from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
+from orchestrator.sql.connection import connect
+from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.sql.errors import StoreError
+from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.migrator import migrate
+
+PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*"]
+NOWHERE = "postgresql://nobody:none@127.0.0.1:1/none"
+
+
+def wait_until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "not within the limit"
+        time.sleep(0.005)
+
+
+class Bench:
+    """A data directory, a database, and one incarnation after the other of a persister."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        self.consumer = Address("Consumer", Mailbox(100_000))
+        self.listener = Address("Listener")
+        self.address = Address("EventPersister", Mailbox(1000))
+        self.fenced: list[StoreError] = []
+        self.number = 0
+        self.ledger: Any = None
+        self.actor: Any = None
+        self._ends: list[Callable[[], None]] = []
+
+    def open(self, **arguments: Any) -> None:
+        """As the daemon does at its start."""
+        arguments.setdefault("settings", JournalSettings(segment_bytes=65_536))
+        self.ledger = Ledger(self.folder, PATTERNS, **arguments)
+        self.ledger.open()
+        database = Database(PostgresSettings(), url=self.url)
+        self.writer = EventWriter(database)
+        self._ends += [self.writer.close, database.close, self.ledger.close]
+        self.start()
+
+    def start(self) -> None:
+        """One more incarnation."""
+        self.actor = EventPersister(
+            self.ledger,
+            self.writer,
+            consumers=[self.consumer],
+            listener=self.listener,
+            on_fenced=self.fenced.append,
+        )
+        start_actor(self.actor, self.address)
+
+    def crash(self) -> None:
+        """End the incarnation as a failure would; its address and ledger stay."""
+        self.actor.kill(RuntimeError("made to fail"))
+        assert self.actor.join(5.0)
+
+    def close(self) -> None:
+        """As the daemon does at its end."""
+        if self.actor is not None:
+            stop_actor(self.actor)
+            self.address = Address("EventPersister", Mailbox(1000))
+        while self._ends:
+            self._ends.pop()()
+        self.actor = None
+
+    def publish(self, count: int, channel: str = "strategy.x", **fields: Any) -> None:
+        """What the listener tells after reading ``count`` numbered messages."""
+        replies = []
+        for _ in range(count):
+            self.number += 1
+            payload = json.dumps({"n": self.number, **fields}).encode()
+            pattern = next(p for p in PATTERNS if channel.startswith(p[:-1]))
+            replies.append([b"pmessage", pattern.encode(), channel.encode(), payload])
+        self.address.tell(PersistReplies("data", utc_now(), replies))
+
+    def ask(self, message: object) -> Any:
+        return self.address.ask(message, timeout_s=10.0)
+
+    def status(self) -> PersisterStatus:
+        answer: PersisterStatus = self.ask(GetPersisterStatus())
+        return answer
+
+    def wait_for_ids(self) -> None:
+        wait_until(lambda: self.ledger.ids.left)
+
+    def settle(self) -> None:
+        """All that was told is journalled, if the disk takes it."""
+        self.status()
+        wait_until(lambda: not self.ledger.intake and not self.ledger.in_hand)
+
+    def wait_stored(self) -> None:
+        """All that was told is committed."""
+        self.settle()
+        wait_until(lambda: not self.ledger.backlog and not self.ledger.held)
+        wait_until(lambda: self.ledger.pending == 0)
+
+    def shown(self) -> list[Event]:
+        """What the consumer got, in order."""
+        events: list[Event] = []
+        while not self.consumer.mailbox.empty():
+            message: Any = self.consumer.mailbox.get().message
+            events += message.events if isinstance(message, EventsJournalled) else ()
+        return events
+
+    def rows(self, columns: str = "(payload->>'n')::int", where: str = "true") -> list[Any]:
+        with connect(self.url) as connection:
+            query = f"SELECT {columns} FROM events WHERE {where} ORDER BY id"
+            return [row[0] for row in connection.execute(query.encode()).fetchall()]
+
+
+@pytest.fixture
+def migrated(pg_url: str) -> str:
+    with connect(pg_url) as connection:
+        migrate(connection)
+    return pg_url
+
+
+@pytest.fixture
+def bench(tmp_path: Path, migrated: str) -> Iterator[Bench]:
+    made = Bench(tmp_path, migrated)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Bench]:
+    """A persister whose PostgreSQL is away for ever."""
+    made = Bench(tmp_path, NOWHERE)
+    yield made
+    made.close()
+
+
+# -- the way of an event ---------------------------------------------------------------------------
+
+
+@pytest.mark.db
+def test_events_are_shown_and_stored_in_the_order_of_receipt(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    for _ in range(20):
+        bench.publish(137)
+    bench.wait_stored()
+
+    shown = bench.shown()
+    assert [json.loads(event.payload)["n"] for event in shown] == list(range(1, 2741))
+    assert [event.id for event in shown] == sorted({event.id for event in shown})
+    assert bench.rows() == list(range(1, 2741))
+    assert bench.rows("id") == [event.id for event in shown]
+    status = bench.status()
+    assert status.received == status.journalled == {"data": 2740}
+    assert status.stored == 2740
+    assert status.pending == status.dropped == status.rejected == status.not_offered == 0
+    assert status.committed_id == status.newest_id == shown[-1].id
+
+
+@pytest.mark.db
+def test_the_columns_are_those_of_the_contract(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    beat = [b"pmessage", b"heartbeat.*", b"heartbeat.dev", b'{"text": "tab\\tquote\\" \\\\"}']
+    bench.address.tell(PersistReplies("control", "2026-01-31T09:30:00.123Z", [beat]))
+    bench.wait_stored()
+
+    assert bench.rows("type") == ["heartbeat"]
+    assert bench.rows("source") == ["dev"]
+    assert bench.rows("payload->>'text'") == ['tab\tquote" \\']
+    assert bench.rows("ts AT TIME ZONE 'UTC' = '2026-01-31 09:30:00.123'") == [True]
+
+
+@pytest.mark.db
+def test_posted_events_are_answered_when_journalled_and_then_published(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    stop = NewEvent("risk.killswitch", b'{"enabled":true}', source="http", request_id="r1")
+
+    (stored,) = bench.ask(PersistEvents((stop,), publish=True, tag="t"))
+
+    told: Any = bench.listener.mailbox.get().message
+    assert told == Publish("risk.killswitch", b'{"enabled":true}', None, "t")
+    echo = [b"pmessage", b"risk.*", b"risk.killswitch", b'{"enabled":true}']
+    bench.address.tell(PersistReplies("control", utc_now(), [echo]))
+    bench.wait_stored()
+    assert bench.rows("id") == [stored.id]
+    assert bench.rows("source") == ["http"]
+    assert bench.status().echoes == 1
+
+
+@pytest.mark.db
+def test_what_cannot_be_stored_becomes_rejected_and_the_asker_learns_why(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+
+    good, bad = bench.ask(PersistEvents((NewEvent("a", b"{}"), NewEvent("b", b'"\\u0000"'))))
+    bench.wait_stored()
+
+    assert good.rejected is None
+    assert "u0000" in bad.rejected
+    assert bench.rows("type") == ["a", "bus.rejected"]
+    assert bench.status().rejected == 1
+    assert bench.ask(PersistEvents(())) == ()
+
+
+@pytest.mark.db
+def test_pages_come_from_memory_and_marks_are_noted(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(5)
+    bench.wait_stored()
+    page = bench.ask(GetEvents(EventQuery(limit=2)))
+
+    assert isinstance(page, EventPage)
+    newest = page.events[0]
+    bench.address.tell(NoteProcessed((newest.id,)))
+    assert bench.ask(GetEvent(newest.id)).processed
+    assert bench.ask(GetEvent(10**9)) is None
+
+
+# -- PostgreSQL away -------------------------------------------------------------------------------
+
+
+@pytest.mark.db
+def test_postgresql_killed_and_back_loses_nothing(
+    bench: Bench, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres_server")
+    bench.open()
+    bench.wait_for_ids()
+    for turn in range(60):
+        bench.publish(100)
+        time.sleep(0.002)
+        if turn == 20:
+            server.kill()
+    wait_until(lambda: len(bench.ledger.window) == 6000)
+    assert len(bench.shown()) == 6000
+    assert bench.ledger.backlog
+
+    server.start()
+    bench.wait_stored()
+
+    assert bench.rows() == list(range(1, 6001))
+    assert bench.status().store_error is None
+
+
+def test_without_postgresql_events_are_journalled_without_ids_and_held(alone: Bench) -> None:
+    alone.open()
+
+    (stored,) = alone.ask(PersistEvents((NewEvent("strategy.x", b"{}"),)))
+
+    assert stored == StoredEvent(None, stored.ts)
+    assert alone.shown() == []
+    status = alone.status()
+    assert status.held == 1
+    assert status.journalled_total == status.pending == 1
+    wait_until(lambda: alone.ledger.store_error)
+
+
+@pytest.mark.db
+@pytest.mark.parametrize("memory_bytes", [10_000, 32 * 1024 * 1024])
+def test_held_events_get_their_ids_in_order_when_postgresql_comes(
+    alone: Bench, migrated: str, memory_bytes: int
+) -> None:
+    alone.open(memory_bytes=memory_bytes)
+    for _ in range(30):
+        alone.publish(40)
+        time.sleep(0.001)
+    alone.settle()
+    alone.close()
+
+    alone.url = migrated
+    alone.open(memory_bytes=memory_bytes)
+    alone.publish(40)
+    alone.wait_stored()
+
+    assert [json.loads(event.payload)["n"] for event in alone.shown()] == list(range(1, 1241))
+    assert alone.rows() == list(range(1, 1241))
+
+
+@pytest.mark.db
+def test_held_events_of_one_daemon_get_ids_too(bench: Bench) -> None:
+    with connect(bench.url) as connection:
+        connection.execute("ALTER TABLE events RENAME TO hidden")
+        bench.open(memory_bytes=2_000)
+        bench.publish(30)
+        (stored,) = bench.ask(PersistEvents((NewEvent("strategy.x", b'{"n": 31}'),)))
+        bench.number += 1
+        bench.publish(30)
+        assert stored.id is None
+        connection.execute("ALTER TABLE hidden RENAME TO events")
+    bench.wait_stored()
+
+    assert [json.loads(event.payload)["n"] for event in bench.shown()] == list(range(1, 62))
+    assert bench.rows() == list(range(1, 62))
+
+
+@pytest.mark.db
+def test_left_over_ids_let_a_daemon_start_without_postgresql(bench: Bench, migrated: str) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(10)
+    bench.wait_stored()
+    bench.close()
+
+    bench.url = NOWHERE
+    bench.open()
+    bench.publish(10)
+    wait_until(lambda: len(bench.ledger.window) == 10)
+    bench.close()
+    bench.url = migrated
+    bench.open()
+    bench.wait_stored()
+
+    ids = bench.rows("id")
+    assert ids == list(range(ids[0], ids[0] + 20))
+    assert bench.rows() == list(range(1, 21))
+
+
+@pytest.mark.db
+def test_a_backlog_larger_than_memory_waits_in_the_journal(bench: Bench, migrated: str) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.close()
+    bench.url = NOWHERE
+    bench.open(memory_bytes=20_000)
+    for _ in range(50):
+        bench.publish(50)
+        time.sleep(0.001)
+    wait_until(lambda: len(bench.ledger.window) == 2500)
+    assert bench.ledger.backlog.span is not None
+    assert bench.ledger.backlog.size_bytes <= 40_000
+    bench.close()
+
+    bench.url = migrated
+    bench.open(memory_bytes=20_000)
+    bench.wait_stored()
+    assert bench.rows() == list(range(1, 2501))
+
+
+# -- what PostgreSQL does not take -----------------------------------------------------------------
+
+
+@pytest.mark.db
+def test_a_poison_row_becomes_rejected_at_its_id_and_holds_nothing_up(bench: Bench) -> None:
+    with connect(bench.url) as connection:
+        connection.execute("ALTER TABLE events ADD CHECK (payload->>'poison' IS NULL)")
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(300)
+    bench.publish(1, poison=1)
+    bench.publish(300)
+    bench.wait_stored()
+
+    assert len(bench.rows()) == 601
+    (poisoned,) = bench.rows("id", "type = 'bus.rejected'")
+    said = bench.rows("payload", "type = 'bus.rejected'")[0]
+    assert said["channel"] == "strategy.x"
+    assert "check" in said["reason"]
+    messages = [envelope.message for envelope in bench.consumer.mailbox.take_all()]
+    (replaced,) = [message for message in messages if isinstance(message, EventReplaced)]
+    assert replaced.event.id == poisoned
+    assert replaced.event.type == "bus.rejected"
+    assert bench.ask(GetEvent(poisoned)) == replaced.event
+    assert bench.status().rejected == 1
+
+
+@pytest.mark.db
+def test_when_every_row_is_refused_nothing_is_given_up(bench: Bench) -> None:
+    with connect(bench.url) as connection:
+        connection.execute("ALTER TABLE events ADD CONSTRAINT none CHECK (false)")
+        bench.open()
+        bench.wait_for_ids()
+        bench.publish(10)
+        wait_until(lambda: "every row" in (bench.ledger.store_error or ""))
+        assert bench.rows() == []
+        connection.execute("ALTER TABLE events DROP CONSTRAINT none")
+    bench.wait_stored()
+
+    assert bench.rows() == list(range(1, 11))
+
+
+@pytest.mark.db
+def test_a_row_of_another_writer_with_our_id_gives_ours_a_new_one(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    taken = bench.ledger.ids.ranges[0][0] + 5
+    with connect(bench.url) as connection:
+        connection.execute(
+            "INSERT INTO events (id, type, payload) VALUES (%s, 'theirs', '{}')", (taken,)
+        )
+    bench.publish(10)
+    bench.wait_stored()
+
+    assert bench.rows("type", f"id = {taken}") == ["theirs"]
+    ours = bench.rows("(payload->>'n')::int", "type = 'strategy.x'")
+    assert sorted(ours) == list(range(1, 11))
+    assert ours[-1] == 6
+    assert bench.status().clashes == 1
+    assert bench.status().stored == 10
+    assert bench.shown()[-1].id == bench.rows("max(id) OVER ()")[0]
+
+
+@pytest.mark.db
+def test_rows_that_are_stored_already_are_not_stored_twice(bench: Bench, tmp_path: Path) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(50)
+    bench.wait_stored()
+    bench.close()
+    (tmp_path / "journal" / "head").unlink()  # nobody knows any more what is committed
+
+    bench.open()
+    bench.publish(1)
+    bench.wait_stored()
+
+    assert bench.rows() == list(range(1, 52))
+
+
+# -- the commit nobody knows of --------------------------------------------------------------------
+
+
+class SwallowingProxy:
+    """Passes all on to PostgreSQL, but cuts the connection behind every third COMMIT of rows."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+        host, port = str(parts["host"]), int(str(parts.get("port", 5432)))
+        self._socket = host.startswith("/")
+        self._target: Any = f"{host}/.s.PGSQL.{port}" if self._socket else (host, port)
+        self.commits = self.swallowed = 0
+        listener: Any = ("127.0.0.1", 0)
+        if self._socket:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(folder / ".s.PGSQL.5432"))
+            listener.listen()
+        self._server = StreamServer(listener, self._serve)
+        self._server.start()
+        own = (str(folder), 5432) if self._socket else ("127.0.0.1", self._server.server_port)
+        self.url = psycopg.conninfo.make_conninfo(url, host=own[0], port=own[1])
+
+    def _serve(self, client: socket.socket, _address: object) -> None:
+        server = socket.socket(socket.AF_UNIX if self._socket else socket.AF_INET)
+        server.connect(self._target)
+        back = gevent.spawn(self._pump, server, client)
+        storing = False
+        while data := _read(client):
+            server.sendall(data)
+            storing = storing or b"COPY " in data
+            if storing and b"COMMIT" in data:
+                storing = False
+                self.commits += 1
+                if self.commits % 3 == 0:
+                    self.swallowed += 1
+                    break
+        back.kill()
+        client.close()
+        server.close()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        while data := _read(source):
+            target.sendall(data)
+
+    def close(self) -> None:
+        self._server.stop()
+
+
+def _read(source: socket.socket) -> bytes:
+    try:
+        return bytes(source.recv(65536))
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Names of Unix sockets may have some 100 characters only."""
+    with tempfile.TemporaryDirectory(prefix="proxy-") as name:
+        yield Path(name)
+
+
+@pytest.mark.db
+def test_a_commit_of_unknown_fate_is_settled_without_loss_or_double(
+    bench: Bench, short_folder: Path
+) -> None:
+    proxy = SwallowingProxy(bench.url, short_folder)
+    direct, bench.url = bench.url, proxy.url
+    bench.open()
+    bench.wait_for_ids()
+    for _ in range(40):
+        bench.publish(25)
+        time.sleep(0.01)
+    bench.wait_stored()
+    bench.url = direct
+
+    assert proxy.swallowed >= 3
+    assert bench.rows() == list(range(1, 1001))
+    bench.close()
+    proxy.close()
+
+
+# -- ends of incarnations and of daemons -----------------------------------------------------------
+
+
+@pytest.mark.db
+def test_a_restarted_actor_goes_on_with_what_waited(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    for turn in range(60):
+        bench.publish(200)
+        gevent.sleep(0.0003 * (turn % 4))
+        if turn % 6 == 0:
+            bench.crash()
+            bench.publish(10)
+            bench.start()
+    bench.wait_stored()
+
+    expected = list(range(1, 60 * 200 + 10 * 10 + 1))
+    assert bench.rows() == expected
+    assert [json.loads(event.payload)["n"] for event in bench.shown()] == expected
+
+
+@pytest.mark.db
+def test_whoever_asked_an_actor_that_failed_learns_it_and_the_event_is_stored(
+    bench: Bench,
+) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.ledger.journal.work(lambda: None)
+    answers: list[object] = []
+
+    def ask() -> None:
+        try:
+            answers.append(bench.ask(PersistEvents((NewEvent("strategy.x", b'{"n": 1}'),))))
+        except ActorFailed as error:
+            answers.append(error)
+
+    asker = gevent.spawn(ask)
+    wait_until(lambda: bench.ledger.in_hand is not None or answers)
+    bench.crash()
+    asker.join(5.0)
+    bench.start()
+    bench.wait_stored()
+
+    assert len(answers) == 1
+    assert bench.rows() == [1]
+
+
+@pytest.mark.db
+def test_a_stop_drains_what_was_told(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    for _ in range(10):
+        bench.publish(100)
+    bench.close()
+
+    assert bench.rows() == list(range(1, 1001))
+    with connect(bench.url) as connection:
+        renewed = connection.execute("SELECT isfinite(renewed_at) FROM orchestrator_writer")
+        assert renewed.fetchone() == (False,)
+
+
+DAEMON = """
+from gevent import monkey; monkey.patch_all()
+import sys, time, json
+from pathlib import Path
+from orchestrator.actors.event_persister import *
+from orchestrator.actors.events import utc_now
+from orchestrator.runtime import start_actor
+from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.sql.event_store import EventWriter
+
+ledger = Ledger(Path(sys.argv[1]), ["strategy.*"])
+ledger.open()
+writer = EventWriter(Database(PostgresSettings(), url=sys.argv[2]))
+address = start_actor(EventPersister(ledger, writer))
+while not ledger.ids.left:
+    time.sleep(0.01)
+number = 0
+while True:
+    replies = []
+    for _ in range(100):
+        number += 1
+        payload = json.dumps({"n": number}).encode()
+        replies.append([b"pmessage", b"strategy.*", b"strategy.x", payload])
+    address.tell(PersistReplies("data", utc_now(), replies))
+    time.sleep(0.001)
+    print(sum(ledger.journalled.values()), flush=True)
+"""
+
+
+@pytest.mark.db
+@pytest.mark.subprocess
+def test_what_a_killed_daemon_had_journalled_is_stored_by_the_next(bench: Bench) -> None:
+    command = [sys.executable, "-c", DAEMON, str(bench.folder), bench.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout is not None
+        said = [int(daemon.stdout.readline()) for _ in range(100)]
+        daemon.send_signal(signal.SIGKILL)
+    journalled = said[-1]
+    assert journalled > 1000
+
+    bench.open()
+    bench.wait_stored()
+
+    rows = bench.rows()
+    assert len(rows) >= journalled
+    assert rows == list(range(1, len(rows) + 1))
+
+
+@pytest.mark.db
+def test_after_a_start_the_newest_of_the_backlog_and_all_stops_are_shown(
+    bench: Bench, migrated: str
+) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.close()
+    bench.url = NOWHERE
+    bench.open()
+    bench.publish(1, channel="risk.killswitch")
+    for _ in range(4):
+        bench.settle()
+        bench.publish(1000)
+    wait_until(lambda: len(bench.ledger.window) == 4001)
+    bench.close()
+    bench.shown()
+
+    bench.url = migrated
+    bench.open(window=EventWindow(2000))
+    shown = bench.shown()
+    assert shown[0].type == "risk.killswitch"
+    assert [json.loads(event.payload)["n"] for event in shown[1:]] == list(range(2002, 4002))
+    bench.wait_stored()
+    assert bench.rows() == list(range(1, 4002))
+
+
+# -- no room, no right -----------------------------------------------------------------------------
+
+
+@pytest.mark.db
+def test_without_room_market_data_goes_first_and_it_is_said(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.close()
+    url, bench.url = bench.url, NOWHERE
+    bench.open(
+        settings=JournalSettings(segment_bytes=16_384, max_bytes=65_536), memory_bytes=100_000
+    )
+    for _ in range(50):
+        bench.publish(50, channel="data.market.A", pad="x" * 100)
+        bench.publish(1, channel="risk.x")
+        time.sleep(0.002)
+    bench.settle()
+    status = bench.status()
+    assert status.journal_error is not None
+    assert status.dropped > 0
+    assert len(bench.shown()) == 2550
+    bench.crash()
+    bench.writer._database = Database(PostgresSettings(), url=url)
+    bench.start()
+    bench.url = url
+    bench.wait_stored()
+    wait_until(lambda: bench.status().journal_error is None)
+    bench.wait_stored()
+
+    status = bench.status()
+    assert len(bench.rows("1", "type = 'risk.x'")) == 50
+    said = bench.rows("(payload->>'count')::int", "type = 'bus.dropped'")
+    assert sum(said) == status.dropped
+    kept = len(bench.rows("1", "type = 'data.market.A'"))
+    assert kept + status.dropped == 2500
+
+
+@pytest.mark.db
+def test_a_daemon_whose_fence_was_taken_stops_storing_and_says_by_whom(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    with connect(bench.url) as connection:
+        connection.execute(
+            "UPDATE orchestrator_writer SET epoch = epoch + 1, instance = 'other', host = 'there',"
+            " renewed_at = clock_timestamp()"
+        )
+    bench.publish(10)
+
+    wait_until(lambda: bench.fenced)
+    assert "other" in str(bench.fenced[0])
+    assert bench.rows() == []
+    assert bench.status().pending == 10
+
+
+def test_percentiles_of_nothing_are_zero() -> None:
+    assert percentiles([]) == {"p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0}
+    assert percentiles(list(range(101)))["p95"] == 95

@@ -1,0 +1,87 @@
+from typing import Any
+
+import msgspec
+from orchestrator.actors._draft import Draft, Former
+from orchestrator.actors._echoes import EchoTable
+from orchestrator.actors._intake import Intake, Taken
+from orchestrator.actors._persister_messages import PersistEvents, PersistReplies
+from orchestrator.actors.events import NewEvent
+
+TS = "2026-01-31T09:30:00.123Z"
+
+
+def replies(lane: str, *names: str, payload: bytes = b"{}") -> PersistReplies:
+    made = [[b"pmessage", b"t.*", f"t.{name}".encode(), payload] for name in names]
+    return PersistReplies(lane, TS, made)
+
+
+def own(*names: str, publish: bool = False) -> PersistEvents:
+    return PersistEvents(tuple(NewEvent(f"t.{name}", b"{}") for name in names), publish=publish)
+
+
+def intake_of(*messages: PersistReplies | PersistEvents) -> Intake:
+    intake = Intake()
+    for message in messages:
+        intake.put(message)
+    return intake
+
+
+def turn(intake: Intake, max_events: int = 100) -> tuple[list[str], list[Taken]]:
+    draft = Draft()
+    former = Former(["t.*"], EchoTable())
+    taken = intake.fill(draft, former, max_events=max_events, now=0.0)
+    return [name.removeprefix("t.") for name in draft.types], taken
+
+
+def test_control_and_what_is_published_go_before_data() -> None:
+    intake = intake_of(
+        replies("data", "a", "b"), own("gap"), replies("control", "stop"), own("k", publish=True)
+    )
+
+    types, taken = turn(intake)
+
+    assert types == ["stop", "k", "a", "b", "gap"]
+    assert [part.start for part in taken] == [1, 4]
+    assert intake.received == {"data": 2, "control": 1, "daemon": 2}
+    assert not intake
+    assert intake.events == 0
+
+
+def test_a_long_message_is_taken_in_several_turns() -> None:
+    intake = intake_of(replies("data", *map(str, range(250))))
+    seen: list[str] = []
+    while intake:
+        types, _taken = turn(intake, max_events=99)
+        assert len(types) <= 99
+        seen += types
+
+    assert seen == [str(n) for n in range(250)]
+
+
+def test_events_of_one_message_stay_together() -> None:
+    intake = intake_of(replies("data", "a"), own("x", "y", "z"))
+
+    assert turn(intake, max_events=3)[0] == ["a"]
+    assert turn(intake, max_events=1)[0] == ["x", "y", "z"]
+
+
+def test_large_payloads_make_small_turns() -> None:
+    large = b'"' + b"x" * 1_000_000 + b'"'
+    intake = intake_of(replies("data", *"abcdef", payload=large))
+
+    assert turn(intake)[0] == ["a", "b", "c"]
+    assert turn(intake)[0] == ["d", "e", "f"]
+
+
+def test_one_reply_that_is_no_message_costs_nothing_else() -> None:
+    message = replies("data", "a", "b", "c")
+    message.replies[1] = [b"odd"]
+    intake = intake_of(message)
+    draft = Draft()
+
+    intake.fill(draft, Former(["t.*"], EchoTable()), max_events=10, now=0.0)
+
+    assert draft.types == ["t.a", "bus.rejected", "t.c"]
+    said: Any = msgspec.json.decode(draft.payloads[1])
+    assert said["reason"] == "not a message of the bus"
+    assert draft.lanes == {"data": 3}
