@@ -156,7 +156,6 @@ class Daemon:
         self._latch = Latch(data.path / "killswitch.latch")
         patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
         self._ledger = Ledger(data.path, patterns, settings.journal)
-        self._subscriptions: Subscriptions | None = None
         self._own_events = Outbox(self._to.persister)
         self._root: Supervisor | None = None
 
@@ -177,17 +176,17 @@ class Daemon:
             stack.callback(self._latch.close)
             self._ledger.open()
             stack.callback(self._ledger.close)
-            self._subscriptions = self._new_subscriptions()
-            stack.callback(self._subscriptions.close)
+            subscriptions = self._new_subscriptions()
+            stack.callback(subscriptions.close)
             with spawned(self._migrate, "migrate"), spawned(self._own_events.pump, "own-events"):
-                self._start_tree()
+                self._start_tree(subscriptions)
                 stack.callback(self._stop_tree)
                 self._tell_event("runtime.started", {"version": __version__})
                 yield
                 self._tell_event("runtime.stopping", {})
 
-    def _start_tree(self) -> None:
-        root = self._root = self._new_root()
+    def _start_tree(self, subscriptions: Subscriptions) -> None:
+        root = self._root = self._new_root(subscriptions)
         root.start_at(self._to.root, self._root_ended)
         try:
             root.wait_ready(START_LIMIT_S)
@@ -238,10 +237,10 @@ class Daemon:
 
     # -- the tree ----------------------------------------------------------------------------
 
-    def _new_root(self) -> Supervisor:
+    def _new_root(self, subscriptions: Subscriptions) -> Supervisor:
         """The supervisor of everything."""
         return Supervisor(
-            [*self._server_specs(), *self._actor_specs(), self._agents_spec()],
+            [*self._server_specs(), *self._actor_specs(subscriptions), self._agents_spec()],
             limits=self.settings.supervisor.limits(),
             on_report=self._report,
         )
@@ -256,7 +255,7 @@ class Daemon:
             for server in self.servers
         ]
 
-    def _actor_specs(self) -> list[ChildSpec]:
+    def _actor_specs(self, subscriptions: Subscriptions) -> list[ChildSpec]:
         to = self._to
         consumers = (to.monitor, to.state_keeper, to.broadcaster)
         return [
@@ -295,7 +294,9 @@ class Daemon:
             ChildSpec(to.broadcaster, lambda: Broadcaster(registry=self._clients)),
             ChildSpec(
                 to.http,
-                lambda: HttpServer(self._listening, self.settings.http, self._peers()),
+                lambda: HttpServer(
+                    self._listening, self.settings.http, self.settings.websocket, self._peers()
+                ),
             ),
             ChildSpec(
                 to.pruner,
@@ -303,9 +304,7 @@ class Daemon:
             ),
             ChildSpec(
                 to.listener,
-                lambda: RedisListener(
-                    self._subscriptions, persister=to.persister, monitor=to.monitor
-                ),
+                lambda: RedisListener(subscriptions, persister=to.persister, monitor=to.monitor),
             ),
         ]
 
