@@ -53,7 +53,7 @@ class Api:
         self.origins = Origins(settings.front_origin)
         self._settings = settings
         self._limit = RateLimit(settings)
-        self._log = structlog.get_logger(logger="http")
+        self._log = structlog.get_logger(actor="http")
         self._router = bottle.Bottle()
         self._routes: dict[tuple[str, str], Route] = {}
         for route in all_routes(peers, own_name):

@@ -27,7 +27,7 @@ from ..sql.errors import Unavailable as StoreUnavailable
 RETRY_AFTER_S: Final = 1
 """What is away is a restarting actor, back within 100 ms, or PostgreSQL: ask again soon."""
 
-_log = structlog.get_logger(logger="http")
+_log = structlog.get_logger(actor="http")
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -109,7 +109,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(sock, address, server, rfile)
-        self._log = structlog.get_logger(logger="http")
+        self._log = structlog.get_logger(actor="http")
 
     # -- the upgrade -------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class HealthRoutes:
             "actors": _checked(self._actors),
         }
         ok = all(check.ok for check in checks.values())
-        answer = ReadyAnswer("ready" if ok else "not_ready", checks, utc_now())
+        answer = ReadyAnswer("ok" if ok else "unavailable", checks, utc_now())
         return json_answer(answer, 200 if ok else 503)
 
     def agents(self, call: Call) -> Answer:

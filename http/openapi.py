@@ -85,12 +85,18 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
 
 
 def _types_of(route: Route) -> list[Any]:
-    kinds = [kind for kind in route.answers.values() if kind is not None]
+    kinds = [kind for answer in route.answers.values() for kind in _alternatives(answer)]
     if route.body is not None:
         kinds.append(route.body)
     if route.query is not None:
         kinds += [field.type for field in msgspec.structs.fields(route.query)]
     return kinds + list(route.path_types.values())
+
+
+def _alternatives(answer: Any) -> tuple[Any, ...]:
+    if answer is None:
+        return ()
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _key(kind: Any) -> str:
@@ -125,7 +131,9 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         if kind is None:
             content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
         else:
-            content = {"application/json": {"schema": schemas[_key(kind)]}}
+            found = [schemas[_key(one)] for one in _alternatives(kind)]
+            schema = found[0] if len(found) == 1 else {"anyOf": found}
+            content = {"application/json": {"schema": schema}}
         responses[str(status)] = {"description": route.summary, "content": content}
     error = {"application/json": {"schema": schemas[_key(ErrorAnswer)]}}
     for status in sorted(_error_statuses(route)):

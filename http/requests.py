@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, get_origin
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -64,13 +64,18 @@ def read_query(environ: Environ, wanted: type[S]) -> S:
     for name, value in pairs:
         if name not in fields:
             continue
-        if get_origin(fields[name]) is tuple:
+        if _may_repeat(fields[name]):
             values.setdefault(name, []).append(value)
         elif name in values:
             raise BadRequest(f"{name}: given more than once.")
         else:
             values[name] = value
     return convert(values, wanted)
+
+
+def _may_repeat(annotation: Any) -> bool:
+    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return get_origin(bare) is tuple
 
 
 def convert(values: Any, wanted: type[T], name: str = "") -> T:

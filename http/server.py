@@ -133,7 +133,7 @@ class HttpServer(Actor):
     def on_start(self) -> None:
         """Begin to accept connections."""
         self._api = Api(self._peers, self._settings, own_name=self.address.name)
-        log = structlog.get_logger(logger="http")
+        log = structlog.get_logger(actor="http")
         self._server = _Server(
             self._listening.duplicate(),
             self._api,

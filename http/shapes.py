@@ -114,7 +114,7 @@ class Check(msgspec.Struct, frozen=True):
 class ReadyAnswer(msgspec.Struct, frozen=True):
     """``/ready``."""
 
-    status: Literal["ready", "not_ready"]
+    status: Literal["ok", "unavailable"]
     checks: dict[str, Check]
     timestamp: str
 

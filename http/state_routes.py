@@ -25,7 +25,7 @@ class StateRoutes:
                 "/regime/state",
                 self.regime,
                 "The market regime, as last reported",
-                {200: RegimeAnswer | NoRegimeAnswer},
+                {200: (RegimeAnswer, NoRegimeAnswer)},
             ),
             Route("GET", "/state", self.states, "All kept values", {200: StatesAnswer}),
             Route(

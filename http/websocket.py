@@ -73,9 +73,7 @@ class Handshake:
     """
 
     def __init__(self, environ: Environ, settings: WebSocketSettings) -> None:
-        self.protocol = ServerProtocol(
-            max_size=settings.max_message_bytes, logger=structlog.get_logger("websockets.server")
-        )
+        self.protocol = ServerProtocol(max_size=settings.max_message_bytes)
         if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
             raise BadRequest("A WebSocket begins with HTTP/1.1.")
         request = HandshakeRequest(str(environ.get("PATH_INFO", "/")), _headers_of(environ))
@@ -122,7 +120,7 @@ class Connection:
         self._settings = settings
         self._instance = instance
         self._cursor = cursor
-        self._log = structlog.get_logger(logger="websocket")
+        self._log = structlog.get_logger(actor="websocket")
         self._wake = Signal()
         self._drained = Signal()
         self._read_ended = Signal()

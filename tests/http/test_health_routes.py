@@ -1,0 +1,106 @@
+from typing import Any
+
+import pytest
+from orchestrator.http.health_routes import not_running
+
+from .conftest import Serve, Served
+
+
+def test_health_tells_who_serves(served: Served) -> None:
+    reply = served.get("/health")
+
+    assert reply.status == 200
+    assert reply.json["status"] == "ok"
+    assert reply.json["version"]
+    assert reply.json["instance"]
+    assert reply.json["env"]
+    assert reply.json["uptime_seconds"] >= 0
+    assert reply.json["websocket_clients"] == 0
+
+
+def test_head_answers_as_get_without_a_body(served: Served) -> None:
+    reply = served.call("HEAD", "/health")
+
+    assert reply.status == 200
+    assert reply.body == b""
+    assert int(reply.headers["Content-Length"]) > 0
+
+
+def test_ready_names_every_part(served: Served) -> None:
+    reply = served.get("/ready")
+
+    assert reply.status == 200
+    assert reply.json["status"] == "ok"
+    assert set(reply.json["checks"]) == {"redis", "postgres", "journal", "actors"}
+    assert all(check["ok"] for check in reply.json["checks"].values())
+    assert reply.json["checks"]["postgres"]["latency_ms"] > 0
+
+
+def test_ready_is_503_while_redis_is_away_and_health_stays_200(
+    serve: Serve, redis_server: Any
+) -> None:
+    served = serve()
+
+    redis_server.kill()
+    served.wait_until(lambda: served.get("/ready").status == 503)
+
+    reply = served.get("/ready")
+    assert reply.json["checks"]["redis"]["ok"] is False
+    assert reply.json["checks"]["redis"]["message"]
+    assert served.get("/health").status == 200
+    redis_server.start()
+    served.wait_ready()
+
+
+def test_an_agent_that_beats_is_listed(served: Served) -> None:
+    beat = '{"agent_id":"q-1","name":"Quotes","group":"ingestion","status":"running"}'
+    with served.redis as bus:
+        bus.publish("heartbeat.q-1", beat)
+    served.wait_until(lambda: served.get("/health/agents?group=ingestion").json["agents"])
+
+    reply = served.get("/health/agents?group=ingestion")
+
+    (row,) = reply.json["agents"]
+    assert row["id"] == "q-1"
+    assert row["name"] == "Quotes"
+    assert row["agent_group"] == "ingestion"
+    assert row["status"] == "active"
+    assert row["is_alive"] is True
+    assert row["seconds_since_beat"] >= 0
+    assert row["last_error"] is None
+    assert row["liveness"] == "up"
+    assert row["kind"] == "external"
+    assert row["last_beat"].endswith("Z")
+    assert (reply.json["total_agents"], reply.json["active_agents"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "query", ["group=none", "status=error", "alive=false", "group=ingestion&alive=false"]
+)
+def test_filters_leave_others_out(served: Served, query: str) -> None:
+    reply = served.get(f"/health/agents?{query}")
+
+    assert reply.status == 200
+    assert reply.json["agents"] == []
+    assert reply.json["total_agents"] == 0
+
+
+def test_a_filter_that_is_no_boolean_is_400_and_named(served: Served) -> None:
+    reply = served.get("/health/agents?alive=maybe")
+
+    assert reply.status == 400
+    assert "alive" in reply.json["message"]
+
+
+def test_troubles_below_the_agents_supervisor_do_not_count() -> None:
+    def node(name: str, state: str, *children: Any) -> Any:
+        return {"name": name, "state": state, "children": children}
+
+    tree = [
+        node("persister", "BACKOFF"),
+        node("http", "RUNNING"),
+        node("agents", "RUNNING", node("dev-1", "FATAL")),
+        node("others", "RUNNING", node("below", "STOPPED")),
+    ]
+
+    assert not_running(tree, but_below="agents") == ["persister", "below"]
