@@ -166,7 +166,11 @@ class Ledger:
     @property
     def pending(self) -> int:
         """Events that are not committed yet, as far as the journal has them."""
-        memory_only = sum(hand.batches[0].rows for hand in self._unjournalled if hand.batches)
+        memory_only = sum(
+            hand.batches[0].rows
+            for hand in self._unjournalled
+            if hand.kind is not RecordKind.IDS and hand.number > self.stored_number
+        )
         return self.journal.pending_rows + memory_only
 
     # -- from the intake into the hand: never lets go of the loop ------------------------------

@@ -151,11 +151,11 @@ class Storer:
         """One transaction's worth, or a wait for work."""
         ledger = self._ledger
         self._keep_fence()
-        self._keep_ids()
+        more_ids = self._keep_ids()
         self._loader.load()
         if block := ledger.backlog.next_block(MAX_BLOCK_ROWS):
             self._store(block)
-        else:
+        elif not more_ids:
             ledger.note_all_stored()
             ledger.to_store.clear()
             ledger.to_store.wait(max(0.0, self._renew_at - time.monotonic()))
@@ -189,10 +189,14 @@ class Storer:
             raise
         ledger.note_in_database(highest)
 
-    def _keep_ids(self) -> None:
-        ids = self._ledger.ids
-        while count := ids.wanted(self._ledger.rate_per_s):
-            self._ledger.add_ids(self._writer.take_ids(count))
+    def _keep_ids(self) -> bool:
+        """Take one more range, if that is wanted now; say whether it was."""
+        ledger = self._ledger
+        idle = not ledger.backlog
+        count = ledger.ids.wanted(rate_per_s=ledger.rate_per_s, idle=idle)
+        if count:
+            ledger.add_ids(self._writer.take_ids(count))
+        return bool(count)
 
     # -- a block -------------------------------------------------------------------------------
 

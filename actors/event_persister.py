@@ -66,6 +66,7 @@ RETRY_S: Final = 1.0
 # At a stop: how long the journal, the backlog and the fence may take.
 DRAIN_S: Final = 3.0
 RELEASE_S: Final = 2.0
+STOPS: Final = "risk."
 
 
 class EventPersister(Actor):
@@ -106,6 +107,7 @@ class EventPersister(Actor):
         self._storer: Greenlet | None = None
         self._held = Loader(ledger, ledger.held)
         self._last_totals = (0, 0)
+        self._told_refused = ledger.not_offered
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -232,7 +234,14 @@ class EventPersister(Actor):
         message = EventsJournalled(events)
         for consumer in self._consumers:
             if not consumer.offer(message):
-                self._ledger.not_offered += 1
+                self._note_refused(consumer, events)
+
+    def _note_refused(self, consumer: Address, events: tuple[Event, ...]) -> None:
+        """A full mailbox: stops still get through by the urgent lane, the others do not."""
+        stops = tuple(event for event in events if event.type.startswith(STOPS))
+        if stops:
+            consumer.offer(EventsJournalled(stops), urgent=True)
+        self._ledger.not_offered += 1
 
     def _show_replaced(self, event: Event) -> None:
         for consumer in self._consumers:
@@ -271,6 +280,9 @@ class EventPersister(Actor):
             types = dict(ledger.dropped_types)
             ledger.dropped_types.clear()
             self._tell_dropped("no room on disk and in memory", types, sum(types.values()))
+        if ledger.not_offered > self._told_refused:
+            refused, self._told_refused = ledger.not_offered, ledger.not_offered
+            self.log.warning("a consumer's mailbox is full", batches_refused=refused)
         if ledger.journal_error is not None:
             ledger.to_journal.set()
 

@@ -14,8 +14,10 @@ import msgspec
 
 from ._segments import IdRange
 
-# Half of it lasts ten seconds at 5,000 events/s; a busier daemon takes more (see ``wanted``).
+# Taking so many is one statement of some 60 ms.
 RANGE_SIZE = 100_000
+# In hand when there is nothing else to do: a burst then needs no more ids while it is stored.
+IN_HAND = 5 * RANGE_SIZE
 # How long PostgreSQL may be away before new events have to wait for their ids.
 LAST_FOR_S = 600
 # Ids are plentiful (2^63), but one call of generate_series should not take long.
@@ -75,14 +77,16 @@ class IdRanges:
                 self._ranges[0] = (end + 1, last)
         return taken
 
-    def wanted(self, rate_per_s: float = 0.0) -> int:
-        """How many ids to fetch now: 0 while more than half of what is needed is in hand.
+    def wanted(self, *, rate_per_s: float = 0.0, idle: bool = True) -> int:
+        """How many ids to fetch now, 0 if there are enough.
 
         Args:
             rate_per_s: Events per second of late.
+            idle: Whether nothing waits to be stored; else only half a range makes it urgent.
         """
-        goal = min(MAX_IN_HAND, max(RANGE_SIZE, int(rate_per_s * LAST_FOR_S)))
-        return RANGE_SIZE if self.left <= goal // 2 else 0
+        goal = min(MAX_IN_HAND, max(IN_HAND, int(rate_per_s * LAST_FOR_S)))
+        enough = self.left + RANGE_SIZE > goal if idle else self.left > RANGE_SIZE // 2
+        return 0 if enough else RANGE_SIZE
 
 
 def count_ids(ranges: Iterable[IdRange]) -> int:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from orchestrator.actors.ids import (
+    IN_HAND,
     MAX_IN_HAND,
     RANGE_SIZE,
     IdRanges,
@@ -52,14 +53,20 @@ def test_ids_that_were_used_are_forgotten_after_a_start() -> None:
     assert ids.left == 2
 
 
-def test_more_are_wanted_at_half_and_earlier_when_events_come_fast() -> None:
-    ids = IdRanges([(1, RANGE_SIZE)])
+def test_more_are_fetched_when_idle_and_while_busy_only_when_it_is_urgent() -> None:
+    ids = IdRanges([(1, IN_HAND)])
 
     assert ids.wanted() == 0
-    ids.take(RANGE_SIZE // 2)
+    ids.take(RANGE_SIZE)
     assert ids.wanted() == RANGE_SIZE
-    ids.add([(RANGE_SIZE + 1, 10 * RANGE_SIZE)])
-    assert ids.wanted() == 0
+    assert ids.wanted(idle=False) == 0
+    ids.take(ids.left - RANGE_SIZE // 2)
+    assert ids.wanted(idle=False) == RANGE_SIZE
+
+
+def test_a_busy_daemon_keeps_more_in_hand() -> None:
+    ids = IdRanges([(1, IN_HAND)])
+
     assert ids.wanted(rate_per_s=5000) == RANGE_SIZE
     assert IdRanges([(1, MAX_IN_HAND)]).wanted(rate_per_s=1e9) == 0
 
