@@ -106,15 +106,25 @@ class HealthRoutes:
 
     def _postgres(self) -> Check:
         health = self._peers.database.health()
-        return Check(ok=health.ok, message=health.message, latency_ms=_rounded(health.latency_ms))
+        latency_ms = _rounded(health.latency_ms)
+        error = self._persister().store_error if health.ok else None
+        if error is not None:
+            return Check(ok=False, message=f"does not store: {error}", latency_ms=latency_ms)
+        return Check(ok=health.ok, message=health.message, latency_ms=latency_ms)
 
     def _journal(self) -> Check:
-        status: PersisterStatus = ask(self._peers.persister, GetPersisterStatus(), _CHECK_TIMEOUT_S)
-        latency_ms = status.journal_latency_ms.get("p99")
+        status = self._persister()
         if status.journal_error is not None:
             return Check(ok=False, message=status.journal_error)
+        if status.ids_left == 0:
+            return Check(ok=False, message="no ids in hand, PostgreSQL has to give some")
         message = f"{status.pending} events wait for PostgreSQL" if status.pending else "ok"
-        return Check(ok=True, message=message, latency_ms=_rounded(latency_ms))
+        latency_ms = _rounded(status.journal_latency_ms.get("p99"))
+        return Check(ok=True, message=message, latency_ms=latency_ms)
+
+    def _persister(self) -> PersisterStatus:
+        status: PersisterStatus = ask(self._peers.persister, GetPersisterStatus(), _CHECK_TIMEOUT_S)
+        return status
 
     def _actors(self) -> Check:
         tree: list[Mapping[str, Any]] = ask(self._peers.root, GetTree(), _CHECK_TIMEOUT_S)

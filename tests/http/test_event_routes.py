@@ -1,0 +1,347 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from orchestrator.actors.window import EventQuery
+from orchestrator.http.errors import BadRequest
+from orchestrator.http.event_routes import event_query
+from orchestrator.http.shapes import EventsQuery
+
+from .conftest import Serve, Served
+
+
+@pytest.fixture(scope="module")
+def ids(served: Served) -> list[int]:
+    """Twenty numbered events, all of them committed."""
+    found = [served.stored("strategy.page", {"n": n}, source=f"s-{n % 2}") for n in range(20)]
+    served.wait_committed(found[-1])
+    return found
+
+
+def numbers(reply: Any) -> list[int]:
+    assert reply.status == 200, reply.body
+    return [event["payload"]["n"] for event in reply.json["events"]]
+
+
+PAGE = "/bus/events?type=strategy.page"
+
+
+# -- pages ---------------------------------------------------------------------------------------
+
+
+def test_an_event_has_the_fields_of_the_contract(served: Served, ids: list[int]) -> None:
+    (event,) = served.get(f"{PAGE}&limit=1").json["events"]
+
+    assert event == {
+        "id": ids[-1],
+        "type": "strategy.page",
+        "payload": {"n": 19},
+        "ts": event["ts"],
+        "source": "s-1",
+        "processed": False,
+    }
+    assert event["ts"].endswith("Z")
+
+
+@pytest.mark.usefixtures("ids")
+@pytest.mark.parametrize("query", ["", "&since=0"])
+def test_without_since_the_latest_come_newest_first(served: Served, query: str) -> None:
+    reply = served.get(f"{PAGE}&limit=5{query}")
+
+    assert numbers(reply) == [19, 18, 17, 16, 15]
+    assert reply.json["has_more"] is True
+
+
+def test_following_the_cursor_from_the_first_event_misses_nothing(
+    served: Served, ids: list[int]
+) -> None:
+    found: list[int] = []
+    cursor, has_more = ids[0] - 1, True
+    while has_more:
+        page = served.get(f"{PAGE}&limit=3&order=asc&since={cursor}").json
+        found += [event["payload"]["n"] for event in page["events"]]
+        cursor, has_more = page["cursor"], page["has_more"]
+
+    assert found == list(range(20))
+    assert cursor >= ids[-1]
+
+
+def test_after_0_is_from_the_very_first_event(served: Served, ids: list[int]) -> None:
+    page = served.get("/bus/events?after=0&limit=1").json
+
+    assert page["has_more"] is True
+    assert page["events"][0]["id"] <= ids[0]
+    assert page["cursor"] == page["events"][0]["id"]
+
+
+def test_before_pages_backwards(served: Served, ids: list[int]) -> None:
+    reply = served.get(f"{PAGE}&limit=3&before={ids[10]}")
+
+    assert numbers(reply) == [9, 8, 7]
+    assert reply.json["has_more"] is True
+
+
+def test_order_asc_turns_a_page_round(served: Served, ids: list[int]) -> None:
+    assert numbers(served.get(f"{PAGE}&limit=3&order=asc")) == [17, 18, 19]
+    assert numbers(served.get(f"{PAGE}&limit=2&since={ids[0]}")) == [2, 1]
+
+
+@pytest.mark.usefixtures("ids")
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("type=strategy.p*", 20),
+        ("type=strategy.page&type=news.*", 20),
+        ("type=strategy.page&source=s-1", 10),
+        ("type=strategy.page&processed=false", 20),
+        ("type=strategy.page&processed=true", 0),
+        ("type=strategy.page&from=2020-01-01T00:00:00Z", 20),
+        ("type=strategy.page&to=2020-01-01T00:00:00Z", 0),
+        ("type=strategy.page&from=2020-01-01T00:00:00%2B02:00", 20),
+        ("type=strategy", 0),
+        ("type=nothing", 0),
+    ],
+)
+def test_filters_narrow_a_page(served: Served, query: str, expected: int) -> None:
+    assert len(served.get(f"/bus/events?limit=200&{query}").json["events"]) == expected
+
+
+def test_one_agents_heartbeats_are_found_by_their_channel(served: Served) -> None:
+    with served.redis as bus:
+        bus.publish("heartbeat.beat-1", '{"agent_id":"beat-1"}')
+        bus.publish("heartbeat.beat-2", '{"agent_id":"beat-2"}')
+    served.wait_until(lambda: served.get("/bus/events?type=heartbeat.beat-2").json["events"])
+
+    (event,) = served.get("/bus/events?type=heartbeat.beat-1").json["events"]
+
+    assert (event["type"], event["source"]) == ("heartbeat", "beat-1")
+
+
+def test_the_cursor_is_the_newest_id_if_the_page_has_no_newer_events(served: Served) -> None:
+    newest = served.stored("strategy.other")
+
+    assert served.get(f"{PAGE}&limit=1").json["cursor"] >= newest
+    assert served.get(f"/bus/events?since={newest + 1000}").json["events"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=x", "limit"),
+        ("limit=1.5", "limit"),
+        ("limit=", "limit"),
+        ("limit=5&limit=6", "limit"),
+        ("since=-1", "since"),
+        ("since=9223372036854775808", "since"),
+        ("before=0", "before"),
+        ("order=up", "order"),
+        ("from=yesterday", "from"),
+        ("processed=2", "processed"),
+        ("type=", "type"),
+        ("since=5&before=9", "before"),
+        ("since=5&after=5", "after"),
+    ],
+)
+def test_a_bad_query_is_400_and_names_the_field(served: Served, query: str, field: str) -> None:
+    reply = served.get(f"/bus/events?{query}")
+
+    assert reply.status == 400
+    assert field in reply.json["message"]
+    assert reply.json["error"]
+
+
+def test_unknown_parameters_are_ignored(served: Served) -> None:
+    assert served.get("/bus/events?_=123&limit=1").status == 200
+
+
+def test_since_0_goes_with_before() -> None:
+    assert event_query(EventsQuery(since=0, before=9)) == EventQuery(before=9)
+
+
+def test_times_without_a_zone_are_utc() -> None:
+    moment = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+
+    for given in (moment, moment.replace(tzinfo=None)):
+        assert event_query(EventsQuery(from_=given)).from_ts == "2026-01-31T09:30:00.000Z"
+
+
+def test_after_and_before_exclude_each_other() -> None:
+    with pytest.raises(BadRequest):
+        event_query(EventsQuery(after=0, before=9))
+
+
+def test_a_page_is_never_stale(served: Served) -> None:
+    for number in range(5):
+        event_id = served.stored("strategy.fresh", {"n": number})
+
+        page = served.get("/bus/events?type=strategy.fresh&limit=1").json
+
+        assert page["events"][0]["id"] == event_id
+
+
+# -- one event -----------------------------------------------------------------------------------
+
+
+def test_one_event_by_its_id(served: Served, ids: list[int]) -> None:
+    reply = served.get(f"/bus/events/{ids[3]}")
+
+    assert reply.status == 200
+    assert reply.json["event"]["payload"] == {"n": 3}
+
+
+def test_an_unknown_event_is_404(served: Served) -> None:
+    reply = served.get("/bus/events/9223372036854775807")
+
+    assert reply.status == 404
+    assert reply.json["error"]
+
+
+@pytest.mark.parametrize("bad", ["x", "-1", "9223372036854775808", "1.5"])
+def test_an_id_that_is_none_is_400(served: Served, bad: str) -> None:
+    reply = served.get(f"/bus/events/{bad}")
+
+    assert reply.status == 400
+    assert "id" in reply.json["message"]
+
+
+# -- posting -------------------------------------------------------------------------------------
+
+
+def test_a_posted_event_is_stored_and_published_once(served: Served) -> None:
+    with served.redis as bus, bus.pubsub() as subscription:
+        subscription.subscribe("strategy.posted")
+        assert subscription.get_message(timeout=5)
+
+        reply = served.post(
+            "/bus/events", {"type": "strategy.posted", "payload": {"a": 1}, "source": "me"}
+        )
+
+        message = None
+        while message is None:
+            message = subscription.get_message(timeout=5)
+    assert reply.status == 201
+    assert reply.json["status"] == "stored"
+    assert reply.json["ts"].endswith("Z")
+    assert json.loads(message["data"]) == {"a": 1}
+    served.wait_committed(reply.json["id"])
+    events = served.get("/bus/events?type=strategy.posted").json["events"]
+    assert [(event["id"], event["source"]) for event in events] == [(reply.json["id"], "me")]
+
+
+@pytest.mark.parametrize(
+    "type_", ["bus.gap", "runtime.started", "agent.online", "agent.x", "risk.killswitch"]
+)
+def test_types_of_the_daemons_own_cannot_be_posted(served: Served, type_: str) -> None:
+    reply = served.post("/bus/events", {"type": type_, "payload": {}})
+
+    assert reply.status == 400
+    assert "type" in reply.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"payload": {}}, "type"),
+        ({"type": "a"}, "payload"),
+        ({"type": 5, "payload": {}}, "type"),
+        ({"type": "", "payload": {}}, "type"),
+        ({"type": "a b", "payload": {}}, "type"),
+        ({"type": "a\u0000", "payload": {}}, "type"),
+        ({"type": "a", "payload": {}, "source": 5}, "source"),
+        ({"type": "a", "payload": {"x": "\u0000"}}, "payload"),
+        ([], "body"),
+        ("text", "body"),
+    ],
+)
+def test_a_bad_event_is_400_and_names_the_field(served: Served, body: Any, field: str) -> None:
+    reply = served.post("/bus/events", body)
+
+    assert reply.status == 400
+    assert field in reply.json["message"]
+
+
+def test_a_number_out_of_range_is_400(served: Served) -> None:
+    reply = served.call("POST", "/bus/events", raw=b'{"type":"a","payload":1e999999}')
+
+    assert reply.status == 400
+    assert "payload" in reply.json["message"]
+
+
+# -- marking -------------------------------------------------------------------------------------
+
+
+def test_events_are_marked_and_missing_ones_named(served: Served) -> None:
+    first, second = served.stored("strategy.mark"), served.stored("strategy.mark")
+    assert len(served.get("/bus/events?type=strategy.mark&processed=false").json["events"]) == 2
+
+    reply = served.post("/bus/events/processed", {"ids": [second, first, first, 2**62]})
+
+    assert reply.status == 200
+    assert reply.json["updated"] == [second, first]
+    assert reply.json["missing"] == [2**62]
+    events = served.get("/bus/events?type=strategy.mark").json["events"]
+    assert all(event["processed"] for event in events)
+    assert served.get(f"/bus/events/{first}").json["event"]["processed"] is True
+
+
+@pytest.mark.parametrize("body", [{}, {"ids": []}, {"ids": ["x"]}, {"ids": [-1]}, {"ids": 5}])
+def test_a_bad_list_of_ids_is_400(served: Served, body: Any) -> None:
+    reply = served.post("/bus/events/processed", body)
+
+    assert reply.status == 400
+    assert "ids" in reply.json["message"]
+
+
+def test_types_are_listed_with_counts(served: Served, ids: list[int]) -> None:
+    rows = {row["type"]: row for row in served.get("/bus/types").json["types"]}
+
+    row = rows["strategy.page"]
+    assert row["count"] == 20
+    assert row["last_id"] == ids[-1]
+    assert row["last_ts"].endswith("Z")
+    assert row["per_minute"] > 0
+
+
+# -- while PostgreSQL is away --------------------------------------------------------------------
+
+
+def test_without_postgres_memory_is_served_and_older_history_is_503(
+    serve: Serve, postgres_server: Any, pg_url: str
+) -> None:
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE events (id BIGSERIAL PRIMARY KEY, type TEXT NOT NULL,"
+            " payload JSONB NOT NULL DEFAULT '{}', ts TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP,"
+            " source TEXT, processed BOOLEAN DEFAULT FALSE,"
+            " created_at TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP)"
+        )
+        connection.execute(
+            "INSERT INTO events (type) SELECT 'strategy.old' FROM generate_series(1, 300)"
+        )
+    served = serve()
+    known = served.stored("strategy.now", {"n": 1})
+    served.wait_committed(known)
+    assert len(served.get("/bus/events?limit=200&before=250").json["events"]) == 200
+
+    postgres_server.kill()
+    fresh = served.stored("strategy.now", {"n": 2})
+
+    page = served.get("/bus/events?type=strategy.now&limit=1").json
+    assert [event["id"] for event in page["events"]] == [fresh]
+    assert served.get(f"/bus/events/{fresh}").status == 200
+    away = served.get("/bus/events?since=1&limit=5")
+    assert away.status == 503
+    assert int(away.headers["Retry-After"]) >= 1
+    assert "psycopg" not in away.body.decode()
+    assert served.get("/bus/types").status == 503
+    assert served.post("/bus/events/processed", {"ids": [fresh]}).status == 503
+    # A page that no newer event can change is still in the cache.
+    assert len(served.get("/bus/events?limit=200&before=250").json["events"]) == 200
+
+    postgres_server.start()
+    served.wait_committed(fresh)
+    served.wait_until(lambda: served.get("/bus/events?since=1&limit=5").status == 200)
