@@ -20,7 +20,8 @@ from gevent.event import Event as Signal
 from websockets.datastructures import Headers as HandshakeHeaders
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request as HandshakeRequest
-from websockets.protocol import State
+from websockets.protocol import Protocol as FrameProtocol
+from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
 
 from ..actors.clients import ALL_TYPES, Client, ClientRegistry
@@ -73,19 +74,20 @@ class Handshake:
     """
 
     def __init__(self, environ: Environ, settings: WebSocketSettings) -> None:
-        self.protocol = ServerProtocol(max_size=settings.max_message_bytes)
         if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
             raise BadRequest("A WebSocket begins with HTTP/1.1.")
         request = HandshakeRequest(str(environ.get("PATH_INFO", "/")), _headers_of(environ))
-        response = self.protocol.accept(request)
+        handshake = ServerProtocol()
+        response = handshake.accept(request)
         if response.status_code != _SWITCHING:
-            reason = self.protocol.handshake_exc
+            reason = handshake.handshake_exc
             raise BadRequest(f"This is no WebSocket handshake: {reason}.")
         self.headers = [(name, value) for name, value in response.headers.raw_items()]
         self.types = wanted_types(environ)
         self.since = "since" in parse_qs(str(environ.get("QUERY_STRING", "")))
-        self.protocol.send_response(response)
-        self.protocol.data_to_send()  # the handshake's own bytes go out as an HTTP response
+        # The request came through the HTTP server: a ServerProtocol would wait for it still, and
+        # read the first frames as its headers.
+        self.protocol = FrameProtocol(Side.SERVER, max_size=settings.max_message_bytes)
 
 
 class Connection:
