@@ -5,7 +5,7 @@ import { closeOutside, h } from "./dom.js";
 const KEYS = [
   ["g k", "Killswitch"], ["g a", "Agents"], ["g e", "Events"], ["g r", "Regime"], ["g s", "Supervision"],
   ["/", "Filter the events"], ["space", "Pause or resume the events"], [".", "Newest event"],
-  ["j / k", "Older / newer event"], ["Esc", "Close the side panel"], ["?", "This sheet"],
+  ["j / k", "Older / newer event"], ["Enter", "In the list: load the newest gap"], ["Esc", "Close the side panel"], ["?", "This sheet"],
 ];
 const FILTER_WORDS = [
   ["strategy.*", "topics; * is any run of characters"],

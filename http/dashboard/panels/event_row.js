@@ -12,8 +12,7 @@ function note(item) {
   return [item.words, item.act];
 }
 
-/** `onAct(item)` when the button of a gap or of the last row is pressed. */
-export function eventRow({ itemAt, isSelected, onAct }) {
+export function eventRow({ itemAt, isSelected }) {
   const time = h("span", { class: "event-time figure" });
   const shape = sign("info");
   const topic = h("span", { class: "topic" });
@@ -21,14 +20,10 @@ export function eventRow({ itemAt, isSelected, onAct }) {
   const line = h("span", { class: "event-line" });
   const id = h("span", { class: "event-id figure" });
   const words = h("span", { class: "note-words" });
-  const act = h("button", { type: "button", class: "quiet", tabindex: -1 });
+  const act = h("span", { class: "note-act" });
   const cells = [time, shape, topic, source, line, id];
   const element = h("div", { class: "event", role: "option" }, ...cells, words, act);
   let item = null;
-  act.addEventListener("click", (event) => {
-    event.stopPropagation();
-    onAct(item);
-  });
 
   function bindEvent() {
     setText(time, clockMs(item.ts));
@@ -70,7 +65,7 @@ export function eventRow({ itemAt, isSelected, onAct }) {
       setText(act, button ?? "");
       setHidden(act, !button);
       setAttr(element, "data-gap", item.kind === "gap");
-      setAttr(element, "aria-label", say);
+      setAttr(element, "aria-label", [say, button].filter(Boolean).join(": "));
     },
   };
 }

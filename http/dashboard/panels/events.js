@@ -49,7 +49,7 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
   const length = () => log.visible.length + (log.visible.length > 0 ? 1 : 0);
   const itemAt = (index) => log.visible[log.visible.length - 1 - index] ?? older;
   const list = new VirtualList(viewport, {
-    make: () => eventRow({ itemAt, isSelected: (item) => item.kind === "event" && item.id === selectedId, onAct }),
+    make: () => eventRow({ itemAt, isSelected: (item) => item.kind === "event" && item.id === selectedId }),
     onScroll: scrolled,
   });
 
@@ -129,7 +129,7 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
     let at = rows.findIndex((row) => row.kind === "event" && row.id === selectedId);
     at = at < 0 ? rows.length - 1 : at - step;
     while (rows[at] && rows[at].kind !== "event") at -= step;
-    if (!rows[at]) return;
+    if (!rows[at]) return step > 0 ? onAct(older) : undefined;
     select(rows[at]);
     list.reveal(log.visible.length - 1 - log.visible.indexOf(rows[at]));
   }
@@ -138,12 +138,17 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
     pressed = event.target.closest(".event")?.item ?? null;
   });
   viewport.addEventListener("click", (event) => {
-    if (!event.target.closest("button")) select(pressed ?? event.target.closest(".event")?.item);
+    const item = pressed ?? event.target.closest(".event")?.item;
+    if (item?.kind === "event") select(item);
+    else if (item) onAct(item);
   });
   viewport.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       move(event.key === "ArrowDown" ? 1 : -1);
+    } else if (event.key === "Enter") {
+      const gap = log.visible.findLast((row) => row.kind === "gap");
+      if (gap) onAct(gap);
     }
   });
   field.addEventListener("input", () => setFilter(field.value, { fromField: true }));
