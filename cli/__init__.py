@@ -145,24 +145,47 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments, invocation)
     except Failure as failure:
-        if invocation.verbose:
-            sys.excepthook(*sys.exc_info())
-        invocation.screen.failure(failure)
-        return int(failure.exit_code)
+        return _failed(failure, invocation)
     except (KeyboardInterrupt, click.Abort):
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Python flushes stdout once more at its end, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.BROKEN_PIPE)
+    except Exception as error:  # noqa: BLE001 - the border: one command
+        return _failed(_fault(error), invocation)
+
+
+def _failed(failure: Failure, invocation: Invocation) -> int:
+    if invocation.verbose:
+        sys.excepthook(*sys.exc_info())
+    invocation.screen.failure(failure)
+    return int(failure.exit_code)
+
+
+def _fault(error: Exception) -> Failure:
+    """What nobody has foreseen."""
+    return Failure(
+        "this is a fault of the program",
+        code="internal",
+        cause=f"{type(error).__name__}: {error}",
+        advice="report it with the traceback that -v shows",
+    )
 
 
 def _run(arguments: Sequence[str], invocation: Invocation) -> int:
+    """As click's own `main`, which would turn a broken pipe into exit code 1."""
+    program = _program()
+    if instruction := os.environ.get(f"_{program.upper()}_COMPLETE"):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, program, f"_{program.upper()}_COMPLETE", instruction)
     try:
-        result: Any = cli.main(
-            list(arguments), prog_name=_program(), standalone_mode=False, obj=invocation
-        )
+        with cli.make_context(program, list(arguments), obj=invocation) as context:
+            result: Any = cli.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return int(ExitCode.USAGE)
@@ -173,7 +196,7 @@ def _run(arguments: Sequence[str], invocation: Invocation) -> int:
 
 def _output_among(arguments: Sequence[str]) -> str | None:
     """The output asked for, for an error that comes before the options are read."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         asked = following if word in ("-o", "--output") else word.removeprefix("--output=")
         if asked != word and asked in OUTPUTS:
             return asked

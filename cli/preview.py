@@ -13,6 +13,8 @@ _ELSEWHERE = frozenset(
     {"agent_id", "source", "timestamp", "seq", "boot", "correlation_id", "causation_id"}
     | {"traceparent", "parameters", "symbol_details", "pid", "type"}
 )
+# A heartbeat has many counters; `agent show` has them all.
+_OF_BEATS = ("status", "group", "version", "error", "last_error")
 # These say enough without their names, in this order.
 _BARE = ("symbol", "status", "regime", "trend", "strategy", "action", "reason", "title")
 
@@ -21,6 +23,8 @@ def preview(event_type: str, payload: object) -> str:
     """The most telling fields: ``AAPL momentum BUY score=0.91``."""
     if event_type == "risk.killswitch":
         return _killswitch(payload)
+    if event_type == "heartbeat" and isinstance(payload, Mapping):
+        payload = {key: payload[key] for key in _OF_BEATS if payload.get(key)}
     if not isinstance(payload, Mapping):
         return _short(json.dumps(payload, ensure_ascii=False))
     bare = [str(payload[key]) for key in _BARE if isinstance(payload.get(key), str)]

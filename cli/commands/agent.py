@@ -1,4 +1,4 @@
-"""``agent ls|show|run|start|stop|restart``."""
+"""``agent ls|show|run|start|stop|restart|resume``."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -210,7 +210,7 @@ def agent_run(*, path: str, options: tuple[str, ...], **given: object) -> int:
 
 
 def _verb(name: str, text: str, *, asks: bool) -> None:
-    """Declare ``agent start``, ``stop`` or ``restart``, which are alike."""
+    """Declare ``agent start`` and those that are like it."""
 
     @agent_command.command(name, examples=f"orc agent {name} quotes-agent", help=text)
     @click.argument(
@@ -282,3 +282,4 @@ _CALL_COLUMNS = (
 _verb("start", "Start agents that the daemon runs.", asks=True)
 _verb("stop", "Stop agents that the daemon runs; they stay stopped.", asks=False)
 _verb("restart", "Stop and start agents that the daemon runs.", asks=True)
+_verb("resume", "Let halted agents go on, once the killswitch is released.", asks=True)

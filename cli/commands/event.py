@@ -33,10 +33,10 @@ def _show_preview(row: Row, _: Screen) -> str:
 
 EVENT_COLUMNS = (
     Column("TIME", "ts", lambda row, screen: screen.moment(row.get("ts"))),
+    Column("ID", "id", lambda row, _: f"#{row['id']}", right=True),
     Column("TYPE", "type"),
     Column("SOURCE", "source"),
     Column("WHAT", "payload", _show_preview, shrinks=True),
-    Column("ID", "id", lambda row, _: f"#{row['id']}", right=True),
 )
 TOPIC_COLUMNS = (
     Column("TYPE", "type"),
@@ -171,7 +171,8 @@ def event_line(event: Event, screen: Screen) -> str:
         return head + what + tail
     room = max(0, screen.width - len(head) - len(tail))
     line = head + cut(what, room).ljust(room)
-    styled = line.replace(name, click.style(name, fg=_topic_color(name)), 1)
+    color = _topic_color(name)
+    styled = line.replace(name, click.style(name, fg=color), 1) if color else line
     return styled + click.style(tail, dim=True)
 
 

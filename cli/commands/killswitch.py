@@ -124,8 +124,8 @@ def _status_lines(state: Mapping[str, Any], screen: Screen) -> list[str]:
         since = f"last released {_ago(released, screen)}" if released else "no stop in force"
         return [f"{screen.state('allowed')}  trading is allowed   {since}"]
     if status != "active":
-        unknown = screen.state("unknown")
-        return [f"{unknown}  the daemon cannot know: agents take it for a stop"]
+        said = printable(str(state.get("message") or "agents take it for a stop"))
+        return [f"{screen.state('unknown')}  the daemon cannot know.  {said}"]
     lines = [f"{screen.state('HALT')}  trading is stopped"]
     lines += [_trip_line(trip, screen) for trip in state.get("trips") or [state]]
     return [*lines, *_agent_lines(state.get("agents") or {})]
@@ -175,10 +175,9 @@ def killswitch_release(
         reason = _reason(invocation, reason)
         _confirm_release(invocation, health, state, trip=trip, confirmed=confirmed)
         released = client.post("/risk/killswitch/release", {"reason": reason, "trip_id": trip})
-        after = client.get("/risk/killswitch")
     screen = invocation.screen
     screen.record(
-        "release", {**released, "trip_id": trip}, lambda: _status_lines(after, screen), "trip_id"
+        "release", {**released, "trip_id": trip}, lambda: _status_lines(released, screen), "trip_id"
     )
 
 

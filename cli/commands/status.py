@@ -1,6 +1,6 @@
 """``status``: the questions of an operator, in the order they are asked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..client import Client
@@ -11,6 +11,8 @@ from ..wording import duration, plural, printable, uptime
 from .agent import agent_state
 from .state import regime_lines
 
+SELFTEST = "selftest"
+"""The group of the self-test's own agent, which nobody misses."""
 NAMED = 4
 """So many agents in trouble are named; `agent ls` has them all."""
 _LABEL_CHARS = 9
@@ -96,7 +98,8 @@ def _head(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
 def _trading(state: Mapping[str, Any] | None, screen: Screen) -> str:
     status = (state or {}).get("status")
     if state is None or status not in ("active", "inactive"):
-        return f"{screen.state('unknown')}: agents take it for a stop"
+        said = printable(str((state or {}).get("message") or "agents take it for a stop"))
+        return f"{screen.state('unknown')}   {said}"
     if status == "inactive":
         return f"{screen.state('allowed')} everywhere"
     by = printable(str(state.get("triggered_by") or "unknown"))
@@ -114,10 +117,10 @@ def _regime(answer: Mapping[str, Any] | None, screen: Screen) -> str:
 def _agents(answer: Mapping[str, Any] | None, screen: Screen) -> str:
     if answer is None:
         return screen.state("unknown")
-    rows = answer["agents"]
+    rows = [row for row in answer["agents"] if row.get("agent_group") != SELFTEST]
     states = [agent_state(row) for row in rows]
     others = sorted(set(states) - set(_USUAL))
-    counts = [f"{states.count(state)} {screen.state(state)}" for state in (*_USUAL, *others)]
+    counts = [_count(states, state, screen) for state in (*_USUAL, *others)]
     bad = [
         f"{printable(str(row['id']))} {state}"
         for row, state in zip(rows, states, strict=True)
@@ -125,6 +128,11 @@ def _agents(answer: Mapping[str, Any] | None, screen: Screen) -> str:
     ]
     more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
     return "   ".join([*counts, f"{', '.join(bad[:NAMED])}{more}" if bad else ""]).rstrip()
+
+
+def _count(states: Sequence[str], state: str, screen: Screen) -> str:
+    count = states.count(state)
+    return f"{count} {screen.state(state) if count else state}"
 
 
 def _checks(parts: Parts) -> Mapping[str, Any]:

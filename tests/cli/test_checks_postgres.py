@@ -1,5 +1,5 @@
+import secrets
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -7,6 +7,7 @@ from orchestrator.cli.checks_postgres import check_postgres
 from orchestrator.cli.findings import Finding, Level
 from orchestrator.sql.connection import connect
 from orchestrator.sql.migrator import migrate
+from psycopg.conninfo import make_conninfo
 
 pytestmark = pytest.mark.db
 
@@ -47,14 +48,12 @@ def test_a_table_of_another_shape_is_named(pg_url: str) -> None:
 
 def test_row_security_and_missing_privileges_are_found(pg_url: str) -> None:
     migrated(pg_url)
-    role = f"reader_{urlsplit(pg_url).path[1:]}"
+    role = f"reader_{secrets.token_hex(4)}"
     with psycopg.connect(pg_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'".encode())
         connection.execute("ALTER TABLE events ENABLE ROW LEVEL SECURITY")
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}".encode())
-        parts = urlsplit(pg_url)
-        url = parts._replace(netloc=f"{role}:x@{parts.hostname}:{parts.port}").geturl()
-        found = by_name(check_postgres(url))
+        found = by_name(check_postgres(make_conninfo(pg_url, user=role)))
         connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
     assert found["row security"].level is Level.WARNING
@@ -62,11 +61,8 @@ def test_row_security_and_missing_privileges_are_found(pg_url: str) -> None:
     assert "events (INSERT)" in found["postgresql privileges"].said
 
 
-def test_a_wrong_password_and_an_absent_server_have_their_own_advice(pg_url: str) -> None:
-    parts = urlsplit(pg_url)
-    wrong = parts._replace(netloc=f"postgres:no@{parts.hostname}:{parts.port}").geturl()
-
-    (denied,) = check_postgres(wrong)
+def test_a_wrong_database_and_an_absent_server_have_their_own_advice(pg_url: str) -> None:
+    (denied,) = check_postgres(make_conninfo(pg_url, dbname="missing"))
     (away,) = check_postgres("postgresql://x@127.0.0.1:1/x")
 
     assert denied.advice == "correct user, password or database in PG_URL"
