@@ -73,7 +73,7 @@ class Inventory:
         self.moved: set[int] = set()
         """Ids whose rows were journalled again under new ids."""
         self.highest_id = self.head.highest_id
-        self.last_at_ms = 0
+        self.last_at_ms = self.head.last_at_ms
         behind_committed = self.head.committed_number + 1
         self._expected = min(behind_committed, first_number or behind_committed)
         at_committed = self._expected == behind_committed and not self.report.head_lost
@@ -100,6 +100,7 @@ class Inventory:
             self.head,
             last_number=last_number,
             highest_id=self.highest_id,
+            last_at_ms=self.last_at_ms,
             rows_total=max(rows_total, self._rows or 0),
         )
 

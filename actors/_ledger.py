@@ -13,7 +13,7 @@ gives it ids, and neither do those behind it, since ids are in the order of rece
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,7 @@ from ._intake import Intake, Taken
 from ._persister_messages import MAX_TURN_EVENTS
 from ._rows import ids_of, parse_rows
 from ._segments import IdRange, Record, RecordKind, encode_assigned
-from .events import Event
+from .events import Event, format_time
 from .ids import IdRanges, read_ids, write_ids
 from .journal import Journal, JournalSettings, JournalUnavailable
 from .window import EventWindow
@@ -112,8 +112,8 @@ class Ledger:
         self.to_journal = Signal()
         self.to_store = Signal()
         self.room = Signal()
-        self.last_journalled_ms = 0
-        """When the daemon before journalled last (ms since the epoch; 0: never)."""
+        self.down_since: str | None = None
+        """When the daemon before this one journalled last; None if there was none."""
         self._next_number = 1
         self._unjournalled: deque[InHand] = deque()
         self._journal_again_at = 0.0
@@ -134,7 +134,8 @@ class Ledger:
         self._next_number = head.last_number + 1
         self.stored_number = head.committed_number
         self.committed_id = head.committed_id
-        self.last_journalled_ms = self.journal.last_at_ms
+        if head.last_at_ms:
+            self.down_since = format_time(datetime.fromtimestamp(head.last_at_ms / 1000, UTC))
         self.moved = set(self.journal.moved)
         self._open_ids()
         self._find_backlog()
@@ -380,6 +381,8 @@ class Ledger:
         if self.backlog or self.held or self.in_hand or self._unjournalled:
             return
         head = self.journal.head
+        if self.stored_number >= head.last_number:
+            return
         self.stored_number = head.last_number
         self.committed_id = max(self.committed_id, head.highest_id)
         self.journal.commit(

@@ -46,9 +46,12 @@ def ids_of(ranges: Iterable[IdRange]) -> Iterator[int]:
         yield from range(first, last + 1)
 
 
-def with_ids(body: bytes, ranges: Iterable[IdRange]) -> list[bytes]:
-    """The lines of ``body`` as COPY takes them, without their newlines."""
-    return [b"%d\t%b" % row for row in zip(ids_of(ranges), split_rows(body), strict=True)]
+def with_ids(body: bytes, ranges: Iterable[IdRange]) -> bytes:
+    """The rows of ``body`` as COPY takes them."""
+    numbered = zip(ids_of(ranges), split_rows(body), strict=True)
+    lines = [b"%d\t%b" % row for row in numbered]
+    lines.append(b"")
+    return b"\n".join(lines)
 
 
 def parse_row(event_id: int, line: bytes) -> Event:

@@ -41,7 +41,7 @@ _PREFIX = struct.Struct("<8sII")
 _HEADER = struct.Struct("<BBHHxxQQQI")
 _RANGE = struct.Struct("<QQ")
 _ASSIGNED = struct.Struct("<QQQ")
-_HEAD = struct.Struct("<4sIQQQQQQQI")
+_HEAD = struct.Struct("<4sIQQQQQQQQI")
 _HEAD_MAGIC = b"OJHD"
 _CRC = struct.Struct("<I")
 
@@ -117,6 +117,8 @@ class Head(msgspec.Struct, frozen=True):
     """All our ids up to this one are committed in PostgreSQL."""
     committed_rows: int = 0
     """Rows of the records up to ``committed_number``."""
+    last_at_ms: int = 0
+    """When the last record was journalled, in milliseconds since the epoch; 0 if never."""
 
 
 def encode(record: Record) -> tuple[bytes, bytes]:
@@ -221,15 +223,7 @@ def decode_assigned(body: bytes) -> dict[int, tuple[IdRange, ...]]:
 
 def encode_head(head: Head) -> tuple[int, bytes]:
     """Form ``head`` as (where in the file, what)."""
-    values = (
-        head.sequence,
-        head.last_number,
-        head.highest_id,
-        head.rows_total,
-        head.committed_number,
-        head.committed_id,
-        head.committed_rows,
-    )
+    values = msgspec.structs.astuple(head)
     packed = _HEAD.pack(_HEAD_MAGIC, FORMAT_VERSION, *values, 0)[: -_CRC.size]
     return head.sequence % 2 * SLOT_BYTES, packed + _CRC.pack(zlib.crc32(packed))
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import gevent
 
+from ..sql.copy_text import copy_field
 from ..sql.errors import (
     CommitUnknown,
     Doubt,
@@ -27,7 +28,7 @@ from ..sql.event_store import EventWriter
 from ._backlog import Backlog, Batch, batch_of, holds_rows
 from ._draft import reject
 from ._ledger import Ledger
-from ._rows import parse_row, row_prefix, with_ids
+from ._rows import parse_row, row_prefix, split_rows, with_ids
 from .events import REJECTED, Event, channel_of
 from .journal import JournalReader
 
@@ -201,30 +202,32 @@ class Storer:
     # -- a block -------------------------------------------------------------------------------
 
     def _store(self, block: list[Batch]) -> None:
-        lines = [line for batch in block for line in with_ids(batch.body, batch.ranges)]
+        rows = b"".join([with_ids(batch.body, batch.ranges) for batch in block])
         if self._ledger.moved:
-            lines = [line for line in lines if _id_of(line) not in self._ledger.moved]
-        clashes = self._store_lines(lines) if lines else ()
+            kept = (line for line in split_rows(rows) if _id_of(line) not in self._ledger.moved)
+            rows = b"".join([line + b"\n" for line in kept])
+        clashes = self._store_rows(rows) if rows else ()
         self._wait_until_moved(clashes)
         self._ledger.note_stored(block, moved=len(clashes))
 
-    def _store_lines(self, lines: list[bytes]) -> tuple[int, ...]:
-        """Store ``lines``, whatever it takes; the ids that other rows have."""
+    def _store_rows(self, rows: bytes) -> tuple[int, ...]:
+        """Store ``rows``, whatever it takes; the ids that other rows have."""
         try:
-            return self._put(lines)
+            return self._put(rows)
         except RefusedRows as error:
+            lines = split_rows(rows)
             if len(lines) == 1:
                 return self._replace(lines[0], _reason_of(error))
         middle = len(lines) // 2
-        return self._store_lines(lines[:middle]) + self._store_lines(lines[middle:])
+        halves = [b"\n".join([*half, b""]) for half in (lines[:middle], lines[middle:])]
+        return self._store_rows(halves[0]) + self._store_rows(halves[1])
 
-    def _put(self, lines: list[bytes]) -> tuple[int, ...]:
-        rows = b"\n".join(lines) + b"\n"
+    def _put(self, rows: bytes) -> tuple[int, ...]:
         if self._doubt is None:
             try:
                 self._writer.store(rows)
             except UniqueClash:
-                self._log.warning("ids of a block are taken", first=_id_of(lines[0]))
+                self._log.warning("ids of a block are taken", first=_id_of(rows))
             else:
                 return ()
         try:
@@ -233,9 +236,10 @@ class Storer:
             self._doubt = None
             raise
         self._doubt = None
-        by_id = {_id_of(line): line for line in lines}
-        for event_id in resolution.clashes:
-            self._move(event_id, by_id[event_id])
+        if resolution.clashes:
+            by_id = {_id_of(line): line for line in split_rows(rows)}
+            for event_id in resolution.clashes:
+                self._move(event_id, by_id[event_id])
         return resolution.clashes
 
     def _move(self, event_id: int, line: bytes) -> None:
@@ -260,9 +264,9 @@ class Storer:
         payload = reject(channel_of(event), event.payload, reason)
         rejected = Event(event.id, REJECTED, payload, event.ts, None)
         prefix = row_prefix(REJECTED, None, event.ts)
-        row = b"%d\t%b%b" % (event.id, prefix, payload.replace(b"\\", b"\\\\"))
+        row = b"%d\t%b%b\n" % (event.id, prefix, copy_field(payload))
         try:
-            clashes = self._put([row])
+            clashes = self._put(row)
         except RefusedRows as error:
             raise StoreError(f"PostgreSQL refuses every row: {error}") from error
         self._log.warning("PostgreSQL refused an event", id=event.id, reason=reason)

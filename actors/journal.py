@@ -103,8 +103,6 @@ class Journal:
         """What opening found."""
         self.head = Head()
         """The last record, what is committed, and the sums."""
-        self.last_at_ms = 0
-        """When the last record was journalled, in ms since the epoch; 0 if that is not known."""
         self.assigned: dict[int, tuple[IdRange, ...]] = {}
         """Found at opening: ids of records that were journalled without, by their numbers."""
         self.unassigned: list[int] = []
@@ -170,7 +168,7 @@ class Journal:
         self.head = head = inventory.finish()
         self.report = inventory.report
         self.assigned, self.unassigned = inventory.assigned, inventory.unassigned
-        self.moved, self.last_at_ms = inventory.moved, inventory.last_at_ms
+        self.moved = inventory.moved
         self._committed = (head.committed_number, head.committed_id, head.committed_rows)
         self._forget_committed()
         return self.report
@@ -221,8 +219,8 @@ class Journal:
         except OSError as error:
             full = error.errno in {errno.ENOSPC, errno.EDQUOT}
             raise (JournalFull if full else JournalUnavailable)(str(error)) from error
-        self.last_at_ms = at_ms
         self._write_head(
+            last_at_ms=at_ms,
             last_number=record.number,
             highest_id=max(self.head.highest_id, record.last_id),
             rows_total=self.head.rows_total + record.rows,

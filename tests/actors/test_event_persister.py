@@ -720,6 +720,82 @@ def test_a_daemon_whose_fence_was_taken_stops_storing_and_says_by_whom(bench: Be
     assert bench.status().pending == 10
 
 
+@pytest.mark.db
+def test_a_daemon_does_not_start_storing_beside_another(bench: Bench) -> None:
+    other = EventWriter(Database(PostgresSettings(), url=bench.url))
+    other.claim(instance="first", host="here", pid=1, stale_after_s=30.0)
+
+    bench.open()
+    bench.publish(5)
+
+    wait_until(lambda: bench.fenced)
+    assert "first" in str(bench.fenced[0])
+    assert bench.rows() == []
+    other.close()
+
+
+@pytest.mark.db
+def test_damage_of_the_journal_is_said_by_an_event(bench: Bench, tmp_path: Path) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.close()
+    url, bench.url = bench.url, NOWHERE
+    bench.open()
+    for _ in range(5):
+        bench.publish(10)
+        bench.settle()
+    bench.close()
+    segment = next((tmp_path / "journal").glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.write_bytes(data)
+
+    bench.url = url
+    bench.open()
+    assert bench.ledger.down_since < utc_now()
+    bench.wait_stored()
+    wait_until(lambda: bench.rows("payload", "type = 'bus.dropped'"))
+
+    (said,) = bench.rows("payload", "type = 'bus.dropped'")
+    assert said == {"reason": "the journal was damaged", "types": {}, "count": 10}
+    assert len(bench.rows("1", "type = 'strategy.x'")) == 40
+    assert bench.status().missing_rows == 10
+    assert bench.status().pending == 0
+
+
+@pytest.mark.db
+def test_a_consumers_full_mailbox_holds_nothing_up_and_stops_still_get_through(
+    bench: Bench,
+) -> None:
+    bench.consumer.mailbox.capacity = 1
+    bench.open()
+    bench.wait_for_ids()
+    for _ in range(3):
+        bench.publish(1)
+        bench.settle()
+    bench.publish(1, channel="risk.killswitch")
+    bench.wait_stored()
+
+    assert [event.type for event in bench.shown()] == ["risk.killswitch", "strategy.x"]
+    assert bench.status().not_offered == 3
+    bench.actor._retry()
+    bench.actor._log_statistics()
+    assert bench.ledger.rate_per_s > 0
+
+
+def test_an_actor_whose_intake_is_full_lets_the_mailbox_fill(
+    alone: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.actors.event_persister.MAX_INTAKE_EVENTS", 10)
+    alone.open()
+
+    for _ in range(20):
+        alone.publish(100)
+
+    alone.settle()
+    assert alone.status().journalled_total == 2000
+
+
 def test_percentiles_of_nothing_are_zero() -> None:
     assert percentiles([]) == {"p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0}
     assert percentiles(list(range(101)))["p95"] == 95

@@ -53,7 +53,8 @@ def test_a_whole_journal_misses_nothing() -> None:
     assert after.highest_id == 404
     assert inventory.report.records == 4
     assert inventory.report.missing_records == inventory.report.torn_bytes == 0
-    assert inventory.last_at_ms == 4
+    assert after.last_at_ms == 4
+    assert [Path(segment_name(n)).stem for n in (2, 10)] == ["0" * 19 + "2", "0" * 18 + "10"]
 
 
 def test_an_append_that_did_not_count_is_torn_and_loses_nothing() -> None:
@@ -91,6 +92,7 @@ def test_a_damaged_record_between_whole_ones_is_counted_with_its_rows() -> None:
     inventory.finish()
 
     assert segment.damaged
+    assert segment.first_number == 1
     assert segment.last_number == 3
     assert inventory.report.missing_records == 1
     assert inventory.report.missing_rows == ROWS

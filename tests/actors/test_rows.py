@@ -24,7 +24,7 @@ def test_rows_are_what_copy_takes_and_can_be_read_back(batch: list[Event]) -> No
         copy_row(event_id, event.type, event.source, event.ts, event.payload)
         for event_id, event in zip(ids_of(ranges), batch, strict=True)
     ]
-    assert b"\n".join([*with_ids(body, ranges), b""]) == b"".join(expected)
+    assert with_ids(body, ranges) == b"".join(expected)
     parsed = parse_rows(body, ranges)
     assert [(e.type, e.payload, e.ts, e.source) for e in parsed] == [
         (e.type, e.payload, e.ts, e.source) for e in batch
@@ -40,6 +40,10 @@ def test_the_bytes_of_a_payload_survive(payload: bytes) -> None:
     assert first.payload == payload
     assert first.source is None
     assert second.source == "\\N"
+
+
+def test_no_rows_are_no_bytes() -> None:
+    assert with_ids(b"", ()) == b""
 
 
 def test_ids_and_rows_must_be_equally_many() -> None:
