@@ -34,9 +34,9 @@ def check_machine(place: Place) -> Iterator[Finding]:
 def _data_dir(folder: Path) -> Finding:
     name = "data directory"
     existing = _existing(folder)
-    if not os.access(existing, os.W_OK | os.X_OK):
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         advice = f"chown {existing}, or set ORCHESTRATOR_DATA_DIR to a folder of yours"
-        return critical(name, f"{existing} is not writable", advice)
+        return critical(name, f"{existing} is not a folder that can be written", advice)
     made = "" if existing == folder else " (will be made)"
     return ok(name, f"{folder}{made}")
 
@@ -63,7 +63,7 @@ def _port(place: Place) -> Finding:
     """Ours, somebody else's, or free."""
     http = place.settings.http
     name = f"port {http.port}"
-    if http.port == 0:
+    if http.port == 0 and not place.announced:
         return ok("port", "any that is free")
     try:
         with Client(place.http_url, timeout_s=ANSWER_LIMIT_S) as client:

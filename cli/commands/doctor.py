@@ -49,6 +49,8 @@ def _findings(place: Place) -> Iterator[Finding]:
     yield ok("settings", str(file) if file else "no file, the environment only")
     yield from check_machine(place)
     yield from _server_findings(place)
+    if place.settings.http.port == 0 and not place.announced:
+        return
     with Client(place.http_url, timeout_s=2.0) as client:
         yield from check_daemon(client)
 

@@ -9,7 +9,7 @@ from ..client import Client
 from ..failures import BadUsage, ExitCode, Failure
 from ..options import Invocation, command, confirm, noun, pass_invocation
 from ..output import Screen
-from ..wording import printable
+from ..wording import plural, printable
 
 REASON_CHARS = 500
 """The daemon takes no longer one."""
@@ -207,7 +207,7 @@ def _confirm_release(
 ) -> None:
     others = sum(str(other.get("trip_id")) != trip for other in state.get("trips") or [])
     effect = (
-        f"the stop stays in force by {others} other trips"
+        f"the stop stays in force by {plural(others, 'other trip')}"
         if others
         else "agents may place orders again"
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..machine import config_option, missing_extra
-from ..options import command
+from ..options import Invocation, command, pass_invocation
 
 
 @command(
@@ -15,18 +15,21 @@ from ..options import command
     """,
 )
 @config_option
-def run_command(config: Path | None) -> int:
+@pass_invocation
+def run_command(invocation: Invocation, *, config: Path | None) -> int:
     """Run the daemon in the foreground, until Ctrl-C or SIGTERM."""
-    return _daemon(config, demo=False)
+    return _daemon(invocation, config, demo=False)
 
 
 @command("demo", examples="orc demo")
-def demo_command() -> int:
+@pass_invocation
+def demo_command(invocation: Invocation) -> int:
     """Run all in one: embedded servers and three sample agents, until Ctrl-C."""
-    return _daemon(None, demo=True)
+    return _daemon(invocation, None, demo=True)
 
 
-def _daemon(config: Path | None, *, demo: bool) -> int:
+def _daemon(invocation: Invocation, config: Path | None, *, demo: bool) -> int:
+    invocation.verbose = True  # a daemon's log is the place for tracebacks
     try:
         from ...launch import main
     except ModuleNotFoundError as error:

@@ -183,7 +183,7 @@ def double() -> Iterator[Double]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(lambda: stand_in))
     server.daemon_threads = True
     stand_in = Double(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # noqa: TID251 - no actor
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield stand_in
     server.shutdown()

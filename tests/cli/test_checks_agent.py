@@ -112,7 +112,7 @@ def test_listening_ends_after_two_beats_and_hears_odd_channels(redis_url: str) -
                 client.publish("heartbeat:a-1", "{}")
                 client.publish("heartbeat.a-1", '{"agent_id":"a-1"}')
 
-    speaker = threading.Thread(target=beat)  # noqa: TID251 - no actor
+    speaker = threading.Thread(target=beat)
     speaker.start()
     began = time.monotonic()
     try:

@@ -1,0 +1,171 @@
+import json
+
+import pytest
+import redis
+from orchestrator.cli.commands.agent import agent_state, in_order
+
+from ..conftest import Double, Orc, RunningDaemon, on_a_terminal
+
+AGENT = "dev-agent"
+
+
+def beat(daemon: RunningDaemon, agent_id: str, **fields: str) -> None:
+    with redis.Redis.from_url(daemon.redis_url) as bus:
+        bus.publish(f"heartbeat.{agent_id}", json.dumps({"agent_id": agent_id, **fields}))
+
+
+@pytest.mark.subprocess
+def test_agents_are_listed_with_their_state_first(daemon: RunningDaemon) -> None:
+    beat(daemon, "cli-1", group="signals")
+
+    done = daemon.orc("agent", "ls", "--group", "signals")
+
+    heading, row = done.out.splitlines()
+    assert heading.split() == ["STATE", "ID", "GROUP", "KIND", "BEAT", "NOTE"]
+    assert row.split()[:4] == ["up", "cli-1", "signals", "external"]
+    assert done.err == "1 shown\n"
+
+
+@pytest.mark.subprocess
+def test_every_output_is_there(daemon: RunningDaemon) -> None:
+    beat(daemon, "cli-2", group="outputs")
+
+    assert daemon.orc("agent", "ls", "--group", "outputs", "-o", "name").out == "cli-2\n"
+    document = daemon.orc("agent", "ls", "--group", "outputs", "-o", "json").json
+    assert (document["version"], document["kind"]) == (1, "agents")
+    assert document["items"][0]["id"] == "cli-2"
+    row = json.loads(daemon.orc("agent", "ls", "--group", "outputs", "-o", "jsonl").out)
+    assert row == document["items"][0]
+    heading, first = daemon.orc("agent", "ls", "--group", "outputs", "-o", "csv").out.splitlines()
+    assert heading.startswith("state,id,agent_group,kind")
+    assert ",cli-2,outputs,external," in first
+
+
+@pytest.mark.subprocess
+def test_states_narrow_the_list_and_the_footer_says_so(daemon: RunningDaemon) -> None:
+    beat(daemon, "cli-3", group="narrow")
+    beat(daemon, "cli-4", group="narrow", status="error", last_error="no feed")
+
+    done = daemon.orc("agent", "ls", "--group", "narrow", "--state", "error,down")
+
+    assert done.out.splitlines()[1].split()[:2] == ["error", "cli-4"]
+    assert done.out.splitlines()[1].endswith("no feed")
+    assert done.err == "1 shown, 1 hidden by --state\n"
+
+
+@pytest.mark.subprocess
+def test_an_agent_is_shown_with_its_latest_events(daemon: RunningDaemon) -> None:
+    beat(daemon, "cli-5", group="shown", name="The Fifth")
+
+    text = daemon.orc("agent", "show", "cli-5").out
+    row = daemon.orc("agent", "show", "cli-5", "-o", "json").json
+
+    assert "name   The Fifth\n" in text
+    assert row["events"][0]["type"] == "heartbeat"
+    assert row["managed"] is None
+
+
+@pytest.mark.subprocess
+def test_an_unknown_agent_is_exit_code_five_and_the_nearest_is_named(
+    daemon: RunningDaemon,
+) -> None:
+    done = daemon.orc("agent", "show", "dev-agnt")
+
+    assert done.code == 5
+    assert f"cause  did you mean '{AGENT}'?" in done.err
+    assert "doctor agent dev-agnt" in done.err
+
+
+@pytest.mark.subprocess
+def test_managed_agents_are_stopped_and_started(daemon: RunningDaemon) -> None:
+    stopped = daemon.orc("agent", "stop", AGENT)
+    started = daemon.orc("agent", "start", AGENT, "-o", "json")
+
+    assert stopped.code == started.code == 0
+    assert stopped.out.splitlines()[1].split()[:2] == ["STOPPED", AGENT]
+    assert started.json["items"][0]["id"] == AGENT
+    assert started.json["items"][0]["state"] in ("STARTING", "RUNNING")
+
+
+@pytest.mark.subprocess
+def test_what_was_done_in_part_is_exit_code_seven(daemon: RunningDaemon) -> None:
+    done = daemon.orc("agent", "start", AGENT, "nobody")
+
+    assert done.code == 7
+    assert AGENT in done.out
+    assert "error  the daemon runs no agent 'nobody'" in done.err
+
+
+@pytest.mark.subprocess
+def test_an_agent_that_is_not_the_daemons_cannot_be_started(daemon: RunningDaemon) -> None:
+    done = daemon.orc("agent", "start", "nobody")
+
+    assert done.code == 5
+    assert "add it under [agents] in supervisor.toml" in done.err
+
+
+def test_starting_what_places_orders_is_asked_about(double: Double, orc: Orc) -> None:
+    row = {"id": "execution-1", "agent_group": "execution"}
+    double.answers["/health/agents"] = (200, {"agents": [row]})
+    double.answers["/runtime/agents/execution-1/start"] = (202, {"agent": row})
+
+    declined = orc("--url", double.url, "agent", "start", "execution-1")
+    agreed = orc("--url", double.url, "agent", "start", "execution-1", "--yes")
+
+    assert declined.code == 2
+    assert "start execution-1: it may place orders again." in declined.err
+    assert agreed.code == 0
+    assert [request[0] for request in double.requests].count("POST") == 1
+
+
+def test_at_a_terminal_the_answer_is_typed(double: Double, tmp_path: object) -> None:
+    row = {"id": "execution-1", "agent_group": "execution"}
+    double.answers["/health/agents"] = (200, {"agents": [row]})
+    words = ("--url", double.url, "agent", "restart", "execution-1")
+
+    done = on_a_terminal(*words, folder=tmp_path, typed="n\n")  # type: ignore[arg-type]
+
+    assert done.code == 1
+    assert "nothing was done" in done.out
+    assert not [request for request in double.requests if request[0] == "POST"]
+
+
+def test_stopping_is_never_asked_about(double: Double, orc: Orc) -> None:
+    double.answers["/runtime/agents/execution-1/stop"] = (202, {"agent": {"state": "STOPPED"}})
+
+    done = orc("--url", double.url, "agent", "stop", "execution-1")
+
+    assert done.code == 0
+    assert [request[1] for request in double.requests] == ["/runtime/agents/execution-1/stop"]
+
+
+def test_an_id_is_escaped_in_the_path(double: Double, orc: Orc) -> None:
+    orc("--url", double.url, "agent", "stop", "a/../b")
+
+    assert double.requests[0][1] == "/runtime/agents/a%2F..%2Fb/stop"
+
+
+@pytest.mark.redis
+def test_an_agent_runs_in_this_process_without_a_daemon(orc: Orc, redis_url: str) -> None:
+    bad = orc("agent", "run", "orchestrator.agents.dev_agent:Nobody", REDIS_URL=redis_url)
+
+    assert bad.code == 2
+    assert "has no Nobody" in bad.err
+
+
+def test_trouble_comes_first() -> None:
+    rows = [
+        {"id": "b", "liveness": "up", "status": "active"},
+        {"id": "a", "liveness": "up", "status": "active"},
+        {"id": "z", "liveness": "down", "status": "inactive"},
+        {"id": "y", "liveness": "late", "status": "active"},
+        {"id": "x", "liveness": "up", "status": "error"},
+    ]
+
+    assert [row["id"] for row in in_order(rows)] == ["x", "z", "y", "a", "b"]
+
+
+def test_a_row_without_liveness_goes_by_is_alive() -> None:
+    assert agent_state({"is_alive": True}) == "up"
+    assert agent_state({"is_alive": False}) == "down"
+    assert agent_state({"liveness": "down", "status": "error"}) == "down"

@@ -1,0 +1,29 @@
+import pytest
+from orchestrator.cli.machine import missing_extra
+
+from ..conftest import Orc, RunningDaemon, run_orc
+
+
+def test_wrong_settings_are_exit_code_two(orc: Orc) -> None:
+    done = orc("run", "-c", "nowhere.toml")
+
+    assert done.code == 2
+    assert "nowhere.toml" in done.err
+
+
+@pytest.mark.subprocess
+def test_a_second_daemon_on_the_same_directory_is_told_in_one_line(
+    daemon: RunningDaemon,
+) -> None:
+    done = run_orc(daemon.folder, ("run",), "", {"PORT": "0"})
+
+    assert done.code == 1
+    assert "another daemon" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_what_is_missing_is_named_with_how_to_install_it() -> None:
+    failure = missing_extra(ModuleNotFoundError("x", name="gevent"), "daemon")
+
+    assert failure.cause == "there is no module gevent"
+    assert failure.advice == "pip install 'orchestrator-lite[daemon]'"

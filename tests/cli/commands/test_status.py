@@ -1,0 +1,72 @@
+import pytest
+
+from ..conftest import Double, Orc, RunningDaemon
+
+
+@pytest.mark.subprocess
+def test_the_questions_of_an_operator_are_answered_in_their_order(daemon: RunningDaemon) -> None:
+    done = daemon.orc("status")
+
+    lines = done.out.splitlines()
+    assert done.code == 0
+    assert lines[0].startswith("desk-test  DEV   up ")
+    assert [line.split()[0] for line in lines[1:]] == [
+        *("TRADING", "REGIME", "AGENTS", "BUS", "STORE", "ACTORS"),
+    ]
+    assert "Redis ok" in lines[4]
+    assert "PostgreSQL ok" in lines[5]
+
+
+@pytest.mark.subprocess
+def test_json_has_every_part(daemon: RunningDaemon) -> None:
+    status = daemon.orc("status", "-o", "json").json
+
+    assert (status["version"], status["kind"]) == (1, "status")
+    assert status["health"]["instance"] == "desk-test"
+    assert status["ready"]["checks"]["postgres"]["ok"] is True
+    assert status["killswitch"]["status"] in ("active", "inactive")
+    assert {"agents", "regime"} <= status.keys()
+
+
+@pytest.mark.subprocess
+def test_it_is_coloured_on_a_terminal_and_plain_in_a_pipe(daemon: RunningDaemon) -> None:
+    terminal = daemon.on_a_terminal("status").out
+    no_color = daemon.on_a_terminal("status", NO_COLOR="1").out
+    pipe = daemon.orc("status").out
+
+    assert "\x1b[32mok\x1b[0m" in terminal
+    assert "\x1b" not in no_color
+    assert "\x1b" not in pipe
+
+
+def test_what_does_not_answer_is_unknown_and_the_rest_is_told(double: Double, orc: Orc) -> None:
+    double.answers["/health"] = (200, {"status": "ok", "instance": "d", "env": "live"})
+    double.answers["/health/agents"] = (503, {"error": "Unavailable"})
+    double.answers["/ready"] = (
+        503,
+        {"status": "not_ready", "checks": {"redis": {"ok": False, "message": "refused"}}},
+    )
+
+    done = orc("--url", double.url, "status")
+
+    lines = done.out.splitlines()
+    assert done.code == 0
+    assert lines[0].startswith("d  LIVE")
+    assert lines[1].startswith("TRADING  unknown")
+    assert lines[3] == "AGENTS   unknown"
+    assert lines[4] == "BUS      Redis down refused"
+    assert lines[5] == "STORE    PostgreSQL unknown   journal unknown"
+
+
+def test_trouble_is_named_and_the_self_test_is_not_missed(double: Double, orc: Orc) -> None:
+    double.answers["/health"] = (200, {"status": "ok"})
+    rows = [
+        {"id": "a", "agent_group": "g", "status": "active", "liveness": "late"},
+        {"id": "b", "agent_group": "g", "status": "halted", "liveness": "up"},
+        {"id": "selftest", "agent_group": "selftest", "status": "inactive", "liveness": "down"},
+    ]
+    double.answers["/health/agents"] = (200, {"agents": rows})
+
+    done = orc("--url", double.url, "status")
+
+    assert "AGENTS   0 up   1 late   0 down   1 halted   a late, b halted\n" in done.out
