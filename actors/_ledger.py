@@ -13,7 +13,7 @@ gives it ids, and neither do those behind it, since ids are in the order of rece
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -24,41 +24,18 @@ from gevent.event import Event as Signal
 from ._backlog import Backlog, Batch
 from ._draft import Draft, Former
 from ._echoes import EchoTable
+from ._in_hand import InHand
 from ._intake import Intake, Taken
 from ._persister_messages import MAX_TURN_EVENTS
 from ._rows import ids_of, parse_rows
-from ._segments import IdRange, Record, RecordKind, encode_assigned
-from .events import Event, format_time
+from ._segments import IdRange, RecordKind
+from .events import Event
 from .ids import IdRanges, read_ids, write_ids
 from .journal import Journal, JournalSettings, JournalUnavailable
 from .window import EventWindow
 
 # A disk that refused an append is asked again after so long.
 JOURNAL_RETRY_S: Final = 1.0
-
-
-class InHand:
-    """A batch on its way into the journal: offered again by a successor as it is."""
-
-    __slots__ = ("assigned", "batches", "draft", "kind", "moved_id", "number", "taken")
-
-    def __init__(self, number: int, kind: RecordKind, batches: list[Batch]) -> None:
-        self.number = number
-        self.kind = kind
-        self.batches = batches
-        self.draft = Draft()
-        self.taken: list[Taken] = []
-        self.assigned: dict[int, tuple[IdRange, ...]] = {}
-        self.moved_id = 0
-
-    def record(self) -> Record:
-        """What is journalled."""
-        if self.kind is RecordKind.IDS:
-            ranges = tuple(part for parts in self.assigned.values() for part in parts)
-            return Record(self.number, self.kind, 0, encode_assigned(self.assigned), ranges)
-        batch = self.batches[0]
-        offset = self.moved_id.to_bytes(8) if self.moved_id else b""
-        return Record(self.number, self.kind, batch.rows, batch.body, batch.ranges, 0, offset)
 
 
 class Ledger:
@@ -112,8 +89,8 @@ class Ledger:
         self.to_journal = Signal()
         self.to_store = Signal()
         self.room = Signal()
-        self.down_since: str | None = None
-        """When the daemon before this one journalled last; None if there was none."""
+        self.last_journalled_ms = 0
+        """When the daemon before this one journalled last (ms since the epoch; 0: never)."""
         self._next_number = 1
         self._unjournalled: deque[InHand] = deque()
         self._journal_again_at = 0.0
@@ -134,8 +111,7 @@ class Ledger:
         self._next_number = head.last_number + 1
         self.stored_number = head.committed_number
         self.committed_id = head.committed_id
-        if head.last_at_ms:
-            self.down_since = format_time(datetime.fromtimestamp(head.last_at_ms / 1000, UTC))
+        self.last_journalled_ms = head.last_at_ms
         self.moved = set(self.journal.moved)
         self._open_ids()
         self._find_backlog()

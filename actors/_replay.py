@@ -8,8 +8,7 @@ journalled a moment before the daemon was killed must engage. All is stored from
 from collections import deque
 from collections.abc import Callable
 
-import gevent
-
+from ..runtime import give_way
 from ._backlog import RISK, holds_rows
 from ._ledger import Ledger
 from ._rows import ids_of, parse_row, parse_rows, split_rows
@@ -47,7 +46,7 @@ class Replay:
             ranges = record.ranges or ledger.journal.assigned.get(record.number)
             if holds_rows(record) and ranges:
                 self._keep(record, ranges)
-            gevent.sleep(0)
+            give_way()
         self._show_kept()
         ledger.replayed = True
 
@@ -80,4 +79,4 @@ class Replay:
             window.append(events, len(record.body))
             self._show(events)
             self.rows += len(events)
-            gevent.sleep(0)
+            give_way()

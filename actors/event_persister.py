@@ -18,12 +18,13 @@ import gevent
 import msgspec
 from gevent import Greenlet
 
-from ..runtime import Actor, Address, Outbox, deadline
+from ..runtime import Actor, Address, Outbox, deadline, give_way
 from ..runtime.errors import OrchestratorError
 from ..sql.errors import StoreError
 from ..sql.event_store import EventWriter
+from ._in_hand import InHand
 from ._intake import Taken
-from ._ledger import InHand, Ledger
+from ._ledger import Ledger
 from ._persister_messages import (
     GetEvent,
     GetEvents,
@@ -198,7 +199,7 @@ class EventPersister(Actor):
 
     def _handle_get_events(self, message: GetEvents) -> EventPage | NeedsDatabase:
         ledger = self._ledger
-        return ledger.window.ask(message.query, ledger.committed_id, lambda: gevent.sleep(0))
+        return ledger.window.ask(message.query, ledger.committed_id, give_way)
 
     # -- the journaller --------------------------------------------------------------------------
 
@@ -209,7 +210,7 @@ class EventPersister(Actor):
             ledger.to_journal.clear()
             ledger.append_waiting()
             while self._journal_next():
-                gevent.sleep(0)
+                give_way()
 
     def _journal_next(self) -> bool:
         """One batch: into the journal, then to those who show it."""
