@@ -13,6 +13,8 @@ const PAGE = 200;
 const CATCH_UP_PAGES = 3;
 /** Left for the person's own clicks when gaps are filled by themselves. */
 const SPARE_CALLS = 8;
+const LOADED_KEY = "orchestrator.loaded";
+const RELOAD_MS = 30_000;
 
 /** How often each is read, in ms: with the link, and without it. */
 const EVERY = {
@@ -75,9 +77,11 @@ export class Sync {
   }
 
   async start() {
+    const reloaded = loadedJustNow();
     this.api.health().then((body) => this.changed(store.applyHealth(this.state, body)), () => {});
-    await Promise.all([...Object.keys(APPLY).map((name) => this.read(name)), this.#firstPage(), this.regimeHistory()]);
-    await this.#beatHistory();
+    await Promise.all([...Object.keys(APPLY).map((name) => this.read(name)), this.#firstPage()]);
+    if (reloaded) return;
+    await Promise.all([this.regimeHistory(), this.#beatHistory()]);
   }
 
   /** Once a second: read whatever has become due. */
@@ -221,6 +225,17 @@ export class Sync {
     if (page === null) return 1;
     this.atBeginning = page.rows.length === 0;
     return this.log.addOlder(page.rows);
+  }
+}
+
+/** Whether this tab has been loaded within the last half minute: then what only adorns is not read again. */
+function loadedJustNow() {
+  try {
+    const before = Number(sessionStorage.getItem(LOADED_KEY));
+    sessionStorage.setItem(LOADED_KEY, String(Date.now()));
+    return Date.now() - before < RELOAD_MS;
+  } catch {
+    return false;
   }
 }
 

@@ -51,6 +51,8 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
         self._settings.write_text(
             f'[instance]\nname = "desk-a"\nenv = "paper"\n[http]\nport = {port}\n'
+            # One page stays far below 60 (the link scenario counts); a dozen fresh ones may not.
+            "rate_limit_max = 1000\n"
             f'[redis]\nurl = "{redis_url}"\n[postgres]\nurl = "embedded"\n'
             f'[data]\ndir = "{folder / "data"}"\n'
         )
