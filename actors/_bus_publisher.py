@@ -12,7 +12,7 @@ import structlog
 from gevent.event import Event as Signal
 
 from ..runtime.errors import reason_of
-from ._dialing import Dialer
+from ._dialing import Dialer, dial
 from ._subscription import BUS_ERRORS
 from .bus_server import ServerFacts, inspect
 from .events import KILLSWITCH
@@ -101,7 +101,7 @@ class BusPublisher:
         with self._dialer.turn("publish"):
             connection: Any = self._pool.make_connection()
             try:
-                connection.connect()
+                dial(connection)
                 facts = inspect(lambda *command: _ask(connection, *command))
             except BaseException:
                 connection.disconnect()

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -73,3 +73,27 @@ class Dialer:
                 self._pace.failed(time.monotonic())
                 raise
             self._pace.succeeded()
+
+
+def dial(connection: Any) -> None:
+    """Connect redis-py's ``connection``, log-in included; within its own limits.
+
+    A kill of the caller would leave redis-py's half-open socket to the garbage collector: so
+    the attempt has a greenlet of its own, which ends by itself, and then it is closed.
+    """
+    attempt = gevent.spawn(_attempt, connection)
+    try:
+        error = attempt.get()
+    except BaseException:
+        attempt.rawlink(lambda _attempt: connection.disconnect())
+        raise
+    if error is not None:
+        raise error
+
+
+def _attempt(connection: Any) -> Exception | None:
+    try:
+        connection.connect()
+    except Exception as error:  # noqa: BLE001 raised in the caller instead
+        return error
+    return None

@@ -20,7 +20,7 @@ from gevent.lock import BoundedSemaphore
 
 from ..agents.routing import redis_glob
 from ..runtime.errors import reason_of
-from ._dialing import Dialer
+from ._dialing import Dialer, dial
 from ._gap_book import GapBook
 from ._reply_stream import ReplyStream, ServerRefused
 from .event_persister import PersistEvents, PersistReplies
@@ -29,8 +29,10 @@ from .events import HEARTBEAT_PREFIX, matches, utc_now
 BUS_ERRORS: Final = (OSError, redis.RedisError, hiredis.HiredisError, ServerRefused)
 """What a server or a network may do to us; anything else is a fault of ours."""
 
-READ_BYTES: Final = 256 * 1024
-"""What one read takes at most: some 2,000 messages, a millisecond's parsing."""
+READ_BYTES: Final = 48 * 1024
+"""What one read takes at most, some 400 messages. For each KiB parsed hiredis moves the rest of its
+buffer to the front, so larger reads are slower (M: 3.2 million messages a second of processor time
+by 48 KiB, 2.3 million by 256 KiB, against 2.9 million of a plain loop in Python at its best)."""
 
 MAX_REPLIES: Final = 1_000
 """What one message to the persister holds at most, so that nobody has the loop for long."""
@@ -266,7 +268,7 @@ class Subscription:
 
     def _handshake(self, connection: Any) -> list[Any]:
         """Connect and subscribe; return messages that came with the confirmations."""
-        connection.connect()
+        dial(connection)
         if connection.can_read(timeout=0):  # its parser would swallow what belongs to ours
             raise redis.ConnectionError("the server spoke before it was asked")
         self._stream = ReplyStream()
@@ -276,5 +278,6 @@ class Subscription:
         early: list[Any] = []
         while self._stream.awaited:  # one command: all confirmations come in a row
             self._receive()
-            early += self._stream.take(MAX_REPLIES)
-        return early + self._stream.take(MAX_REPLIES)  # raises if the last answer was a refusal
+            while messages := self._stream.take(MAX_REPLIES):
+                early += messages
+        return early

@@ -2,7 +2,8 @@ import time
 
 import gevent
 import pytest
-from orchestrator.actors._dialing import Dialer, Pace
+from gevent.event import Event
+from orchestrator.actors._dialing import Dialer, Pace, dial
 
 
 def test_a_first_attempt_need_not_wait() -> None:
@@ -78,3 +79,37 @@ def test_a_failed_attempt_makes_the_next_one_wait() -> None:
         waited_s = time.monotonic() - began
 
     assert waited_s >= 0.95
+
+
+class SlowConnection:
+    def __init__(self) -> None:
+        self.go = Event()
+        self.disconnected = False
+
+    def connect(self) -> None:
+        self.go.wait(5)
+
+    def disconnect(self) -> None:
+        self.disconnected = True
+
+
+def test_a_killed_caller_leaves_no_half_open_connection() -> None:
+    connection = SlowConnection()
+    caller = gevent.spawn(dial, connection)
+    gevent.sleep(0.01)
+
+    caller.kill()
+    assert not connection.disconnected
+    connection.go.set()
+    gevent.sleep(0.01)
+
+    assert connection.disconnected
+
+
+def test_why_an_attempt_failed_is_raised_in_the_caller() -> None:
+    class Refusing(SlowConnection):
+        def connect(self) -> None:
+            raise ConnectionRefusedError("nobody there")
+
+    with pytest.raises(ConnectionRefusedError, match="nobody there"):
+        dial(Refusing())

@@ -403,12 +403,13 @@ def test_a_silent_connection_is_noticed_within_five_seconds_and_the_monitor_told
     proxy.freeze()
     began = time.monotonic()
     wait_until(lambda: bench.visible() == [False, True, False])
+    wait_until(lambda: not any(lane.connected for lane in bench.status().lanes))
     noticed_s = time.monotonic() - began
     proxy.thaw()
     wait_until(lambda: bench.visible() == [False, True, False, True])
+    wait_until(lambda: len(bench.persister.gaps()) == 2)
 
     assert noticed_s < 5
-    wait_until(lambda: len(bench.persister.gaps()) == 2)
 
 
 def test_a_quiet_connection_is_not_taken_for_a_dead_one(
