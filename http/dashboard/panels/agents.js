@@ -7,6 +7,8 @@ import { BEATS_KEPT, rankedAgents } from "../store.js";
 /** Cards drawn at once; the rest is said as a number and found by the filter. */
 const MAX_CARDS = 120;
 const STEP = 5;
+/** So few cards get more room each. */
+const FEW = 6;
 
 const WORDS = { up: "up", late: "late", down: "down", error: "error", halted: "halted", unknown: "unknown" };
 const KINDS = { external: "external", process: "process", in_process: "in process" };
@@ -101,6 +103,7 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
     const shown = ranked.filter((r) => matches(r, words));
     const drawn = shown.slice(0, MAX_CARDS).map((r) => ({ ...r, nowMs }));
     keyed(grid, known, drawn, (r) => r.agent.id, () => card({ onSelect }));
+    setAttr(grid, "data-few", drawn.length <= FEW ? true : null);
     setText(summary, summarise(ranked));
     setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
     setHidden(empty, shown.length > 0);
