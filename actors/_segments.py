@@ -18,7 +18,7 @@ A segment is records one after the other, in this order of bytes (little-endian)
 The body is rows as COPY's text format, without the id (see ``_rows``). A damaged place costs what
 it covers, no more: reading goes on at the next magic. The head is two slots, written in turn,
 so that one of them is always whole; it says what the last record was, so that a missing end
-of the last segment is noticed too. (ADR: docs/adr, journal.)
+of the last segment is noticed too. (docs/adr/0002.)
 """
 
 import struct

@@ -1,4 +1,5 @@
 import json
+import random
 import signal
 import subprocess
 import sys
@@ -590,6 +591,67 @@ def test_a_stop_drains_what_was_told(bench: Bench) -> None:
     with connect(bench.url) as connection:
         renewed = connection.execute("SELECT isfinite(renewed_at) FROM orchestrator_writer")
         assert renewed.fetchone() == (False,)
+
+
+@pytest.mark.db
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_failures_within_the_recovery_from_failures_lose_nothing(
+    bench: Bench, request: pytest.FixtureRequest, seed: int
+) -> None:
+    server = request.getfixturevalue("postgres_server")
+    chance = random.Random(seed)
+    with connect(bench.url) as connection:
+        connection.execute("ALTER TABLE events ADD CHECK (payload->>'poison' IS NULL)")
+    bench.open(memory_bytes=50_000)
+    bench.wait_for_ids()
+    poisoned = 0
+    for turn in range(40):
+        bench.publish(chance.randrange(1, 400))
+        if chance.random() < 0.1:
+            bench.publish(1, poison=1)
+            poisoned += 1
+        gevent.sleep(chance.random() * 0.01)
+        if chance.random() < 0.3:
+            bench.crash()
+            bench.start()
+        if turn in {10, 25}:
+            server.kill()
+        if turn in {15, 30}:
+            server.start()
+    bench.wait_stored()
+
+    rows = bench.rows()
+    assert len(rows) == bench.number
+    assert len(bench.rows("1", "type = 'bus.rejected'")) == poisoned
+    numbered = [number for number in rows if number is not None]
+    assert numbered == sorted(set(numbered))
+    assert len(numbered) == bench.number - poisoned
+    assert bench.rows("id") == [event.id for event in bench.shown()]
+
+
+@pytest.mark.db
+def test_a_failure_while_an_event_gets_its_new_id_neither_loses_nor_doubles_it(
+    bench: Bench,
+) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    taken = bench.ledger.ids.ranges[0][0] + 5
+    with connect(bench.url) as connection:
+        connection.execute(
+            "INSERT INTO events (id, type, payload) VALUES (%s, 'theirs', '{}')", (taken,)
+        )
+    bench.publish(10)
+    wait_until(lambda: bench.ledger.to_move or bench.ledger.moved)
+    bench.crash()
+    bench.start()
+    bench.wait_stored()
+    bench.close()
+    (bench.folder / "journal" / "head").unlink()
+    bench.open()
+    bench.publish(1)
+    bench.wait_stored()
+
+    assert sorted(bench.rows(where="type = 'strategy.x'")) == list(range(1, 12))
 
 
 DAEMON = """
