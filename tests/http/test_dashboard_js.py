@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 UNIT = Path(__file__).parents[1] / "browser" / "unit"
+MODULES = UNIT.parent / "as_modules.mjs"
 NODE = shutil.which("node")
 
 
@@ -15,7 +16,7 @@ NODE = shutil.which("node")
 @pytest.mark.parametrize("file", sorted(UNIT.glob("*.test.mjs")), ids=lambda file: file.name)
 def test_pure_modules_of_the_page_keep_their_promises(file: Path) -> None:
     done = subprocess.run(
-        [str(NODE), "--no-warnings", "--test", str(file)],
+        [str(NODE), "--no-warnings", f"--import={MODULES.as_uri()}", "--test", str(file)],
         capture_output=True,
         text=True,
         timeout=60,
