@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ..agents.routing import redis_glob
 from ._echoes import EchoTable
 from ._rows import join_rows, row_prefix
 from .events import HEARTBEAT, HEARTBEAT_PREFIX, REJECTED, Event, NewEvent, TypeMatcher, type_of
@@ -187,7 +188,7 @@ class Former:
         fault = _fault(name) if name.encode() == channel else "the channel is not UTF-8"
         first = self._matcher.first(name)
         known = Channel(
-            pattern if first is None else first.encode(),
+            pattern if first is None else redis_glob(first).encode(),
             name,
             type_of(name),
             name.removeprefix(HEARTBEAT_PREFIX) or None if type_of(name) == HEARTBEAT else None,

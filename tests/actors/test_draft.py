@@ -74,6 +74,14 @@ def test_a_channel_that_only_redis_matches_counts_by_the_pattern_that_brought_it
     assert len(form(reply("odd", b"{}", "o?d"), former=former)) == 1
 
 
+def test_a_pattern_with_a_character_that_redis_escapes_is_recognised() -> None:
+    former = Former(("odd?.*",), EchoTable())
+
+    draft = form([b"pmessage", b"odd\\?.*", b"odd?.x", b"{}"], former=former)
+
+    assert len(draft) == 1
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [(b"{", "not JSON"), (b'"\\u0000"', "contains"), (b"\xff", "not"), (b"", "not JSON")],
