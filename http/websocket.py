@@ -145,7 +145,7 @@ class Connection:
             self._wake.set()
             self._registry.forget(self._client, self._final_code())
             writer.join(_CLOSE_TIMEOUT_S)
-            writer.kill(block=False)
+            writer.kill()  # it must have let go of the socket before that is closed
 
     def close(self, code: int, reason: str) -> None:
         """Begin to close; does not wait. The peer has 2 s to answer."""

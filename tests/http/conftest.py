@@ -96,7 +96,7 @@ class Served:
         return redis.Redis.from_url(self.redis_url)
 
     def wait_until(self, condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
-        with gevent.Timeout(limit_s):  # noqa: TID251 the test's own limit
+        with gevent.Timeout(limit_s):
             while not condition():
                 gevent.sleep(0.01)
 

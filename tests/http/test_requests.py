@@ -1,0 +1,203 @@
+import io
+import json
+from typing import Annotated, Any
+
+import gevent
+import msgspec
+import pytest
+from msgspec import Meta
+from orchestrator.http import requests
+from orchestrator.http.errors import BadRequest, BodyTooLarge, NotJson, TooSlow
+from orchestrator.http.requests import (
+    check_content_type,
+    convert,
+    read_body,
+    read_query,
+    request_id_of,
+)
+
+
+class Query(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    type: tuple[str, ...] = ()
+    from_: str | None = None
+    flag: bool | None = None
+
+
+class Inner(msgspec.Struct):
+    n: int
+
+
+class Body(msgspec.Struct, frozen=True):
+    name: Annotated[str, Meta(min_length=1)]
+    inner: Inner | None = None
+
+
+def environ(body: bytes = b"", kind: str = "application/json", **more: Any) -> dict[str, Any]:
+    return {
+        "CONTENT_TYPE": kind,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    } | more
+
+
+# -- ids -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["abc-123", "01J9ZX", "a/b=c+d", "A" * 128])
+def test_a_sane_request_id_is_kept(given: str) -> None:
+    assert request_id_of({"HTTP_X_REQUEST_ID": given}) == given
+
+
+@pytest.mark.parametrize("given", ["", "A" * 129, "a b", "a\r\nb", "\u00e9", '"', "-a"])
+def test_any_other_is_replaced(given: str) -> None:
+    made = request_id_of({"HTTP_X_REQUEST_ID": given})
+
+    assert made != given
+    assert len(made) == 32
+
+
+def test_made_ids_differ() -> None:
+    assert request_id_of({}) != request_id_of({})
+
+
+# -- queries -------------------------------------------------------------------------------------
+
+
+def test_a_query_is_converted() -> None:
+    text = "limit=7&type=a&type=b&from=x%20y&flag=true&unknown=1"
+
+    assert read_query({"QUERY_STRING": text}, Query) == Query(7, ("a", "b"), "x y", True)
+
+
+def test_an_empty_query_has_the_defaults() -> None:
+    assert read_query({}, Query) == Query()
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=abc", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("flag=perhaps", "flag"),
+        ("from=a&from=b", "from"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(text: str, field: str) -> None:
+    with pytest.raises(BadRequest, match=f"^{field}:"):
+        read_query({"QUERY_STRING": text}, Query)
+
+
+@pytest.mark.parametrize("text", ["a=%ff", "&".join("a=1" for _ in range(101))])
+def test_a_query_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest):
+        read_query({"QUERY_STRING": text}, Query)
+
+
+def test_a_single_value_is_named_too() -> None:
+    with pytest.raises(BadRequest, match=r"^id: expected `int`"):
+        convert("x", int, "id")
+
+
+# -- bodies --------------------------------------------------------------------------------------
+
+
+def test_a_body_is_decoded() -> None:
+    body = json.dumps({"name": "x", "inner": {"n": 5}, "more": 1}).encode()
+
+    assert read_body(environ(body), Body, 1000) == Body("x", Inner(5))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{}", "name: required."),
+        (b'{"name":""}', "name: expected `str` of length >= 1."),
+        (b'{"name":5}', "name: expected `str`, got `int`."),
+        (b'{"name":"x","inner":{"n":"y"}}', "inner.n: expected `int`, got `str`."),
+        (b"[]", "body: expected `object`, got `array`."),
+        (b"", "The body is not JSON."),
+        (b"{", "The body is not JSON."),
+        (b"\xff", "The body is not JSON."),
+    ],
+)
+def test_a_body_that_does_not_fit_says_which_field(body: bytes, message: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        read_body(environ(body), Body, 1_000_000)
+
+    assert str(caught.value) == message
+
+
+def test_a_route_without_a_body_ignores_it() -> None:
+    assert read_body(environ(b"whatever"), None, 1000) is None
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'],
+)
+def test_json_is_taken(kind: str) -> None:
+    check_content_type({"CONTENT_TYPE": kind})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/jsonp",
+        "text/plain; application/json",
+        "application/json; charset=latin-1",
+    ],
+)
+def test_anything_else_is_415(kind: str) -> None:
+    with pytest.raises(NotJson):
+        check_content_type({"CONTENT_TYPE": kind})
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
+    source = environ(CONTENT_LENGTH="1001")
+
+    with pytest.raises(BodyTooLarge):
+        read_body(source, Body, 1000)
+    assert source["wsgi.input"].tell() == 0
+
+
+def test_a_body_of_unknown_length_is_refused_once_it_is_over_the_limit() -> None:
+    source = environ(b"x" * 500_000, CONTENT_LENGTH="")
+
+    with pytest.raises(BodyTooLarge):
+        read_body(source, Body, 1000)
+    assert source["wsgi.input"].tell() < 500_000
+
+
+def test_a_body_that_breaks_off_is_400_and_ends_the_connection() -> None:
+    class Broken:
+        def read(self, _size: int) -> bytes:
+            raise OSError
+
+    with pytest.raises(BadRequest) as caught:
+        read_body(environ() | {"wsgi.input": Broken()}, Body, 1000)
+
+    assert ("Connection", "close") in caught.value.headers
+
+
+def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        def read(self, _size: int) -> bytes:
+            gevent.sleep(5)
+            return b""
+
+    monkeypatch.setattr(requests, "BODY_TIMEOUT_S", 0.01)
+
+    with pytest.raises(TooSlow):
+        read_body(environ() | {"wsgi.input": Slow()}, Body, 1000)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"name":' * 100_000])
+def test_a_body_nested_without_end_is_400(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        read_body(environ(body), Body, 1_000_000)
