@@ -21,6 +21,7 @@ import msgspec
 import structlog
 from gevent.event import Event as Signal
 
+from ..runtime import Outbox
 from ._backlog import Backlog, Batch
 from ._draft import Draft, Former
 from ._echoes import EchoTable
@@ -74,6 +75,8 @@ class Ledger:
         """Events whose ids others had used, by those ids, until they are journalled again."""
         self.moved: set[int] = set()
         """Such ids that are done."""
+        self.to_publish: Outbox | None = None
+        """Journalled, but not with the listener yet."""
         self.replayed = False
         self.committed_id = 0
         self.stored_number = 0

@@ -101,7 +101,8 @@ class EventPersister(Actor):
         self._ledger = ledger
         self._writer = writer
         self._consumers = tuple(consumers)
-        self._to_listener = Outbox(listener) if listener is not None else None
+        if listener is not None and ledger.to_publish is None:
+            ledger.to_publish = Outbox(listener, on_drop=self._not_published)
         self._instance = instance
         self._stale_after_s = stale_after_s
         self._on_fenced = on_fenced
@@ -117,8 +118,8 @@ class EventPersister(Actor):
         ledger = self._ledger
         if not ledger.replayed:
             self._replay()
-        if self._to_listener is not None:
-            self.spawn(self._to_listener.pump, name="outbox")
+        if ledger.to_publish is not None:
+            self.spawn(ledger.to_publish.pump, name="outbox")
         self.spawn(self._journal_for_ever, name="journaller")
         storer = Storer(
             ledger,
@@ -258,11 +259,15 @@ class EventPersister(Actor):
             ids: list[int | None] = [*given] or [None] * count
             times = hand.draft.times[taken.start : stop]
             taken.reply.set(tuple(map(StoredEvent, ids, times, taken.rejected)))
-        if taken.message.publish and self._to_listener is not None:
+        outbox = self._ledger.to_publish
+        if taken.message.publish and outbox is not None:
             for event in taken.message.events:
-                self._to_listener.send(
+                outbox.send(
                     Publish(event.type, event.payload, taken.message.reply_to, taken.message.tag)
                 )
+
+    def _not_published(self, message: object) -> None:
+        self.log.error("not published: the listener does not keep up", dropped=repr(message))
 
     def _replay(self) -> None:
         replay = Replay(self._ledger, self._show)

@@ -222,6 +222,22 @@ def test_posted_events_are_answered_when_journalled_and_then_published(bench: Be
 
 
 @pytest.mark.db
+def test_what_is_to_be_published_outlives_a_failure(bench: Bench) -> None:
+    bench.listener.mailbox.capacity = 1
+    bench.open()
+    bench.wait_for_ids()
+    for name in ("one", "two", "three"):
+        bench.ask(PersistEvents((NewEvent(f"risk.{name}", b"{}"),), publish=True))
+    bench.crash()
+    bench.start()
+
+    told: list[Any] = []
+    while len(told) < 3:
+        told.append(bench.listener.mailbox.get().message)
+    assert [message.channel for message in told] == ["risk.one", "risk.two", "risk.three"]
+
+
+@pytest.mark.db
 def test_what_cannot_be_stored_becomes_rejected_and_the_asker_learns_why(bench: Bench) -> None:
     bench.open()
     bench.wait_for_ids()
