@@ -287,7 +287,10 @@ class StateKeeper(Actor):
         )
         data = msgspec.json.encode(msgspec.to_builtins(released) | {"enabled": state.enabled})
         self._broadcaster.offer(KillswitchNotice(engaged=False, data=data), urgent=True)
-        self._announce(released, enabled=state.enabled, request_id=message.request_id)
+        # With others in force the message names one of them: it comes back to us as an event, and
+        # would engage the released one anew.
+        announced = state.trips[-1] if state.trips else released
+        self._announce(announced, enabled=state.enabled, request_id=message.request_id)
         self.log.critical(
             "killswitch released",
             trip_id=message.trip_id,

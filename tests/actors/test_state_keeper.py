@@ -208,6 +208,18 @@ def test_only_the_trip_in_force_is_released(office: Office) -> None:
     assert [notice.engaged for notice in office.screens.of(KillswitchNotice)] == [True, False]
 
 
+def test_a_trip_that_was_released_is_not_engaged_anew_by_its_own_message(office: Office) -> None:
+    first = office.ask(EngageKillswitch("one", "anna")).trip
+    second = office.ask(EngageKillswitch("two", "bob")).trip
+
+    office.ask(ReleaseKillswitch(first.trip_id, "ok", "bob"))
+    said = office.persister.of(PersistEvents)[-1].events[0].payload
+    office.hear(KILLSWITCH, said, source="orchestrator")
+
+    assert msgspec.json.decode(said)["enabled"] is True
+    assert [trip.trip_id for trip in office.view().state.trips] == [second.trip_id]
+
+
 @pytest.mark.parametrize("payload", [b"{}", b'{"enabled":true}', b'"nonsense"', b"[1]"])
 def test_the_bus_engages(office: Office, payload: bytes, wait_until: Callable[..., None]) -> None:
     office.hear(KILLSWITCH, payload, source="risk-1")
