@@ -27,8 +27,6 @@ AGENT_ID = GROUP = "selftest"
 """One id for all runs: the registry keeps every agent that ever reported."""
 TOPIC = "strategy.selftest"
 KILLSWITCH = "risk.killswitch"
-STEP_LIMIT_S = 10.0
-"""What takes longer does not work."""
 POLL_S = 0.1
 
 
@@ -42,7 +40,7 @@ class Walkthrough:
     Args:
         client: the way to the daemon.
         redis_url: the bus.
-        limit_s: for each step.
+        limit_s: for each step; what takes longer does not work.
         sleep: between two looks.
     """
 
@@ -51,7 +49,7 @@ class Walkthrough:
         client: Client,
         redis_url: str,
         *,
-        limit_s: float = STEP_LIMIT_S,
+        limit_s: float,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client

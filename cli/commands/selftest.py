@@ -32,7 +32,8 @@ def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str
         if killswitch:
             effect = "trading stops for a moment and is released again"
             confirm(invocation, f"{place_of(client.get('/health'))}: {effect}.")
-        findings = list(Walkthrough(client, redis_url).run(killswitch=killswitch))
+        walk = Walkthrough(client, redis_url, limit_s=invocation.timeout)
+        findings = list(walk.run(killswitch=killswitch))
     return show("selftest", findings, invocation.screen)
 
 

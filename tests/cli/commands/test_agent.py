@@ -60,7 +60,7 @@ def test_an_agent_is_shown_with_its_latest_events(daemon: RunningDaemon) -> None
     text = daemon.orc("agent", "show", "cli-5").out
     row = daemon.orc("agent", "show", "cli-5", "-o", "json").json
 
-    assert "name   The Fifth\n" in text
+    assert "name    The Fifth\n" in text
     assert row["events"][0]["type"] == "heartbeat"
     assert row["managed"] is None
 
