@@ -99,11 +99,11 @@ def test_a_killed_caller_leaves_no_half_open_connection() -> None:
     gevent.sleep(0.01)
 
     caller.kill()
-    assert not connection.disconnected
+    before = connection.disconnected
     connection.go.set()
     gevent.sleep(0.01)
 
-    assert connection.disconnected
+    assert (before, connection.disconnected) == (False, True)
 
 
 def test_why_an_attempt_failed_is_raised_in_the_caller() -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import msgspec
@@ -140,7 +141,7 @@ def make_bench(redis_url: str) -> Iterator[Callable[..., Bench]]:
 
 @pytest.fixture
 def proxy(redis_url: str) -> Iterator[Proxy]:
-    port = int(redis.connection.parse_url(redis_url)["port"])
+    port = urlsplit(redis_url).port or 6379
     with Proxy(port) as made:
         yield made
 
@@ -347,7 +348,7 @@ def test_the_gap_of_a_cut_is_told_before_what_came_after(
     client.publish("data.market.A", b"after")
     wait_until(lambda: bench.persister.payloads() == [b"before", b"after"])
 
-    data = [
+    data: list[Any] = [
         message
         for message in bench.persister.got
         if (isinstance(message, PersistReplies) and message.lane == "data")
@@ -482,7 +483,7 @@ def test_the_downtime_is_one_gap_after_the_start(make_bench: Callable[..., Bench
 
 def test_a_wrong_password_is_told_without_it(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
-    port = redis.connection.parse_url(bench.url)["port"]
+    port = urlsplit(bench.url).port
 
     locked_out = make_bench(f"redis://nobody:hunter2@127.0.0.1:{port}/0")
     wait_until(lambda: locked_out.status().last_error is not None)
