@@ -162,7 +162,7 @@ class Journal:
         path = self.folder / "head"
         self._head_file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         head = decode_head(os.pread(self._head_file, 2 * SLOT_BYTES, 0))
-        paths = sorted(self.folder.glob("*.seg"))
+        paths = sorted(self.folder.glob("[0-9]" * 20 + ".seg"))
         inventory = Inventory(head, int(paths[0].stem) if paths else None)
         self.segments = [inventory.add(path, path.read_bytes()) for path in paths]
         self.head = head = inventory.finish()
@@ -300,13 +300,16 @@ class Journal:
         self._forget_committed()
 
     def _forget_committed(self) -> None:
-        """Delete segments of which all is committed, but not the one being written."""
+        """Delete segments of which all is committed, but not the one being written.
+
+        One that holds no record at all (the first append to it was cut short) goes at once:
+        its name will be needed again.
+        """
         closed = self.segments[:-1] if self._file != -1 else self.segments
         for segment in list(closed):
-            if segment.last_number > self.head.committed_number:
-                break
-            self.segments.remove(segment)
-            self._try(self._set_aside if segment.damaged else os.unlink, segment.path)
+            if segment.last_number <= self.head.committed_number:
+                self.segments.remove(segment)
+                self._try(self._set_aside if segment.damaged else os.unlink, segment.path)
 
     def _set_aside(self, path: Path) -> None:
         folder = self.folder / "damaged"

@@ -328,6 +328,23 @@ def test_a_flipped_bit_anywhere_is_counted_and_never_silent(
     assert journal.append(record(41))
 
 
+def test_a_segment_whose_first_append_was_cut_short_gives_its_name_back(
+    opened: Any, folder: Path
+) -> None:
+    fill(opened(), range(1, 4))
+    torn = folder / f"{4:020d}.seg"
+    torn.write_bytes(next(folder.glob("*.seg")).read_bytes()[:50])
+    (folder / "notes.seg").touch()
+
+    journal = opened()
+    assert journal.report.torn_bytes == 50
+    fill(journal, range(4, 6))
+    journal.commit(3, committed_id=302, rows_through=9)
+    settle(journal)
+
+    assert numbers_behind(opened(), after=3) == [4, 5]
+
+
 def test_without_its_head_everything_is_replayed(opened: Any, folder: Path) -> None:
     journal = opened()
     fill(journal, range(1, 11))
