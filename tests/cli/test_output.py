@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 
 import pytest
 from orchestrator.cli.failures import Failure
@@ -19,10 +18,9 @@ ROWS = [
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    return
 
 
 def test_a_pipe_gets_aligned_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 import json
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -48,7 +49,7 @@ def test_servers_that_are_away_are_exit_code_two_with_what_to_do(orc: Orc) -> No
 
 
 def test_a_port_of_another_program_is_critical(orc: Orc, redis_url: str) -> None:
-    port = redis_url.split(":")[2].split("/", maxsplit=1)[0]
+    port = str(urlsplit(redis_url).port)
 
     done = orc("doctor", "-o", "json", PORT=port)
 

@@ -1,5 +1,6 @@
 import json
 import secrets
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ import redis
 from orchestrator.cli.commands.event import event_line
 from orchestrator.cli.output import Screen
 
+from ...conftest import wait_until
 from ..conftest import Double, Orc, RunningDaemon, clean_environ
 
 pytestmark = pytest.mark.subprocess
@@ -114,9 +116,8 @@ def test_topics_have_counts(daemon: RunningDaemon) -> None:
         items = daemon.orc("event", "topics", "-o", "json").json["items"]
         return {row["type"]: row for row in items}
 
-    while name not in (found := rows()):  # counted once it is in PostgreSQL; the test has a limit
-        pass
-    assert (found[name]["count"], found[name]["last_id"]) == (1, event_id)
+    wait_until(lambda: name in rows(), limit_s=30, what="the type in PostgreSQL")
+    assert (rows()[name]["count"], rows()[name]["last_id"]) == (1, event_id)
 
 
 def test_tail_shows_stored_events_and_then_live_ones(daemon: RunningDaemon) -> None:
@@ -138,6 +139,26 @@ def test_tail_shows_stored_events_and_then_live_ones(daemon: RunningDaemon) -> N
     assert [event["id"] for event in first + lines(rest)] == [*stored, *live]
     assert first[0].keys() >= {"id", "type", "payload", "ts", "source"}
     assert process.returncode == 0
+
+
+def test_tail_ends_at_ctrl_c_with_130(daemon: RunningDaemon) -> None:
+    name = new_type()
+    emitted(daemon, name, 1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "tail", name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=daemon.folder,
+        env=clean_environ(ORCHESTRATOR_URL=daemon.url),
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+
+    assert (process.returncode, err) == (130, "")
 
 
 def test_tail_leaves_when_nothing_comes(daemon: RunningDaemon) -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from orchestrator.cli.machine import missing_extra
 
@@ -20,6 +23,33 @@ def test_a_second_daemon_on_the_same_directory_is_told_in_one_line(
     assert done.code == 1
     assert "another daemon" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "extra"),
+    [
+        (["run"], "gevent", "daemon"),
+        (["demo"], "gevent", "embedded"),
+        (["config", "check"], "pydantic", "daemon"),
+        (["doctor"], "pydantic_settings", "daemon"),
+        (["db", "status"], "psycopg", "daemon"),
+    ],
+)
+def test_a_plain_installation_says_what_to_install(
+    words: list[str], missing: str, extra: str
+) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['orc', *{words!r}];"
+        "from orchestrator.__main__ import main; main()"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert f"cause  there is no module {missing}" in done.stderr
+    assert f"next   pip install 'orchestrator-lite[{extra}]'" in done.stderr
 
 
 def test_what_is_missing_is_named_with_how_to_install_it() -> None:

@@ -3,6 +3,7 @@ import json
 import pytest
 import redis
 
+from ...conftest import wait_until
 from ..conftest import Double, Orc, RunningDaemon
 
 REGIME = {
@@ -23,8 +24,8 @@ def test_a_regime_that_was_published_is_told(daemon: RunningDaemon) -> None:
     with redis.Redis.from_url(daemon.redis_url) as bus:
         bus.publish("quant.regime.state", json.dumps(REGIME | {"agent_id": "regime-1"}))
 
-    while (done := daemon.orc("regime", "-o", "json")).code:  # the test has a limit
-        pass
+    wait_until(lambda: daemon.orc("regime").code == 0, limit_s=30)
+    done = daemon.orc("regime", "-o", "json")
 
     assert before in (0, 5)
     assert (done.json["kind"], done.json["regime"]) == ("regime", "volatile")
@@ -61,8 +62,10 @@ def test_no_regime_is_exit_code_five_with_the_next_step(double: Double, orc: Orc
 
 @pytest.mark.subprocess
 def test_keys_are_listed_and_got(daemon: RunningDaemon) -> None:
-    while "killswitch_status" not in daemon.orc("state", "ls", "-o", "name").out.split():
-        pass  # written by the daemon soon after its start; the test has a limit
+    def keys() -> list[str]:
+        return daemon.orc("state", "ls", "-o", "name").out.split()
+
+    wait_until(lambda: "killswitch_status" in keys(), limit_s=30)
 
     value = daemon.orc("state", "get", "killswitch_status")
     row = daemon.orc("state", "get", "killswitch_status", "-o", "json").json
