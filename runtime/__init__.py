@@ -3,7 +3,7 @@
 Knows nothing of events, SQL or HTTP.
 """
 
-from .actor import Actor, DeferredReply, ExitKind, ping
+from .actor import Actor, ExitKind, ping
 from .address import Address
 from .child import ChildSpec, ChildState, SupervisorReport
 from .dead_letters import DeadLetter, DeadLetters
@@ -13,14 +13,17 @@ from .errors import (
     ActorUnavailable,
     AskTimeout,
     IntensityExceeded,
+    MailboxClosed,
     MailboxFull,
     OrchestratorError,
     Refusal,
     StartFailed,
     deadline,
 )
+from .linked import log_hub_errors
 from .mailbox import FullPolicy, Mailbox
 from .outbox import Outbox
+from .replies import DeferredReply
 from .restart import Restart, RestartLimits, Strategy
 from .standalone import start_actor, stop_actor
 from .supervisor import GetTree, RestartChild, StartChild, StopChild, Supervisor, UnknownChild
@@ -44,6 +47,7 @@ __all__ = [
     "GetTree",
     "IntensityExceeded",
     "Mailbox",
+    "MailboxClosed",
     "MailboxFull",
     "OrchestratorError",
     "Outbox",
@@ -61,6 +65,7 @@ __all__ = [
     "UnknownChild",
     "deadline",
     "give_way",
+    "log_hub_errors",
     "ping",
     "start_actor",
     "stop_actor",

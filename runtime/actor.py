@@ -24,6 +24,7 @@ from pykka._envelope import Envelope
 
 from ._future import ExcInfo, GreenletFuture
 from .address import Address
+from .belongings import LINKED_KILL_S, Belongings
 from .errors import (
     ActorFailed,
     LeakedBaseException,
@@ -33,16 +34,22 @@ from .errors import (
     StartFailed,
     reason_of,
 )
+from .handling import BUCKETS_S
+from .linked import Linked
 from .mailbox import Mailbox
 from .messages import LinkedEnded, Ping, RuntimeMessage, Stop, Tick
+from .replies import DeferredReply
 from .timer import Timer
 from .turns import give_way
 
 # An actor that always finds a message would never let others run: it yields after this long.
 YIELD_AFTER_S = 0.002
 
-# Killing a linked greenlet waits this long for its ``finally`` blocks, then leaves it behind.
-LINKED_KILL_S = 2.0
+# A start that failed may clean up for so long before it is given up.
+CLEANUP_S = 10.0
+
+# Messages that only mean something to the incarnation they were sent to.
+_TO_ONE_INCARNATION = (Stop, LinkedEnded, Tick)
 
 
 class _Killed(gevent.GreenletExit):  # type: ignore[misc] # gevent is untyped here
@@ -60,33 +67,6 @@ class ExitKind(StrEnum):
     """It was stopped, or stopped itself."""
     FAILURE = "failure"
     """It raised, leaked, or was killed."""
-
-
-class DeferredReply:
-    """The right to answer one ask later, from a linked greenlet or a later message."""
-
-    __slots__ = ("_future", "_pending")
-
-    def __init__(self, future: pykka.Future[Any], pending: "set[DeferredReply]") -> None:
-        self._future = future
-        self._pending = pending
-        pending.add(self)
-
-    @property
-    def future(self) -> pykka.Future[Any]:
-        """The future itself, to pass the whole question on to another actor."""
-        self._pending.discard(self)
-        return self._future
-
-    def set(self, value: Any = None) -> None:
-        """Answer; only the first answer counts."""
-        self._pending.discard(self)
-        self._future.set(value)
-
-    def set_exception(self, error: BaseException) -> None:
-        """Answer by an exception, raised in the asker."""
-        self._pending.discard(self)
-        self._future.set_exception((type(error), error, None))
 
 
 class Actor(pykka.Actor, ABC):
@@ -107,11 +87,16 @@ class Actor(pykka.Actor, ABC):
         self.exit_error: BaseException | None = None
         self.log: Any = structlog.get_logger(actor=self.address.name)
         self._greenlet: Greenlet | None = None
-        self._linked: set[Greenlet] = set()
-        self._timers: set[Timer] = set()
+        self._belongings = Belongings(self._linked_failed)
         self._pending_replies: set[DeferredReply] = set()
         self._in_hand: list[Envelope[Any]] = []
         self._stopping = False
+        self._killed_for: OrchestratorError | None = None
+        self._on_exit: Callable[[Actor], None] | None = None
+        self.ending_since: float | None = None
+        """Monotonic seconds at which its end began; cleanup goes on until ``join`` says so."""
+        self.abandoned = False
+        """Whether it was given up although its greenlet still ran."""
 
     # -- pykka's extension points ------------------------------------------------------------
 
@@ -145,20 +130,25 @@ class Actor(pykka.Actor, ABC):
         self.actor_inbox = address.mailbox
         self.actor_ref.actor_inbox = address.mailbox
         self.log = structlog.get_logger(actor=address.name)
+        self._on_exit = on_exit
+        address.mailbox.forget(_TO_ONE_INCARNATION)
         pykka.ActorRegistry.register(self.actor_ref)
         self._start_actor_loop()
         assert self._greenlet is not None  # noqa: S101 set by the line above
+        self._greenlet.link(self._greenlet_ended)
 
-        def ended(_greenlet: Greenlet) -> None:
-            pykka.ActorRegistry.unregister(self.actor_ref)
-            if self.exit_kind is None:
-                self.exit_kind = ExitKind.FAILURE
-                self.exit_error = ActorFailed(address.name, "killed before it ran")
-                self._answer_pending()
-            if on_exit is not None:
-                on_exit(self)
+    def _greenlet_ended(self, _greenlet: Greenlet) -> None:
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        if self.exit_kind is None:
+            self.exit_kind = ExitKind.FAILURE
+            self.exit_error = ActorFailed(self.address.name, "killed before it ran")
+            self._answer_pending()
+        self._tell_exit()
 
-        self._greenlet.link(ended)
+    def _tell_exit(self) -> None:
+        on_exit, self._on_exit = self._on_exit, None
+        if on_exit is not None:
+            on_exit(self)
 
     @property
     def ended(self) -> bool:
@@ -166,9 +156,39 @@ class Actor(pykka.Actor, ABC):
         return self.exit_kind is not None
 
     def kill(self, reason: OrchestratorError) -> None:
-        """End the greenlet now, wherever it waits, as failed for ``reason``; does not block."""
+        """End the greenlet now, wherever it waits, as failed for ``reason``; does not block.
+
+        If its code swallows that, it reads no further message; see :meth:`abandon`.
+        """
+        if self._killed_for is None:
+            self._killed_for = reason
+        self._stopping = True
         if self._greenlet is not None:
             self._greenlet.kill(_Killed(reason), block=False)
+
+    def abandon(self, reason: OrchestratorError) -> None:
+        """Give up an incarnation that does not end: it counts as ended, its exit is told.
+
+        Its greenlet may run on, but never again reads the mailbox, answers, or fires a timer:
+        all that is its successor's.
+        """
+        if self.abandoned or self._greenlet is None or self._greenlet.dead:
+            return
+        self.abandoned = True
+        self.log.error("given up although it still runs", reason=str(reason))
+        self.kill(reason)
+        self._leave_world()
+        self._record_failure(reason)
+        self._bury_in_hand()
+        self._answer_pending()
+        self._belongings.kill_linked(block=False)
+        former, self.address = (
+            self.address,
+            Address(self.address.name, Mailbox(1), self.address.dead_letters),
+        )
+        self.address.close()
+        self.address.handling = former.handling
+        self._tell_exit()
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until this incarnation has answered a ping, which it does after ``on_start``.
@@ -182,19 +202,27 @@ class Actor(pykka.Actor, ABC):
         try:
             future.get(timeout=timeout_s)
         except pykka.Timeout:
-            self.kill(StartFailed(self.address.name, f"not ready after {timeout_s:g} s"))
-            self.join(timeout_s)
-        except ActorFailed:
-            self.join(LINKED_KILL_S)
+            self._end_start(StartFailed(self.address.name, f"not ready after {timeout_s:g} s"))
+        except ActorFailed as error:
+            if not self.join(CLEANUP_S):
+                self._end_start(error)
         finally:
             self._pending_replies.discard(reply)
         if self.ended:
             reason = reason_of(self.exit_error) if self.exit_error else "it ended"
             raise StartFailed(self.address.name, reason) from self.exit_error
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait until the incarnation has ended, cleanup included; say whether it did."""
-        if self._greenlet is None:
+    def _end_start(self, reason: OrchestratorError) -> None:
+        self.kill(reason)
+        if not self.join(LINKED_KILL_S):
+            self.abandon(reason)
+
+    def join(self, timeout_s: float | None) -> bool:
+        """Wait until the incarnation has ended, cleanup included; say whether it did.
+
+        ``None`` waits without a limit: for a supervisor, whose children have limits.
+        """
+        if self._greenlet is None or self.abandoned:
             return True
         self._greenlet.join(timeout_s)
         return bool(self._greenlet.dead)
@@ -204,23 +232,18 @@ class Actor(pykka.Actor, ABC):
     def spawn(self, function: Callable[..., object], *args: Any, name: str) -> Greenlet:
         """Run ``function`` in a linked greenlet.
 
-        Its failure is the actor's failure; it is killed when the actor ends. It may return
-        whenever it likes.
+        Its failure is the actor's failure, and so is its being killed by anyone else; it is
+        killed when the actor ends. It may return whenever it likes.
         """
-        greenlet = Greenlet(function, *args)
-        greenlet.name = f"{self.address.name}-{name}"
-        self._linked.add(greenlet)
-        greenlet.link(self._linked_ended)
-        greenlet.start()
-        return greenlet
+        return self._belongings.spawn(f"{self.address.name}-{name}", function, args)
 
     def every(self, seconds: float, function: Callable[[], None]) -> Timer:
         """Call ``function`` in the actor each ``seconds``, first after ``seconds``."""
-        return self._add_timer(seconds, function, repeat=True)
+        return self._belongings.add_timer(self.address.mailbox, seconds, function, repeat=True)
 
     def after(self, seconds: float, function: Callable[[], None]) -> Timer:
         """Call ``function`` in the actor once, after ``seconds``."""
-        return self._add_timer(seconds, function, repeat=False)
+        return self._belongings.add_timer(self.address.mailbox, seconds, function, repeat=False)
 
     def defer_reply(self) -> DeferredReply:
         """Take over the answer to the ask in hand; this handler's return value is ignored.
@@ -240,7 +263,6 @@ class Actor(pykka.Actor, ABC):
         """
         taken = self.address.mailbox.take_matching(cls, limit)
         self._in_hand.extend(taken)
-        self.address.processed += len(taken)
         return [envelope.message for envelope in taken]
 
     def stop(self) -> None:
@@ -268,21 +290,41 @@ class Actor(pykka.Actor, ABC):
             self._release_everything()
 
     def _receive_until_stopped(self) -> None:
-        get = self.address.mailbox.get
-        clock = time.perf_counter
-        yield_at = clock() + YIELD_AFTER_S
+        mailbox = self.address.mailbox
         while not self._stopping:
-            self._handle(get())
-            now = clock()
-            if now > yield_at:
+            mailbox.wait()
+            if self._handle_burst():
                 give_way()
-                yield_at = clock() + YIELD_AFTER_S
-        if self.drain_on_stop:
+        if self.drain_on_stop and self._killed_for is None:
             self._drain()
+        if self._killed_for is not None:  # its code has swallowed the kill
+            raise _Killed(self._killed_for)
+
+    def _handle_burst(self) -> bool:
+        """Handle what waits, for 2 ms at most; say whether more may be waiting."""
+        poll, handle, clock = self.address.mailbox.poll, self._handle, time.perf_counter
+        handling, slow_s = self.address.handling, BUCKETS_S[0]
+        turns = 0
+        begin = now = last = clock()
+        until = begin + YIELD_AFTER_S
+        try:
+            while now < until and not self._stopping:
+                if (envelope := poll()) is None:
+                    return False
+                turns += 1
+                handle(envelope)
+                now = clock()
+                if now - last > slow_s:
+                    handling.note_slow(now - last)
+                last = now
+        finally:
+            handling.turns += turns
+            handling.busy_s += now - begin
+        return True
 
     def _drain(self) -> None:
         mailbox = self.address.mailbox
-        while not mailbox.empty():
+        while not mailbox.empty() and self._killed_for is None:
             self._handle(mailbox.get())
             give_way()
 
@@ -302,8 +344,8 @@ class Actor(pykka.Actor, ABC):
         else:
             if (future := in_hand[0].reply_to) is not None:
                 future.set(answer)
+        self.address.processed += len(in_hand)
         in_hand.clear()
-        self.address.processed += 1
 
     def _handle_internal(self, message: RuntimeMessage, reply_to: pykka.Future[Any] | None) -> None:
         match message:
@@ -315,16 +357,23 @@ class Actor(pykka.Actor, ABC):
             case Stop():
                 self._stopping = True
             case LinkedEnded():
+                if isinstance(message.error, LinkedGreenletFailed):
+                    raise message.error
                 failed = LinkedGreenletFailed(message.name, reason_of(message.error))
                 raise failed from message.error
 
     # -- the end -----------------------------------------------------------------------------
 
-    def _finish(self, failure: BaseException | None) -> None:
+    def _leave_world(self) -> None:
+        self.ending_since = self.ending_since or time.monotonic()
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
-        for timer in self._timers:
-            timer.cancel()
+        self._belongings.end_timers()
+
+    def _finish(self, failure: BaseException | None) -> None:
+        if self.abandoned:  # whatever its hooks would close is its successor's by now
+            return
+        self._leave_world()
         if failure is None:
             self.on_stop()
             self.exit_kind = ExitKind.NORMAL
@@ -360,9 +409,7 @@ class Actor(pykka.Actor, ABC):
 
     def _release_everything(self) -> None:
         self._answer_pending()
-        linked = [greenlet for greenlet in self._linked if not greenlet.dead]
-        gevent.killall(linked, block=True, timeout=LINKED_KILL_S)
-        left = [greenlet.name for greenlet in linked if not greenlet.dead]
+        left = self._belongings.kill_linked()
         if left:
             self.log.error("linked greenlets did not end", greenlets=left)
 
@@ -371,17 +418,11 @@ class Actor(pykka.Actor, ABC):
         for reply in list(self._pending_replies):
             reply.set_exception(ActorFailed(self.address.name, reason))
 
-    def _add_timer(self, seconds: float, function: Callable[[], None], *, repeat: bool) -> Timer:
-        self._timers = {timer for timer in self._timers if not timer.cancelled}
-        timer = Timer(self.address.mailbox, seconds, function, repeat=repeat)
-        self._timers.add(timer)
-        return timer
-
-    def _linked_ended(self, greenlet: Greenlet) -> None:
-        self._linked.discard(greenlet)
-        error = greenlet.exception
-        if error is not None and not self.actor_stopped.is_set():
+    def _linked_failed(self, greenlet: Linked, error: Exception) -> None:
+        if not self.actor_stopped.is_set():
             self.address.mailbox.put_system(Envelope(LinkedEnded(greenlet.name, error)))
+        elif greenlet.exception is not None:
+            self.log.warning("failed while its actor ended", greenlet=greenlet.name, exc_info=error)
 
 
 def ping(address: Address, timeout_s: float) -> None:

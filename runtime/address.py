@@ -8,8 +8,9 @@ from pykka._envelope import Envelope
 
 from ._future import GreenletFuture
 from .dead_letters import DeadLetters
-from .errors import ActorUnavailable, AskTimeout
-from .mailbox import FullPolicy, Mailbox
+from .errors import ActorUnavailable, AskTimeout, MailboxClosed
+from .handling import HandlingTimes
+from .mailbox import Mailbox
 
 
 class Address:
@@ -36,6 +37,8 @@ class Address:
         self.closed = False
         self.processed = 0
         """Messages handled by all incarnations together."""
+        self.handling = HandlingTimes()
+        """How long their turns took."""
 
     def __repr__(self) -> str:
         return f"<Address {self.name}>"
@@ -53,7 +56,10 @@ class Address:
         if self.closed:
             self.dead_letters.add(self.name, message, "the actor has stopped")
             return
-        self.mailbox.put(Envelope(message), urgent=urgent, timeout_s=timeout_s)
+        try:
+            self.mailbox.put(Envelope(message), urgent=urgent, timeout_s=timeout_s)
+        except MailboxClosed:
+            self.dead_letters.add(self.name, message, "the actor has stopped")
 
     def offer(self, message: object, *, urgent: bool = False) -> bool:
         """Send ``message`` if there is room now; never waits. Says whether it was sent."""
@@ -76,10 +82,10 @@ class Address:
             raise ActorUnavailable(self.name)
         future = GreenletFuture()
         until = time.monotonic() + timeout_s
-        if self.mailbox.on_full is FullPolicy.BLOCK:
+        try:
             self.mailbox.put(Envelope(message, future), urgent=urgent, timeout_s=timeout_s)
-        else:
-            self.mailbox.put(Envelope(message, future), urgent=urgent)
+        except MailboxClosed:
+            raise ActorUnavailable(self.name) from None
         try:
             return future.get(timeout=max(0.0, until - time.monotonic()))
         except pykka.Timeout:
@@ -88,7 +94,7 @@ class Address:
     def close(self, reason: str = "the actor has stopped") -> None:
         """End this address: what waits becomes dead letters, askers get ``ActorUnavailable``."""
         self.closed = True
-        for envelope in self.mailbox.take_all():
+        for envelope in self.mailbox.close():
             if envelope.reply_to is not None:
                 error = ActorUnavailable(self.name)
                 envelope.reply_to.set_exception((type(error), error, None))

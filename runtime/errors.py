@@ -6,7 +6,8 @@
 ├── ``ActorUnavailable``: stopped for good; no successor will read its mailbox
 ├── ``AskTimeout``: no answer within the limit
 ├── ``MailboxFull``: no room, or none within the limit
-├── ``ActorHung``: it did not answer its ping and was killed
+├── ``MailboxClosed``: its reader stopped for good while a sender waited for room
+├── ``ActorHung``: it did not answer its ping, or held the loop, and was killed
 ├── ``StartFailed``: a child did not become ready
 ├── ``IntensityExceeded``: more failures than a supervisor allows
 ├── ``LinkedGreenletFailed``: a greenlet linked to the actor failed
@@ -72,6 +73,17 @@ class MailboxFull(OrchestratorError):
 
     def __str__(self) -> str:
         return f"the mailbox of {self.actor} is full ({self.capacity} messages)"
+
+
+class MailboxClosed(OrchestratorError):
+    """A mailbox was closed while a sender waited for room in it."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.actor = actor
+
+    def __str__(self) -> str:
+        return f"the mailbox of {self.actor} is closed"
 
 
 class ActorHung(OrchestratorError):

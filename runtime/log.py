@@ -25,6 +25,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from ._log_writer import LogWriter
+from .linked import log_hub_errors
 
 EventDict = MutableMapping[str, Any]
 
@@ -58,7 +59,7 @@ class LogSettings(BaseModel):
 
 
 def configure_logging(settings: LogSettings) -> LogWriter:
-    """Send all logging, ours and libraries', to one writer; returns it.
+    """Send all logging, ours, libraries' and the loop's own, to one writer; returns it.
 
     May be called again: the former writer is closed.
 
@@ -77,6 +78,7 @@ def configure_logging(settings: LogSettings) -> LogWriter:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    log_hub_errors()
     return writer
 
 

@@ -5,6 +5,7 @@ Two lanes, each in order of arrival. The urgent one is read first; what the runt
 methods belong to the loop's thread.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
@@ -14,9 +15,12 @@ import gevent
 from gevent.hub import Waiter
 from pykka._envelope import Envelope  # pykka's inbox protocol is made of these
 
-from .errors import MailboxFull
+from .errors import MailboxClosed, MailboxFull
 
 DEFAULT_CAPACITY = 1000
+
+# gevent's waiter is not subscriptable when it runs.
+Writers = deque["Waiter[None]"]
 
 
 class FullPolicy(StrEnum):
@@ -49,11 +53,16 @@ class Mailbox:
         self.capacity = capacity
         self.on_full = on_full
         self.dropped = 0
+        """Messages that ``DROP_OLDEST`` gave up."""
+        self.closed = False
+        """Whether nobody will ever read it again; who waits for room then is told so."""
         self._on_drop = on_drop
         self._urgent: deque[Envelope[Any]] = deque()
         self._normal: deque[Envelope[Any]] = deque()
         self._reader: Waiter[None] | None = None
-        self._writers: deque[Waiter[None]] = deque()
+        # Each lane's own: a writer woken for room in the other lane would lose its wake.
+        self._urgent_writers: Writers = deque()
+        self._normal_writers: Writers = deque()
 
     def __len__(self) -> int:
         return len(self._urgent) + len(self._normal)
@@ -74,6 +83,7 @@ class Mailbox:
 
         Raises:
             MailboxFull: Under ``REFUSE``, or when ``timeout_s`` passed under ``BLOCK``.
+            MailboxClosed: It was closed while this waited for room.
         """
         lane = self._urgent if urgent else self._normal
         if len(lane) >= self.capacity:
@@ -101,79 +111,25 @@ class Mailbox:
 
     def get(self) -> Envelope[Any]:
         """Take the next envelope, waiting until there is one; one reader at a time."""
-        while True:
-            if self._urgent:
-                return self._take(self._urgent)
-            if self._normal:
-                return self._take(self._normal)
-            self._wait_for_message()
-
-    def take_matching(self, cls: type, limit: int) -> list[Envelope[Any]]:
-        """Take up to ``limit`` told messages of ``cls`` from the head of the normal lane."""
-        taken: list[Envelope[Any]] = []
-        while self._normal and len(taken) < limit:
-            head = self._normal[0]
-            if head.reply_to is not None or not isinstance(head.message, cls):
-                break
-            taken.append(self._take(self._normal))
-        return taken
-
-    def take_all(self) -> list[Envelope[Any]]:
-        """Empty both lanes, for the dead letters of an address that is closed."""
-        taken = [*self._urgent, *self._normal]
-        self._urgent.clear()
-        self._normal.clear()
-        while self._writers:
-            self._wake_writer()
-        return taken
-
-    def _take(self, lane: deque[Envelope[Any]]) -> Envelope[Any]:
-        envelope = lane.popleft()
-        if self._writers:
-            self._wake_writer()
+        while (envelope := self.poll()) is None:
+            self.wait()
         return envelope
 
-    def _make_room(self, lane: deque[Envelope[Any]], timeout_s: float | None) -> None:
-        if self.on_full is FullPolicy.REFUSE:
-            raise MailboxFull(self.owner, self.capacity)
-        if self.on_full is FullPolicy.DROP_OLDEST:
-            victim = lane.popleft()
-            self.dropped += 1
-            if self._on_drop is not None:
-                self._on_drop(victim.message)
+    def poll(self) -> Envelope[Any] | None:
+        """Take the next envelope if there is one."""
+        if self._urgent:
+            return self._take(self._urgent, self._urgent_writers)
+        if self._normal:
+            envelope = self._normal.popleft()
+            if self._normal_writers:
+                self._wake_writer(self._normal_writers)
+            return envelope
+        return None
+
+    def wait(self) -> None:
+        """Wait until there is something; one reader at a time."""
+        if not self.empty():
             return
-        self._wait_for_room(lane, timeout_s)
-
-    def _wait_for_room(self, lane: deque[Envelope[Any]], timeout_s: float | None) -> None:
-        expired = False
-        timer = None
-        waiter: Waiter[None]
-
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            waiter.switch(None)
-
-        try:
-            while len(lane) >= self.capacity:
-                if expired:
-                    raise MailboxFull(self.owner, self.capacity)
-                waiter = Waiter()
-                self._writers.append(waiter)
-                if timeout_s is not None and timer is None:
-                    timer = gevent.get_hub().loop.timer(timeout_s)
-                    timer.start(expire)
-                try:
-                    waiter.get()
-                finally:
-                    if waiter in self._writers:
-                        self._writers.remove(waiter)
-        finally:
-            if timer is not None:
-                timer.stop()
-                timer.close()
-
-    def _wait_for_message(self) -> None:
         waiter: Waiter[None] = Waiter()
         self._reader = waiter
         try:
@@ -182,10 +138,99 @@ class Mailbox:
             if self._reader is waiter:
                 self._reader = None
 
+    def take_matching(self, cls: type, limit: int) -> list[Envelope[Any]]:
+        """Take up to ``limit`` told messages of ``cls`` from the head of the normal lane."""
+        taken: list[Envelope[Any]] = []
+        while self._normal and len(taken) < limit:
+            head = self._normal[0]
+            if head.reply_to is not None or not isinstance(head.message, cls):
+                break
+            taken.append(self._take(self._normal, self._normal_writers))
+        return taken
+
+    def forget(self, kinds: tuple[type, ...]) -> None:
+        """Remove urgent messages of ``kinds``: those to an incarnation that is no more."""
+        kept = [one for one in self._urgent if not isinstance(one.message, kinds)]
+        self._urgent.clear()
+        self._urgent.extend(kept)
+
+    def close(self) -> list[Envelope[Any]]:
+        """Say that nobody will read it again; returns what waits, and wakes who wants to put."""
+        self.closed = True
+        return self.take_all()
+
+    def take_all(self) -> list[Envelope[Any]]:
+        """Empty both lanes; who waits for room gets it."""
+        taken = [*self._urgent, *self._normal]
+        self._urgent.clear()
+        self._normal.clear()
+        for writers in (self._urgent_writers, self._normal_writers):
+            while writers:
+                self._wake_writer(writers)
+        return taken
+
+    def _take(self, lane: deque[Envelope[Any]], writers: Writers) -> Envelope[Any]:
+        envelope = lane.popleft()
+        if writers:
+            self._wake_writer(writers)
+        return envelope
+
+    def _make_room(self, lane: deque[Envelope[Any]], timeout_s: float | None) -> None:
+        if self.on_full is FullPolicy.REFUSE:
+            raise MailboxFull(self.owner, self.capacity)
+        if self.on_full is FullPolicy.DROP_OLDEST:
+            self._drop(lane.popleft())
+            return
+        writers = self._urgent_writers if lane is self._urgent else self._normal_writers
+        self._wait_for_room(lane, writers, timeout_s)
+
+    def _drop(self, victim: Envelope[Any]) -> None:
+        self.dropped += 1
+        if victim.reply_to is not None:
+            full = MailboxFull(self.owner, self.capacity)
+            victim.reply_to.set_exception((MailboxFull, full, None))
+        if self._on_drop is not None:
+            self._on_drop(victim.message)
+
+    def _wait_for_room(
+        self, lane: deque[Envelope[Any]], writers: Writers, timeout_s: float | None
+    ) -> None:
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while len(lane) >= self.capacity and not self.closed:
+            left_s = None if until is None else until - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                raise MailboxFull(self.owner, self.capacity)
+            self._wait_in(writers, left_s)
+        if self.closed:
+            raise MailboxClosed(self.owner)
+
+    def _wait_in(self, writers: Writers, limit_s: float | None) -> None:
+        """Wait in line; returns when woken, or after ``limit_s``."""
+        waiter: Waiter[None] = Waiter()
+        writers.append(waiter)
+        timer = None
+        if limit_s is not None:
+            timer = gevent.get_hub().loop.timer(limit_s)
+            timer.start(waiter.switch, None, update=True)
+        try:
+            waiter.get()
+        except BaseException:
+            # Killed after it was woken and before it ran: the room it was woken for is another's.
+            if waiter not in writers and writers:
+                self._wake_writer(writers)
+            raise
+        finally:
+            if waiter in writers:
+                writers.remove(waiter)
+            if timer is not None:
+                timer.stop()
+                timer.close()
+
     def _wake_reader(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
             gevent.get_hub().loop.run_callback(reader.switch, None)
 
-    def _wake_writer(self) -> None:
-        gevent.get_hub().loop.run_callback(self._writers.popleft().switch, None)
+    @staticmethod
+    def _wake_writer(writers: Writers) -> None:
+        gevent.get_hub().loop.run_callback(writers.popleft().switch, None)
