@@ -199,7 +199,8 @@ def _bottle_path(path: str) -> str:
 
 
 def _no_route(error: bottle.HTTPError) -> dict[str, Any]:
-    allow = str(error.get_header("Allow") or "").replace(",", ", ")
+    methods = set(str(error.get_header("Allow") or "").split(",")) - {""}
+    allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
     if error.status_code == WrongMethod.status:
         wrong = WrongMethod(f"Use {allow}.", headers=(("Allow", f"{allow}, OPTIONS"),))
         return {"error": wrong, "allow": allow}

@@ -8,7 +8,7 @@ import errno
 import socket
 from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import gevent
 import msgspec
@@ -171,6 +171,8 @@ class HttpServer(Actor):
                     websocket_clients=len(self._peers.clients),
                     active_requests=self._api.active if self._api is not None else 0,
                 )
+            case _:
+                assert_never(message)
 
     # -- parts -------------------------------------------------------------------------------
 

@@ -102,6 +102,7 @@ class Served:
 
     def wait_ready(self) -> None:
         self.wait_until(lambda: self.get("/ready").status == 200)
+        self.wait_until(lambda: self.get("/risk/killswitch").json["status"] != "unknown")
 
     def wait_committed(self, event_id: int) -> None:
         """Wait until that event is in PostgreSQL."""

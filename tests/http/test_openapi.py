@@ -1,0 +1,145 @@
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from orchestrator.http.openapi import document
+from orchestrator.http.requests import Call
+from orchestrator.http.routes import Answer, Route, json_answer
+
+from .conftest import Served
+
+
+class Query(msgspec.Struct):
+    limit: int = 50
+    type: tuple[str, ...] = ()
+    source: str | None = None
+
+
+class One(msgspec.Struct):
+    name: str
+
+
+class Two(msgspec.Struct):
+    number: int
+
+
+def nothing(_call: Call) -> Answer:
+    return json_answer({})
+
+
+ROUTES = [
+    Route(
+        "GET",
+        "/things/{id}",
+        nothing,
+        "One thing",
+        {200: (One, Two)},
+        query=Query,
+        path_types={"id": int},
+        errors=(404,),
+    ),
+    Route("POST", "/things", nothing, "Make a thing", {201: One}, body=Two, counted=False),
+    Route("GET", "/page", nothing, "A page", documented=False),
+    Route("GET", "/text", nothing, "Text", {200: None}),
+]
+
+
+@pytest.fixture
+def made() -> dict[str, Any]:
+    return document(ROUTES, "1.2.3")
+
+
+def test_paths_and_methods_are_those_of_the_routes(made: dict[str, Any]) -> None:
+    assert made["openapi"] == "3.1.0"
+    assert made["info"]["version"] == "1.2.3"
+    assert {path: set(item) for path, item in made["paths"].items()} == {
+        "/things/{id}": {"get"},
+        "/things": {"post"},
+        "/text": {"get"},
+    }
+
+
+def test_parameters_have_their_types_and_defaults(made: dict[str, Any]) -> None:
+    parameters = made["paths"]["/things/{id}"]["get"]["parameters"]
+    by_name = {parameter["name"]: parameter for parameter in parameters}
+
+    assert by_name["id"]["in"] == "path"
+    assert by_name["id"]["required"] is True
+    assert by_name["id"]["schema"]["type"] == "integer"
+    assert by_name["limit"]["schema"] == {"type": "integer", "default": 50}
+    assert by_name["type"]["schema"]["type"] == "array"
+    assert by_name["source"]["schema"] == {"type": "string"}
+    assert by_name["source"]["required"] is False
+
+
+def test_bodies_and_answers_refer_to_components(made: dict[str, Any]) -> None:
+    post = made["paths"]["/things"]["post"]
+    get = made["paths"]["/things/{id}"]["get"]
+
+    body = post["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/Two"}
+    assert get["responses"]["200"]["content"]["application/json"]["schema"] == {
+        "anyOf": [{"$ref": "#/components/schemas/One"}, {"$ref": "#/components/schemas/Two"}]
+    }
+    assert {"One", "Two", "ErrorAnswer"} <= set(made["components"]["schemas"])
+
+
+def test_errors_are_those_that_can_come(made: dict[str, Any]) -> None:
+    get = set(made["paths"]["/things/{id}"]["get"]["responses"])
+    post = set(made["paths"]["/things"]["post"]["responses"])
+
+    assert get == {"200", "400", "403", "404", "429", "500", "503"}
+    assert post == {"201", "400", "403", "408", "413", "415", "500", "503"}
+
+
+def test_the_daemons_document_has_every_path_of_the_contract(served: Served) -> None:
+    paths = served.get("/openapi.json").json["paths"]
+
+    assert {
+        "/health",
+        "/ready",
+        "/health/agents",
+        "/bus/events",
+        "/bus/events/{id}",
+        "/bus/events/processed",
+        "/bus/types",
+        "/risk/killswitch",
+        "/risk/killswitch/release",
+        "/regime/state",
+        "/state",
+        "/state/{key}",
+        "/runtime/actors",
+        "/runtime/actors/{name}/restart",
+        "/runtime/agents",
+        "/runtime/agents/{id}/start",
+        "/runtime/agents/{id}/stop",
+        "/runtime/agents/{id}/restart",
+        "/runtime/agents/{id}/resume",
+        "/runtime/dead-letters",
+        "/metrics",
+    } <= set(paths)
+    assert set(paths["/bus/events"]) == {"get", "post"}
+
+
+def test_every_reference_leads_somewhere_and_ids_differ(served: Served) -> None:
+    made = served.get("/openapi.json")
+    components = made.json["components"]["schemas"]
+    operations = [one for item in made.json["paths"].values() for one in item.values()]
+
+    references = set(re.findall(r"#/components/schemas/(\w+)", made.body.decode()))
+
+    assert references <= set(components)
+    assert len({one["operationId"] for one in operations}) == len(operations)
+
+
+def test_answers_fit_what_the_document_says(served: Served) -> None:
+    made = served.get("/openapi.json").json
+    for path in ("/health", "/ready", "/health/agents", "/state", "/runtime/actors"):
+        schema = made["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
+        component = made["components"]["schemas"][schema["schema"]["$ref"].split("/")[-1]]
+
+        answer = served.get(path).json
+
+        assert set(component["required"]) <= set(answer), path
+        assert set(answer) <= set(component["properties"]), path

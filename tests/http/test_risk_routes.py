@@ -1,0 +1,148 @@
+import json
+from typing import Any
+
+import pytest
+
+from .conftest import Serve, Served
+
+PATH = "/risk/killswitch"
+
+
+def engage(served: Served, reason: str = "manual test") -> Any:
+    reply = served.post(PATH, {"reason": reason})
+    assert reply.status == 200, reply.body
+    return reply.json
+
+
+def test_a_stop_is_in_force_stored_and_published(serve: Serve) -> None:
+    served = serve()
+    assert served.get(PATH).json["status"] == "inactive"
+    with served.redis as bus, bus.pubsub() as subscription:
+        subscription.subscribe("risk.killswitch")
+        assert subscription.get_message(timeout=5)
+
+        done = engage(served)
+
+        message = None
+        while message is None:
+            message = subscription.get_message(timeout=5)
+    assert done["status"] == "activated"
+    assert done["reason"] == "manual test"
+    assert done["message"]
+    assert done["timestamp"].endswith("Z")
+    assert done["already_active"] is False
+    assert done["latched"] is True
+    assert done["persisted"] is True
+    assert done["published_to"] >= 1
+    published = json.loads(message["data"])
+    assert published["enabled"] is True
+    assert published["trip_id"] == done["trip_id"]
+    events = served.get("/bus/events?type=risk.killswitch").json["events"]
+    assert [event["payload"]["trip_id"] for event in events] == [done["trip_id"]]
+
+
+def test_the_state_tells_who_and_why(serve: Serve) -> None:
+    served = serve()
+    done = engage(served)
+
+    state = served.get(PATH).json
+
+    assert state["status"] == "active"
+    assert state["enabled"] is True
+    assert state["reason"] == "manual test"
+    assert state["triggered_by"] == "http:127.0.0.1"
+    assert state["trip_id"] == done["trip_id"]
+    assert state["last_triggered"].endswith("Z")
+    assert [trip["trip_id"] for trip in state["trips"]] == [done["trip_id"]]
+    assert state["agents"] == {"acknowledged": [], "pending": [], "unreachable": []}
+    assert state["complete"] is False
+
+
+def test_a_second_stop_is_another_trip(serve: Serve) -> None:
+    served = serve()
+    first, second = engage(served, "one"), engage(served, "two")
+
+    assert second["already_active"] is True
+    assert second["trip_id"] != first["trip_id"]
+
+
+def test_only_that_very_trip_is_released(serve: Serve) -> None:
+    served = serve()
+    first, second = engage(served, "one"), engage(served, "two")
+
+    wrong = served.post(f"{PATH}/release", {"reason": "over", "trip_id": "01NOTATRIP"})
+    still = served.post(f"{PATH}/release", {"reason": "over", "trip_id": first["trip_id"]})
+    over = served.post(f"{PATH}/release", {"reason": "over", "trip_id": second["trip_id"]})
+
+    assert wrong.status == 409
+    assert (still.status, still.json["status"]) == (200, "active")
+    assert (over.status, over.json["status"]) == (200, "inactive")
+    assert over.json["enabled"] is False
+    assert over.json["released_at"].endswith("Z")
+    assert over.json["complete"] is True
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"reason": ""},
+        {"reason": "  \n"},
+        {"reason": "x" * 501},
+        {"reason": 5},
+        {"reason": None},
+        [],
+        {"reason": "x", "level": "reduce"},
+        {"reason": "x", "scope": "group:execution"},
+    ],
+)
+def test_anything_but_a_reason_is_400(served: Served, body: Any) -> None:
+    reply = served.post(PATH, body)
+
+    assert reply.status == 400
+    assert reply.json["message"]
+    assert served.get(PATH).json["status"] == "inactive"
+
+
+@pytest.mark.parametrize(
+    "body", [{"reason": "x"}, {"trip_id": "x"}, {"reason": " ", "trip_id": "x"}]
+)
+def test_a_release_needs_reason_and_trip(served: Served, body: Any) -> None:
+    assert served.post(f"{PATH}/release", body).status == 400
+
+
+def test_500_characters_are_a_reason(serve: Serve) -> None:
+    assert engage(serve(), "é" * 500)["status"] == "activated"
+
+
+def test_a_stop_works_without_postgres_and_without_redis(
+    serve: Serve, postgres_server: Any, redis_server: Any
+) -> None:
+    served = serve()
+    postgres_server.kill()
+    redis_server.kill()
+
+    done = engage(served)
+
+    assert done["latched"] is True
+    assert done["persisted"] is False
+    assert done["published_to"] == 0
+    assert served.get(PATH).json["status"] == "active"
+    redis_server.start()
+    postgres_server.start()
+    served.wait_until(
+        lambda: (
+            served.get("/ready").status == 200
+            and served.get("/bus/events?type=risk.killswitch").json["events"]
+        )
+    )
+
+
+def test_a_stop_is_never_limited(serve: Serve) -> None:
+    served = serve(http={"rate_limit_max": 1})
+    assert served.get("/state").status == 200
+    assert served.get("/state").status == 429
+
+    for _ in range(5):
+        engage(served)
+    assert served.get(PATH).status == 200
