@@ -1,6 +1,7 @@
-"""The Pruner: lets go of old events, so that the disk does not fill.
+"""The Pruner: lets go of old events, so that the disk does not fill, and makes room for new ones.
 
-Holds nothing. A run that is broken off has lost nothing; the successor's first run does the rest.
+Holds how fast ids are given, which a successor finds out anew. A run that is broken off has lost
+nothing; the successor's first run does the rest.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ import gevent
 
 from ..runtime import Actor
 from ..sql.database import Database
-from ..sql.errors import StoreError
+from ..sql.errors import StoreError, Unavailable
+from ..sql.partitions import IdPace, keep_ahead
 from ..sql.retention import RetentionRule, prune
 
 FIRST_RUN_S: Final = 60.0
@@ -24,8 +26,12 @@ PAUSE_S: Final = 0.05
 """Between two batches, so that storing always comes first."""
 
 
+AHEAD_INTERVAL_S: Final = 10.0
+"""There is room for two million ids ahead; no burst takes them within that time."""
+
+
 class Pruner(Actor):
-    """Deletes what is older than ``rules`` allow, each hour, in small batches.
+    """Deletes what is older than ``rules`` allow, each hour, and makes partitions for what comes.
 
     Args:
         database: Where.
@@ -38,7 +44,8 @@ class Pruner(Actor):
         self._rules = tuple(rules)
 
     def on_start(self) -> None:
-        """Begin to wait for the first run."""
+        """Make room at once, and begin to wait for the first run."""
+        self.spawn(self._keep_ahead_for_ever, name="partitions")
         if self._rules:
             self.spawn(self._prune_for_ever, name="prune")
 
@@ -55,10 +62,26 @@ class Pruner(Actor):
     def _prune(self) -> None:
         deleted = 0
         try:
-            for progress in prune(self._database, self._rules, datetime.now(UTC)):
+            steps = prune(self._database, self._rules, datetime.now(UTC), pause=_pause)
+            for progress in steps:
                 deleted += progress.deleted
-                gevent.sleep(PAUSE_S)
         except StoreError as error:
             self.log.warning("pruning broken off until the next run", reason=str(error))
         if deleted:
             self.log.info("old events pruned", deleted=deleted)
+
+    def _keep_ahead_for_ever(self) -> None:
+        pace = IdPace()
+        while True:
+            try:
+                for name in keep_ahead(self._database, pace):
+                    self.log.info("partition made", name=name)
+            except Unavailable as error:
+                self.log.debug("partitions are looked after later", reason=str(error))
+            except StoreError as error:
+                self.log.warning("no partition could be made", reason=str(error))
+            gevent.sleep(AHEAD_INTERVAL_S)
+
+
+def _pause() -> None:
+    gevent.sleep(PAUSE_S)

@@ -187,4 +187,4 @@ def test_whole_searches_use_their_index(admin: Connection) -> None:
         "EXPLAIN SELECT id FROM events WHERE source = 's7' ORDER BY id DESC LIMIT 50"
     ).fetchall()
 
-    assert "events_source_id" in str(plan)
+    assert "_source_id" in str(plan)  # of whichever partition

@@ -214,7 +214,7 @@ def test_equal_json_in_another_spelling_is_the_same_row(writer: EventWriter, blo
 def test_another_unique_index_of_the_hosts_makes_rows_refused_not_clashing(
     writer: EventWriter, admin: Connection, block: Block
 ) -> None:
-    admin.execute("CREATE UNIQUE INDEX ON events (source)")
+    admin.execute("CREATE UNIQUE INDEX ON events_p0_1000000 (source)")
     writer.store(block(1))
 
     with pytest.raises(RefusedRows):

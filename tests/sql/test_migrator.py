@@ -174,3 +174,67 @@ def test_a_failed_migration_leaves_nothing_behind(
 
     tables = empty.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
     assert tables == (0,)
+
+
+def kind(connection: Connection) -> str:
+    row = connection.execute("SELECT relkind FROM pg_class WHERE oid = 'events'::regclass")
+    return str(row.fetchone()[0])
+
+
+def until(connection: Connection, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    """The schema as an earlier version of the package made it."""
+    with monkeypatch.context() as earlier:
+        for name in list(shipped()):
+            if name > last:
+                earlier.delitem(shipped(), name)
+        migrate(connection)
+
+
+def test_a_fresh_database_has_its_events_in_partitions(empty: Connection) -> None:
+    migrate(empty)
+
+    assert kind(empty) == "p"
+    assert {"events_pkey", "events_type_id", "events_source_id"} <= indexes(empty)
+
+
+def test_an_empty_table_that_an_earlier_version_made_is_partitioned_and_goes_on_counting(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until(empty, monkeypatch, "0003_event_indexes")
+    empty.execute("SELECT setval('events_id_seq', 7000123)")
+
+    migrate(empty)
+
+    assert kind(empty) == "p"
+    row = empty.execute("INSERT INTO events (type) VALUES ('a') RETURNING id, tableoid::regclass")
+    assert row.fetchone() == (7_000_124, "events_p7000000_8000000")
+
+
+@pytest.mark.parametrize(
+    "touched",
+    [
+        "INSERT INTO events (type) VALUES ('a')",
+        "GRANT SELECT ON events TO PUBLIC",
+        "ALTER TABLE events ENABLE ROW LEVEL SECURITY",
+        "CREATE VIEW latest AS SELECT * FROM events",
+        "CREATE PUBLICATION feed FOR TABLE events",
+    ],
+)
+def test_a_table_with_rows_or_with_anything_of_the_hosts_own_stays_one(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch, touched: str
+) -> None:
+    until(empty, monkeypatch, "0003_event_indexes")
+    empty.execute(touched.encode())
+
+    migrate(empty)
+
+    assert kind(empty) == "r"
+
+
+def test_an_empty_table_that_a_host_made_stays_one(empty: Connection) -> None:
+    plain = "CREATE TABLE events" + SEED.split("CREATE TABLE events")[1].split(";", maxsplit=1)[0]
+    empty.execute(plain.encode())
+
+    migrate(empty)
+
+    assert kind(empty) == "r"

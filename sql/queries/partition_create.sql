@@ -1,0 +1,2 @@
+-- A table that can become a partition: columns, defaults, indexes. The names are filled in.
+CREATE TABLE {name} (LIKE events INCLUDING ALL)
