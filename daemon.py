@@ -3,6 +3,7 @@
 ::
 
     root (one_for_one)
+    ├── guard                 the process that acts when this one cannot
     ├── postgres, valkey      embedded servers, if the settings ask for them
     ├── persister             journal and PostgreSQL; everything flows through it
     ├── state-keeper          killswitch, regime
@@ -32,12 +33,13 @@ from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
 from .actors.clients import ClientRegistry
 from .actors.event_persister import EventPersister, Ledger, PersistEvents
-from .actors.events import NewEvent, format_time, utc_now
+from .actors.events import KILLSWITCH, NewEvent, format_time, utc_now
 from .actors.heartbeat_monitor import HeartbeatMonitor
+from .actors.killswitch import Trip
 from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener import RedisListener, Subscriptions
-from .actors.state_keeper import StateKeeper
+from .actors.state_keeper import EngageTrip, StateKeeper
 from .http.peers import Instance, Peers
 from .http.server import HttpServer, ListeningSocket
 from .runtime import (
@@ -55,6 +57,7 @@ from .runtime import (
 )
 from .runtime.datadir import DataDir
 from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from .runtime.guard import GuardActor, GuardLink, GuardOrders, GuardTrip
 from .runtime.metrics import Metrics
 from .runtime.server_keeper import ServerKeeper
 from .settings import Settings
@@ -81,6 +84,12 @@ MIGRATE_RETRY_S = 1.0
 KILL_LIMIT_S = 2.0
 """What a greenlet may take to end."""
 
+PERMIT_KEY = "orchestrator:permit"
+"""The contract's key: without it agents that place orders halt themselves."""
+
+TRIP_FILE = "TRIP"
+"""In the data directory: its existence engages the stop."""
+
 log = structlog.get_logger(actor="daemon")
 
 
@@ -89,6 +98,7 @@ class Addresses:
     """The five, and whom else messages go to. They outlive every incarnation."""
 
     root: Address
+    guard: Address
     persister: Address
     state_keeper: Address
     monitor: Address
@@ -107,6 +117,7 @@ def addresses(dead_letters: DeadLetters) -> Addresses:
 
     return Addresses(
         root=address("root", 1_000),
+        guard=address("guard", 100),
         persister=address("persister", 64),  # batches; full: the sockets are not read on
         state_keeper=address("state-keeper", 1_000, FullPolicy.DROP_OLDEST),
         monitor=address("heartbeat-monitor", 1_000, FullPolicy.DROP_OLDEST),
@@ -157,6 +168,7 @@ class Daemon:
         patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
         self._ledger = Ledger(data.path, patterns, settings.journal)
         self._own_events = Outbox(self._to.persister)
+        self._guard = GuardLink(self._guard_orders(), self._guard_tripped)
         self._root: Supervisor | None = None
 
     # -- its life ----------------------------------------------------------------------------
@@ -240,7 +252,12 @@ class Daemon:
     def _new_root(self, subscriptions: Subscriptions) -> Supervisor:
         """The supervisor of everything."""
         return Supervisor(
-            [*self._server_specs(), *self._actor_specs(subscriptions), self._agents_spec()],
+            [
+                ChildSpec(self._to.guard, lambda: GuardActor(self._guard)),
+                *self._server_specs(),
+                *self._actor_specs(subscriptions),
+                self._agents_spec(),
+            ],
             limits=self.settings.supervisor.limits(),
             on_report=self._report,
         )
@@ -279,6 +296,7 @@ class Daemon:
                     store=StateStore(self._database),
                     persister=to.persister,
                     broadcaster=to.broadcaster,
+                    on_change=self._guard.set_halted,
                 ),
             ),
             ChildSpec(
@@ -353,7 +371,24 @@ class Daemon:
     def _fenced(self, error: StoreError) -> None:
         self._give_up(str(error))
 
+    def _guard_tripped(self, trip: GuardTrip) -> None:
+        known = Trip(trip.trip_id, trip.reason, trip.triggered_by, trip.at)
+        self._to.state_keeper.offer(EngageTrip(known), urgent=True)
+
     # -- what children need ------------------------------------------------------------------
+
+    def _guard_orders(self) -> GuardOrders:
+        guard = self.settings.guard
+        return GuardOrders(
+            redis_url=self.redis_url,
+            permit_key=PERMIT_KEY,
+            channel=KILLSWITCH,
+            latch=str(self._latch.guard_path),
+            trip_file=str(self.data.path / TRIP_FILE),
+            on_silence=guard.on_silence,
+            silence_s=guard.silence_s,
+            hang_exit_s=guard.hang_exit_s,
+        )
 
     def _agent_kinds(self) -> dict[str, str]:
         return {agent_id: agent.mode for agent_id, agent in self.settings.agents.items()}

@@ -39,6 +39,7 @@ from .actors.agent_host import AgentSettings
 from .actors.agent_table import RegistrySettings
 from .actors.journal import JournalSettings
 from .http.settings import HttpSettings, WebSocketSettings, is_loopback
+from .runtime.guard import GuardSettings
 from .runtime.log import LogSettings
 from .sql.database import PostgresSettings
 
@@ -48,6 +49,7 @@ __all__ = [
     "BusSettings",
     "DataSettings",
     "Fault",
+    "GuardSettings",
     "HttpSettings",
     "InstanceSettings",
     "RedisSettings",
@@ -85,6 +87,7 @@ class Settings(BaseSettings):
     """Pattern of types → how long their events are kept. The first that matches counts; without a
     match they are kept for ever."""
     supervisor: SupervisorSettings = SupervisorSettings()
+    guard: GuardSettings = GuardSettings()
     log: LogSettings = LogSettings()
     agents: dict[AgentId, AgentSettings] = Field(default_factory=dict)
 

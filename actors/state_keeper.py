@@ -6,6 +6,7 @@ latch and PostgreSQL. It writes through: every change goes to PostgreSQL at once
 there it is tried again; a newer value of a key replaces one that still waits.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, assert_never
 
 import gevent
@@ -49,6 +50,13 @@ class EngageKillswitch(msgspec.Struct, frozen=True):
     """Who asks."""
     request_id: str | None = None
     """The HTTP request, for the log."""
+
+
+class EngageTrip(msgspec.Struct, frozen=True):
+    """Put a stop in force that the guard has engaged and announced itself."""
+
+    trip: Trip
+    """The trip."""
 
 
 class KillswitchEngaged(msgspec.Struct, frozen=True):
@@ -120,6 +128,7 @@ Message = (
     EventsJournalled
     | EventReplaced
     | EngageKillswitch
+    | EngageTrip
     | ReleaseKillswitch
     | GetKillswitch
     | GetRegime
@@ -151,14 +160,22 @@ class StateKeeper(Actor):
         store: Where the state is kept for others to read.
         persister: Gets the killswitch's events.
         broadcaster: Gets notices for the people at the screens.
+        on_change: Told whether a stop is in force, now and whenever that may have changed.
     """
 
     drain_on_stop = True
 
     def __init__(
-        self, *, latch: Latch, store: StateStore, persister: Address, broadcaster: Address
+        self,
+        *,
+        latch: Latch,
+        store: StateStore,
+        persister: Address,
+        broadcaster: Address,
+        on_change: Callable[[bool], None] = lambda _: None,
     ) -> None:
         super().__init__()
+        self._on_change = on_change
         self._latch = latch
         self._store = store
         self._broadcaster = broadcaster
@@ -187,6 +204,8 @@ class StateKeeper(Actor):
             if latched is not None:
                 self._killswitch, self._unknown = latched, None
                 self._keep(KILLSWITCH_KEY, msgspec.json.encode(latched))
+        self._take_guards_trip()
+        self._on_change(self._killswitch.enabled)
         self.spawn(self._outbox.pump, name="outbox")
         self.spawn(self._load_then_save, name="writer")
 
@@ -194,7 +213,7 @@ class StateKeeper(Actor):
         """Write what still waits, if PostgreSQL is there."""
         self._save_all()
 
-    def on_receive(self, message: Message) -> Any:
+    def on_receive(self, message: Message) -> Any:  # noqa: C901 one line a message
         """Dispatch."""
         match message:
             case EventsJournalled():
@@ -203,6 +222,8 @@ class StateKeeper(Actor):
                 self._look_at(message.event)
             case EngageKillswitch():
                 self._handle_engage(message)
+            case EngageTrip():
+                self._engage(message.trip)  # a known one too: this takes it over from the guard
             case ReleaseKillswitch():
                 return self._handle_release(message)
             case GetKillswitch():
@@ -301,9 +322,26 @@ class StateKeeper(Actor):
         )
         return state
 
+    def _take_guards_trip(self) -> None:
+        """Put in force what the guard has engaged while there was no StateKeeper to hear it."""
+        try:
+            trip = self._latch.read_guard()
+        except LatchUnreadable as error:
+            trip = Trip(new_trip_id(), f"the guard's latch: {error}", "guard", utc_now())
+        if trip is None:
+            return
+        new = self._killswitch.trip(trip) is not self._killswitch
+        self._engage(trip)
+        if new:
+            self._announce(trip, enabled=True, request_id=None)
+            self.log.critical(
+                "killswitch was engaged by the guard", trip_id=trip.trip_id, reason=trip.reason
+            )
+
     def _set_killswitch(self, state: KillswitchState) -> bool:
         self._killswitch = state
         self._unknown = None
+        self._on_change(state.enabled)
         self._keep(KILLSWITCH_KEY, msgspec.json.encode(state))
         try:
             self._latch.write(state)

@@ -14,6 +14,7 @@ from orchestrator.actors.latch import Latch
 from orchestrator.actors.publishing import Published
 from orchestrator.actors.state_keeper import (
     EngageKillswitch,
+    EngageTrip,
     GetKillswitch,
     GetRegime,
     GetState,
@@ -23,6 +24,7 @@ from orchestrator.actors.state_keeper import (
     StateKeeper,
 )
 from orchestrator.runtime import Address, start_actor, stop_actor
+from orchestrator.runtime._guard_entry import write_latch
 from orchestrator.sql.database import Database
 from orchestrator.sql.errors import StoreError
 from orchestrator.sql.state import StateStore
@@ -322,3 +324,30 @@ def test_an_unreadable_state_in_postgresql_changes_nothing(
     office.start()
 
     wait_until(lambda: office.view().status == "active")
+
+
+GUARDS = Trip("g1", "the daemon has ended without saying so", "guard", TS)
+
+
+def test_a_stop_of_the_guard_is_in_force_and_taken_over(office: Office) -> None:
+    write_latch(Latch(office.latch).guard_path, msgspec.to_builtins(GUARDS))
+
+    office.address.tell(EngageTrip(GUARDS))
+
+    assert office.view().state.trips == (GUARDS,)
+    assert Latch(office.latch).read_guard() is None
+    assert office.persister.of(PersistEvents) == [], "the guard has announced it"
+
+
+def test_a_stop_of_the_guard_while_nobody_was_there_is_found_at_the_start(office: Office) -> None:
+    office.stop()
+    write_latch(Latch(office.latch).guard_path, msgspec.to_builtins(GUARDS))
+
+    office.start()
+
+    assert (office.view().status, office.view().state.trips) == ("active", (GUARDS,))
+    assert Latch(office.latch).read_guard() is None
+    assert len(office.persister.of(PersistEvents)) == 1
+    office.ask(ReleaseKillswitch("g1", "all is well", "anna"))
+    office.restart()
+    assert office.view().status == "inactive"
