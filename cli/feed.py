@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -59,12 +59,14 @@ class Link:
     """
 
     def __init__(self, client: Client, types: tuple[str, ...], timeout_s: float) -> None:
-        self._socket = _connected(client, types, timeout_s)
+        self._closing = ExitStack()
+        self._socket = _connected(client, types, timeout_s, self._closing)
         try:
             first = self.frame(timeout_s)
         except LinkLost as error:
             raise _no_link(client, error) from error
         if first is None or first.get("type") != "connection":
+            self.close()
             raise _no_link(client, "it did not greet")
         self.greeting = first
         self.cursor = int(first.get("cursor") or 0)
@@ -90,7 +92,7 @@ class Link:
 
     def close(self) -> None:
         """Say good-bye, within a second."""
-        self._socket.close()
+        self._closing.close()
 
 
 class Feed:
@@ -232,7 +234,9 @@ def event_of(frame: dict[str, Any]) -> Event:
     return event | ({"replaces": True} if frame.get("replaces") else {})
 
 
-def _connected(client: Client, types: tuple[str, ...], timeout_s: float) -> "ClientConnection":
+def _connected(
+    client: Client, types: tuple[str, ...], timeout_s: float, closing: ExitStack
+) -> "ClientConnection":
     from websockets.exceptions import InvalidHandshake, InvalidStatus
     from websockets.sync.client import connect
 
@@ -241,7 +245,7 @@ def _connected(client: Client, types: tuple[str, ...], timeout_s: float) -> "Cli
     query = urlencode({"types": ",".join(types)}) if types else ""
     path = place.path.rstrip("/") + "/ws"
     try:
-        return connect(
+        connection = connect(
             place._replace(scheme=scheme, path=path, query=query).geturl(),
             additional_headers=client.headers(),
             open_timeout=timeout_s,
@@ -249,6 +253,7 @@ def _connected(client: Client, types: tuple[str, ...], timeout_s: float) -> "Cli
             max_size=MAX_FRAME_BYTES,
             proxy=None,
         )
+        return closing.enter_context(connection)
     except InvalidStatus as error:
         raise _refused(client, error.response.status_code, error.response.body) from error
     except (OSError, InvalidHandshake) as error:

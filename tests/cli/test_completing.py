@@ -1,0 +1,29 @@
+import click
+from orchestrator.cli import completing
+from orchestrator.cli.options import Invocation
+
+from .conftest import Double
+
+
+def context(url: str) -> click.Context:
+    return click.Context(click.Command("x"), obj=Invocation(url=url))
+
+
+PARAMETER = click.Argument(["x"])
+
+
+def test_agents_topics_and_keys_that_begin_so_are_offered(double: Double) -> None:
+    double.answers["/health/agents"] = (200, {"agents": [{"id": "dev-1"}, {"id": "quotes-1"}]})
+    double.answers["/bus/types"] = (200, {"types": [{"type": "risk.x"}, {"type": "data.y"}]})
+    double.answers["/state"] = (200, {"state": [{"key": "regime_state"}]})
+
+    there = context(double.url)
+    agents = completing.complete_agents(there, PARAMETER, "d")
+    topics = completing.complete_topics(there, PARAMETER, "risk")
+    keys = completing.complete_state_keys(there, PARAMETER, "")
+
+    assert [item.value for item in (*agents, *topics, *keys)] == ["dev-1", "risk.x", "regime_state"]
+
+
+def test_without_a_daemon_there_is_nothing() -> None:
+    assert completing.complete_agents(context("http://127.0.0.1:1"), PARAMETER, "") == []
