@@ -251,19 +251,29 @@ class EventPersister(Actor):
                 self._ledger.not_offered += 1
 
     def _answer(self, hand: InHand, taken: Taken) -> None:
-        batch = hand.batches[0]
         stop = taken.start + len(taken.message.events)
+        given = islice(ids_of(hand.batches[0].ranges), taken.start, stop)
+        ids: list[int | None] = [*given] or [None] * len(taken.rejected)
         if taken.reply is not None:
-            count = len(taken.rejected)
-            given = islice(ids_of(batch.ranges), taken.start, stop)
-            ids: list[int | None] = [*given] or [None] * count
             times = hand.draft.times[taken.start : stop]
             taken.reply.set(tuple(map(StoredEvent, ids, times, taken.rejected)))
+        self._log_requests(taken, ids)
         outbox = self._ledger.to_publish
         if taken.message.publish and outbox is not None:
             for event in taken.message.events:
                 outbox.send(
                     Publish(event.type, event.payload, taken.message.reply_to, taken.message.tag)
+                )
+
+    def _log_requests(self, taken: Taken, ids: list[int | None]) -> None:
+        """Lead from an HTTP request's id to the event that came of it."""
+        for event, event_id in zip(taken.message.events, ids, strict=False):
+            if event.request_id is not None:
+                self.log.info(
+                    "event journalled",
+                    request_id=event.request_id,
+                    event_id=event_id,
+                    type=event.type,
                 )
 
     def _not_published(self, message: object) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from orchestrator.actors.window import EventQuery
 from orchestrator.http.errors import BadRequest
 from orchestrator.http.event_routes import event_query
@@ -230,6 +231,17 @@ def test_a_posted_event_is_stored_and_published_once(served: Served) -> None:
     served.wait_committed(reply.json["id"])
     events = served.get("/bus/events?type=strategy.posted").json["events"]
     assert [(event["id"], event["source"]) for event in events] == [(reply.json["id"], "me")]
+
+
+def test_the_log_leads_from_the_request_to_the_stored_event(served: Served) -> None:
+    body = {"type": "strategy.traced", "payload": {}}
+    with structlog.testing.capture_logs() as lines:
+        reply = served.call("POST", "/bus/events", body, headers={"X-Request-ID": "traced-1"})
+
+    (line,) = [one for one in lines if one["event"] == "event journalled"]
+    assert line["request_id"] == "traced-1"
+    assert line["event_id"] == reply.json["id"]
+    assert line["type"] == "strategy.traced"
 
 
 @pytest.mark.parametrize(

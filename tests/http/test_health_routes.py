@@ -53,6 +53,7 @@ def test_ready_is_503_while_redis_is_away_and_health_stays_200(
 
 
 def test_an_agent_that_beats_is_listed(served: Served) -> None:
+    served.wait_ready()
     beat = '{"agent_id":"q-1","name":"Quotes","group":"ingestion","status":"running"}'
     with served.redis as bus:
         bus.publish("heartbeat.q-1", beat)
