@@ -31,7 +31,7 @@ import msgspec
 
 MAGIC = b"\xff\xfeOJNL\xfd\xfc"
 FORMAT_VERSION = 1
-# A length beyond this is damage: a batch has at most 2,500 rows and, but for escaped payloads, a
+# A length beyond this is damage: a batch has at most 1,000 rows and, but for escaped payloads, a
 # few MiB.
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 # Disks write sectors of at least 512 bytes whole.
