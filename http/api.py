@@ -52,12 +52,13 @@ class Api:
         self.hosts = HostRule(loopback=is_loopback(settings.host), allowed=settings.allowed_hosts)
         self.origins = Origins(settings.front_origin)
         self._settings = settings
-        self._limit = RateLimit(settings)
+        self.limit = RateLimit(settings)
+        """Counts the calls of each client; replaced when the settings change."""
         self._log = structlog.get_logger(actor="http")
         self._router = bottle.Bottle()
         self._routes: dict[tuple[str, str], Route] = {}
         for route in all_routes(peers, own_name):
-            rule = _bottle_path(route.path)
+            rule = _bottle_path(route)
             self._routes[route.method, rule] = route
             self._router.route(rule, route.method, route.handler)
         self._requests = peers.metrics.counter(
@@ -96,7 +97,7 @@ class Api:
                 answer = self._preflight(environ, path)
             else:
                 if route is None or route.counted:
-                    limits = self._limit.hit(str(environ.get("REMOTE_ADDR") or "unknown"))
+                    limits = self.limit.hit(str(environ.get("REMOTE_ADDR") or "unknown"))
                 answer = self._call(environ, request_id, route, path)
         except Exception as error:  # noqa: BLE001 the border: one request
             answer = self.refusal(as_api_error(error), request_id, environ)
@@ -194,7 +195,14 @@ def send(
     return [] if empty or environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
 
-def _bottle_path(path: str) -> str:
+def _bottle_path(route: Route) -> str:
+    """The path as Bottle writes it; numbers only match what looks like one, and are checked later.
+
+    So a fixed path beside it (``/bus/events/processed``) keeps its 405.
+    """
+    path = route.path
+    for name in route.path_types:
+        path = path.replace(f"{{{name}}}", f"<{name}:re:-?[0-9][^/]*>")
     return path.replace("{", "<").replace("}", ">")
 
 
