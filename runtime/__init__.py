@@ -6,6 +6,15 @@ Knows nothing of events, SQL or HTTP.
 from .actor import Actor, ExitKind, ping
 from .address import Address
 from .child import ChildSpec, ChildState, SupervisorReport
+from .commands import (
+    AddChild,
+    DeleteChild,
+    GetTree,
+    RestartChild,
+    StartChild,
+    StopChild,
+    UnknownChild,
+)
 from .dead_letters import DeadLetter, DeadLetters
 from .errors import (
     ActorFailed,
@@ -23,10 +32,11 @@ from .errors import (
 from .linked import log_hub_errors
 from .mailbox import FullPolicy, Mailbox
 from .outbox import Outbox
+from .policy import AutoShutdown, Restart, Shutdown, Strategy
 from .replies import DeferredReply
-from .restart import Restart, RestartLimits, Strategy
+from .restart import RestartLimits
 from .standalone import start_actor, stop_actor
-from .supervisor import GetTree, RestartChild, StartChild, StopChild, Supervisor, UnknownChild
+from .supervisor import Supervisor
 from .timer import Timer
 from .turns import give_way
 
@@ -35,13 +45,16 @@ __all__ = [
     "ActorFailed",
     "ActorHung",
     "ActorUnavailable",
+    "AddChild",
     "Address",
     "AskTimeout",
+    "AutoShutdown",
     "ChildSpec",
     "ChildState",
     "DeadLetter",
     "DeadLetters",
     "DeferredReply",
+    "DeleteChild",
     "ExitKind",
     "FullPolicy",
     "GetTree",
@@ -55,6 +68,7 @@ __all__ = [
     "Restart",
     "RestartChild",
     "RestartLimits",
+    "Shutdown",
     "StartChild",
     "StartFailed",
     "StopChild",

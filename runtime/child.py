@@ -1,7 +1,7 @@
 """What a supervisor knows of a child: the spec it was given, and the record it keeps."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,9 @@ import msgspec
 
 from .actor import Actor
 from .address import Address
-from .restart import Backoff, Restart, RestartWindow
+from .policy import Restart, Shutdown
+from .restart import Backoff, RestartWindow
+from .timer import Timer
 
 
 class ChildState(StrEnum):
@@ -39,12 +41,27 @@ class ChildSpec:
     """Makes a new incarnation, with all that it needs in its constructor."""
     restart: Restart = Restart.PERMANENT
     """Which of its ends are followed by a restart."""
-    shutdown_s: float = 5.0
-    """How long it may take to stop before it is killed."""
+    shutdown_s: float | Shutdown = 5.0
+    """How long it may take to stop before it is killed; or one of OTP's two words."""
     start_timeout_s: float = 30.0
     """How long it may take until it answers its first ping."""
     kind: str = "actor"
     """``actor``, ``supervisor`` or ``process``, for those who look at the tree."""
+    significant: bool = False
+    """Whether its end by itself may end its supervisor (see ``AutoShutdown``)."""
+    autostart: bool = True
+    """Whether it starts with its supervisor; if not, it is STOPPED until someone starts it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what OTP refuses.
+
+        Raises:
+            ValueError: A combination that cannot be meant.
+        """
+        if self.significant and self.restart is Restart.PERMANENT:
+            raise ValueError(f"{self.name}: a permanent child is never gone for good")
+        if self.shutdown_s is Shutdown.INFINITY and self.kind != "supervisor":
+            raise ValueError(f"{self.name}: only supervisors may take infinitely long to stop")
 
     @property
     def name(self) -> str:
@@ -58,8 +75,8 @@ class SupervisorReport(msgspec.Struct, frozen=True):
     supervisor: str
     """Who reports."""
     context: str
-    """``start_error``, ``child_terminated``, ``child_restarted``, ``gave_up`` or
-    ``shutdown_error``."""
+    """``start_error``, ``child_terminated``, ``child_restarted``, ``gave_up``,
+    ``shutdown_error`` or ``shutdown`` (the supervisor's own, for a significant child)."""
     reason: str
     """The child's last words."""
     child: str
@@ -77,34 +94,70 @@ class Child:
     spec: ChildSpec
     window: RestartWindow
     backoff: Backoff
+    dynamic: bool = False
+    """Whether it was added at run time; a temporary one is then forgotten when it ends."""
     actor: Actor | None = None
     state: ChildState = ChildState.STOPPED
     restarts: int = 0
-    started_at: float = 0.0
-    """Monotonic seconds."""
-    ping_sent_at: float | None = None
-    """Monotonic seconds; ``None`` while no ping is on its way."""
+    ready_at: float | None = None
+    """Monotonic seconds at which this incarnation answered first; ``None`` before."""
+    restart_timer: Timer | None = None
+    """Runs while it is in BACKOFF."""
+    pinged: bool = False
+    """Whether a ping is on its way."""
+    waited: int = 0
+    """Checks that went by without what is waited for: its answer, or its end."""
+    kills: int = 0
+    """How often this incarnation has been killed."""
     last_error: str | None = None
     managed: bool = False
-    """Whether someone stops or starts it on purpose just now and looks after its ends."""
+    """Whether a job stops or starts it just now and looks after its ends."""
 
     @property
     def name(self) -> str:
         """The child's name."""
         return self.spec.name
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs or is to run again."""
+        return self.state not in (ChildState.STOPPED, ChildState.EXITED, ChildState.FATAL)
+
+    @property
+    def ran_s(self) -> float:
+        """Seconds since this incarnation was ready; 0 if it never was."""
+        return 0.0 if self.ready_at is None else time.monotonic() - self.ready_at
+
     def describe(self) -> dict[str, Any]:
         """The child as ``/runtime/actors`` shows it."""
         address = self.spec.address
         running = self.state is ChildState.RUNNING
+        mailbox = address.mailbox
         return {
             "name": self.name,
             "kind": self.spec.kind,
             "state": self.state.value,
             "restarts": self.restarts,
-            "mailbox": {"depth": len(address.mailbox), "capacity": address.mailbox.capacity},
+            "mailbox": {
+                "depth": len(mailbox),
+                "capacity": mailbox.capacity,
+                "dropped": mailbox.dropped,
+            },
             "processed": address.processed,
+            "handling": address.handling,
             "last_error": self.last_error,
-            "uptime_seconds": round(time.monotonic() - self.started_at, 3) if running else 0,
+            "uptime_seconds": round(self.ran_s, 3) if running else 0,
             "children": self.actor.describe_children() if self.actor is not None else [],
         }
+
+
+def parent_of(name: str, children: Iterable[Child]) -> Actor | None:
+    """The one of ``children`` below which, at any depth, there is a child of that name."""
+    for child in children:
+        if child.actor is not None and _holds(child.actor.describe_children(), name):
+            return child.actor
+    return None
+
+
+def _holds(rows: list[dict[str, Any]], name: str) -> bool:
+    return any(row["name"] == name or _holds(row["children"], name) for row in rows)

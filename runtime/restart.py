@@ -7,30 +7,15 @@ consecutive failures without a healthy spell, so that slow starters cannot outru
 
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
 from random import Random
 
+from .policy import Restart, Strategy
 
-class Restart(StrEnum):
-    """Which ends of a child are followed by a restart (OTP's words)."""
+__all__ = ["Backoff", "Crowd", "Restart", "RestartLimits", "RestartWindow", "Strategy"]
 
-    PERMANENT = "permanent"
-    """Every end."""
-    TRANSIENT = "transient"
-    """Failures only."""
-    TEMPORARY = "temporary"
-    """None."""
-
-
-class Strategy(StrEnum):
-    """Who is restarted with a failed child (OTP's words)."""
-
-    ONE_FOR_ONE = "one_for_one"
-    """Nobody."""
-    ONE_FOR_ALL = "one_for_all"
-    """All its siblings."""
-    REST_FOR_ONE = "rest_for_one"
-    """Those started after it."""
+# Restarts within one second are a crowd; each that is already there adds up to 10 ms.
+CROWD_S = 1.0
+CROWD_SPREAD_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +75,22 @@ class Backoff:
     def exhausted(self) -> bool:
         """Whether the child failed more often in a row than ``intensity``."""
         return self.failures > self._limits.intensity
+
+
+class Crowd:
+    """Spreads immediate restarts that come together, so that many children do not go in step.
+
+    The first goes at once; the n-th within a second goes at random within n times 10 ms.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._times: deque[float] = deque()
+
+    def delay(self, now: float) -> float:
+        """The delay of an immediate restart at ``now`` (monotonic seconds)."""
+        while self._times and self._times[0] <= now - CROWD_S:
+            self._times.popleft()
+        there = len(self._times)
+        self._times.append(now)
+        return self._random.uniform(0.0, there * CROWD_SPREAD_S) if there else 0.0

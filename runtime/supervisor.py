@@ -1,98 +1,56 @@
 """The supervisor: starts its children in order, stops them in reverse, restarts what fails.
 
-Semantics and words are Erlang/OTP's (``supervisor``); what goes beyond is in ``restart``. It holds
-its records of the children; they die with it, and so do the children, since a supervisor that
-ends stops them first. A successor starts them anew, from the same specs and with the same
-mailboxes.
+Semantics and words are Erlang/OTP's (``supervisor``). Beyond OTP (docs/runtime.md says why):
+restarts back off, an operator's stop holds, hung children are found, and a supervisor that fails
+stops its children within seconds.
+
+It holds its records of the children; they die with it, and so do the children, since a supervisor
+that ends stops them first. A successor starts them anew, from the same specs and with the same
+mailboxes. What waits (a stop, an ordered restart) is a *job* in a linked greenlet; its children are
+``managed`` meanwhile, and the supervisor goes on answering.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, assert_never
 
-import msgspec
+import gevent
 from pykka._envelope import Envelope
 
-from ._future import GreenletFuture
 from .actor import Actor, ExitKind
-from .child import Child, ChildSpec, ChildState, SupervisorReport
-from .errors import ActorFailed, ActorHung, IntensityExceeded, Refusal, StartFailed, reason_of
-from .messages import Ping, Stop
-from .restart import Backoff, Restart, RestartLimits, RestartWindow, Strategy
+from .belongings import LINKED_KILL_S
+from .child import (
+    Child,
+    ChildSpec,
+    ChildState,
+    SupervisorReport,
+    parent_of,
+)
+from .commands import (
+    AddChild,
+    ChildCommand,
+    ChildEnded,
+    ChildReady,
+    DeleteChild,
+    GetTree,
+    JobDone,
+    Message,
+    RestartChild,
+    StartChild,
+    StopChild,
+    UnknownChild,
+)
+from .errors import IntensityExceeded, OrchestratorError, Refusal, StartFailed
+from .hang_watch import HANG_TIMEOUT_S, HangWatch
+from .nursery import Nursery
+from .policy import AutoShutdown, Restart, Strategy, group, is_restarted, shuts_down
+from .replies import DeferredReply
+from .restart import Backoff, Crowd, RestartLimits, RestartWindow
 
-# How often children are pinged, and how long one may be silent.
-PING_INTERVAL_S = 1.0
-HANG_TIMEOUT_S = 5.0
-
-# A killed greenlet ends at its next switch; it only takes longer if it swallows the kill.
-KILL_JOIN_S = 2.0
-
-
-class ChildEnded(msgspec.Struct, frozen=True):
-    """An incarnation has ended and cleaned up."""
-
-    name: str
-    """The child's name."""
-    actor: Actor
-    """Which incarnation."""
-
-
-class ChildReady(msgspec.Struct, frozen=True):
-    """A child answered its ping."""
-
-    name: str
-    """The child's name."""
-    actor: Actor
-    """Which incarnation."""
-
-
-class GetTree(msgspec.Struct, frozen=True):
-    """Asks for this supervisor's part of the tree; the answer is a list of children."""
-
-
-class RestartChild(msgspec.Struct, frozen=True):
-    """Stop and start a child, here or further down; answered by its row once it runs again."""
-
-    name: str
-    """The child's name."""
-
-
-class StopChild(msgspec.Struct, frozen=True):
-    """Stop a child, here or further down, until someone starts it; answered by its row."""
-
-    name: str
-    """The child's name."""
-
-
-class StartChild(msgspec.Struct, frozen=True):
-    """Start a stopped or given-up child, here or further down; answered by its row."""
-
-    name: str
-    """The child's name."""
-
-
-Command = RestartChild | StopChild | StartChild
-Message = ChildEnded | ChildReady | GetTree | Command
-
-
-class UnknownChild(Refusal):
-    """No child of that name is below this supervisor."""
-
-
-class _PingReply(GreenletFuture):
-    """The reply to a ping goes into the supervisor's mailbox instead of waking a waiter."""
-
-    def __init__(self, supervisor: "Supervisor", child: Child, actor: Actor) -> None:
-        super().__init__()
-        self._told = (supervisor, child, actor)
-
-    def set(self, value: Any = None) -> None:
-        supervisor, child, actor = self._told
-        if child.actor is actor and not self.ready():
-            supervisor.address.mailbox.put_system(Envelope(ChildReady(child.name, actor)))
-        super().set(value)
+# A failed root must be gone within 10 s, what it stands on included.
+FAILURE_STOP_S = 5.0
 
 
 class Supervisor(Actor):
@@ -102,10 +60,15 @@ class Supervisor(Actor):
         specs: In the order of starting.
         strategy: Who is restarted with a failed child.
         limits: Intensity, period and backoff.
+        auto_shutdown: Whether it ends when significant children have ended by themselves.
         on_report: Told of every end and restart; must not wait.
         escalate: Whether a child that fails too often fails the supervisor, as in OTP. If not,
             that child becomes ``FATAL``, has a window of its own, and nobody else is touched.
         hang_timeout_s: How long a child may leave a ping unanswered.
+        failure_stop_s: How long all children together may take to stop when it has failed.
+
+    Raises:
+        ValueError: Two children have one name, or one is significant for nothing.
     """
 
     def __init__(  # noqa: PLR0913 OTP's supervisor flags
@@ -114,26 +77,39 @@ class Supervisor(Actor):
         *,
         strategy: Strategy = Strategy.ONE_FOR_ONE,
         limits: RestartLimits | None = None,
+        auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
         on_report: Callable[[SupervisorReport], None] | None = None,
         escalate: bool = True,
         hang_timeout_s: float = HANG_TIMEOUT_S,
+        failure_stop_s: float = FAILURE_STOP_S,
     ) -> None:
         super().__init__()
         self._strategy = strategy
         self._limits = limits or RestartLimits()
+        self._auto_shutdown = auto_shutdown
         self._on_report = on_report
         self._escalate = escalate
-        self._hang_timeout_s = hang_timeout_s
-        shared = RestartWindow(self._limits)
-        random = Random()  # noqa: S311 spreads restarts, protects nothing
-        self._children = {
-            spec.name: Child(
-                spec,
-                shared if escalate else RestartWindow(self._limits),
-                Backoff(self._limits, random),
-            )
-            for spec in specs
-        }
+        self._failure_stop_s = failure_stop_s
+        self._random = Random()  # noqa: S311 spreads restarts, protects nothing
+        self._crowd = Crowd(self._random)
+        self._window = RestartWindow(self._limits)
+        self._jobs: set[gevent.Greenlet] = set()
+        self._children: dict[str, Child] = {}
+        self._nursery = Nursery(self._post, self._told_of_end, self._report, self.log)
+        self._watch = HangWatch(self._nursery, hang_timeout_s)
+        for spec in specs:
+            if spec.name in self._children:
+                raise ValueError(f"two children are named {spec.name!r}")
+            self._check_significant(spec)
+            self._children[spec.name] = self._record_of(spec)
+
+    def _check_significant(self, spec: ChildSpec) -> None:
+        if spec.significant and self._auto_shutdown is AutoShutdown.NEVER:
+            raise ValueError(f"{spec.name} is significant, but auto_shutdown is never")
+
+    def _record_of(self, spec: ChildSpec, *, dynamic: bool = False) -> Child:
+        window = self._window if self._escalate else RestartWindow(self._limits)
+        return Child(spec, window, Backoff(self._limits, self._random), dynamic=dynamic)
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -143,13 +119,15 @@ class Supervisor(Actor):
         Raises:
             StartFailed: One did not become ready; those before it are stopped again.
         """
+        self._nursery.log = self.log
         for child in self._children.values():
-            self._start_and_wait(child)
-        self.every(PING_INTERVAL_S, self._check_children)
+            if child.spec.autostart:
+                self._nursery.start_and_wait(child)
+        self.every(self._watch.interval_s, self._check_children)
 
     def on_stop(self) -> None:
-        """Stop the children in reverse order."""
-        self._stop_children(reversed(self._children.values()))
+        """Stop the children in reverse order, each within its limit."""
+        self._stop_children()
 
     def on_failure(
         self,
@@ -157,9 +135,26 @@ class Supervisor(Actor):
         exception_value: BaseException | None,
         traceback: TracebackType | None,  # noqa: ARG002 pykka's signature
     ) -> None:
-        """Stop the children; then the parent is told."""
+        """Stop the children within ``failure_stop_s``; then the parent is told."""
         self.log.error("supervisor failed", reason=str(exception_value))
-        self._stop_children(reversed(self._children.values()))
+        self._nursery.stop_by = time.monotonic() + self._failure_stop_s
+        self._stop_children()
+
+    def _stop_children(self) -> None:
+        gevent.killall(list(self._jobs), timeout=LINKED_KILL_S)
+        self._nursery.stop_all(reversed(list(self._children.values())))
+
+    def _release_everything(self) -> None:
+        """Also the last resort: of a supervisor that was killed while it stopped them."""
+        super()._release_everything()
+        self._nursery.kill_all(self._children.values())
+
+    def abandon(self, reason: OrchestratorError) -> None:
+        """Its children end with it."""
+        super().abandon(reason)
+        for child in self._children.values():
+            if child.actor is not None and not child.actor.gone:
+                child.actor.abandon(reason)
 
     def on_receive(self, message: Message) -> Any:
         """Dispatch."""
@@ -168,9 +163,13 @@ class Supervisor(Actor):
                 self._handle_child_ended(message)
             case ChildReady():
                 self._handle_child_ready(message)
+            case JobDone():
+                self._handle_job_done(message)
             case GetTree():
                 return self.describe_children()
-            case RestartChild() | StopChild() | StartChild():
+            case AddChild():
+                self._handle_add_child(message)
+            case RestartChild() | StopChild() | StartChild() | DeleteChild():
                 self._handle_command(message)
             case _:
                 assert_never(message)
@@ -182,39 +181,50 @@ class Supervisor(Actor):
 
     # -- ends --------------------------------------------------------------------------------
 
+    def _handle_child_ready(self, message: ChildReady) -> None:
+        child = self._children.get(message.name)
+        if child is not None and child.actor is message.actor and not child.managed:
+            self._nursery.note_ready(child)
+
     def _handle_child_ended(self, message: ChildEnded) -> None:
         child = self._children.get(message.name)
         if child is None or child.actor is not message.actor or child.managed:
             return
-        failed = message.actor.exit_kind is ExitKind.FAILURE
-        context = "start_error" if child.state is ChildState.STARTING else "child_terminated"
-        self._note_end(child, context)
-        if child.spec.restart is Restart.TEMPORARY or (
-            child.spec.restart is Restart.TRANSIENT and not failed
-        ):
-            child.state = ChildState.EXITED
-            return
-        self._restart_later(child)
+        self._note_end(child, message.actor)
 
-    def _note_end(self, child: Child, context: str) -> None:
-        error = child.actor.exit_error if child.actor is not None else None
-        reason = reason_of(error) if error is not None else "it ended by itself"
-        child.last_error = reason
-        child.ping_sent_at = None
-        self.log.error(
-            "child ended", context=context, child=child.name, reason=reason, exc_info=error
-        )
-        self._report(child, context, reason)
+    def _note_end(self, child: Child, actor: Actor) -> None:
+        context = "start_error" if child.state is ChildState.STARTING else "child_terminated"
+        self._nursery.note_end(child, context)
+        failed = actor.exit_kind is ExitKind.FAILURE
+        if is_restarted(child.spec.restart, failed=failed):
+            self._restart_later(child)
+            return
+        child.state = ChildState.EXITED
+        self._forget_if_temporary(child)
+        others = [one.alive for one in self._children.values() if one.spec.significant]
+        if child.spec.significant and shuts_down(self._auto_shutdown, others):
+            self._report(child, "shutdown", "a significant child has ended")
+            self.stop()
+
+    def _forget_if_temporary(self, child: Child) -> None:
+        if child.dynamic and child.spec.restart is Restart.TEMPORARY:
+            del self._children[child.name]
+            child.spec.address.close()
 
     def _restart_later(self, child: Child) -> None:
         now = time.monotonic()
-        delay = child.backoff.fail(now - child.started_at)
+        delay = child.backoff.fail(child.ran_s) or self._crowd.delay(now)
         if not child.window.add(now) or child.backoff.exhausted:
             self._give_up(child)
             return
         child.state = ChildState.BACKOFF
-        if delay:
-            self.after(delay, lambda: self._restart(child))
+        child.restarts += 1
+        places = group(self._strategy, len(self._children), list(self._children).index(child.name))
+        if len(places) > 1:
+            children = list(self._children.values())
+            self._restart_group([children[place] for place in places], child, delay)
+        elif delay:
+            child.restart_timer = self.after(delay, lambda: self._restart(child))
         else:
             self._restart(child)
 
@@ -227,177 +237,161 @@ class Supervisor(Actor):
         self.log.error("child given up", child=child.name, reason=reason)
 
     def _restart(self, child: Child) -> None:
-        if child.state is not ChildState.BACKOFF or child.managed:
-            return
-        child.restarts += 1
-        group = self._group_of(child)
-        if len(group) == 1:
-            self._launch(child)
-        else:
-            for member in group:
-                member.managed = True
-                member.restarts += member is not child
-            self.spawn(self._restart_group, group, name=f"restart-{child.name}")
+        if child.state is ChildState.BACKOFF and not child.managed:
+            self._nursery.launch(child)
 
-    def _group_of(self, child: Child) -> list[Child]:
-        children = list(self._children.values())
-        match self._strategy:
-            case Strategy.ONE_FOR_ONE:
-                return [child]
-            case Strategy.ONE_FOR_ALL:
-                return children
-            case Strategy.REST_FOR_ONE:
-                return children[children.index(child) :]
-            case _:
-                assert_never(self._strategy)
+    def _restart_group(self, members: list[Child], failed: Child, delay: float) -> None:
+        """Stop all at once, wait, start in order; those an operator stopped stay so."""
+        back = [
+            one
+            for one in members
+            if one.spec.restart is not Restart.TEMPORARY
+            and one.state not in (ChildState.STOPPED, ChildState.FATAL)
+        ]
+        for member in back:
+            member.restarts += member is not failed
+        self._start_job(members, lambda: self._run_group(members, back, delay))
 
-    def _restart_group(self, group: list[Child]) -> None:
-        try:
-            self._stop_children(reversed(group))
-            for member in group:
-                self._start_and_wait(member)
-        finally:
-            for member in group:
-                member.managed = False
+    def _run_group(self, members: list[Child], back: list[Child], delay: float) -> Child | None:
+        self._nursery.stop_all(one for one in reversed(members) if one.alive)
+        for member in back:
+            member.state = ChildState.BACKOFF
+        gevent.sleep(delay)
+        return self._start_in_order(back)
 
-    # -- starting ----------------------------------------------------------------------------
-
-    def _launch(self, child: Child) -> None:
-        """Start an incarnation; that it is ready, or ended, comes as a message."""
-        child.state = ChildState.STARTING
-        child.started_at = time.monotonic()
-        try:
-            actor = child.spec.factory()
-        except Exception as error:  # noqa: BLE001 a constructor that raises is a failed start
-            actor = _StillBorn(error)
-        child.actor = actor
-        actor.start_at(child.spec.address, self._told_of_end)
-        self._ping(child, actor)
-
-    def _told_of_end(self, actor: Actor) -> None:
-        child = self._children[actor.address.name]
-        self.address.mailbox.put_system(Envelope(ChildEnded(child.name, actor)))
-
-    def _ping(self, child: Child, actor: Actor) -> None:
-        child.ping_sent_at = time.monotonic()
-        reply = _PingReply(self, child, actor)
-        child.spec.address.mailbox.put_system(Envelope(Ping(), reply))
-
-    def _handle_child_ready(self, message: ChildReady) -> None:
-        child = self._children.get(message.name)
-        if child is None or child.actor is not message.actor:
-            return
-        child.ping_sent_at = None
-        if child.state is ChildState.STARTING:
-            child.state = ChildState.RUNNING
-            self.log.info("child started", child=child.name, restarts=child.restarts)
-            if child.restarts:
-                self._report(child, "child_restarted", child.last_error or "asked for")
-
-    def _start_and_wait(self, child: Child) -> None:
-        """Start ``child`` and wait until it is ready.
-
-        Raises:
-            StartFailed: It ended, or took longer than its limit.
-        """
-        self._launch(child)
-        actor = child.actor
-        assert actor is not None  # noqa: S101 _launch has set it
-        try:
-            actor.wait_ready(child.spec.start_timeout_s)
-        except StartFailed:
-            self._note_end(child, "start_error")
-            child.state = ChildState.STOPPED
-            raise
-        self._handle_child_ready(ChildReady(child.name, actor))
-
-    # -- stopping ----------------------------------------------------------------------------
-
-    def _stop_children(self, children: Iterable[Child]) -> None:
+    def _start_in_order(self, children: Sequence[Child]) -> Child | None:
+        """Start ``children``; returns the one that did not, behind which none was started."""
         for child in children:
-            self._stop_child(child)
+            try:
+                self._nursery.start_and_wait(child)
+            except StartFailed:
+                child.state = ChildState.BACKOFF
+                return child
+        return None
 
-    def _stop_child(self, child: Child) -> None:
-        actor, child.managed = child.actor, True
-        if actor is None or actor.ended:
-            child.state = ChildState.STOPPED
-            return
-        child.state = ChildState.STOPPING
-        child.spec.address.mailbox.put_system(Envelope(Stop()))
-        if not actor.join(child.spec.shutdown_s):
-            self._kill_child(child, actor)
-        if actor.exit_kind is ExitKind.FAILURE and actor.exit_error is not None:
-            child.last_error = reason_of(actor.exit_error)
-            self._report(child, "shutdown_error", child.last_error)
-        child.state = ChildState.STOPPED
-        child.ping_sent_at = None
-        self.log.info("child stopped", child=child.name)
+    # -- jobs --------------------------------------------------------------------------------
 
-    def _kill_child(self, child: Child, actor: Actor) -> None:
-        reason = ActorFailed(child.name, f"did not stop within {child.spec.shutdown_s:g} s")
-        self.log.error("child killed", child=child.name, reason=str(reason))
-        actor.kill(reason)
-        if not actor.join(KILL_JOIN_S):
-            self.log.error("killed child still runs", child=child.name)
+    def _start_job(self, children: Sequence[Child], work: Callable[[], Child | None]) -> None:
+        """Run ``work`` beside; it returns the child that could not be started, if any."""
+        for child in children:
+            child.managed = True
+        done = tuple(children)
 
-    # -- hangs -------------------------------------------------------------------------------
+        def run() -> None:
+            self._post(JobDone(done, work()))
 
-    def _check_children(self) -> None:
-        now = time.monotonic()
-        for child in self._children.values():
+        job = self.spawn(run, name=f"job-{children[0].name}")
+        self._jobs.add(job)
+        job.link(self._jobs.discard)
+
+    def _handle_job_done(self, message: JobDone) -> None:
+        """Take the children back, and look at what happened to them meanwhile."""
+        ours = [one for one in message.children if self._children.get(one.name) is one]
+        for child in ours:
+            child.managed = False
+            if child.state is ChildState.STOPPED:
+                self._forget_if_temporary(child)
+        if message.failed is not None and not message.failed.managed:
+            self._restart_later(message.failed)
+        for child in ours:
             actor = child.actor
-            if child.managed or actor is None or actor.ended:
-                continue
-            if child.ping_sent_at is None:
-                self._ping(child, actor)
-            elif now - child.ping_sent_at > self._patience_s(child):
-                actor.kill(ActorHung(child.name, now - child.ping_sent_at))
-
-    def _patience_s(self, child: Child) -> float:
-        starting = child.state is ChildState.STARTING
-        return child.spec.start_timeout_s if starting else self._hang_timeout_s
+            running = child.state in (ChildState.STARTING, ChildState.RUNNING)
+            if running and not child.managed and actor is not None and actor.gone:
+                self._note_end(child, actor)
 
     # -- commands ----------------------------------------------------------------------------
 
-    def _handle_command(self, command: Command) -> None:
-        child = self._children.get(command.name)
-        reply = self.defer_reply()
-        if child is not None:
-            self.spawn(self._carry_out, command, child, reply, name=f"command-{command.name}")
+    def _handle_add_child(self, message: AddChild) -> None:
+        wanted = message.supervisor
+        if wanted is not None and wanted != self.address.name:
+            child = self._children.get(wanted)
+            below = child.actor if child else parent_of(wanted, self._children.values())
+            if not isinstance(below, Supervisor):
+                raise UnknownChild(f"there is no supervisor named {wanted!r}")
+            self._pass_down(message, below)
             return
-        below = self._supervisor_of(command.name)
-        if below is None:
-            reply.set_exception(UnknownChild(f"there is no actor named {command.name!r}"))
-        else:
-            # The supervisor below answers the asker itself.
-            below.address.mailbox.put(Envelope(command, reply.future))
-
-    def _supervisor_of(self, name: str) -> Actor | None:
-        for child in self._children.values():
-            if child.actor is not None and _holds(child.actor.describe_children(), name):
-                return child.actor
-        return None
-
-    def _carry_out(self, command: Command, child: Child, reply: Any) -> None:
-        if child.managed:
-            reply.set_exception(Refusal(f"{child.name} is being started or stopped just now"))
-            return
-        child.managed = True
+        if message.spec.name in self._children:
+            raise Refusal(f"there is a child named {message.spec.name!r} already")
+        if message.spec.address.closed:
+            raise Refusal(f"the address of {message.spec.name} is closed")
         try:
-            if not isinstance(command, StartChild):
-                self._stop_child(child)
-            if not isinstance(command, StopChild) and child.state is not ChildState.RUNNING:
-                child.restarts += isinstance(command, RestartChild)
-                child.backoff.failures = 0
-                self._start_and_wait(child)
-        except StartFailed as error:
-            child.state = ChildState.BACKOFF
-            self.after(self._limits.backoff_max_s, lambda: self._restart(child))
+            self._check_significant(message.spec)
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+        child = self._children[message.spec.name] = self._record_of(message.spec, dynamic=True)
+        reply = self.defer_reply()
+        self._start_job([child], lambda: self._add(child, reply))
+
+    def _add(self, child: Child, reply: DeferredReply) -> None:
+        try:
+            self._nursery.start_and_wait(child)
+        except StartFailed as error:  # as in OTP, one that does not start is not kept
+            self._children.pop(child.name, None)
             reply.set_exception(Refusal(str(error)))
         else:
             reply.set(child.describe())
-        finally:
-            child.managed = False
+
+    def _handle_command(self, command: ChildCommand) -> None:
+        child = self._children.get(command.name)
+        if child is None:
+            below = parent_of(command.name, self._children.values())
+            if below is None:
+                raise UnknownChild(f"there is no actor named {command.name!r}")
+            self._pass_down(command, below)
+        elif child.managed:
+            raise Refusal(f"{child.name} is being started or stopped just now")
+        elif isinstance(command, DeleteChild):
+            self._delete(child)
+        else:
+            reply = self.defer_reply()
+            self._start_job([child], lambda: self._carry_out(command, child, reply))
+
+    def _carry_out(self, command: ChildCommand, child: Child, reply: DeferredReply) -> Child | None:
+        if not isinstance(command, StartChild):
+            self._nursery.stop(child)
+        if isinstance(command, StopChild) or child.state is ChildState.RUNNING:
+            reply.set(child.describe())
+            return None
+        if child.restart_timer is not None:
+            child.restart_timer.cancel()
+        child.restarts += isinstance(command, RestartChild)
+        child.backoff.failures = 0
+        try:
+            self._nursery.start_and_wait(child)
+        except StartFailed as error:
+            reply.set_exception(Refusal(str(error)))
+            if child.spec.restart is Restart.TEMPORARY:
+                child.state = ChildState.EXITED
+                return None
+            child.state = ChildState.BACKOFF
+            return child
+        reply.set(child.describe())
+        return None
+
+    def _delete(self, child: Child) -> None:
+        if child.alive:
+            raise Refusal(f"{child.name} runs; stop it first")
+        reply = self.defer_reply()
+        del self._children[child.name]
+        child.spec.address.close()
+        reply.set(child.describe())
+
+    def _pass_down(self, command: AddChild | ChildCommand, below: Actor) -> None:
+        """Let the supervisor below answer the asker itself."""
+        reply = self.defer_reply()
+        below.address.mailbox.put_system(Envelope(command, reply.future))
+
+    # -- small things ------------------------------------------------------------------------
+
+    def _check_children(self) -> None:
+        for child in list(self._children.values()):
+            self._watch.check(child)
+
+    def _told_of_end(self, actor: Actor) -> None:
+        self._post(ChildEnded(actor.address.name, actor))
+
+    def _post(self, message: object) -> None:
+        self.address.mailbox.put_system(Envelope(message))
 
     def _report(self, child: Child, context: str, reason: str) -> None:
         if self._on_report is not None:
@@ -406,18 +400,3 @@ class Supervisor(Actor):
                     self.address.name, context, reason, child.name, child.restarts, child.spec.kind
                 )
             )
-
-
-class _StillBorn(Actor):
-    """Stands in for an incarnation whose constructor raised, and fails with what it raised."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self._error = error
-
-    def on_start(self) -> None:
-        raise self._error
-
-
-def _holds(children: list[dict[str, Any]], name: str) -> bool:
-    return any(row["name"] == name or _holds(row["children"], name) for row in children)

@@ -1,0 +1,90 @@
+"""What a supervisor is told and asked."""
+
+import msgspec
+
+from .actor import Actor
+from .child import Child, ChildSpec
+from .errors import Refusal
+
+
+class ChildEnded(msgspec.Struct, frozen=True):
+    """An incarnation has ended and cleaned up."""
+
+    name: str
+    """The child's name."""
+    actor: Actor
+    """Which incarnation."""
+
+
+class ChildReady(msgspec.Struct, frozen=True):
+    """A child answered its ping."""
+
+    name: str
+    """The child's name."""
+    actor: Actor
+    """Which incarnation."""
+
+
+class JobDone(msgspec.Struct, frozen=True):
+    """Children that were stopped or started on purpose are the supervisor's again."""
+
+    children: tuple[Child, ...]
+    """Its records of them."""
+    failed: Child | None = None
+    """Which of them did not start."""
+
+
+class GetTree(msgspec.Struct, frozen=True):
+    """Asks for this supervisor's part of the tree; the answer is a list of children."""
+
+
+class RestartChild(msgspec.Struct, frozen=True):
+    """Stop and start a child, here or further down; answered by its row once it runs again."""
+
+    name: str
+    """The child's name."""
+
+
+class StopChild(msgspec.Struct, frozen=True):
+    """Stop a child, here or further down, until someone starts it; answered by its row."""
+
+    name: str
+    """The child's name."""
+
+
+class StartChild(msgspec.Struct, frozen=True):
+    """Start a stopped or given-up child, here or further down; answered by its row."""
+
+    name: str
+    """The child's name."""
+
+
+class DeleteChild(msgspec.Struct, frozen=True):
+    """Forget a child that does not run, here or further down; answered by its last row.
+
+    Its address is closed: what waits in the mailbox becomes dead letters.
+    """
+
+    name: str
+    """The child's name."""
+
+
+class AddChild(msgspec.Struct, frozen=True):
+    """Start one more child; answered by its row once it runs.
+
+    One that does not start is not kept. A supervisor that is restarted does not know it any
+    more, as in OTP.
+    """
+
+    spec: ChildSpec
+    """The child; its name must be new."""
+    supervisor: str | None = None
+    """Whose child it becomes: a supervisor further down, or the one that is asked."""
+
+
+ChildCommand = RestartChild | StopChild | StartChild | DeleteChild
+Message = ChildEnded | ChildReady | JobDone | GetTree | ChildCommand | AddChild
+
+
+class UnknownChild(Refusal):
+    """No child of that name is below this supervisor."""

@@ -1,0 +1,86 @@
+"""Finds children that do not turn, or do not end, and ends them.
+
+Silence is counted in checks, not in seconds: while a busy greenlet holds the loop no check comes
+either, so its innocent siblings are not taken for hung when it lets go. Jumps of the clock and a
+suspended machine change nothing for the same reason.
+"""
+
+import math
+from typing import Final
+
+from .actor import Actor
+from .child import Child, ChildState
+from .errors import ActorFailed, ActorHung
+from .nursery import KILL_JOIN_S, Nursery
+from .policy import Shutdown
+
+PING_INTERVAL_S: Final = 1.0
+"""How often children are looked at."""
+
+HANG_TIMEOUT_S: Final = 3.0
+"""How long a ping may be unanswered: with the interval before and after it, 5 s at most."""
+
+KILLS: Final = 2
+"""So many kills may be swallowed before an incarnation is given up."""
+
+
+class HangWatch:
+    """Looks at children each ``interval_s``.
+
+    Args:
+        nursery: Sends the pings.
+        hang_timeout_s: How long a child may leave a ping unanswered.
+    """
+
+    def __init__(self, nursery: Nursery, hang_timeout_s: float) -> None:
+        self._nursery = nursery
+        self._hang_timeout_s = hang_timeout_s
+        self.interval_s = min(PING_INTERVAL_S, hang_timeout_s / 3)
+        """Seconds between two checks."""
+
+    def check(self, child: Child) -> None:
+        """Ping, or wait on, or end."""
+        actor = child.actor
+        if child.managed or actor is None or actor.gone:
+            child.waited = 0
+        elif actor.ending_since is not None or child.kills:
+            self._hasten(child, actor)
+        elif child.pinged:
+            self._await_answer(child, actor)
+        else:
+            self._nursery.ping(child, actor)
+
+    def _await_answer(self, child: Child, actor: Actor) -> None:
+        child.waited += 1
+        starting = child.state is ChildState.STARTING
+        patience_s = child.spec.start_timeout_s if starting else self._hang_timeout_s
+        if child.waited >= self._checks(patience_s):
+            silent_s = child.waited * self.interval_s
+            self._kill(child, actor, ActorHung(child.name, silent_s))
+
+    def _hasten(self, child: Child, actor: Actor) -> None:
+        """It was killed, or ends by itself: see that it does."""
+        child.waited += 1
+        cleans_up = actor.ending_since is not None
+        limit_s = self._cleanup_s(child) if cleans_up else KILL_JOIN_S
+        if child.waited < self._checks(limit_s):
+            return
+        reason = ActorFailed(child.name, f"did not end within {limit_s:g} s")
+        if child.kills >= KILLS:
+            actor.abandon(reason)
+        else:
+            self._kill(child, actor, reason)
+
+    def _cleanup_s(self, child: Child) -> float:
+        shutdown_s = child.spec.shutdown_s
+        if shutdown_s is Shutdown.INFINITY:
+            return math.inf
+        return KILL_JOIN_S if isinstance(shutdown_s, Shutdown) else max(KILL_JOIN_S, shutdown_s)
+
+    def _kill(self, child: Child, actor: Actor, reason: ActorHung | ActorFailed) -> None:
+        child.waited = 0
+        child.kills += 1
+        actor.kill(reason)
+
+    def _checks(self, seconds: float) -> float:
+        return math.inf if seconds == math.inf else max(1, math.ceil(seconds / self.interval_s))
