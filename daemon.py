@@ -15,7 +15,9 @@
     └── agents (one_for_one)  those that this daemon runs; a failing one touches nobody
 """
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -34,22 +36,26 @@ from .actors.broadcaster import Broadcaster
 from .actors.clients import ClientRegistry
 from .actors.event_persister import EventPersister, Ledger, PersistEvents
 from .actors.events import KILLSWITCH, NewEvent, format_time, utc_now
-from .actors.heartbeat_monitor import HeartbeatMonitor
+from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
 from .actors.killswitch import Trip
 from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener import RedisListener, Subscriptions
-from .actors.state_keeper import EngageTrip, StateKeeper
+from .actors.state_keeper import EngageKillswitch, EngageTrip, StateKeeper
 from .http.peers import Instance, Peers
-from .http.server import HttpServer, ListeningSocket
+from .http.server import HttpServer, ListeningSocket, UseRateLimit
+from .reload import changes
 from .runtime import (
     Actor,
     Address,
     ChildSpec,
     DeadLetters,
     FullPolicy,
+    GetTree,
     Mailbox,
+    OrchestratorError,
     Outbox,
+    RestartChild,
     StartFailed,
     Supervisor,
     SupervisorReport,
@@ -58,6 +64,7 @@ from .runtime import (
 from .runtime.datadir import DataDir
 from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from .runtime.guard import GuardActor, GuardLink, GuardOrders, GuardTrip
+from .runtime.log import set_log_level
 from .runtime.metrics import Metrics
 from .runtime.server_keeper import ServerKeeper
 from .settings import Settings
@@ -83,6 +90,9 @@ MIGRATE_RETRY_S = 1.0
 
 KILL_LIMIT_S = 2.0
 """What a greenlet may take to end."""
+
+GUARD_LIMIT_S = 1.0
+"""The guard engages within milliseconds of a signal."""
 
 PERMIT_KEY = "orchestrator:permit"
 """The contract's key: without it agents that place orders halt themselves."""
@@ -169,6 +179,7 @@ class Daemon:
         self._ledger = Ledger(data.path, patterns, settings.journal)
         self._own_events = Outbox(self._to.persister)
         self._guard = GuardLink(self._guard_orders(), self._guard_tripped)
+        self._guard_signalled_at = -math.inf
         self._root: Supervisor | None = None
 
     # -- its life ----------------------------------------------------------------------------
@@ -246,6 +257,41 @@ class Daemon:
     def _give_up(self, reason: str) -> None:
         self.failure = reason
         self.ended.set()
+
+    def turns(self, limit_s: float) -> bool:
+        """Whether the root supervisor answers within ``limit_s``."""
+        try:
+            self._to.root.ask(GetTree(), timeout_s=limit_s)
+        except OrchestratorError:
+            return False
+        return True
+
+    # -- what it is told from outside ---------------------------------------------------------
+
+    def reload(self, new: Settings) -> None:
+        """Put in force what can change while running, and say what cannot."""
+        found = changes(self.settings, new)
+        self.settings = found.settings
+        set_log_level(found.settings.log.level)
+        self._to.monitor.offer(UseTimeouts(found.settings.registry))
+        self._to.http.offer(UseRateLimit(found.settings.http))
+        if any(key.startswith("retention.") for key in found.now):
+            self._to.root.offer(RestartChild(self._to.pruner.name))
+        log.info("settings read anew", changed=found.now, at_next_start=found.at_restart)
+        if found.at_restart:
+            log.warning("some settings change at the next start only", keys=found.at_restart)
+
+    def emergency(self) -> None:
+        """SIGUSR1: the guard has seen it too, and faster; engage here if it does not say so."""
+        if self._guard.connected:
+            gevent.sleep(GUARD_LIMIT_S)
+        if time.monotonic() - self._guard_signalled_at > 2 * GUARD_LIMIT_S:
+            reason = "SIGUSR1 was sent to the daemon"
+            self._to.state_keeper.offer(EngageKillswitch(reason, "signal"), urgent=True)
+
+    def abandon(self) -> None:
+        """Leave nothing behind that would outlive this process, without waiting for anybody."""
+        self._guard.abandon()
 
     # -- the tree ----------------------------------------------------------------------------
 
@@ -374,6 +420,8 @@ class Daemon:
     def _guard_tripped(self, trip: GuardTrip) -> None:
         known = Trip(trip.trip_id, trip.reason, trip.triggered_by, trip.at)
         self._to.state_keeper.offer(EngageTrip(known), urgent=True)
+        if trip.triggered_by == "signal":
+            self._guard_signalled_at = time.monotonic()
 
     # -- what children need ------------------------------------------------------------------
 

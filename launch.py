@@ -4,24 +4,27 @@ Whatever stands in the way of a start is said in one line that tells what to do;
 left running.
 """
 
+import faulthandler
 import json
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import gevent
-from gevent.event import Event as Signal
+import structlog
 
 from .daemon import Daemon
 from .http.server import ListeningSocket
 from .runtime import OrchestratorError
+from .runtime._log_writer import LogWriter
 from .runtime.datadir import DataDir
 from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from .runtime.log import configure_logging
+from .runtime.notify import Notifier
+from .runtime.signals import Signals, running_signals, stop_signals
 from .settings import EMBEDDED, Settings, SettingsError, find_file, load, masked, shipped_file
 
 EXIT_FAILED: Final = 1
@@ -29,6 +32,14 @@ EXIT_FAILED: Final = 1
 
 EXIT_USAGE: Final = 2
 """The settings are wrong."""
+
+HURRY_S: Final = 1.0
+"""So long an orderly stop may still take after a second signal; then everything is cut off."""
+
+CUT_OFF_S: Final = 0.4
+"""So long servers may take to stop then; what they have acknowledged is on disk."""
+
+log = structlog.get_logger(actor="daemon")
 
 
 def main(config_path: Path | None = None, *, demo: bool = False) -> int:
@@ -57,21 +68,89 @@ def run(settings: Settings) -> int:
         OrchestratorError: The start failed; what was started has been stopped.
         OSError: The disk or the network refused; likewise.
     """
+    print_stacks_of_crashes()
+    notifier = Notifier(os.environ)
     with ExitStack() as stack:
+        signals = stack.enter_context(stop_signals())
         data = stack.enter_context(DataDir.open(settings.data.dir))
         listening = stack.enter_context(closing(ListeningSocket(settings.http)))
-        stack.enter_context(closing(configure_logging(settings.log)))
-        stop = stack.enter_context(stop_signals())
-        servers = [
-            stack.enter_context(running(server)) for server in embedded_servers(settings, data.path)
-        ]
-        daemon = Daemon(settings, data, listening, servers)
+        writer = stack.enter_context(closing(configure_logging(settings.log)))
+        servers = embedded_servers(settings, data.path)
+        hurrying = Hurrying(signals, data.path, servers, writer)
+        stack.enter_context(hurrying.watched())
+        for server in servers:
+            stack.enter_context(running(server))
+        daemon = hurrying.daemon = Daemon(settings, data, listening, servers)
         stack.enter_context(daemon.running())
         stack.enter_context(announced(data.path / "servers.json", daemon, listening))
+        stack.enter_context(
+            running_signals(reload=lambda: reload(daemon), emergency=daemon.emergency)
+        )
         print_banner(daemon, listening)
-        gevent.wait([stop, daemon.ended], count=1)
-        say(f"ended: {daemon.failure}" if daemon.failure else "stopping: draining, please wait")
+        notifier.ready(f"serving on {listening.url}")
+        with notifier.watched(daemon.turns):
+            gevent.wait([signals.stop, daemon.ended], count=1)
+        ending = f"ended: {daemon.failure}" if daemon.failure else "stopping: draining, please wait"
+        notifier.stopping(ending)
+        say(ending)
+    if daemon.failure:
+        say(f"ended: {daemon.failure}")  # the last line tells why
     return EXIT_FAILED if daemon.failure else 0
+
+
+def reload(daemon: Daemon) -> None:
+    """Read the settings anew and apply what can be; faults change nothing."""
+    try:
+        daemon.reload(load(daemon.settings.file))
+    except SettingsError as error:
+        log.error("settings not read anew", reason=str(error))
+
+
+def print_stacks_of_crashes() -> None:
+    """Have C print all threads' stacks at SIGSEGV and the like, and when the guard ends a hang."""
+    with suppress(OSError, ValueError, AttributeError):  # no real stderr
+        faulthandler.enable()
+
+
+class Hurrying:
+    """A second SIGTERM or Ctrl-C: what is not done after `HURRY_S` is cut off.
+
+    Nothing is lost by that: events are in the journal, servers have on disk what they have
+    acknowledged. All is over within two seconds.
+    """
+
+    def __init__(
+        self, signals: Signals, folder: Path, servers: Sequence[EmbeddedServer], writer: LogWriter
+    ) -> None:
+        self._signals = signals
+        self._folder = folder
+        self._servers = servers
+        self._writer = writer
+        self.daemon: Daemon | None = None
+        """Once there is one."""
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Hurry when it is asked for during the block."""
+        greenlet = gevent.spawn(self._hurry)
+        greenlet.name = "daemon-hurry"
+        try:
+            yield
+        finally:
+            greenlet.kill()
+
+    def _hurry(self) -> None:
+        self._signals.hurry.wait()
+        say("asked twice: whatever still runs is cut off")
+        gevent.sleep(HURRY_S)
+        log.warning("the stop is cut off; the next start takes up from the journal")
+        if self.daemon is not None:
+            self.daemon.abandon()
+        stops = [gevent.spawn(server.stop, CUT_OFF_S) for server in self._servers]
+        gevent.joinall(stops, timeout=2 * CUT_OFF_S)
+        (self._folder / "servers.json").unlink(missing_ok=True)
+        self._writer.close(0.1)
+        os._exit(0)  # as asked for: a service manager has nothing to repair
 
 
 def embedded_servers(settings: Settings, folder: Path) -> list[EmbeddedServer]:
@@ -92,20 +171,6 @@ def running(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
         yield server
     finally:
         server.stop()
-
-
-@contextmanager
-def stop_signals() -> Iterator[Signal]:
-    """An event that SIGINT or SIGTERM sets."""
-    stop = Signal()
-    watchers = [
-        gevent.signal_handler(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)
-    ]
-    try:
-        yield stop
-    finally:
-        for watcher in watchers:
-            watcher.cancel()
 
 
 @contextmanager

@@ -126,14 +126,18 @@ class AgentTable:
     """
 
     def __init__(self, settings: RegistrySettings, kinds: Mapping[str, str] | None = None) -> None:
-        self._settings = settings
-        self._groups = TypeMatcher(settings.group_timeouts)
+        self.use(settings)
         self._kinds = kinds or {}
         self._agents: dict[str, _Agent] = {}
         self._dirty: set[str] = set()
         self._visible_since: float | None = None
         self.refused = 0
         """Beats of new agents that came when the table was full."""
+
+    def use(self, settings: RegistrySettings) -> None:
+        """Measure by these timeouts from now on."""
+        self._settings = settings
+        self._groups = TypeMatcher(settings.group_timeouts)
 
     def __contains__(self, agent_id: str) -> bool:
         return agent_id in self._agents

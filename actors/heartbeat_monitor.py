@@ -15,7 +15,7 @@ import msgspec
 from ..runtime import Actor, Address, Outbox
 from ..sql.errors import StoreError
 from ..sql.registry import AgentRegistry, AgentRow
-from .agent_table import AgentTable, AgentView, Change
+from .agent_table import AgentTable, AgentView, Change, RegistrySettings
 from .broadcaster import AgentStatusChanged
 from .event_persister import PersistEvents
 from .events import HEARTBEAT, EventReplaced, EventsJournalled, NewEvent, utc_now
@@ -68,7 +68,14 @@ class SetBusVisible(msgspec.Struct, frozen=True):
     """False from a cut to the new subscription."""
 
 
-Message = EventsJournalled | EventReplaced | GetAgents | GetAgent | SetBusVisible
+class UseTimeouts(msgspec.Struct, frozen=True):
+    """The settings have changed."""
+
+    settings: RegistrySettings
+    """The new timeouts."""
+
+
+Message = EventsJournalled | EventReplaced | GetAgents | GetAgent | SetBusVisible | UseTimeouts
 
 
 class HeartbeatMonitor(Actor):
@@ -122,6 +129,9 @@ class HeartbeatMonitor(Actor):
                 return self._handle_get_agent(message)
             case SetBusVisible():
                 self._table.set_visible(message.visible, now=time.monotonic())
+                self._check()
+            case UseTimeouts():
+                self._table.use(message.settings)
                 self._check()
             case _:
                 assert_never(message)

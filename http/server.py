@@ -22,6 +22,7 @@ from ..runtime import Actor, OrchestratorError
 from .api import Api
 from .handler import Handler, Upgrades
 from .peers import Peers, ask
+from .security import RateLimit
 from .settings import HttpSettings, WebSocketSettings, is_loopback
 from .websocket import Connection, Handshake
 
@@ -38,6 +39,13 @@ class CannotListen(OrchestratorError):
 
 class GetHttpStatus(msgspec.Struct, frozen=True):
     """Asks how the server stands; answered by :class:`HttpStatus`."""
+
+
+class UseRateLimit(msgspec.Struct, frozen=True):
+    """The settings have changed."""
+
+    settings: HttpSettings
+    """The rate limit in them counts from now on, and nothing else."""
 
 
 class HttpStatus(msgspec.Struct, frozen=True):
@@ -161,9 +169,13 @@ class HttpServer(Actor):
         """Leave the accepting to the successor; open connections go on."""
         self._stop_accepting()
 
-    def on_receive(self, message: GetHttpStatus) -> HttpStatus:
+    def on_receive(self, message: GetHttpStatus | UseRateLimit) -> HttpStatus | None:
         """Dispatch."""
         match message:
+            case UseRateLimit():
+                if self._api is not None:
+                    self._api.limit = RateLimit(message.settings)
+                return None
             case GetHttpStatus():
                 return HttpStatus(
                     url=self._listening.url,

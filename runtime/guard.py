@@ -153,6 +153,13 @@ class GuardLink:
         self.groups.discard(group)
         self.say(f"forget {group}")
 
+    def abandon(self) -> None:
+        """End all groups now, and the guard, for a process that is about to end itself."""
+        for group in self.groups:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        self.say("end")
+
     def set_halted(self, halted: bool) -> None:  # noqa: FBT001 a state
         """Whether a stop is in force: then silence needs no further one."""
         self._halted = halted

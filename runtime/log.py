@@ -18,7 +18,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 import structlog
@@ -41,6 +41,8 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+
+_BY_METHOD: Final = {**_LEVELS, "warn": logging.WARNING, "exception": logging.ERROR}
 
 
 class LogSettings(BaseModel):
@@ -74,12 +76,17 @@ def configure_logging(settings: LogSettings) -> LogWriter:
     _install(handler, level)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=_BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     log_hub_errors()
     return writer
+
+
+def set_log_level(level: Literal["debug", "info", "warning", "error"]) -> None:
+    """Log from ``level`` on, from now on."""
+    _set_level(_LEVELS[level])
 
 
 @contextmanager
@@ -95,11 +102,27 @@ def _install(handler: "_QueueHandler", level: int) -> None:
         root.removeHandler(former)
         former.close()
     root.addHandler(handler)
-    root.setLevel(level)
+    _set_level(level)
+    atexit.register(handler.close)
+
+
+def _set_level(level: int) -> None:
+    _BoundLogger.level = level
+    logging.getLogger().setLevel(level)
     quiet = logging.WARNING if level > logging.DEBUG else logging.INFO
     for name in _NOISY:
         logging.getLogger(name).setLevel(quiet)
-    atexit.register(handler.close)
+
+
+class _BoundLogger(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: ignore[misc] # made at run time
+    """Looks at the level with each line: loggers are kept for good once they were used."""
+
+    level: ClassVar[int] = logging.INFO
+
+    def _proxy_to_logger(self, method_name: str, event: str | None = None, **fields: Any) -> Any:
+        if _BY_METHOD.get(method_name, logging.CRITICAL) < self.level:
+            return None
+        return super()._proxy_to_logger(method_name, event, **fields)
 
 
 class _QueueHandler(logging.Handler):

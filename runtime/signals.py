@@ -1,0 +1,85 @@
+"""What the daemon does on signals; each handler runs in a greenlet of its own.
+
+==================  ======================================================================
+SIGTERM, SIGINT     drain and stop; a second one hurries
+SIGHUP              read the settings anew
+SIGUSR1             the emergency stop, and nothing else; the guard sees it at the same time
+SIGUSR2             the stacks of all greenlets into the log
+==================  ======================================================================
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+import gevent
+import structlog
+from gevent.event import Event
+from gevent.util import format_run_info
+
+
+@dataclass
+class Signals:
+    """What has been asked for."""
+
+    stop: Event = field(default_factory=Event)
+    """SIGTERM or SIGINT has come."""
+    hurry: Event = field(default_factory=Event)
+    """It has come twice."""
+
+    def ask_to_stop(self) -> None:
+        """What SIGTERM and SIGINT do."""
+        (self.hurry if self.stop.is_set() else self.stop).set()
+
+
+@contextmanager
+def stop_signals() -> Iterator[Signals]:
+    """SIGTERM and SIGINT, from as early as possible to the very end."""
+    signals = Signals()
+    watchers = [
+        gevent.signal_handler(number, signals.ask_to_stop)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ]
+    try:
+        yield signals
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+
+
+@contextmanager
+def running_signals(*, reload: Callable[[], None], emergency: Callable[[], None]) -> Iterator[None]:
+    """The others, as long as a daemon runs.
+
+    Args:
+        reload: on SIGHUP.
+        emergency: on SIGUSR1; must not wait.
+    """
+    watchers = [
+        gevent.signal_handler(signal.SIGHUP, reload),
+        gevent.signal_handler(signal.SIGUSR2, log_stacks),
+    ]
+    hub = gevent.get_hub()
+
+    def on_emergency(_number: int, _frame: FrameType | None) -> None:
+        hub.loop.run_callback_threadsafe(gevent.spawn, emergency)
+
+    # Python's own handler, not the loop's: only that writes to the guard's pipe in C.
+    former = signal.signal(signal.SIGUSR1, on_emergency)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+        for watcher in watchers:
+            watcher.cancel()
+
+
+def log_stacks() -> None:
+    """Log where every greenlet and thread is."""
+    lines = [line.rstrip() for line in format_run_info()]
+    structlog.get_logger(actor="signals").warning(
+        "stacks of all greenlets", pid=os.getpid(), stacks=[line for line in lines if line]
+    )
