@@ -107,3 +107,14 @@ def clock_time(moment: datetime, now: datetime) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 event``, ``2 events``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size_text(size_bytes: float) -> str:
+    """``512 B``, ``1.4 kB``, ``23 MB``, ``41 GB``: thousands, three digits at most."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    step = 0
+    while size_bytes >= 999.5 and step < len(units) - 1:  # noqa: PLR2004 - where rounding shows four
+        size_bytes /= 1000
+        step += 1
+    digits = 1 if step and size_bytes < 9.95 else 0  # noqa: PLR2004 - two digits
+    return f"{size_bytes:.{digits}f} {units[step]}"

@@ -1,21 +1,19 @@
-"""``db migrate|status|prune``."""
+"""``db migrate|status|prune|size``."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from ..failures import ExitCode, Failure
-from ..machine import Place, config_option, missing_extra, read_settings
+from ..failures import ExitCode
+from ..machine import Place, config_option, read_settings
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column
-from ..wording import plural
-
-if TYPE_CHECKING:
-    from ...sql.connection import Connection
+from ..progress import Progress
+from ..storing import connection as connection_to
+from ..storing import store_failures
+from ..wording import plural, size_text
 
 MIGRATION_COLUMNS = (
     Column("STATE", "state", state=True),
@@ -29,44 +27,17 @@ PRUNE_COLUMNS = (
 )
 
 
+SIZE_COLUMNS = (
+    Column("DAY", "day"),
+    Column("TYPE", "type"),
+    Column("EVENTS", "rows", lambda row, screen: screen.number(row["rows"]), right=True),
+    Column("SIZE", "bytes", lambda row, _: size_text(row["bytes"]), right=True),
+)
+
+
 @noun("db", examples="orc db status")
 def db_command() -> None:
     """Prepare and clean the database."""
-
-
-@contextmanager
-def _store_failures() -> Iterator[None]:
-    """What the database refuses, as a failure with a next step."""
-    try:
-        from ...sql.errors import Denied, SchemaError, StoreError, Unavailable
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "daemon") from error
-    try:
-        yield
-    except StoreError as error:
-        kinds: tuple[tuple[type[StoreError], str, ExitCode, str], ...] = (
-            (Unavailable, "unreachable", ExitCode.UNREACHABLE, "see `orchestrator doctor`"),
-            (Denied, "denied", ExitCode.FORBIDDEN, "correct user and password in PG_URL"),
-            (SchemaError, "schema", ExitCode.FAILED, "see `orchestrator db status`"),
-            (StoreError, "database", ExitCode.FAILED, "see `orchestrator doctor`"),
-        )
-        _, code, exit_code, advice = next(row for row in kinds if isinstance(error, row[0]))
-        raise Failure(
-            "the database did not do it",
-            code=code,
-            cause=str(error),
-            advice=advice,
-            exit_code=exit_code,
-        ) from error
-
-
-@contextmanager
-def _connection(config: Path | None) -> Iterator["Connection"]:
-    with _store_failures():
-        from ...sql.connection import connect
-
-        with connect(Place(read_settings(config)).needed_pg_url()) as connection:
-            yield connection
 
 
 @db_command.command(
@@ -83,7 +54,7 @@ def db_migrate(invocation: Invocation, *, config: Path | None) -> None:
 
     The daemon does the same at its start.
     """
-    with _connection(config) as connection:
+    with connection_to(config) as connection:
         from ...sql.migrator import migrate
 
         names = migrate(connection)
@@ -99,7 +70,7 @@ def db_migrate(invocation: Invocation, *, config: Path | None) -> None:
 @pass_invocation
 def db_status(invocation: Invocation, *, config: Path | None) -> int:
     """How the schema stands. Exit code 1: migrations are missing, 2: tables are not right."""
-    with _connection(config) as connection:
+    with connection_to(config) as connection:
         from ...sql.migrator import schema_problems, status
 
         rows = [
@@ -131,17 +102,21 @@ def db_status(invocation: Invocation, *, config: Path | None) -> int:
 @config_option
 @pass_invocation
 def db_prune(invocation: Invocation, *, dry_run: bool, config: Path | None) -> None:
-    """Delete events that are older than [retention] says, in small batches.
+    """Delete events that are older than [retention] says.
 
-    May be broken off at any time. The daemon does the same by itself.
+    Whole partitions where events came fast, small batches elsewhere. May be broken off at any
+    time. The daemon does the same by itself.
     """
     screen = invocation.screen
+    progress = Progress(screen, "events")
     sums: dict[str, dict[str, int]] = {}
-    with _store_failures():
+    with store_failures():
         for event_type, due, deleted in _pruned(config, dry_run=dry_run):
             row = sums.setdefault(event_type, {"due": 0, "deleted": 0})
             row["due"] += due
             row["deleted"] += deleted
+            progress.advance(due, None)
+    progress.end()
     rows = [{"type": event_type, **row} for event_type, row in sums.items()]
     screen.records("pruned", rows, PRUNE_COLUMNS, "type")
     if not screen.for_programs:
@@ -164,3 +139,34 @@ def _pruned(config: Path | None, *, dry_run: bool) -> Iterator[tuple[str, int, i
             yield step.type, step.due, step.deleted
     finally:
         database.close()
+
+
+@db_command.command(
+    "size",
+    examples="""
+        orc db size
+        orc db size --exact -o csv
+    """,
+)
+@click.option("--exact", is_flag=True, help="Count each row, however long that takes.")
+@config_option
+@pass_invocation
+def db_size(invocation: Invocation, *, exact: bool, config: Path | None) -> None:
+    """How much room events take, by day and type; estimated from a sample if they are many.
+
+    A type's SIZE is its part of what the table takes on disk, indexes and all.
+    """
+    with connection_to(config) as connection:
+        from ...sql.history import sizes
+
+        found = sizes(connection, exact=exact)
+    rows = [
+        {"day": size.day, "type": size.type, "rows": size.rows, "bytes": size.bytes}
+        for size in found.sizes
+    ]
+    screen = invocation.screen
+    screen.records("sizes", rows, SIZE_COLUMNS, "type")
+    if not screen.for_programs:
+        tables = f" in {plural(found.partitions, 'partition')}" if found.partitions else ""
+        guess = "; numbers are estimates, see --exact" if found.estimated else ""
+        screen.note(f"{size_text(found.bytes)} on disk{tables}{guess}")

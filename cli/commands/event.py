@@ -1,4 +1,4 @@
-"""``event ls|get|emit|topics`` and ``tail``."""
+"""``event ls|get|emit|topics`` and ``tail``; ``event export|replay`` are files of their own."""
 
 import json
 import sys
@@ -19,6 +19,8 @@ from ..output import Column, Row, Screen, cut
 from ..pages import Event, Filter, Pages
 from ..preview import preview
 from ..wording import iso, printable, read_duration, read_moment
+from .export import export_command
+from .replay import replay_command
 
 DEFAULT_LIMIT = 20
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -188,6 +190,8 @@ def event_command() -> None:
 
 
 event_command.add_command(tail_command, "tail")
+event_command.add_command(export_command, "export")
+event_command.add_command(replay_command, "replay")
 
 
 @event_command.command(

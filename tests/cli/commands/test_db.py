@@ -89,3 +89,19 @@ def test_a_wrong_database_is_exit_code_four(orc: Orc, pg_url: str) -> None:
     done = orc("db", "status", PG_URL=missing)
 
     assert done.code == 4
+
+
+def test_size_is_told_by_day_and_type(orc: Orc, pg_url: str, tmp_path: Path) -> None:
+    with_events(orc, pg_url, tmp_path)
+
+    shown = orc("db", "size", PG_URL=pg_url)
+    told = orc("db", "size", "-o", "json", PG_URL=pg_url)
+
+    assert shown.code == told.code == 0
+    assert "on disk in 5 partitions" in shown.err
+    assert told.json["kind"] == "sizes"
+    assert {(row["type"], row["rows"]) for row in told.json["items"]} == {
+        ("heartbeat", 1),
+        ("risk.x", 1),
+    }
+    assert all(row["bytes"] > 0 and len(row["day"]) == 10 for row in told.json["items"])

@@ -1,0 +1,125 @@
+"""``event export``."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ..export_files import open_file
+from ..failures import BadUsage
+from ..machine import config_option
+from ..options import Invocation, command, pass_invocation
+from ..progress import Progress
+from ..resuming import Bookmark, resumed
+from ..span import History, Span, history_of, moment_of, span_options
+
+SAVE_EVERY_S: Final = 1.0
+"""How often it is noted how far it is; a kill -9 costs as much work as that."""
+
+
+@command(
+    "export",
+    examples="""
+        orc event export --since 1d --out day.jsonl
+        orc event export 'data.market.*' --format parquet --out market.parquet
+        orc event export --format csv --out all.csv --resume
+    """,
+)
+@span_options
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "csv", "parquet"]),
+    default="jsonl",
+    show_default=True,
+    help="parquet needs pip install 'orchestrator-lite[parquet]'.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to.  [stdout]",
+)
+@click.option("--resume", is_flag=True, help="Go on where it was broken off.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@config_option
+@pass_invocation
+def export_command(  # noqa: PLR0913 - its options
+    invocation: Invocation,
+    *,
+    patterns: tuple[str, ...],
+    source: str | None,
+    since: str | None,
+    until: str | None,
+    kind: str,
+    out: Path | None,
+    resume: bool,
+    force: bool,
+    config: Path | None,
+) -> None:
+    """Write stored events to a file, oldest first.
+
+    Reads from the database itself, page by page: memory does not grow with the number of events.
+    What is stored after it began is not part of it.
+    """
+    _check(out, kind, resume=resume, force=force)
+    words = {"kind": kind, "patterns": list(patterns), "source": source}
+    words |= {"since": since, "until": until}
+    if resume:
+        mark = resumed(_state_path(out), words)
+    else:
+        times = moment_of("--since", since), moment_of("--until", until)
+        mark = Bookmark(_state_path(out), words, *times)
+    progress = Progress(invocation.screen, "events")
+    span = Span(patterns, source, mark.since, mark.until)
+    with history_of(config, span) as history:
+        if not resume:
+            bounds = history.bounds()
+            mark.last_id, mark.up_to = bounds.after, bounds.up_to
+        _export(history, mark, progress, out, kind)
+    invocation.screen.note(f"{progress.end()} exported")
+
+
+def _check(out: Path | None, kind: str, *, resume: bool, force: bool) -> None:
+    if out is None and (resume or kind == "parquet"):
+        what = "--resume" if resume else "--format parquet"
+        raise BadUsage(f"{what} needs a file", advice="name one with --out")
+    if out is not None and out.exists() and not resume and not force:
+        raise BadUsage(
+            f"{out} is there already",
+            advice="add --force to overwrite it, or --resume to go on with it",
+        )
+
+
+def _state_path(out: Path | None) -> Path:
+    return Path(f"{out}.state")
+
+
+def _export(
+    history: History, mark: Bookmark, progress: Progress, out: Path | None, kind: str
+) -> None:
+    """Write page after page; the bookmark follows what is written."""
+    first = mark.last_id
+    file = open_file(out, kind, mark.at or None)
+    progress.done = mark.done
+    done = mark.done
+    saved = time.monotonic()
+    try:
+        for page in history.pages(mark.last_id, mark.up_to):
+            settled = file.write(page.events)
+            done += len(page.events)
+            if settled:
+                mark.last_id, mark.done, mark.at = page.last_id, done, file.at()
+            if out is not None and settled and time.monotonic() - saved >= SAVE_EVERY_S:
+                saved = time.monotonic()
+                mark.save()
+            part = (page.last_id - first) / max(1, mark.up_to - first)
+            progress.advance(len(page.events), part)
+        file.finish()
+    except BaseException:
+        file.close()
+        if out is not None:
+            mark.save()
+        raise
+    mark.remove()

@@ -1,0 +1,214 @@
+"""``event replay``."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..failures import BadUsage, ExitCode, Failure
+from ..machine import Place, config_option, missing_extra, read_settings
+from ..options import Invocation, command, confirm, pass_invocation
+from ..progress import Progress
+from ..replaying import Pace, catching, channel_for, is_target, read_speed
+from ..resuming import Bookmark, resumed
+from ..span import History, Span, history_of, moment_of, span_options
+from ..wording import read_iso
+
+if TYPE_CHECKING:
+    from ...settings import Settings
+    from ...sql.event_reader import EventRow
+
+BATCH_EVENTS: Final = 200
+"""Published in one round trip."""
+SLICE_S: Final = 0.5
+"""The longest sleep, so that Ctrl-C is heard and the bar moves."""
+SAVE_EVERY_S: Final = 1.0
+REDIS_LIMIT_S: Final = 30.0
+
+
+@command(
+    "replay",
+    examples="""
+        orc event replay --since 09:30 --until 10:00 --speed 10x --to replay.monday
+        orc event replay 'data.market.*' --since 1d --speed max --to replay.test --yes
+        orc event replay --to replay.monday --since 09:30 --resume
+    """,
+)
+@span_options
+@click.option(
+    "--speed",
+    default="1x",
+    show_default=True,
+    metavar="1x|10x|max",
+    help="Times as fast as it was.",
+)
+@click.option("--to", "target", required=True, metavar="replay.NAME", help="Below which channel.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where it is noted how far it is.  [replay.NAME.state]",
+)
+@click.option("--resume", is_flag=True, help="Go on where it was broken off.")
+@config_option
+@pass_invocation
+def replay_command(  # noqa: PLR0913 - its options
+    invocation: Invocation,
+    *,
+    patterns: tuple[str, ...],
+    source: str | None,
+    since: str | None,
+    until: str | None,
+    speed: str,
+    target: str,
+    state: Path | None,
+    resume: bool,
+    config: Path | None,
+) -> None:
+    """Publish stored events again, each on replay.NAME.<its channel>, in their order.
+
+    Never on a live channel, and never stored again: it refuses if the daemon subscribes to a
+    pattern that would catch them. After a kill -9 the last second may be published twice.
+    """
+    times_as_fast = _check(speed, target)
+    settings = read_settings(config)
+    _refuse_if_caught(settings, target)
+    words = {"patterns": list(patterns), "source": source, "since": since, "until": until}
+    words["to"] = target
+    path = state or Path(f"{target}.state")
+    if resume:
+        mark = resumed(path, words)
+    else:
+        times = moment_of("--since", since), moment_of("--until", until)
+        mark = Bookmark(path, words, *times)
+    _ask(invocation, settings, target)
+    progress = Progress(invocation.screen, "events")
+    span = Span(patterns, source, mark.since, mark.until)
+    with history_of(config, span) as history, _redis(settings) as redis:
+        if not resume:
+            bounds = history.bounds()
+            mark.last_id, mark.up_to = bounds.after, bounds.up_to
+        _Replay(redis, mark, progress, target, times_as_fast).run(history)
+    invocation.screen.note(f"{progress.end()} published below {target}")
+
+
+def _check(speed: str, target: str) -> float:
+    times_as_fast = read_speed(speed)
+    if times_as_fast is None:
+        raise BadUsage(f"--speed {speed!r} is none", advice="write 1x, 10x (1000x at most) or max")
+    if not is_target(target):
+        raise BadUsage(
+            f"--to {target!r} is not allowed",
+            cause="history is published below replay.NAME only, never on live channels",
+            advice="such as --to replay.monday",
+        )
+    return times_as_fast
+
+
+def _refuse_if_caught(settings: "Settings", target: str) -> None:
+    bus = settings.bus
+    caught = catching((*bus.control_patterns, *bus.data_patterns), target)
+    if caught:
+        raise BadUsage(
+            "the daemon would store the replay again",
+            cause=f"it subscribes to {', '.join(caught)}, which fits channels below {target}",
+            advice="narrow the patterns of [bus] down",
+        )
+
+
+def _ask(invocation: Invocation, settings: "Settings", target: str) -> None:
+    name, env = settings.instance.name, settings.instance.env
+    effect = f"{name} ({env}): history is published on its Redis, below {target}"
+    confirm(invocation, effect, typed=name if env == "live" else None)
+
+
+@contextmanager
+def _redis(settings: "Settings") -> Iterator[Any]:
+    try:
+        import redis
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "daemon") from error
+    url = Place(settings).needed_redis_url()
+    client = redis.Redis.from_url(
+        url, socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=settings.redis.connect_timeout_s
+    )
+    try:
+        with client:
+            yield client
+    except redis.RedisError as error:
+        raise Failure(
+            "Redis did not take it",
+            code="unreachable",
+            cause=str(error),
+            advice="go on with --resume when it is back",
+            exit_code=ExitCode.UNREACHABLE,
+        ) from error
+
+
+class _Replay:
+    """One run: publishes batches when they are due, and notes how far it is."""
+
+    def __init__(
+        self, redis: Any, mark: Bookmark, progress: Progress, target: str, speed: float
+    ) -> None:
+        self._redis = redis
+        self._mark = mark
+        self._progress = progress
+        self._target = target
+        self._first = mark.last_id
+        self._saved = time.monotonic()
+        self._batch: list[EventRow] = []
+        self._pace = Pace(speed, time.monotonic())
+        progress.done = mark.done
+
+    def run(self, history: History) -> None:
+        """All that is left; however it ends, the bookmark says where."""
+        mark = self._mark
+        try:
+            mark.save()
+            for page in history.pages(mark.last_id, mark.up_to):
+                for event in page.events:
+                    self._take(event)
+                self._publish()
+                mark.last_id = page.last_id
+                self._told(0)
+        except BaseException:
+            mark.save()
+            raise
+        mark.remove()
+
+    def _take(self, event: "EventRow") -> None:
+        """Wait until it is due; meanwhile what is due already goes out."""
+        due_s = self._pace.due_s(read_iso(event.ts))
+        while (left_s := due_s - time.monotonic()) > 0:
+            self._publish()
+            self._told(0)
+            time.sleep(min(left_s, SLICE_S))
+        self._batch.append(event)
+        if len(self._batch) >= BATCH_EVENTS:
+            self._publish()
+
+    def _publish(self) -> None:
+        if not self._batch:
+            return
+        pipe = self._redis.pipeline(transaction=False)
+        for event in self._batch:
+            channel = channel_for(self._target, event.type, event.source)
+            pipe.publish(channel, bytes(event.payload))
+        pipe.execute()
+        self._mark.last_id = self._batch[-1].id
+        self._mark.done += len(self._batch)
+        count = len(self._batch)
+        self._batch.clear()
+        self._told(count)
+
+    def _told(self, count: int) -> None:
+        mark, now_s = self._mark, time.monotonic()
+        part = (mark.last_id - self._first) / max(1, mark.up_to - self._first)
+        self._progress.advance(count, part)
+        if now_s - self._saved >= SAVE_EVERY_S:
+            self._saved = now_s
+            mark.save()

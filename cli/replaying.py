@@ -1,0 +1,65 @@
+"""Rules of a replay: where it may go, and when each event is due. Pure."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+TARGET: Final = re.compile(r"replay\.[A-Za-z0-9][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_-]{1,63})*")
+SPEED: Final = re.compile(r"(\d+(?:\.\d+)?)x")
+MAX_SPEED: Final = 1_000.0
+
+
+def is_target(text: str) -> bool:
+    """Whether history may be published below this: `replay.NAME`."""
+    return TARGET.fullmatch(text) is not None and len(text) <= 200  # noqa: PLR2004 - a channel's
+
+
+def read_speed(text: str) -> float | None:
+    """How many times as fast as it was; 0 for `max`. None if it is neither."""
+    if text == "max":
+        return 0.0
+    found = SPEED.fullmatch(text)
+    speed = float(found[1]) if found else 0.0
+    return speed if 0 < speed <= MAX_SPEED else None
+
+
+def catching(patterns: Iterable[str], target: str) -> list[str]:
+    """Those patterns that fit some channel below the target: its events would be stored anew."""
+    below = target + "."
+    return [pattern for pattern in patterns if _overlaps(pattern, below)]
+
+
+def _overlaps(pattern: str, below: str) -> bool:
+    """Whether some text that begins with `below` fits the pattern."""
+    head, star, _ = pattern.partition("*")
+    if not star:
+        return pattern.startswith(below)
+    return head.startswith(below) or below.startswith(head)
+
+
+def channel_for(target: str, event_type: str, source: str | None) -> str:
+    """Where an event is published again: its old channel below the target."""
+    was = f"heartbeat.{source}" if event_type == "heartbeat" and source else event_type
+    return f"{target}.{was}"
+
+
+class Pace:
+    """When each event is due, by the clock that is passed in.
+
+    Args:
+        speed: times as fast as it was; 0: at once.
+        now_s: when it begins.
+    """
+
+    def __init__(self, speed: float, now_s: float) -> None:
+        self._speed = speed
+        self._now_s = now_s
+        self._first: datetime | None = None
+
+    def due_s(self, ts: datetime | None) -> float:
+        """When an event of that time is due; one without a time, or before the first, is now."""
+        if not self._speed or ts is None:
+            return self._now_s
+        self._first = self._first or ts
+        return self._now_s + max(0.0, (ts - self._first).total_seconds()) / self._speed

@@ -1,0 +1,140 @@
+"""The whole of what is stored, from end to end: for exports and replays of any size.
+
+Reads in pages behind an id (keyset), so memory is bounded by a page, nothing is held open on the
+server between two pages, and whoever knows the last id goes on from there.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from .connection import Connection
+from .event_filter import ALL, EventFilter, parameters
+from .event_reader import EventRow
+from .named_queries import query
+
+# Rows looked at in one statement: some 20 ms and a few MB.
+SCAN_ROWS: Final = 5_000
+# Rows lie in the order of time but for a few (clocks that were set, rows of others): so far before
+# and behind the ids found for two moments is looked all the same.
+MARGIN_IDS: Final = 10_000
+# Rows are sampled from so many pages (160 MB).
+SAMPLE_PAGES: Final = 20_000
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Between which ids to look."""
+
+    after: int
+    """Behind this one."""
+    up_to: int
+    """Up to this one, included."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What one statement found."""
+
+    last_id: int
+    """The last id that was looked at: where to go on."""
+    events: list[EventRow]
+    """Those that are wanted, in order of id."""
+
+
+class Size(msgspec.Struct, frozen=True):
+    """What one type takes on one day."""
+
+    type: str
+    """The type."""
+    day: str | None
+    """The day (UTC), `2026-01-31`."""
+    rows: int
+    """Rows; an estimate if a sample was taken."""
+    bytes: int
+    """Its part of the disk, indexes included."""
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """What `events` takes."""
+
+    bytes: int
+    """On disk, indexes and all."""
+    partitions: int
+    """How many tables it is; 0 if one."""
+    estimated: bool
+    """The rows come from a sample of pages."""
+    sizes: list[Size]
+    """Newest day first, the largest type of a day first."""
+
+
+def bounds_between(
+    connection: Connection, since: datetime | None = None, until: datetime | None = None
+) -> Bounds:
+    """The ids to look at for a span of time; a few rows more than that on either side."""
+    low, high = _row(connection, "history_bounds")
+    after = low - 1 if since is None else max(low, _id_at(connection, since) - MARGIN_IDS) - 1
+    up_to = high if until is None else min(high, _id_at(connection, until) + MARGIN_IDS)
+    return Bounds(int(after), int(up_to))
+
+
+def pages(
+    connection: Connection,
+    bounds: Bounds,
+    event_filter: EventFilter = ALL,
+    *,
+    scan_rows: int = SCAN_ROWS,
+) -> Iterator[Page]:
+    """What is wanted between two ids, page by page; pages may be empty.
+
+    Raises:
+        psycopg.Error: the page could not be read; go on behind the last one's `last_id`.
+    """
+    given = parameters(event_filter) | {"up_to": bounds.up_to, "scan": scan_rows}
+    after = bounds.after
+    while after < bounds.up_to:
+        rows = connection.execute(query("history_page"), given | {"after": after}).fetchall()
+        after = bounds.up_to if len(rows) < scan_rows else rows[-1][0]
+        yield Page(after, [_event(row) for row in rows if row[1]])
+
+
+def sizes(connection: Connection, *, exact: bool = False) -> Sizes:
+    """How much there is of each type and day; by a sample of pages where the table is large."""
+    total, page_count, partitions = _row(connection, "events_disk")
+    estimated = page_count > SAMPLE_PAGES and not exact
+    percent = 100.0 * SAMPLE_PAGES / page_count if estimated else 100.0
+    rows = connection.execute(query("events_size"), {"percent": percent}, prepare=False).fetchall()
+    whole = sum(row[3] for row in rows) or 1
+    found = [Size(row[0], row[1], row[2], int(total * row[3] / whole)) for row in rows]
+    found.sort(key=lambda size: (size.day or "", size.bytes), reverse=True)
+    return Sizes(total, partitions, estimated, found)
+
+
+def _id_at(connection: Connection, moment: datetime) -> int:
+    """The first id that is not older than a moment, by halving: ids rise with time."""
+    low, high = _row(connection, "history_bounds")
+    while low <= high:
+        middle = (low + high) // 2
+        row = connection.execute(query("history_at"), {"id": middle}).fetchone()
+        if row is None or row[0] > high or (row[1] is not None and row[1] >= moment):
+            high = middle - 1
+        else:
+            low = row[0] + 1
+    return int(low)
+
+
+def _row(connection: Connection, name: str) -> tuple[int, ...]:
+    row = connection.execute(query(name)).fetchone()
+    return tuple(map(int, row)) if row is not None else ()
+
+
+def _event(row: tuple[object, ...]) -> EventRow:
+    event_id, _, event_type, source, ts, processed, payload = row
+    return EventRow(
+        id=event_id,  # type: ignore[arg-type]
+        type=event_type,  # type: ignore[arg-type]
+        payload=msgspec.Raw(str(payload).encode()),
+        ts=ts,  # type: ignore[arg-type]
+        source=source,  # type: ignore[arg-type]
+        processed=bool(processed),
+    )

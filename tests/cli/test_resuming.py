@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+from orchestrator.cli.failures import BadUsage, Failure
+from orchestrator.cli.resuming import Bookmark, resumed
+
+
+def test_what_was_noted_is_found_again(tmp_path: Path) -> None:
+    mark = Bookmark(tmp_path / "x.state", {"to": "replay.a"}, "2026-01-31T00:00:00.000Z", None)
+    mark.last_id, mark.up_to, mark.done, mark.at = 7, 9, 5, {"bytes": 100}
+    mark.save()
+
+    assert resumed(mark.path, {"to": "replay.a"}) == mark
+
+
+def test_other_words_are_another_work(tmp_path: Path) -> None:
+    Bookmark(tmp_path / "x", {"to": "replay.a"}).save()
+
+    with pytest.raises(BadUsage, match="another to"):
+        resumed(tmp_path / "x", {"to": "replay.b"})
+
+
+def test_nothing_to_go_on_with_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        resumed(tmp_path / "x", {})
+
+    assert caught.value.code == "nothing_to_resume"
+
+
+def test_a_file_that_is_no_bookmark_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("{}")
+
+    with pytest.raises(Failure, match="cannot read"):
+        resumed(tmp_path / "x", {})
