@@ -219,6 +219,11 @@ class ClientRegistry:
             yield from list(group.clients)
 
     @property
+    def filters(self) -> int:
+        """How many different filters there are."""
+        return len(self._groups)
+
+    @property
     def dropped(self) -> int:
         """Events that slow clients did not get, in all."""
         return self.dropped_before + sum(client.buffer.dropped for client in self)

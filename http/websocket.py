@@ -26,7 +26,7 @@ from websockets.server import ServerProtocol
 
 from ..actors.clients import ALL_TYPES, Client, ClientRegistry
 from ..actors.frames import connection_frame, error_frame, pong_frame, subscribed_frame
-from ..runtime import OrchestratorError, deadline
+from ..runtime import OrchestratorError, deadline, give_way
 from .errors import ApiError, BadRequest
 from .peers import Instance
 from .requests import Environ
@@ -192,7 +192,7 @@ class Connection:
 
     def _wait_for_reader(self) -> None:
         """Let others run; and do not take more questions than this client reads answers."""
-        gevent.sleep(0)
+        give_way()
         while self._client.buffer.urgent_bytes > _MAX_UNREAD_ANSWERS_BYTES and not self._finished:
             self._drained.clear()
             self._drained.wait(1.0)

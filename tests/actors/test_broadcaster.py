@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import gevent
 import pytest
 from gevent.event import Event as Signal
+from orchestrator.actors import broadcaster as broadcaster_module
 from orchestrator.actors.agent_table import AgentView, Liveness
 from orchestrator.actors.broadcaster import AgentStatusChanged, Broadcaster, KillswitchNotice
 from orchestrator.actors.clients import Client, ClientRegistry
@@ -87,12 +88,34 @@ def test_batches_that_come_close_together_share_a_send(
     assert screen.sends <= 5
 
 
+def test_a_large_batch_is_shown_in_parts_that_let_others_run(
+    registry: ClientRegistry, broadcaster: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcaster_module, "_MAX_MATCHES_AT_ONCE", 20)
+    screens = [Screen(registry), Screen(registry, ("strategy.*",))]
+    seen = []
+
+    def look() -> None:
+        while registry.newest_id != 100:
+            if registry.newest_id not in seen:
+                seen.append(registry.newest_id)
+            gevent.sleep(0)
+
+    looker = gevent.spawn(look)
+    broadcaster.tell(events(1, 100))
+
+    for screen in screens:
+        assert [frame["id"] for frame in screen.wait_for(100)] == list(range(1, 101))
+    looker.join(5)
+    assert len(seen) > 3
+
+
 def test_without_clients_the_newest_id_is_still_known(
     registry: ClientRegistry, broadcaster: Address
 ) -> None:
     broadcaster.tell(events(1, 3))
 
-    with gevent.Timeout(5):  # noqa: TID251 the test's own limit
+    with gevent.Timeout(5):
         while registry.newest_id != 3:
             gevent.sleep(0.005)
 
