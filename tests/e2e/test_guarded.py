@@ -1,0 +1,148 @@
+"""The guard beside a whole daemon: what is left when the daemon is gone, stopped, or hangs."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.subprocess, pytest.mark.slow, pytest.mark.timeout(300)]
+
+AGENT = """
+[redis]
+url = "embedded"
+[postgres]
+url = "embedded"
+[http]
+port = 0
+[agents.family]
+command = ["sh", "-c", "sleep 1000 & setsid sleep 1001 & exec sleep 1002"]
+"""
+HANGING_AGENT = """
+[redis]
+url = "embedded"
+[postgres]
+url = "embedded"
+[http]
+port = 0
+[guard]
+hang_exit_s = 2
+[agents.hanging]
+mode = "in_process"
+class = "hanging_agent:Hanging"
+"""
+HANGING = """
+import ctypes
+from orchestrator.agents import Agent
+
+class Hanging(Agent):
+    agent_id = "hanging"
+    group = "test"
+    def on_start(self):
+        self.call_every(5.0, lambda: ctypes.PyDLL(None).sleep(1000))  # keeps the GIL
+"""
+
+
+def until(condition: Callable[[], object], limit_s: float = 30.0) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {limit_s:g} s"
+        time.sleep(0.05)
+
+
+def family_of(daemon: Any) -> list[psutil.Process]:
+    found = psutil.Process(daemon.process.pid).children(recursive=True)
+    servers = {process.pid for process in daemon.server_processes()}
+    return [process for process in found if process.pid not in servers]
+
+
+def sleepers() -> list[psutil.Process]:
+    wanted = (["sleep", "1000"], ["sleep", "1001"], ["sleep", "1002"])
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        alive = process.info["status"] != psutil.STATUS_ZOMBIE
+        if alive and process.info["cmdline"] in wanted:
+            found.append(process)
+    return found
+
+
+def test_a_killed_daemon_leaves_its_servers_and_nothing_else(new_daemon: Any) -> None:
+    daemon = new_daemon(AGENT)
+    daemon.start()
+    until(lambda: len(sleepers()) == 3)
+    servers = daemon.server_processes()
+    others = [process for process in family_of(daemon) if process not in servers]
+
+    daemon.kill()
+
+    until(lambda: not sleepers(), 5.0)
+    until(lambda: not [p for p in others if p.is_running()], 10.0)  # the guard too
+    assert {p.pid for p in servers} >= {p.pid for p in daemon.server_processes()}
+    assert len(daemon.server_processes()) >= 2
+    daemon.start()
+    state = daemon.get("/risk/killswitch")
+    assert (state["status"], state["triggered_by"]) == ("active", "guard")
+    until(lambda: daemon.count("type = 'risk.killswitch'") == 1)
+    status, _ = daemon.call(
+        "POST", "/risk/killswitch/release", {"reason": "all well", "trip_id": state["trip_id"]}
+    )
+    assert status == 200
+    daemon.stop()
+    daemon.start()
+    assert daemon.get("/risk/killswitch")["status"] == "inactive"
+
+
+def test_a_killed_guard_is_replaced_and_nothing_stops(daemon: Any) -> None:
+    former = guard_of(daemon)
+
+    former.kill()
+
+    until(lambda: guard_of(daemon) is not None and guard_of(daemon).pid != former.pid, 5.0)
+    assert daemon.get("/risk/killswitch")["status"] != "active"
+    until(lambda: daemon.call("GET", "/ready")[0] == 200, 5.0)
+
+
+def test_the_guard_holds_neither_the_data_directory_nor_the_port(daemon: Any) -> None:
+    guard = guard_of(daemon)
+    links = [str(path.readlink()) for path in Path(f"/proc/{guard.pid}/fd").iterdir()]
+
+    assert not [link for link in links if link.startswith(str(daemon.data))]
+    assert not [c for c in guard.net_connections() if c.status == psutil.CONN_LISTEN]
+
+
+def guard_of(daemon: Any) -> Any:
+    children = psutil.Process(daemon.process.pid).children()
+    found = [child for child in children if any("_guard_entry" in word for word in child.cmdline())]
+    return found[0] if found else None
+
+
+def test_the_trip_file_engages_the_whole_daemon(daemon: Any) -> None:
+    (daemon.data / "TRIP").write_text("by hand\n")
+
+    until(lambda: daemon.get("/risk/killswitch")["status"] == "active", 5.0)
+    assert daemon.get("/risk/killswitch")["reason"] == "by hand"
+
+
+def test_a_stopped_daemon_is_halted_and_left_alive(daemon: Any) -> None:
+    daemon.process.send_signal(signal.SIGSTOP)
+    until((daemon.data / "killswitch.guard").exists, 5.0)
+    daemon.process.send_signal(signal.SIGCONT)
+
+    until(lambda: daemon.get("/risk/killswitch")["status"] == "active", 5.0)
+    assert len(daemon.get("/risk/killswitch")["trips"]) == 1
+    until(lambda: not (daemon.data / "killswitch.guard").exists(), 5.0)
+
+
+def test_an_agent_that_hangs_in_c_ends_the_daemon(new_daemon: Any) -> None:
+    daemon = new_daemon(HANGING_AGENT)
+    (daemon.folder / "hanging_agent.py").write_text(HANGING)
+    daemon.start(PYTHONPATH=str(daemon.folder))
+
+    code = daemon.process.wait(timeout=30)
+
+    assert code != 0
+    assert "hanging_agent.py" in daemon.log, "the stacks say where"
+    daemon.settings.write_text(daemon.settings.read_text().split("[agents")[0])
