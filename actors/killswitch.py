@@ -40,7 +40,10 @@ class KillswitchState(msgspec.Struct, frozen=True):
     """Everything there is to know; what the latch and ``killswitch_status`` hold.
 
     The first three fields are the seed's; ``revision`` rises with each change and tells which of
-    two copies is the newer one.
+    two copies is the newer one. Events are shown again after a crash, and an announcement of our
+    own may come back late: what ``released_trips`` names has had its effect, and so has an event
+    that is above ``last_event_id`` neither by its id nor by its time (both, since a stop that is
+    overlooked is the worst that can happen here).
     """
 
     enabled: bool = False
@@ -52,10 +55,27 @@ class KillswitchState(msgspec.Struct, frozen=True):
     released_by: str | None = None
     release_reason: str | None = None
     trips: tuple[Trip, ...] = ()
+    released_trips: tuple[str, ...] = ()
+    last_event_id: int = 0
+    last_event_at: str = ""
     revision: int = 0
 
+    def has_heard(self, event_id: int, at: str) -> bool:
+        """Whether the event has had its effect."""
+        return event_id <= self.last_event_id and at <= self.last_event_at
+
+    def heard(self, event_id: int, at: str) -> "KillswitchState":
+        """The state after an event has had its effect; no new revision."""
+        return msgspec.structs.replace(
+            self,
+            last_event_id=max(event_id, self.last_event_id),
+            last_event_at=max(at, self.last_event_at),
+        )
+
     def trip(self, trip: Trip) -> "KillswitchState":
-        """The state with ``trip`` in force; the same state if it already is."""
+        """The state with ``trip`` in force; the same state if it is, or has been released."""
+        if trip.trip_id in self.released_trips:
+            return self
         if any(known.trip_id == trip.trip_id for known in self.trips):
             return self
         return msgspec.structs.replace(
@@ -89,6 +109,7 @@ class KillswitchState(msgspec.Struct, frozen=True):
             released_by=by,
             release_reason=reason,
             trips=left,
+            released_trips=(*self.released_trips, trip_id)[-MAX_TRIPS:],
             revision=self.revision + 1,
         )
 

@@ -254,6 +254,9 @@ class StateKeeper(Actor):
             self._hear_killswitch(event)
 
     def _hear_killswitch(self, event: Event) -> None:
+        if self._killswitch.has_heard(event.id, event.ts):
+            return
+        self._killswitch = self._killswitch.heard(event.id, event.ts)
         trip = bus_trip(event.payload, self._killswitch, source=event.source, at=event.ts)
         if trip is not None and self._killswitch.trip(trip) is not self._killswitch:
             self._engage(trip)

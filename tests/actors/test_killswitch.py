@@ -44,6 +44,20 @@ def test_it_stays_engaged_while_any_trip_is_in_force() -> None:
     assert (none_left.enabled, none_left.released_by) == (False, "bob")
 
 
+def test_a_released_trip_does_not_engage_again() -> None:
+    state = KillswitchState().trip(trip("t1")).release("t1", reason="ok", by="bob", at=AT)
+
+    assert state.trip(trip("t1")) is state
+
+
+def test_an_event_has_been_heard_only_if_neither_its_id_nor_its_time_is_new() -> None:
+    state = KillswitchState().heard(10, AT)
+
+    assert state.has_heard(10, AT)
+    assert not state.has_heard(11, AT)
+    assert not state.has_heard(10, "2026-01-31T09:30:00.001Z")
+
+
 def test_releasing_a_trip_that_is_not_in_force_names_those_that_are() -> None:
     state = KillswitchState().trip(trip("t1"))
 

@@ -262,6 +262,27 @@ def test_our_own_announcement_coming_back_is_the_same_trip(office: Office) -> No
     assert len(office.view().state.trips) == 1
 
 
+def test_an_announcement_that_comes_back_after_the_release_engages_nothing(office: Office) -> None:
+    trip = office.ask(EngageKillswitch("x", "anna")).trip
+    [persist] = office.persister.of(PersistEvents)
+    office.ask(ReleaseKillswitch(trip.trip_id, "ok", "bob"))
+
+    office.hear(KILLSWITCH, persist.events[0].payload)
+
+    assert office.view().status == "inactive"
+
+
+def test_an_event_that_is_shown_again_after_a_restart_engages_nothing(office: Office) -> None:
+    office.hear(KILLSWITCH, b'{"enabled":true}')
+    trip = office.view().state.trips[0]
+    office.ask(ReleaseKillswitch(trip.trip_id, "ok", "bob"))
+    office.restart()
+
+    office.hear(KILLSWITCH, b'{"enabled":true}')
+
+    assert office.view().status == "inactive"
+
+
 def test_the_last_regime_is_kept_and_survives_a_restart(
     office: Office, wait_until: Callable[..., None]
 ) -> None:
