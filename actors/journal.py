@@ -10,8 +10,8 @@ What survives what: an appended record lies in the operating system's page cache
 thread of its own, since an append need not wait for it (with 0 it does).
 
 On opening, everything is read once; a new segment begins then, so that nothing is ever written
-behind a torn end. A segment is deleted when all it holds is committed; a damaged one is moved to
-``damaged/`` instead, for people to look at.
+behind a torn end. A segment is deleted (or kept for ``keep_hours``, for a restored dump) when all
+it holds is committed; a damaged one is moved to ``damaged/`` instead, for people to look at.
 """
 
 import errno
@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..runtime.errors import OrchestratorError
 from ._inventory import Inventory, JournalReport, Segment, segment_name
+from ._kept_segments import HOUR_S, KeptSegments
 from ._segments import (
     MAX_RECORD_BYTES,
     SLOT_BYTES,
@@ -72,6 +73,9 @@ class JournalSettings(BaseModel):
     """Size of all segments at which appending is refused."""
     fsync_interval_ms: int = Field(default=1000, ge=0, le=3_600_000)
     """At most this much is lost to a power failure; 0 syncs each append before it counts."""
+    keep_hours: float = Field(default=0, ge=0, le=24 * 366)
+    """For how long segments are kept after all they hold is in PostgreSQL, so that `db refill` can
+    bring a restored dump up to date; at most ``max_bytes`` of them. 0: not at all."""
 
 
 class JournalUnavailable(OrchestratorError):
@@ -113,6 +117,10 @@ class Journal:
         """Syncs, head writes and deletions that failed; no record is lost by one of these alone."""
         self.segments: list[Segment] = []
         """The files, oldest first; the last one is being written."""
+        self.kept = KeptSegments(
+            folder / "kept", self.settings.keep_hours * HOUR_S, self.settings.max_bytes
+        )
+        """Segments that are only there for a restored dump."""
         self._file = -1
         self._head_file = -1
         self._worker = ThreadPool(1)
@@ -170,6 +178,7 @@ class Journal:
         self.assigned, self.unassigned = inventory.assigned, inventory.unassigned
         self.moved = inventory.moved
         self._committed = (head.committed_number, head.committed_id, head.committed_rows)
+        self.kept.open()
         self._forget_committed()
         return self.report
 
@@ -215,7 +224,7 @@ class Journal:
         if self.size_bytes + size > self.settings.max_bytes:
             raise JournalFull(f"it holds {self.size_bytes} of at most {self.settings.max_bytes} B")
         try:
-            self._write(record.number, parts, size)
+            self._write_where_room(record.number, parts, size)
         except OSError as error:
             full = error.errno in {errno.ENOSPC, errno.EDQUOT}
             raise (JournalFull if full else JournalUnavailable)(str(error)) from error
@@ -226,6 +235,15 @@ class Journal:
             rows_total=self.head.rows_total + record.rows,
         )
         return True
+
+    def _write_where_room(self, number: int, parts: tuple[bytes, bytes], size: int) -> None:
+        """Write; on a full disk segments that are merely kept go first."""
+        try:
+            self._write(number, parts, size)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not self.kept.give_up():
+                raise
+            self._write(number, parts, size)
 
     def _write(self, number: int, parts: tuple[bytes, bytes], size: int) -> None:
         if size > MAX_RECORD_BYTES:
@@ -309,7 +327,8 @@ class Journal:
         for segment in list(closed):
             if segment.last_number <= self.head.committed_number:
                 self.segments.remove(segment)
-                self._try(self._set_aside if segment.damaged else os.unlink, segment.path)
+                self._try(self._set_aside if segment.damaged else self.kept.take, segment.path)
+        self.kept.expire()
 
     def _set_aside(self, path: Path) -> None:
         folder = self.folder / "damaged"
