@@ -15,6 +15,7 @@ import structlog
 
 from ..actors.events import utc_now
 from ..runtime.log import log_context
+from .asyncapi import AsyncApi
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
 from .event_routes import EventRoutes
 from .health_routes import HealthRoutes
@@ -169,6 +170,7 @@ def all_routes(peers: Peers, own_name: str) -> list[Route]:
         *StateRoutes(peers).routes(),
         *RuntimeRoutes(peers, own_name).routes(),
         *MetricsPage(peers).routes(),
+        *AsyncApi(peers.instance.version).routes(),
         *PageRoutes().routes(),
     ]
     return [*routes, *OpenApi(routes, peers.instance.version).routes()]

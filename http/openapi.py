@@ -2,43 +2,33 @@
 
 import re
 from collections.abc import Iterable
-from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from .errors import (
-    ApiError,
-    BadRequest,
-    BodyTooLarge,
-    Conflict,
-    Forbidden,
-    Internal,
-    NotFound,
-    NotJson,
-    TooManyRequests,
-    TooSlow,
-    Unavailable,
-)
+from .errors import ApiError
+from .notes import ABOUT, GROUPS, NOTES, group_of
 from .requests import Call
 from .routes import Answer, Route, json_answer
+from .schemas import Schemas, field_docs
 from .shapes import ErrorAnswer
 
-_REF: Final = "#/components/schemas/{name}"
-_ERRORS: Final[dict[int, type[ApiError]]] = {
-    error.status: error
-    for error in (
-        BadRequest,
-        Forbidden,
-        NotFound,
-        TooSlow,
-        Conflict,
-        BodyTooLarge,
-        NotJson,
-        TooManyRequests,
-        Internal,
-        Unavailable,
-    )
+_HEADERS: Final = {
+    "X-Request-ID": ("The request's id, in the daemon's log too.", "string"),
+    "Retry-After": ("Seconds to wait.", "integer"),
+    "RateLimit-Limit": ("Calls allowed in a window.", "integer"),
+    "RateLimit-Remaining": ("Calls left in this window.", "integer"),
+    "RateLimit-Reset": ("Seconds until the window is over.", "integer"),
+}
+_ALWAYS: Final = ("X-Request-ID",)
+_LIMITS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+_WAIT: Final = ("Retry-After",)
+
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Needed where tokens are configured (`[http.auth]`).",
 }
 
 
@@ -46,12 +36,12 @@ class OpenApi:
     """The document, made once, when it is first asked for."""
 
     def __init__(self, routes: Iterable[Route], version: str) -> None:
-        self._routes = [route for route in routes if route.documented]
+        self._routes = [*routes, *self.routes()]
         self._version = version
         self._answer: Answer | None = None
 
     def routes(self) -> list[Route]:
-        """The route; it is not in the document, which begins with itself."""
+        """The route."""
         return [Route("GET", "/openapi.json", self.show, "This document", {200: dict[str, Any]})]
 
     def show(self, _call: Call) -> Answer:
@@ -64,23 +54,36 @@ class OpenApi:
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     """The OpenAPI document of ``routes``."""
     listed = [route for route in routes if route.documented]
-    types = [kind for route in listed for kind in _types_of(route)] + [ErrorAnswer]
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    known = dict(zip(map(_key, types), schemas, strict=True))
+    schemas = Schemas([kind for route in listed for kind in _types_of(route)] + [ErrorAnswer])
     paths: dict[str, dict[str, Any]] = {}
     for route in listed:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, known)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    used = {group_of(path) for path in paths}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Orchestrator",
             "version": version,
-            "description": "Events, agents, state and the killswitch of one daemon. "
-            "Live events come over the WebSocket at / and /ws.",
+            "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
+        "servers": [{"url": "/", "description": "This daemon"}],
+        "tags": [
+            {"name": title, "description": text}
+            for key, (title, text) in GROUPS.items()
+            if key in used
+        ],
+        "security": [{}, {"bearer": []}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {
+            "schemas": schemas.components,
+            "responses": {_name(kind): _error(kind, schemas) for kind in _errors().values()},
+            "headers": {
+                name: {"description": text, "schema": {"type": kind}}
+                for name, (text, kind) in _HEADERS.items()
+            },
+            "securitySchemes": {"bearer": _BEARER},
+        },
     }
 
 
@@ -94,29 +97,25 @@ def _types_of(route: Route) -> list[Any]:
 
 
 def _alternatives(answer: Any) -> tuple[Any, ...]:
-    if answer is None:
+    if answer is None or isinstance(answer, str):
         return ()
     return answer if isinstance(answer, tuple) else (answer,)
 
 
-def _key(kind: Any) -> str:
-    return repr(kind)
-
-
-def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
+    note = NOTES.get(f"{route.method} {route.path}")
     operation: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": route.summary,
-        "tags": [route.path.split("/")[1] or "page"],
+        "tags": [GROUPS[group_of(route.path)][0]],
         "responses": _responses(route, schemas),
     }
-    parameters = [*_path_parameters(route, schemas), *_query_parameters(route, schemas)]
-    if parameters:
+    if note is not None:
+        operation["description"] = note.text
+    if parameters := [*_path_parameters(route, schemas), *_query_parameters(route, schemas)]:
         operation["parameters"] = parameters
     if route.method == "POST":
-        schema = schemas[_key(route.body)] if route.body is not None else {"type": "object"}
-        content = {"application/json": {"schema": schema}}
-        operation["requestBody"] = {"required": route.body is not None, "content": content}
+        operation["requestBody"] = _body(route, schemas, note and note.example)
     return operation
 
 
@@ -125,26 +124,74 @@ def _operation_id(route: Route) -> str:
     return route.method.lower() + "".join(word.capitalize() for word in words)
 
 
-def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+def _body(route: Route, schemas: Schemas, example: Any) -> dict[str, Any]:
+    """A route that takes no body wants the media type all the same, which no page can forge."""
+    if route.body is None:
+        description = "Nothing is read from it; `{}` will do."
+        content: dict[str, Any] = {"schema": {}, "example": {}}
+        return {"description": description, "content": {"application/json": content}}
+    content = {"schema": schemas.of(route.body)}
+    if example is not None:
+        content["example"] = example
+    return {"required": True, "content": {"application/json": content}}
+
+
+# -- answers -----------------------------------------------------------------------------------
+
+
+def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in sorted(route.answers.items()):
-        if kind is None:
-            content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
-        else:
-            found = [schemas[_key(one)] for one in _alternatives(kind)]
-            schema = found[0] if len(found) == 1 else {"anyOf": found}
-            content = {"application/json": {"schema": schema}}
-        responses[str(status)] = {"description": route.summary, "content": content}
-    error = {"application/json": {"schema": schemas[_key(ErrorAnswer)]}}
-    for status in sorted(_error_statuses(route)):
-        known = _ERRORS[status]
-        said = {"description": known.error, "content": error}
-        responses.setdefault(str(status), said)
+        phrase = HTTPStatus(status).phrase
+        response: dict[str, Any] = {
+            "description": route.summary if status < HTTPStatus.MULTIPLE_CHOICES else phrase,
+            "headers": _headers(*_ALWAYS, *(_LIMITS if route.counted else ())),
+        }
+        if status != HTTPStatus.NOT_MODIFIED:
+            response["content"] = _content(kind, schemas)
+        responses[str(status)] = response
+    known = _errors()
+    for status in sorted(_error_statuses(route) & set(known)):
+        reference = {"$ref": f"#/components/responses/{_name(known[status])}"}
+        responses.setdefault(str(status), reference)
     return responses
 
 
+def _content(kind: Any, schemas: Schemas) -> dict[str, Any]:
+    if kind is None or isinstance(kind, str):
+        return {kind or "text/plain": {"schema": {"type": "string"}}}
+    found = [schemas.of(one) for one in _alternatives(kind)]
+    return {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _errors() -> dict[int, type[ApiError]]:
+    """The errors there are, by status; 405 belongs to no operation."""
+    kinds: list[type[ApiError]] = [ApiError, *ApiError.__subclasses__()]
+    kinds.sort(key=lambda kind: kind.status)
+    return {kind.status: kind for kind in kinds if kind.status != HTTPStatus.METHOD_NOT_ALLOWED}
+
+
+def _name(kind: type[ApiError]) -> str:
+    return "Internal" if kind is ApiError else kind.__name__
+
+
+def _error(kind: type[ApiError], schemas: Schemas) -> dict[str, Any]:
+    waits = kind.status in {429, 503}
+    limits = _LIMITS if kind.status == HTTPStatus.TOO_MANY_REQUESTS else ()
+    return {
+        "description": f"{kind.error.rstrip('.')}.",
+        "headers": _headers(*_ALWAYS, *(_WAIT if waits else ()), *limits),
+        "content": {"application/json": {"schema": schemas.of(ErrorAnswer)}},
+    }
+
+
 def _error_statuses(route: Route) -> set[int]:
-    statuses = {400, 403, 500, 503, *route.errors}
+    # 401 is only known to a daemon that has tokens to ask for.
+    statuses = {400, 401, 403, 500, 503, *route.errors}
     if route.counted:
         statuses.add(429)
     if route.method == "POST":
@@ -152,14 +199,17 @@ def _error_statuses(route: Route) -> set[int]:
     return statuses
 
 
-def _path_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+# -- parameters --------------------------------------------------------------------------------
+
+
+def _path_parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
             "schema": (
-                schemas[_key(route.path_types[name])]
+                schemas.of(route.path_types[name])
                 if name in route.path_types
                 else {"type": "string", "minLength": 1}
             ),
@@ -168,27 +218,28 @@ def _path_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, An
     ]
 
 
-def _query_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+def _query_parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
     if route.query is None:
         return []
-    schema_of = partial(_parameter_schema, schemas)
+    docs = field_docs(route.query)
     return [
         {
             "name": field.encode_name,
             "in": "query",
             "required": field.required,
-            "schema": schema_of(field),
+            **({"description": docs[field.encode_name]} if field.encode_name in docs else {}),
+            "schema": _parameter_schema(schemas, field),
         }
         for field in msgspec.structs.fields(route.query)
     ]
 
 
-def _parameter_schema(schemas: dict[str, Any], field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+def _parameter_schema(schemas: Schemas, field: msgspec.structs.FieldInfo) -> dict[str, Any]:
     """The field's schema; ``null`` cannot be given in a query string."""
-    schema = dict(schemas[_key(field.type)])
+    schema = dict(schemas.of(field.type))
     if "anyOf" in schema:
         kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
         schema = dict(kinds[0]) if len(kinds) == 1 else {**schema, "anyOf": kinds}
-    if field.default is not msgspec.NODEFAULT and field.default is not None:
+    if field.default not in (msgspec.NODEFAULT, None, ()):
         schema["default"] = field.default
     return schema

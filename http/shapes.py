@@ -28,23 +28,36 @@ class AgentsQuery(msgspec.Struct, frozen=True):
     """Filters of ``/health/agents``."""
 
     group: str | None = None
+    """Only this group's."""
     status: str | None = None
+    """`active`, `inactive`, `error` or `halted`."""
     alive: bool | None = None
+    """Only those that are alive, or only the others."""
 
 
 class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """The query of ``/bus/events``."""
 
     since: EventId | None = None
+    """Events after this id, the oldest first to come; 0 is as if it were not given."""
     after: EventId | None = None
+    """As `since`, but 0 means: from the very first event."""
     before: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
+    """Events before this id, for paging backwards."""
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    """How many at most."""
     type: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
+    """Only these types; `*` matches any run of characters; may repeat."""
     source: str | None = None
+    """Only what came from this source."""
     from_: datetime | None = None
+    """Received at this time or later."""
     to: datetime | None = None
+    """Received at this time or earlier."""
     processed: bool | None = None
+    """Only what is marked as processed, or only the others."""
     order: Literal["asc", "desc"] = "desc"
+    """Order within the page; which events are in it does not change."""
 
 
 # -- bodies --------------------------------------------------------------------------------------
@@ -54,28 +67,36 @@ class PostEvent(msgspec.Struct, frozen=True):
     """The body of ``POST /bus/events``."""
 
     type: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+    """The channel that it is published on; not one of the daemon's own."""
     payload: msgspec.Raw
+    """Any JSON that PostgreSQL can store."""
     source: Name | None = None
+    """Who it comes from; without it, what the payload says."""
 
 
 class MarkProcessed(msgspec.Struct, frozen=True):
     """The body of ``POST /bus/events/processed``."""
 
     ids: Annotated[tuple[EventId, ...], Meta(min_length=1, max_length=1000)]
+    """Ids of events."""
 
 
 class Engage(msgspec.Struct, frozen=True):
     """The body of ``POST /risk/killswitch``."""
 
     reason: Reason
+    """Why; not blank."""
     level: Literal["halt"] = "halt"
+    """How far."""
     scope: Literal["all"] = "all"
+    """Whom."""
 
 
 class Release(msgspec.Struct, frozen=True):
     """The body of ``POST /risk/killswitch/release``."""
 
     reason: Reason
+    """Why it may go on; not blank."""
     trip_id: Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -136,7 +157,9 @@ class EventsAnswer(msgspec.Struct, frozen=True):
     timestamp: str
     events: list[EventRow]
     cursor: int
+    """Where to go on: the next `since`."""
     has_more: bool
+    """There are more in the direction that was asked for."""
 
 
 class EventAnswer(msgspec.Struct, frozen=True):
@@ -180,9 +203,13 @@ class EngagedAnswer(msgspec.Struct, frozen=True):
     message: str
     trip_id: str
     already_active: bool
+    """It was in force before."""
     latched: bool
+    """It is on disk."""
     persisted: bool
+    """It is committed in PostgreSQL."""
     published_to: int
+    """Receivers on the bus but our own."""
 
 
 class Acknowledgements(msgspec.Struct, frozen=True):

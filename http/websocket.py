@@ -28,6 +28,7 @@ from ..actors.clients import ALL_TYPES, Client, ClientRegistry
 from ..actors.frames import connection_frame, error_frame, pong_frame, subscribed_frame
 from ..runtime import OrchestratorError, deadline, give_way
 from .errors import ApiError, BadRequest
+from .frame_shapes import Ping, Subscribe
 from .peers import Instance
 from .requests import Environ
 from .settings import WebSocketSettings
@@ -55,15 +56,7 @@ class _Stalled(OrchestratorError):
     """The client took nothing for too long."""
 
 
-class _Subscribe(msgspec.Struct, tag_field="action", tag="subscribe"):
-    types: list[str]
-
-
-class _Ping(msgspec.Struct, tag_field="action", tag="ping"):
-    pass
-
-
-_decode_action = msgspec.json.Decoder(_Subscribe | _Ping).decode
+_decode_action = msgspec.json.Decoder(Subscribe | Ping).decode
 
 
 class Handshake:
@@ -214,7 +207,7 @@ class Connection:
             return
         try:
             action = _decode_action(message)
-            if isinstance(action, _Subscribe):
+            if isinstance(action, Subscribe):
                 self._subscribe(check_types(action.types))
             else:
                 self._client.urge(pong_frame())
