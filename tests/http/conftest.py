@@ -104,6 +104,12 @@ class Served:
         self.wait_until(lambda: self.get("/ready").status == 200)
         self.wait_until(lambda: self.get("/risk/killswitch").json["status"] != "unknown")
 
+    def wait_state_saved(self) -> None:
+        """Wait until the state keeper's first values are in PostgreSQL."""
+        with psycopg.connect(self.daemon.pg_url, autocommit=True) as connection:
+            query = "SELECT count(*) FROM orchestrator_state WHERE key = 'killswitch_status'"
+            self.wait_until(lambda: connection.execute(query).fetchone() == (1,))
+
     def wait_committed(self, event_id: int) -> None:
         """Wait until that event is in PostgreSQL."""
         url = self.daemon.pg_url

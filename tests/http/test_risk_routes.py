@@ -17,6 +17,7 @@ def engage(served: Served, reason: str = "manual test") -> Any:
 def test_a_stop_is_in_force_stored_and_published(serve: Serve) -> None:
     served = serve()
     assert served.get(PATH).json["status"] == "inactive"
+    served.wait_state_saved()
     with served.redis as bus, bus.pubsub() as subscription:
         subscription.subscribe("risk.killswitch")
         assert subscription.get_message(timeout=5)
