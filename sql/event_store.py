@@ -20,6 +20,7 @@ from .errors import (
 )
 from .fenced_connection import FencedConnection
 from .named_queries import query
+from .stream_position import StreamPosition, load_position, save_position
 
 # Up to here a gap of the sequence is closed by using ids up, which is safe against others that take
 # some at the same moment; a wider gap by setval, which a race of a few ids cannot leap over.
@@ -94,11 +95,17 @@ class EventWriter(FencedConnection):
 
     # -- rows -----------------------------------------------------------------------------------
 
-    def store(self, rows: bytes) -> None:
+    def stream_position(self) -> StreamPosition | None:
+        """How far the durable stream has been read by what is committed; None: not at all."""
+        with self._limited() as connection:
+            return load_position(connection)
+
+    def store(self, rows: bytes, stream: StreamPosition | None = None) -> None:
         """Store a block of rows in one transaction, all of them or none; durable on return.
 
         Args:
-            rows: lines of `copy_row`, in order of id.
+            rows: lines of `copy_row`, in order of id; with `stream` there may be none.
+            stream: how far the stream has been read by these rows; committed with them.
 
         Raises:
             Fenced: another daemon has taken over.
@@ -110,14 +117,16 @@ class EventWriter(FencedConnection):
         """
         if not self.copy_refused:
             try:
-                self._store(rows, _copy_rows)
+                self._store(rows, _copy_rows, stream)
             except _CopyRefused:
                 self.copy_refused = True
             else:
                 return
-        self._store(rows, _insert_rows)
+        self._store(rows, _insert_rows, stream)
 
-    def resolve(self, rows: bytes, doubt: Doubt | None = None) -> Resolution:
+    def resolve(
+        self, rows: bytes, doubt: Doubt | None = None, stream: StreamPosition | None = None
+    ) -> Resolution:
         """Store those rows of a block that are not there yet, and tell which were.
 
         First the transaction in doubt is ended if it is still under way; so its fate is settled.
@@ -125,6 +134,7 @@ class EventWriter(FencedConnection):
         Args:
             rows: the block, as for `store`.
             doubt: of `CommitUnknown`.
+            stream: as for `store`.
 
         Raises:
             RefusedRows: also when a unique index other than the id's refuses a row.
@@ -138,13 +148,23 @@ class EventWriter(FencedConnection):
                 outcome = _merge_rows(connection, rows)
             except psycopg.errors.UniqueViolation as error:
                 raise RefusedRows(str(translate(error)), sqlstate=error.sqlstate) from error
+            if stream is not None:
+                save_position(connection, stream)
             self._commit(connection, mine)
         return outcome
 
-    def _store(self, rows: bytes, put: Callable[[Connection, bytes], None]) -> None:
+    def _store(
+        self,
+        rows: bytes,
+        put: Callable[[Connection, bytes], None],
+        stream: StreamPosition | None,
+    ) -> None:
         with self._session() as connection:
             doubt = self._begin(connection)
-            put(connection, rows)
+            if rows:
+                put(connection, rows)
+            if stream is not None:
+                save_position(connection, stream)
             self._commit(connection, doubt)
 
     def _commit(self, connection: Connection, doubt: Doubt) -> None:
