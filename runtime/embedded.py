@@ -8,5 +8,13 @@ stops them; after a ``kill -9`` of the daemon they live on, and the next start a
 from ._embedded_postgres import EmbeddedPostgres
 from ._embedded_server import EmbeddedServer, Progress, ServerStartFailed
 from ._embedded_valkey import EmbeddedValkey
+from ._postgres_binaries import find_binaries
 
-__all__ = ["EmbeddedPostgres", "EmbeddedServer", "EmbeddedValkey", "Progress", "ServerStartFailed"]
+__all__ = [
+    "EmbeddedPostgres",
+    "EmbeddedServer",
+    "EmbeddedValkey",
+    "Progress",
+    "ServerStartFailed",
+    "find_binaries",
+]

@@ -1,4 +1,4 @@
-"""``db migrate|status|prune|size``."""
+"""``db migrate|status|prune|size``; ``db dump|restore|refill`` are a file of their own."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from ..progress import Progress
 from ..storing import connection as connection_to
 from ..storing import store_failures
 from ..wording import plural, size_text
+from .backup import dump_command, refill_command, restore_command
 
 MIGRATION_COLUMNS = (
     Column("STATE", "state", state=True),
@@ -37,7 +38,11 @@ SIZE_COLUMNS = (
 
 @noun("db", examples="orc db status")
 def db_command() -> None:
-    """Prepare and clean the database."""
+    """Prepare, clean, back up and restore the database."""
+
+
+for _command in (dump_command, restore_command, refill_command):
+    db_command.add_command(_command)
 
 
 @db_command.command(

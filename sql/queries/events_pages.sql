@@ -1,3 +1,3 @@
 -- How many pages of disk the table fills: decides whether types are counted or estimated.
-SELECT coalesce(sum(pg_relation_size(relid)), 0)::bigint / current_setting('block_size')::bigint
-FROM pg_partition_tree('events')
+SELECT sum(pg_relation_size(relid))::bigint / current_setting('block_size')::bigint
+FROM (SELECT relid FROM pg_partition_tree('events') UNION SELECT 'events'::regclass) AS tables

@@ -1,0 +1,253 @@
+"""``db dump|restore|refill``: what a backup is made of, and the way back."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from ..failures import ExitCode, Failure
+from ..machine import POSTGRES_FOLDER, Place, config_option, read_settings
+from ..options import Invocation, command, confirm, pass_invocation
+from ..progress import Progress
+from ..storing import store_failures
+from ..wording import plural
+
+if TYPE_CHECKING:
+    from ...actors.refill import Refilled
+    from ...runtime.datadir import DataDir
+    from ...settings import Settings
+    from ...sql.event_store import EventWriter
+
+STALE_AFTER_S: Final = 15.0
+"""As the daemon's own: another daemon that renewed within this time lives."""
+ASIDE: Final = "orchestrator_set_aside"
+"""The schema where the tables wait until those of the dump are there."""
+
+
+@command(
+    "dump",
+    examples="""
+        orc db dump orchestrator.dump
+    """,
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@config_option
+@pass_invocation
+def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> None:
+    """Write the whole database to FILE, as it is at this moment (pg_dump's custom format).
+
+    The daemon may run, and goes on storing meanwhile. What is stored later is in the journal's
+    segments, if [journal] keep_hours is set.
+    """
+    url = Place(read_settings(config)).needed_pg_url()
+    fresh = file.with_name(file.name + ".new")
+    _run("pg_dump", "--format=custom", "--no-owner", f"--file={fresh}", f"--dbname={url}")
+    fresh.replace(file)
+    invocation.screen.note(f"written: {file}")
+
+
+@command(
+    "restore",
+    examples="""
+        orc db restore orchestrator.dump
+    """,
+)
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE"
+)
+@config_option
+@pass_invocation
+def restore_command(invocation: Invocation, *, file: Path, config: Path | None) -> None:
+    """Put a dump in the place of our tables, then add what the journal's segments have (refill).
+
+    All of the dump or nothing of it. The daemon must not run.
+    """
+    settings = read_settings(config)
+    with _alone(settings) as data, _served(Place(settings)) as url:
+        rows = _rows_there(url)
+        if rows:
+            confirm(
+                invocation, f"{rows} events are there; they go, and those of {file} come instead"
+            )
+        _restore(file, url)
+        invocation.screen.note(f"restored: {file}")
+        _refill(invocation, settings, data, url)
+
+
+@command(
+    "refill",
+    examples="""
+        orc db refill
+    """,
+)
+@config_option
+@pass_invocation
+def refill_command(invocation: Invocation, *, config: Path | None) -> None:
+    """Store the events that the journal has and the database has not, after a restore.
+
+    Reads the journal's segments and those kept for [journal] keep_hours. What is stored already
+    stays as it is; so it may be done again. The daemon must not run.
+    """
+    settings = read_settings(config)
+    with _alone(settings) as data, _served(Place(settings)) as url:
+        _refill(invocation, settings, data, url)
+
+
+@contextmanager
+def _alone(settings: "Settings") -> Iterator["DataDir"]:
+    """The data directory, locked: no daemon can start meanwhile."""
+    from ...runtime.datadir import DataDir, DataDirError
+
+    try:
+        with DataDir.open(settings.data.dir) as data:
+            yield data
+    except DataDirError as error:
+        raise Failure(
+            "this cannot be done now",
+            code="in_use",
+            cause=str(error),
+            advice="stop the daemon first",
+            exit_code=ExitCode.FAILED,
+        ) from error
+
+
+@contextmanager
+def _served(place: Place) -> Iterator[str]:
+    """The database; an embedded server that does not run is started for as long as the block."""
+    url = place.pg_url()
+    if url is not None:
+        yield url
+        return
+    from ...runtime.embedded import EmbeddedPostgres, ServerStartFailed
+
+    server = EmbeddedPostgres(place.data_dir / POSTGRES_FOLDER)
+    try:
+        yield server.start()
+    except ServerStartFailed as error:
+        raise Failure(
+            "there is no database", code="not_running", cause=str(error), advice=error.advice
+        ) from error
+    finally:
+        server.stop()
+
+
+def _rows_there(url: str) -> int:
+    from ...sql.connection import connect
+
+    with store_failures(), connect(url) as connection:
+        found = connection.execute("SELECT to_regclass('events') IS NOT NULL").fetchone()
+        if not found or not found[0]:
+            return 0
+        row = connection.execute("SELECT count(*) FROM events").fetchone()
+        return int(row[0]) if row else 0
+
+
+def _restore(file: Path, url: str) -> None:
+    """Set our tables aside, restore, and drop them; if it fails they come back."""
+    from ...sql.connection import connect
+    from ...sql.partitions import filled
+
+    with store_failures(), connect(url) as connection:
+        (schema,) = connection.execute("SELECT current_schema()").fetchone() or ("public",)
+        connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE; CREATE SCHEMA {ASIDE}".encode())
+        connection.execute(filled("tables_set_schema", source=schema, target=ASIDE))
+        whole = ("--single-transaction", "--exit-on-error", "--no-owner")
+        try:
+            _run("pg_restore", *whole, f"--dbname={url}", str(file))
+        except BaseException:
+            connection.execute(filled("tables_set_schema", source=ASIDE, target=schema))
+            raise
+        finally:
+            connection.execute(f"DROP SCHEMA {ASIDE} CASCADE".encode())
+
+
+def _run(program: str, *words: str) -> None:
+    path = _program(program)
+    done = subprocess.run(  # noqa: S603 - of PostgreSQL's own
+        [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Failure(
+            f"{program} failed",
+            code="dump",
+            cause="; ".join(done.stderr.strip().splitlines()[:3]),
+            advice=f"see `{path} --version`: it must not be older than the server",
+        )
+
+
+def _program(name: str) -> str:
+    """The program of the embedded server, else that of the machine: the newest there is."""
+    from ...runtime.embedded import find_binaries
+
+    binaries = find_binaries()
+    inside = binaries.postgres.with_name(name) if binaries is not None else None
+    found = str(inside) if inside is not None and inside.exists() else shutil.which(name)
+    if found is None:
+        raise Failure(
+            f"there is no {name} here",
+            code="not_installed",
+            advice="install PostgreSQL's client programs, or 'orchestrator-lite[embedded]'",
+        )
+    return found
+
+
+def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: str) -> None:
+    from ...actors.refill import Refilled, refill
+    from ...sql.connection import connect
+    from ...sql.migrator import migrate
+
+    progress = Progress(invocation.screen, "events")
+    done = Refilled()
+    with store_failures():
+        with connect(url) as connection:
+            migrate(connection)
+        with _writer(settings, data, url) as writer:
+            for done in refill(data.path / "journal", writer):
+                progress.advance(done.rows - progress.done, done.segments / done.of_segments)
+    progress.end()
+    _tell(invocation, done)
+
+
+@contextmanager
+def _writer(settings: "Settings", data: "DataDir", url: str) -> Iterator["EventWriter"]:
+    from ...sql.database import Database
+    from ...sql.event_store import EventWriter
+
+    writer = EventWriter(Database(settings.postgres, url=url))
+    writer.claim(
+        instance=data.instance,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        stale_after_s=STALE_AFTER_S,
+    )
+    try:
+        yield writer
+        writer.release()
+    finally:
+        writer.close()
+
+
+def _tell(invocation: Invocation, done: "Refilled") -> None:
+    screen = invocation.screen
+    row = {
+        name: getattr(done, name)
+        for name in ("segments", "rows", "stored", "already", "clashes", "rejected")
+    } | {"damaged_places": done.damaged_places}
+    screen.record("refilled", row, lambda: [_sentence(done)], "stored")
+    if done.clashes:
+        what = plural(done.clashes, "event")
+        screen.warn(f"{what} not stored: another row has the id (or PostgreSQL refused it before)")
+    if done.damaged_places:
+        what = plural(done.damaged_places, "place")
+        screen.warn(f"{what} in segments cannot be read: what was there is not restored")
+
+
+def _sentence(done: "Refilled") -> str:
+    found = f"{plural(done.rows, 'event')} in {plural(done.segments, 'segment')}"
+    return f"{found}: {done.stored} were missing and are stored now, {done.already} were there"
