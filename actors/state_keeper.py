@@ -187,6 +187,7 @@ class StateKeeper(Actor):
         self._values = StateValues()
         self._saving = Signal()
         self._answers: dict[str, _Answer] = {}
+        self._saved_revision = 0
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -275,10 +276,13 @@ class StateKeeper(Actor):
         trip = Trip(new_trip_id(), message.reason, message.triggered_by, utc_now())
         reply = self.defer_reply()
         latched = self._engage(trip)
+        revision = self._killswitch.revision
+        # The latch's fsync lets others run: PostgreSQL may have it by now.
+        persisted = self._saved_revision >= revision
         result = KillswitchEngaged(
-            trip, already_active, latched=latched, persisted=False, published_to=0
+            trip, already_active, latched=latched, persisted=persisted, published_to=0
         )
-        self._answers[trip.trip_id] = _Answer(reply, result, self._killswitch.revision)
+        self._answers[trip.trip_id] = _Answer(reply, result, revision)
         self.after(ANSWER_WITHIN_S, lambda: self._answer(trip.trip_id))
         self._announce(trip, enabled=True, request_id=message.request_id)
         self.log.critical(
@@ -435,6 +439,7 @@ class StateKeeper(Actor):
         return True
 
     def _saved(self, revision: int) -> None:
+        self._saved_revision = max(self._saved_revision, revision)
         for trip_id, answer in list(self._answers.items()):
             if answer.revision <= revision:
                 answer.result = msgspec.structs.replace(answer.result, persisted=True)
