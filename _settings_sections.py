@@ -127,7 +127,13 @@ class SupervisorSettings(Section):
     """Delay of the second restart in a row; it doubles from there."""
     backoff_max_s: float = Field(default=30.0, ge=0.1, le=3600)
     """Where the doubling ends."""
+    healthy_s: float = Field(default=60.0, ge=0, le=3600)
+    """An actor that ran this long starts counting from nought: its next restart is immediate."""
+    jitter: float = Field(default=0.2, ge=0, le=0.9)
+    """Each delay varies by this share, so that many actors do not restart in step."""
+    hang_timeout_s: float = Field(default=3.0, ge=0.1, le=300)
+    """How long an actor may leave a ping unanswered before it is killed and restarted."""
 
     def limits(self) -> RestartLimits:
         """The same as the runtime takes it."""
-        return RestartLimits(**self.model_dump())
+        return RestartLimits(**self.model_dump(exclude={"hang_timeout_s"}))

@@ -56,6 +56,7 @@ from .runtime import (
     OrchestratorError,
     Outbox,
     RestartChild,
+    Shutdown,
     StartFailed,
     Supervisor,
     SupervisorReport,
@@ -67,6 +68,7 @@ from .runtime.guard import GuardActor, GuardLink, GuardOrders, GuardTrip
 from .runtime.log import set_log_level
 from .runtime.metrics import Metrics
 from .runtime.server_keeper import ServerKeeper
+from .runtime.watchdog import LOG_AFTER_S, Watchdog
 from .settings import Settings
 from .sql.database import Database
 from .sql.errors import StoreError, Unavailable
@@ -193,6 +195,9 @@ class Daemon:
             OSError: The data directory cannot be read or written.
         """
         with ExitStack() as stack:
+            watchdog = Watchdog(self._loop_stalled)
+            watchdog.start()
+            stack.callback(watchdog.stop)
             self._database.open()
             stack.callback(self._database.close)
             stack.callback(self._writer.close)
@@ -306,6 +311,7 @@ class Daemon:
             ],
             limits=self.settings.supervisor.limits(),
             on_report=self._report,
+            hang_timeout_s=self.settings.supervisor.hang_timeout_s,
         )
 
     def _server_specs(self) -> list[ChildSpec]:
@@ -390,8 +396,9 @@ class Daemon:
                 limits=self.settings.supervisor.limits(),
                 on_report=self._report,
                 escalate=False,
+                hang_timeout_s=self.settings.supervisor.hang_timeout_s,
             ),
-            shutdown_s=STOP_LIMIT_S,
+            shutdown_s=Shutdown.INFINITY,  # its children have limits
             start_timeout_s=STOP_LIMIT_S,
             kind="supervisor",
         )
@@ -413,6 +420,12 @@ class Daemon:
         """Have an event of the daemon's own stored and shown; never waits."""
         payload = msgspec.json.encode(fields | {"timestamp": utc_now()})
         self._own_events.send(PersistEvents((NewEvent(event_type, payload, "orchestrator"),)))
+
+    def _loop_stalled(self, seconds: float) -> None:
+        text = "Times for which one greenlet held the loop, from 20 ms."
+        self._metrics.histogram("loop_stall_seconds", text).observe(seconds)
+        if seconds >= LOG_AFTER_S:
+            self._tell_event("runtime.loop_stalled", {"seconds": round(seconds, 3)})
 
     def _fenced(self, error: StoreError) -> None:
         self._give_up(str(error))

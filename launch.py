@@ -77,6 +77,7 @@ def run(settings: Settings) -> int:
         writer = stack.enter_context(closing(configure_logging(settings.log)))
         servers = embedded_servers(settings, data.path)
         hurrying = Hurrying(signals, data.path, servers, writer)
+        stack.callback(log_last_word, hurrying)
         stack.enter_context(hurrying.watched())
         for server in servers:
             stack.enter_context(running(server))
@@ -96,6 +97,12 @@ def run(settings: Settings) -> int:
     if daemon.failure:
         say(f"ended: {daemon.failure}")  # the last line tells why
     return EXIT_FAILED if daemon.failure else 0
+
+
+def log_last_word(hurrying: "Hurrying") -> None:
+    """The last line of the log tells why, if it ended by itself."""
+    if hurrying.daemon is not None and hurrying.daemon.failure:
+        log.error("ended", reason=hurrying.daemon.failure)
 
 
 def reload(daemon: Daemon) -> None:

@@ -9,7 +9,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from prometheus_client import generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from ..actors.event_persister import GetPersisterStatus, PersisterStatus
 from ..actors.heartbeat_monitor import Agents, GetAgents
@@ -17,6 +22,7 @@ from ..actors.redis_listener import GetBusStatus
 from ..actors.state_keeper import GetKillswitch, KillswitchView
 from ..actors.subscriptions import BusStatus
 from ..runtime import GetTree, OrchestratorError
+from ..runtime.handling import HandlingTimes
 from ..runtime.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX
 from .peers import Peers, ask
 from .requests import Call
@@ -77,6 +83,14 @@ class MetricsPage:
         ):
             counts = [((str(node["name"]),), float(node[key])) for node in nodes]
             yield _counters(name, text, "actor", counts)
+        dropped = [((str(node["name"]),), float(node["mailbox"]["dropped"])) for node in nodes]
+        yield _counters("actor_dropped", "Messages given up for newer ones.", "actor", dropped)
+        text = "What one message or timer took, waits included."
+        handling = HistogramMetricFamily(PREFIX + "actor_handling_seconds", text, labels=("actor",))
+        for node in nodes:
+            times: HandlingTimes = node["handling"]
+            handling.add_metric((str(node["name"]),), times.buckets(), times.busy_s)
+        yield handling
 
     def _persister(self) -> Iterable[Metric]:
         status: PersisterStatus = ask(self._peers.persister, GetPersisterStatus(), _ASK_TIMEOUT_S)

@@ -22,7 +22,7 @@ class Belongings:
 
     def __init__(self, on_failure: Callable[[Linked, Exception], None]) -> None:
         self._on_failure = on_failure
-        self._linked: set[Linked] = set()
+        self.linked: set[Linked] = set()
         self._timers: set[Timer] = set()
         self._ended = False
 
@@ -30,7 +30,7 @@ class Belongings:
         """Start a linked greenlet."""
         greenlet = Linked(function, *args)
         greenlet.name = name
-        self._linked.add(greenlet)
+        self.linked.add(greenlet)
         greenlet.link(self._linked_ended)
         greenlet.start()
         return greenlet
@@ -54,12 +54,12 @@ class Belongings:
 
     def kill_linked(self, *, block: bool = True) -> list[str]:
         """End the linked greenlets; returns the names of those that did not end within 2 s."""
-        linked = [greenlet for greenlet in self._linked if not greenlet.dead]
+        linked = [greenlet for greenlet in self.linked if not greenlet.dead]
         gevent.killall(linked, block=block, timeout=LINKED_KILL_S if block else None)
         return [greenlet.name for greenlet in linked if not greenlet.dead] if block else []
 
     def _linked_ended(self, greenlet: Linked) -> None:
-        self._linked.discard(greenlet)
+        self.linked.discard(greenlet)
         failure = greenlet.failure
         if failure is not None:
             self._on_failure(greenlet, failure)

@@ -134,6 +134,11 @@ class Incarnation(pykka.Actor, ABC):
         return self.exit_kind is not None
 
     @property
+    def linked(self) -> set[Linked]:
+        """Its linked greenlets that run."""
+        return self._belongings.linked
+
+    @property
     def gone(self) -> bool:
         """Whether nothing of it runs any more, or it has been given up."""
         return self.abandoned or self._greenlet is None or bool(self._greenlet.dead)

@@ -46,6 +46,8 @@ class Nursery:
         self._told_of_end = told_of_end
         self._report = report
         self.log = log
+        self.supervisor = ""
+        """Its name, known once it starts."""
         self.stop_by: float | None = None
         """Monotonic seconds; set when the supervisor has failed and must be gone soon."""
 
@@ -105,7 +107,12 @@ class Nursery:
         child.last_error = reason
         child.pinged = False
         self.log.error(
-            "child ended", context=context, child=child.name, reason=reason, exc_info=error
+            "child ended",
+            supervisor=self.supervisor,
+            context=context,
+            reason=reason,
+            child=child.name,
+            exc_info=error,
         )
         self._report(child, context, reason)
 

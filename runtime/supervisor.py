@@ -119,7 +119,7 @@ class Supervisor(Actor):
         Raises:
             StartFailed: One did not become ready; those before it are stopped again.
         """
-        self._nursery.log = self.log
+        self._nursery.log, self._nursery.supervisor = self.log, self.address.name
         for child in self._children.values():
             if child.spec.autostart:
                 self._nursery.start_and_wait(child)
