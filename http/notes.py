@@ -21,7 +21,7 @@ GROUPS: Final = {
     "risk": ("Killswitch", "The stop: to engage it, to see it, to release it."),
     "state": ("State", "What is kept: the market regime, the killswitch, counts."),
     "runtime": ("Runtime", "The supervision tree and the agents that this daemon runs."),
-    "about": ("Metrics and descriptions", "For monitoring, for tools, and for you."),
+    "about": ("Pages and descriptions", "For monitoring, for tools, and for you."),
 }
 """Key → title and text of the groups of operations, in the order of the page."""
 
@@ -88,6 +88,10 @@ NOTES: Final = {
     ),
     "POST /runtime/agents/{id}/resume": Note("409 while the killswitch is in force or unknown."),
     "GET /metrics": Note("Prometheus text, version 0.0.4 or 1.0.0."),
+    "GET /": Note(
+        "With `Upgrade: websocket` the same address is the event stream; see `/asyncapi.json`."
+    ),
+    "GET /docs": Note("`/openapi.json` and `/asyncapi.json` as a page to read."),
     "GET /openapi.json": Note("OpenAPI 3.1, made from the routes and types that check requests."),
     "GET /asyncapi.json": Note("AsyncAPI 3: channels on Redis, and the WebSocket's frames."),
 }

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -120,7 +121,7 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
 
 
 def _operation_id(route: Route) -> str:
-    words = re.findall(r"[A-Za-z]+", route.path)
+    words = re.findall(r"[A-Za-z]+", route.path) or ["page"]
     return route.method.lower() + "".join(word.capitalize() for word in words)
 
 
@@ -240,6 +241,8 @@ def _parameter_schema(schemas: Schemas, field: msgspec.structs.FieldInfo) -> dic
     if "anyOf" in schema:
         kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
         schema = dict(kinds[0]) if len(kinds) == 1 else {**schema, "anyOf": kinds}
+    if datetime in (field.type, *get_args(field.type)):
+        schema["format"] = "date-time"  # told for aware ones only, but both are taken
     if field.default not in (msgspec.NODEFAULT, None, ()):
         schema["default"] = field.default
     return schema

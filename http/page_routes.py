@@ -1,4 +1,4 @@
-"""The dashboard's own files: ``/`` and ``/dashboard/<file>``, with what browsers must be told."""
+"""The pages' files: ``/``, ``/docs``, ``/dashboard/<file>``, with what browsers must be told."""
 
 import hashlib
 from pathlib import Path
@@ -22,6 +22,8 @@ _CONTENT_TYPES: Final = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
+
+_PAGE_ANSWERS: Final = {200: "text/html", 304: None}
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -56,7 +58,8 @@ class PageRoutes:
     def routes(self) -> list[Route]:
         """The routes."""
         return [
-            Route("GET", "/", self.index, "The dashboard", counted=False, documented=False),
+            Route("GET", "/", self.index, "The dashboard", _PAGE_ANSWERS, counted=False),
+            Route("GET", "/docs", self.docs, "The API reference", _PAGE_ANSWERS, counted=False),
             Route(
                 "GET",
                 "/dashboard/{name:path}",
@@ -70,6 +73,10 @@ class PageRoutes:
     def index(self, call: Call) -> Answer:
         """The page."""
         return self._answer("index.html", call)
+
+    def docs(self, call: Call) -> Answer:
+        """The API reference."""
+        return self._answer("reference/index.html", call)
 
     def file(self, call: Call) -> Answer:
         """One of its files."""

@@ -45,8 +45,8 @@ class Route:
     summary: str
     """One line."""
     answers: Mapping[int, Any] = field(default_factory=dict)
-    """Types of the bodies of good answers, by status: a type, several as a tuple, or ``None`` for
-    what is not JSON."""
+    """Types of the bodies of good answers, by status: a type, several as a tuple, ``None`` for
+    plain text, or a media type."""
     query: type[msgspec.Struct] | None = None
     """What the query string may hold."""
     body: type[msgspec.Struct] | None = None

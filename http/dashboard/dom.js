@@ -20,7 +20,7 @@ function put(element, props) {
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
   put(element, props);
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 

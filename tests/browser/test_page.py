@@ -166,7 +166,7 @@ def _play(name: str, daemon: Daemon) -> str:
     return "".join(said)
 
 
-@pytest.mark.parametrize("name", ["overview", "events", "hostile", "killswitch"])
+@pytest.mark.parametrize("name", ["overview", "events", "hostile", "killswitch", "reference"])
 def test_an_operator_sees_and_does(name: str, modules: Path, daemon: Daemon) -> None:
     assert modules.exists()
 

@@ -9,7 +9,7 @@ PAGE = Path(__file__).parents[2] / "http" / "dashboard"
 FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 STYLES = [path for path in FILES if path.suffix == ".css"]
-INDEX = (PAGE / "index.html").read_text()
+PAGES = [path for path in FILES if path.suffix == ".html"]
 KINDS = {".html", ".js", ".css", ".svg"}
 
 
@@ -21,13 +21,17 @@ def test_every_file_of_the_page_is_of_a_kind_that_the_server_knows() -> None:
     assert {path.suffix for path in FILES} <= KINDS
 
 
-def test_index_has_no_inline_script_or_style() -> None:
-    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", INDEX)
-    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", INDEX))
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_pages_have_no_inline_script_or_style(page: Path) -> None:
+    text = page.read_text()
+
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text))
 
 
-def test_index_names_only_files_that_exist() -> None:
-    named_files = re.findall(r'(?:href|src)="/dashboard/([^"]+)"', INDEX)
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_pages_name_only_files_that_exist(page: Path) -> None:
+    named_files = re.findall(r'(?:href|src)="/dashboard/([^"]+)"', page.read_text())
 
     assert named_files
     assert [name for name in named_files if not (PAGE / name).is_file()] == []

@@ -20,6 +20,14 @@ def test_the_root_is_the_dashboard(served: Served) -> None:
     assert reply.body == (FOLDER / "index.html").read_bytes()
 
 
+def test_the_reference_is_at_docs(served: Served) -> None:
+    reply = served.get("/docs")
+
+    assert reply.status == 200
+    assert reply.body == (FOLDER / "reference" / "index.html").read_bytes()
+    assert "script-src 'self';" in reply.headers["Content-Security-Policy"]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
