@@ -3,7 +3,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.runtime.restart import Backoff, RestartLimits, RestartWindow
+from orchestrator.runtime.restart import Backoff, Crowd, RestartLimits, RestartWindow
 
 LIMITS = RestartLimits(
     intensity=3, period_s=10, backoff_initial_s=0.1, backoff_max_s=1, healthy_s=60, jitter=0
@@ -87,3 +87,30 @@ def test_a_hundred_children_that_fail_at_once_do_not_restart_in_step() -> None:
     delays = {round(backoff.fail(0.0), 4) for backoff in backoffs}
 
     assert len(delays) > 50
+
+
+def test_the_first_of_a_crowd_goes_at_once() -> None:
+    assert Crowd(Random(1)).delay(0.0) == 0.0
+
+
+def test_a_hundred_at_once_do_not_go_in_step() -> None:
+    crowd = Crowd(Random(1))
+
+    delays = sorted(crowd.delay(5.0) for _ in range(100))
+
+    assert delays[0] == 0.0
+    assert delays[-1] <= 1.0
+    assert max(_in_step(delays, 0.05), 1) <= 30
+
+
+def _in_step(delays: list[float], within_s: float) -> int:
+    """How many of them lie within one such span at most."""
+    return max(sum(begin <= other < begin + within_s for other in delays) for begin in delays)
+
+
+def test_a_crowd_is_over_after_a_second() -> None:
+    crowd = Crowd(Random(1))
+    for _ in range(50):
+        crowd.delay(5.0)
+
+    assert crowd.delay(6.0) == 0.0

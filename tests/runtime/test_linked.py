@@ -1,0 +1,101 @@
+"""Linked greenlets, and errors that gevent's hub would print to stderr."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+from orchestrator.runtime import Actor, log_hub_errors, start_actor, stop_actor
+from orchestrator.runtime.errors import LeakedBaseException, LinkedGreenletFailed
+from orchestrator.runtime.linked import Linked
+from structlog.testing import capture_logs
+
+
+class Idle(Actor):
+    def on_receive(self, message: object) -> object:
+        return message
+
+
+@pytest.fixture
+def hub_logs() -> Iterator[None]:
+    """The hub of this thread as a daemon has it."""
+    hub = gevent.get_hub()
+    log_hub_errors()
+    yield
+    del hub.print_exception
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.usefixtures("hub_logs")
+def test_what_no_greenlet_catches_is_logged_and_not_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with capture_logs() as lines:
+        gevent.spawn(fail, ValueError("boom")).join(1)
+        gevent.sleep(0)
+
+    assert [line["event"] for line in lines] == ["greenlet failed"]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("hub_logs")
+def test_a_linked_greenlets_failure_is_told_by_its_actor_alone() -> None:
+    actor = Idle()
+    start_actor(actor)
+
+    with capture_logs() as lines:
+        actor.spawn(fail, ValueError("boom"), name="job")
+        assert actor.join(1)
+
+    assert "greenlet failed" not in [line["event"] for line in lines]
+    assert "Idle-job failed: ValueError: boom" in str(actor.exit_error)
+
+
+@pytest.mark.usefixtures("hub_logs")
+def test_a_linked_greenlet_that_fails_while_its_actor_ends_is_logged_too() -> None:
+    class Slow(Idle):
+        def on_stop(self) -> None:
+            gevent.sleep(0.05)
+
+    actor = Slow()
+    start_actor(actor)
+    with capture_logs() as lines:
+        actor.spawn(lambda: (gevent.sleep(0.02), fail(ValueError("late"))), name="job")
+        stop_actor(actor)
+
+    assert "failed while its actor ended" in [line["event"] for line in lines]
+
+
+@pytest.mark.parametrize("leak", [SystemExit(3), KeyboardInterrupt(), gevent.Timeout(1)], ids=repr)
+@pytest.mark.usefixtures("hub_logs")
+def test_whatever_leaves_a_linked_greenlet_is_an_ordinary_failure(leak: BaseException) -> None:
+    linked = Linked(fail, leak)
+    linked.start()
+    linked.join(1)
+
+    assert isinstance(linked.failure, LeakedBaseException)
+
+
+def test_a_linked_greenlet_killed_by_a_stranger_is_a_failure() -> None:
+    actor = Idle()
+    start_actor(actor)
+    linked = actor.spawn(gevent.sleep, 60, name="job")
+    gevent.sleep(0)
+
+    linked.kill()
+
+    assert actor.join(1)
+    assert isinstance(actor.exit_error, LinkedGreenletFailed)
+    assert "killed from outside" in str(actor.exit_error)
+
+
+def test_a_linked_greenlet_may_return_whenever_it_likes() -> None:
+    actor = Idle()
+    address = start_actor(actor)
+
+    actor.spawn(lambda: 3, name="job").join(1)
+
+    assert address.ask("still there?", timeout_s=1)
+    stop_actor(actor)

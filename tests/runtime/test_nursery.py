@@ -1,0 +1,148 @@
+"""How children are stopped: within seconds, at once, or however long it takes."""
+
+import time
+from typing import Any
+
+import gevent
+import pytest
+from orchestrator.runtime import (
+    Actor,
+    ActorFailed,
+    Address,
+    ChildSpec,
+    GetTree,
+    RestartChild,
+    RestartLimits,
+    Shutdown,
+    StartFailed,
+    Supervisor,
+    SupervisorReport,
+    start_actor,
+    stop_actor,
+)
+
+
+class Member(Actor):
+    """Notes its hooks; takes `stop_s` to stop."""
+
+    def __init__(self, name: str, diary: list[str], stop_s: float = 0.0) -> None:
+        super().__init__()
+        self._name = name
+        self._diary = diary
+        self._stop_s = stop_s
+
+    def on_stop(self) -> None:
+        gevent.sleep(self._stop_s)
+        self._diary.append(f"-{self._name}")
+
+    def on_receive(self, message: Any) -> Any:
+        return message(self) if callable(message) else message
+
+
+@pytest.fixture
+def diary() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def reports() -> list[SupervisorReport]:
+    return []
+
+
+def test_brutal_kill_asks_nobody(diary: list[str], reports: list[SupervisorReport]) -> None:
+    spec = ChildSpec(Address("a"), lambda: Member("a", diary, 60), shutdown_s=Shutdown.BRUTAL_KILL)
+    supervisor = Supervisor([spec], on_report=reports.append)
+    start_actor(supervisor)
+    begin = time.monotonic()
+
+    stop_actor(supervisor)
+
+    assert time.monotonic() - begin < 1
+    assert (diary, reports) == ([], [])
+
+
+def test_a_supervisor_with_infinity_waits_for_its_children(diary: list[str]) -> None:
+    leaf = ChildSpec(Address("leaf"), lambda: Member("leaf", diary, 0.3))
+    inner = ChildSpec(
+        Address("inner"),
+        lambda: Supervisor([leaf]),
+        shutdown_s=Shutdown.INFINITY,
+        kind="supervisor",
+    )
+    supervisor = Supervisor([inner])
+    start_actor(supervisor)
+
+    stop_actor(supervisor)
+
+    assert diary == ["-leaf"]
+
+
+def test_infinity_is_for_supervisors() -> None:
+    with pytest.raises(ValueError, match="only supervisors"):
+        ChildSpec(Address("a"), Actor, shutdown_s=Shutdown.INFINITY)
+
+
+def test_children_of_a_supervisor_that_is_killed_while_stopping_do_not_live_on(
+    diary: list[str],
+) -> None:
+    leaf = ChildSpec(Address("leaf"), lambda: Member("leaf", diary, 60), shutdown_s=60)
+    supervisor = Supervisor([leaf])
+    start_actor(supervisor)
+    child = supervisor._children["leaf"].actor
+    supervisor.stop()
+    gevent.sleep(0.02)
+
+    supervisor.kill(ActorFailed("root", "a test says so"))
+
+    assert supervisor.join(5)
+    assert child.gone
+
+
+def test_a_supervisor_that_failed_stops_its_children_within_its_limit(diary: list[str]) -> None:
+    slow = [
+        ChildSpec(Address(name), lambda name=name: Member(name, diary, 60), shutdown_s=60)
+        for name in "abc"
+    ]
+    quick = ChildSpec(Address("quick"), lambda: Member("quick", diary), shutdown_s=60)
+    supervisor = Supervisor([quick, *slow], limits=RestartLimits(intensity=0), failure_stop_s=0.5)
+    start_actor(supervisor)
+    begin = time.monotonic()
+
+    quick.address.tell(lambda _actor: 1 / 0)
+
+    assert supervisor.join(5)
+    assert time.monotonic() - begin < 2
+    assert all(child.actor.gone for child in supervisor._children.values())
+
+
+def test_a_restart_that_is_under_way_ends_with_the_supervisor(diary: list[str]) -> None:
+    class Slow(Member):
+        def on_start(self) -> None:
+            if "-a" in diary:
+                gevent.sleep(60)
+
+    spec = ChildSpec(Address("a"), lambda: Slow("a", diary))
+    supervisor = Supervisor([spec])
+    root = start_actor(supervisor)
+
+    root.tell(RestartChild("a"))
+    with gevent.Timeout(5):
+        while root.ask(GetTree(), timeout_s=1)[0]["state"] != "STARTING":
+            gevent.sleep(0.005)
+
+    stop_actor(supervisor, timeout_s=20)
+
+    assert supervisor._children["a"].actor.gone
+
+
+def test_a_child_that_fails_to_start_says_why(reports: list[SupervisorReport]) -> None:
+    class Broken(Actor):
+        def on_start(self) -> None:
+            raise OSError("no port")
+
+    supervisor = Supervisor([ChildSpec(Address("a"), Broken)], on_report=reports.append)
+
+    with pytest.raises(StartFailed):
+        start_actor(supervisor)
+
+    assert [(one.context, one.reason) for one in reports] == [("start_error", "OSError: no port")]
