@@ -1,14 +1,14 @@
 -- Move our tables, partitions and all, from one schema to another.
 DO $$
 DECLARE
-  moved regclass;
-BEGIN
-  FOR moved IN
+  ours regclass[] := ARRAY(
     SELECT class.oid FROM pg_class AS class
     WHERE class.relnamespace = '{source}'::regnamespace AND class.relkind IN ('r', 'p')
       AND (class.relname IN ('events', 'agents') OR class.relname LIKE 'orchestrator\_%'
-           OR class.oid IN (SELECT relid FROM pg_partition_tree(to_regclass('{source}.events'))))
-  LOOP
+           OR class.oid IN (SELECT relid FROM pg_partition_tree(to_regclass('{source}.events')))));
+  moved regclass;
+BEGIN
+  FOREACH moved IN ARRAY ours LOOP
     EXECUTE format('ALTER TABLE %s SET SCHEMA %I', moved, '{target}');
   END LOOP;
 END
