@@ -20,7 +20,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -42,6 +42,7 @@ from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener import RedisListener, Subscriptions
 from .actors.state_keeper import EngageKillswitch, EngageTrip, StateKeeper
+from .actors.stopped_agents import StoppedAgents
 from .http.peers import Instance, Peers
 from .http.server import HttpServer, ListeningSocket, UseRateLimit
 from .reload import changes
@@ -67,6 +68,7 @@ from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from .runtime.guard import GuardActor, GuardLink, GuardOrders, GuardTrip
 from .runtime.log import set_log_level
 from .runtime.metrics import Metrics
+from .runtime.process_record import ProcessRecord
 from .runtime.server_keeper import ServerKeeper
 from .runtime.watchdog import LOG_AFTER_S, Watchdog
 from .settings import Settings
@@ -182,6 +184,13 @@ class Daemon:
         self._own_events = Outbox(self._to.persister)
         self._guard = GuardLink(self._guard_orders(), self._guard_tripped)
         self._guard_signalled_at = -math.inf
+        self._stopped_agents = StoppedAgents(data.path / "stopped-agents.json")
+        self._processes = {
+            agent_id: ProcessRecord()
+            for agent_id, agent in settings.agents.items()
+            if agent.mode == "process"
+        }
+        self._agent_specs = self._new_agent_specs()
         self._root: Supervisor | None = None
 
     # -- its life ----------------------------------------------------------------------------
@@ -379,20 +388,13 @@ class Daemon:
         ]
 
     def _agents_spec(self) -> ChildSpec:
-        specs = [
-            agent_child_spec(
-                agent_id,
-                agent,
-                redis_url=self.redis_url,
-                environment=os.environ,
-                dead_letters=self._dead_letters,
-            )
-            for agent_id, agent in self.settings.agents.items()
-        ]
         return ChildSpec(
             self._to.agents,
             lambda: Supervisor(
-                specs,
+                [
+                    replace(spec, autostart=spec.name not in self._stopped_agents)
+                    for spec in self._agent_specs
+                ],
                 limits=self.settings.supervisor.limits(),
                 on_report=self._report,
                 escalate=False,
@@ -402,6 +404,21 @@ class Daemon:
             start_timeout_s=STOP_LIMIT_S,
             kind="supervisor",
         )
+
+    def _new_agent_specs(self) -> list[ChildSpec]:
+        """One for each agent of the settings; an operator may have stopped some of them."""
+        return [
+            agent_child_spec(
+                agent_id,
+                agent,
+                redis_url=self.redis_url,
+                environment=os.environ,
+                record=self._processes.get(agent_id),
+                guard=self._guard,
+                dead_letters=self._dead_letters,
+            )
+            for agent_id, agent in self.settings.agents.items()
+        ]
 
     # -- what the tree tells -----------------------------------------------------------------
 
@@ -472,6 +489,8 @@ class Daemon:
             dead_letters=self._dead_letters,
             metrics=self._metrics,
             instance=self._instance,
+            processes=self._processes,
+            stopped_agents=self._stopped_agents,
         )
 
 

@@ -14,13 +14,14 @@ from typing import Any, Literal, Self
 
 import gevent
 from gevent import Greenlet
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from ..agents import Agent
 from ..agents.runner import load_agent
 from ..runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, OrchestratorError, Restart
+from ..runtime.guard import GuardLink
 from ..runtime.process import ProcessActor, ProcessCommand
-from ..runtime.process_output import ProcessOutput
+from ..runtime.process_record import ProcessRecord
 
 KILL_MARGIN_S = 3.0
 """What an actor needs beyond its agent's own limit: to kill, to reap, to read the last words."""
@@ -58,6 +59,8 @@ class AgentSettings(BaseModel):
     """Which of its ends are followed by a restart."""
     shutdown_s: float = Field(default=5.0, ge=0.1, le=300)
     """How long it may take to stop before it is killed."""
+    max_memory: ByteSize | None = Field(default=None, ge=2**20)
+    """Of a child process with all below it, such as ``512MiB``; one that uses more is restarted."""
     interval_s: float | None = Field(default=None, ge=0.1, le=3600)
     """Time between heartbeats; by default the class's."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -69,8 +72,8 @@ class AgentSettings(BaseModel):
             raise ValueError('expected either class = "module:Class" or command = ["program", …]')
         if self.mode == "in_process" and self.class_ is None:
             raise ValueError('expected a class: only that can run with mode = "in_process"')
-        if self.mode == "in_process" and (self.env or self.cwd):
-            raise ValueError('expected no env and no cwd with mode = "in_process"')
+        if self.mode == "in_process" and (self.env or self.cwd or self.max_memory):
+            raise ValueError('expected no env, cwd or max_memory with mode = "in_process"')
         return self
 
 
@@ -163,8 +166,10 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
     *,
     redis_url: str,
     environment: Mapping[str, str],
-    output: ProcessOutput | None = None,
+    record: ProcessRecord | None = None,
+    guard: GuardLink | None = None,
     dead_letters: DeadLetters | None = None,
+    autostart: bool = True,
 ) -> ChildSpec:
     """The child spec of an agent, for the agents' supervisor (``escalate=False``).
 
@@ -173,8 +178,10 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
         settings: the table.
         redis_url: where agents find the bus; the real URL, never ``embedded``.
         environment: the daemon's own; `PRIVATE_VARIABLES` are not passed on.
-        output: keeps the last lines of a process; made here if none is given.
+        record: what is known of a process, its last lines too; made here if none is given.
+        guard: ends a process with its group when the daemon is gone.
         dead_letters: the daemon's.
+        autostart: whether it starts with the daemon, or only when an operator says so.
     """
     address = Address(agent_id, Mailbox(MAILBOX_CAPACITY), dead_letters)
     factory: Callable[[], Actor]
@@ -182,10 +189,10 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
         factory = _host_factory(agent_id, settings, redis_url)
     else:
         command = process_command(agent_id, settings, redis_url, environment)
-        kept = output if output is not None else ProcessOutput()
+        kept = record if record is not None else ProcessRecord()
 
         def factory() -> Actor:
-            return ProcessActor(command, kept)
+            return ProcessActor(command, kept, guard)
 
     return ChildSpec(
         address,
@@ -193,6 +200,7 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
         restart=settings.restart,
         shutdown_s=settings.shutdown_s + KILL_MARGIN_S,
         kind=settings.mode,
+        autostart=autostart,
     )
 
 
@@ -229,6 +237,7 @@ def process_command(
         environment=inherited | given | settings.env,
         folder=str(settings.cwd) if settings.cwd is not None else None,
         stop_timeout_s=settings.shutdown_s,
+        max_memory_bytes=settings.max_memory,
     )
 
 

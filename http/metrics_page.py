@@ -56,6 +56,7 @@ class MetricsPage:
             self._persister,
             self._bus,
             self._agents,
+            self._processes,
             self._killswitch,
         )
         for part in parts:
@@ -127,6 +128,30 @@ class MetricsPage:
         counts = Counter((row.liveness.value, row.kind) for row in agents.rows)
         samples = [(labels, float(count)) for labels, count in counts.items()]
         yield _gauges("agents", "Agents.", ("state", "kind"), samples)
+
+    def _processes(self) -> Iterable[Metric]:
+        known = list(self._peers.processes.items())[:MAX_LABEL_VALUES]
+        for name, text, values in (
+            (
+                "agent_up",
+                "Whether the agent's process runs.",
+                [float(r.pid is not None) for _, r in known],
+            ),
+            (
+                "agent_cpu_percent",
+                "Of one processor, children included.",
+                [r.usage.cpu_percent for _, r in known],
+            ),
+            (
+                "agent_memory_bytes",
+                "Resident, children included.",
+                [float(r.usage.memory_bytes) for _, r in known],
+            ),
+        ):
+            samples = [
+                ((agent_id,), value) for (agent_id, _), value in zip(known, values, strict=True)
+            ]
+            yield _gauges(name, text, ("agent",), samples)
 
     def _killswitch(self) -> Iterable[Metric]:
         view: KillswitchView = ask(self._peers.keeper, GetKillswitch(), _ASK_TIMEOUT_S)

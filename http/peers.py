@@ -1,12 +1,15 @@
 """What the HTTP room needs of the rest of the daemon, handed over in one piece."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..actors.clients import ClientRegistry
+from ..actors.stopped_agents import StoppedAgents
 from ..runtime import Address, DeadLetters
 from ..runtime.metrics import Metrics
+from ..runtime.process_record import ProcessRecord
 from ..sql.database import Database
 
 ASK_TIMEOUT_S: Final = 2.0
@@ -58,6 +61,10 @@ class Peers:
     """The daemon's registry."""
     instance: Instance
     """Who this daemon is."""
+    processes: Mapping[str, ProcessRecord] = field(default_factory=dict)
+    """What is known of the agents that are child processes, by id."""
+    stopped_agents: StoppedAgents | None = None
+    """Those that stay stopped; ``None``: nothing is remembered."""
 
 
 def ask(address: Address, message: object, timeout_s: float = ASK_TIMEOUT_S) -> Any:

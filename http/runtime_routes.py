@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from ..actors.events import format_time, utc_now
 from ..actors.state_keeper import GetKillswitch, KillswitchView
+from ..actors.stopped_agents import StoppedAgents
 from ..runtime import (
     Address,
     AskTimeout,
@@ -18,6 +20,7 @@ from ..runtime import (
     StartChild,
     StopChild,
 )
+from ..runtime.process_record import ProcessRecord
 from .errors import Conflict, NotFound
 from .peers import Peers, ask
 from .requests import Call
@@ -28,14 +31,20 @@ from .shapes import (
     ActorsAnswer,
     DeadLettersAnswer,
     DeadLetterShape,
+    LogLine,
+    LogsAnswer,
+    LogsQuery,
     MailboxShape,
     ManagedAgent,
     ManagedAgentAnswer,
     ManagedAgentsAnswer,
+    ProcessExitShape,
 )
 
 # A slow start or stop goes on behind the answer, which then shows the state on the way.
 _COMMAND_WAIT_S: Final = 3.0
+
+_NO_AGENT: Final = "This daemon runs no agent of that id; see /runtime/agents."
 
 Node = Mapping[str, Any]
 Command = RestartChild | StartChild | StopChild
@@ -52,6 +61,7 @@ class RuntimeRoutes:
     def __init__(self, peers: Peers, own_name: str) -> None:
         self._peers = peers
         self._own_name = own_name
+        self._log = structlog.get_logger(actor="http")
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -90,6 +100,15 @@ class RuntimeRoutes:
                     ("restart", self.restart_agent, "Stop and start an agent"),
                     ("resume", self.resume_agent, "Let a halted agent go on, by a new start"),
                 )
+            ),
+            Route(
+                "GET",
+                f"{agent}/logs",
+                self.agent_logs,
+                "The last lines that an agent printed",
+                {200: LogsAnswer},
+                query=LogsQuery,
+                errors=(404, 409),
             ),
             Route(
                 "GET",
@@ -137,7 +156,7 @@ class RuntimeRoutes:
 
     def agents(self, _call: Call) -> Answer:
         """In the order of the settings."""
-        rows = tuple(_agent(row) for row in self._agent_rows())
+        rows = tuple(self._agent(row) for row in self._agent_rows())
         return json_answer(ManagedAgentsAnswer("ok", utc_now(), rows))
 
     def start_agent(self, call: Call) -> Answer:
@@ -152,6 +171,27 @@ class RuntimeRoutes:
         """Whatever its state."""
         return self._command_agent(call, RestartChild)
 
+    def agent_logs(self, call: Call) -> Answer:
+        """Of this daemon's life; those of earlier ones are in its log."""
+        agent_id, wanted = call.path["id"], call.query
+        record = self._peers.processes.get(agent_id)
+        if record is None:
+            if _find(self._agent_rows(), agent_id) is None:
+                raise NotFound(_NO_AGENT)
+            raise Conflict("It runs inside the daemon: what it says is in the daemon's log.")
+        lines = record.output.last(wanted.limit)
+        if wanted.before_crash:
+            lines = record.exit.last_lines[-wanted.limit :] if record.exit is not None else ()
+        answer = LogsAnswer(
+            "ok",
+            utc_now(),
+            agent_id,
+            tuple(LogLine(_time(line.at), line.stream, line.text) for line in lines),
+            record.output.total,
+            _exit(record),
+        )
+        return json_answer(answer)
+
     def resume_agent(self, call: Call) -> Answer:
         """Only once the killswitch is released."""
         view: KillswitchView = ask(self._peers.keeper, GetKillswitch())
@@ -164,13 +204,35 @@ class RuntimeRoutes:
         supervisor = self._peers.agents
         row = _find(self._agent_rows(), agent_id)
         if row is None or supervisor is None:
-            raise NotFound("This daemon runs no agent of that id; see /runtime/agents.")
+            raise NotFound(_NO_AGENT)
+        if self._peers.stopped_agents is not None:
+            self._remember(self._peers.stopped_agents, agent_id, stopped=command is StopChild)
         row = (
             self._command(supervisor, command(agent_id))
             or _find(self._agent_rows(), agent_id)
             or row
         )
-        return json_answer(ManagedAgentAnswer("accepted", utc_now(), _agent(row)), 202)
+        return json_answer(ManagedAgentAnswer("accepted", utc_now(), self._agent(row)), 202)
+
+    def _remember(self, kept: StoppedAgents, agent_id: str, *, stopped: bool) -> None:
+        try:
+            kept.note(agent_id, stopped=stopped)
+        except OSError as error:  # it is stopped nevertheless, as long as the daemon runs
+            self._log.error("not remembered over a restart", agent=agent_id, reason=str(error))
+
+    def _agent(self, node: Node) -> ManagedAgent:
+        agent_id = str(node["name"])
+        row = ManagedAgent(
+            id=agent_id,
+            kind=str(node["kind"]),
+            state=str(node["state"]),
+            restarts=int(node["restarts"]),
+            last_error=node["last_error"],
+            uptime_seconds=float(node["uptime_seconds"]),
+            stopped_by_operator=agent_id in (self._peers.stopped_agents or ()),
+        )
+        record = self._peers.processes.get(agent_id)
+        return row if record is None else _with_process(row, record)
 
     def _agent_rows(self) -> list[Node]:
         if self._peers.agents is None:
@@ -208,17 +270,26 @@ def _node(node: Node) -> ActorNode:
     return msgspec.convert(node, ActorNode)
 
 
-def _agent(node: Node) -> ManagedAgent:
-    return ManagedAgent(
-        id=str(node["name"]),
-        kind=str(node["kind"]),
-        state=str(node["state"]),
-        restarts=int(node["restarts"]),
-        last_error=node["last_error"],
-        uptime_seconds=float(node["uptime_seconds"]),
+def _with_process(row: ManagedAgent, record: ProcessRecord) -> ManagedAgent:
+    usage = record.usage
+    return msgspec.structs.replace(
+        row,
+        pid=record.pid,
+        cpu_percent=usage.cpu_percent,
+        memory_bytes=usage.memory_bytes,
+        processes=usage.processes,
+        last_exit=_exit(record),
     )
 
 
+def _exit(record: ProcessRecord) -> ProcessExitShape | None:
+    ended = record.exit
+    return None if ended is None else ProcessExitShape(_time(ended.at), ended.code, ended.signal)
+
+
+def _time(seconds: float) -> str:
+    return format_time(datetime.fromtimestamp(seconds, UTC))
+
+
 def _letter(letter: DeadLetter) -> DeadLetterShape:
-    at = format_time(datetime.fromtimestamp(letter.at, UTC))
-    return DeadLetterShape(letter.actor, letter.message, letter.reason, at)
+    return DeadLetterShape(letter.actor, letter.message, letter.reason, _time(letter.at))

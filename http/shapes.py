@@ -325,6 +325,55 @@ class ManagedAgent(msgspec.Struct, frozen=True):
     restarts: int
     last_error: str | None
     uptime_seconds: float
+    stopped_by_operator: bool = False
+    """Stays stopped when the daemon starts again."""
+    pid: int | None = None
+    """Of a child process that runs."""
+    cpu_percent: float | None = None
+    """Of one processor; its children included."""
+    memory_bytes: int | None = None
+    """Resident; its children included."""
+    processes: int | None = None
+    """It and its children."""
+    last_exit: "ProcessExitShape | None" = None
+    """The last end that nobody asked for."""
+
+
+class ProcessExitShape(msgspec.Struct, frozen=True):
+    """How a child process ended."""
+
+    at: str
+    code: int | None
+    signal: str | None
+
+
+class LogsQuery(msgspec.Struct, frozen=True):
+    """The query of ``/runtime/agents/{id}/logs``."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] = 200
+    before_crash: bool = False
+    """The last lines before the last end that nobody asked for."""
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """One line that an agent printed."""
+
+    at: str
+    stream: str
+    """``stdout`` or ``stderr``."""
+    text: str
+
+
+class LogsAnswer(msgspec.Struct, frozen=True):
+    """``/runtime/agents/{id}/logs``, the oldest line first."""
+
+    status: Literal["ok"]
+    timestamp: str
+    id: str
+    lines: tuple[LogLine, ...]
+    total: int
+    """Lines printed since the daemon started; the last of ``lines`` has this number."""
+    last_exit: ProcessExitShape | None
 
 
 class ManagedAgentsAnswer(msgspec.Struct, frozen=True):

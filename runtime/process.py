@@ -7,10 +7,9 @@
 
 BACKOFF and FATAL are the supervisor's, which restarts the actor as its child spec says.
 
-Holds the process and its pipes; both die with the actor. What the process printed last
-is in a `ProcessOutput`, which belongs to the child spec and outlives it. Of a daemon
-that is killed (-9) the kernel kills the process too (Linux; its children of its own
-are the guard's business).
+Holds the process and its pipes; both die with the actor. What the process printed last, how it
+ended and what it uses is in a `ProcessRecord`, which belongs to the child spec and outlives it.
+Of a daemon that is killed (-9) the kernel kills the process too (Linux), and the guard its group.
 """
 
 import os
@@ -31,7 +30,9 @@ from gevent.event import Event
 from .actor import Actor
 from .child import ChildState
 from .errors import OrchestratorError
-from .process_output import LineSplitter, OutputLine, ProcessOutput, level_of
+from .guard import GuardLink
+from .process_output import LineSplitter, OutputLine, level_of
+from .process_record import ProcessRecord, ProcessUsage, UsageMeter
 
 UP_AFTER_S = 1.0
 """A process that has been up for so long is RUNNING (supervisord's ``startsecs``)."""
@@ -43,6 +44,8 @@ LAST_WORDS_S = 0.5
 """How long its pipes are read on after its end: children of its own may hold them open."""
 YIELD_S = 0.0001
 """Not 0: after a sleep of 0 the loop runs 50 callbacks before it looks at timers and sockets."""
+SAMPLE_S = 5.0
+"""How often it is measured; memory that runs away takes longer than that."""
 READ_BYTES = 64 * 1024
 """The size of a pipe's buffer on Linux."""
 
@@ -70,6 +73,20 @@ class ProcessEnded(OrchestratorError):
         return f"process {self.name} {how}" + (f": {self.last_line}" if self.last_line else "")
 
 
+class ProcessTooBig(OrchestratorError):
+    """A child process used more memory than it may; it has been stopped, to be started anew."""
+
+    def __init__(self, name: str, used_bytes: int, max_bytes: int) -> None:
+        super().__init__(name, used_bytes, max_bytes)
+        self.name = name
+        self.used_bytes = used_bytes
+        self.max_bytes = max_bytes
+
+    def __str__(self) -> str:
+        used, most = self.used_bytes / 2**20, self.max_bytes / 2**20
+        return f"process {self.name} used {used:.0f} MiB of memory, more than its {most:.0f}"
+
+
 class ProcessNotStarted(OrchestratorError):
     """A child process could not be started."""
 
@@ -93,6 +110,8 @@ class ProcessCommand(msgspec.Struct, frozen=True):
     """Its working directory; ours by default."""
     stop_timeout_s: float = 5.0
     """From SIGTERM to SIGKILL; the child spec's ``shutdown_s`` must be longer."""
+    max_memory_bytes: int | None = None
+    """Resident memory, its children's included, beyond which it is stopped as failed."""
 
 
 class GetProcess(msgspec.Struct, frozen=True):
@@ -119,6 +138,8 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     """Once it has exited."""
     exit_signal: str | None
     """Once a signal has ended it."""
+    usage: ProcessUsage
+    """What it uses."""
 
 
 Message = GetProcess | GetOutput
@@ -129,20 +150,29 @@ class ProcessActor(Actor):
 
     Args:
         command: what to run.
-        output: keeps the last lines; should outlive the actor.
+        record: what is known of the child; should outlive the actor.
+        guard: ends its process group when we are gone.
     """
 
-    def __init__(self, command: ProcessCommand, output: ProcessOutput | None = None) -> None:
+    def __init__(
+        self,
+        command: ProcessCommand,
+        record: ProcessRecord | None = None,
+        guard: GuardLink | None = None,
+    ) -> None:
         super().__init__()
         self._command = command
-        self._output = output if output is not None else ProcessOutput()
+        self._record = record if record is not None else ProcessRecord()
+        self._guard = guard
         self._process: subprocess.Popen[bytes] | None = None
         self._state = ChildState.STARTING
         self._started_at = 0.0
         self._exit: tuple[int | None, str | None] = (None, None)
         self._last_words = ""
+        self._meter = UsageMeter(0)
         self._runner: gevent.Greenlet | None = None
         self._asked_to_stop = False
+        self._too_big: ProcessTooBig | None = None
         self._launched = Event()  # clear while a process is being started
         self._launched.set()
 
@@ -152,6 +182,7 @@ class ProcessActor(Actor):
         """Start the process, beside: one that cannot be started fails the actor, not the start."""
         self._runner = self.spawn(self._run, name="process")
         self.after(UP_AFTER_S, self._note_up)
+        self.every(SAMPLE_S, self._measure)
 
     def on_receive(self, message: Message) -> Any:
         """Dispatch."""
@@ -159,7 +190,7 @@ class ProcessActor(Actor):
             case GetProcess():
                 return self._status()
             case GetOutput():
-                return self._output.last(message.limit)
+                return self._record.output.last(message.limit)
             case _:
                 assert_never(message)
 
@@ -178,6 +209,7 @@ class ProcessActor(Actor):
             self._kill_group()
         if self._runner is not None:
             self._runner.join(LAST_WORDS_S)
+        self._record.end()
         self._state = ChildState.STOPPED
 
     def on_failure(
@@ -190,6 +222,7 @@ class ProcessActor(Actor):
         self._launched.wait(LAUNCH_LIMIT_S)
         if self._state is not ChildState.EXITED:
             self._kill_group()
+        self._record.end()
 
     # -- the process -------------------------------------------------------------------------
 
@@ -211,10 +244,13 @@ class ProcessActor(Actor):
             return
         self._state = ChildState.EXITED
         self._kill_group()  # what it has left behind
-        if code != 0:
+        self._record.end()
+        self._record.note_exit(*self._exit)
+        if code != 0 or self._too_big is not None:
             exit_code, exit_signal = self._exit
             name, last_words = self.address.name, self._last_words
-            self._fail_by(ProcessEnded(name, exit_code, exit_signal, last_words))
+            ended = ProcessEnded(name, exit_code, exit_signal, last_words)
+            self._fail_by(self._too_big or ended)
             return
         self.log.info("process has ended")
         self.stop()
@@ -243,17 +279,25 @@ class ProcessActor(Actor):
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 cwd=self._command.folder,
-                env=dict(self._command.environment),
+                env=self._environment(),
                 start_new_session=True,  # Ctrl-C is for the daemon; and the group can be killed
             )
             self._process = process
+            if self._guard is not None:
+                self._guard.watch(process.pid)
         except (OSError, ValueError) as error:
             raise ProcessNotStarted(self.address.name, str(error)) from error
         finally:
             self._launched.set()
         self._started_at = time.monotonic()
+        self._record.begin(process.pid)
+        self._meter = UsageMeter(process.pid)
         self.log.info("process started", pid=process.pid)
         return process
+
+    def _environment(self) -> dict[str, str]:
+        ours = self._guard.child_environment if self._guard is not None else {}
+        return {**self._command.environment, **ours}
 
     def _note_up(self) -> None:
         if self._process is not None and self._state is ChildState.STARTING:
@@ -267,7 +311,27 @@ class ProcessActor(Actor):
             uptime_s=round(time.monotonic() - self._started_at, 3) if running else 0.0,
             exit_code=self._exit[0],
             exit_signal=self._exit[1],
+            usage=self._record.usage,
         )
+
+    # -- what it uses ------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        if self._record.pid is None or self._too_big is not None:
+            return
+        usage = self._record.usage = self._meter.sample()
+        limit = self._command.max_memory_bytes
+        if limit is not None and usage.memory_bytes > limit:
+            self._too_big = ProcessTooBig(self.address.name, usage.memory_bytes, limit)
+            self.log.error("process is too big and is stopped", reason=str(self._too_big))
+            self.spawn(self._end_too_big, name="too-big")
+
+    def _end_too_big(self) -> None:
+        self._signal_group(signal.SIGTERM)
+        if self._wait(self._command.stop_timeout_s) is None:
+            self._kill_group()
+
+    # -- its group ---------------------------------------------------------------------------
 
     def _wait(self, limit_s: float) -> int | None:
         """The return code; ``None`` if it still runs after ``limit_s``."""
@@ -279,8 +343,12 @@ class ProcessActor(Actor):
 
     def _kill_group(self) -> None:
         self._signal_group(signal.SIGKILL)
+        if self._process is None:
+            return
         if self._wait(REAP_S) is None:
-            self.log.error("killed process still runs", pid=getattr(self._process, "pid", None))
+            self.log.error("killed process still runs", pid=self._process.pid)
+        elif self._guard is not None:
+            self._guard.forget(self._process.pid)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -301,8 +369,8 @@ class ProcessActor(Actor):
     def _note(self, stream: str, text: str) -> None:
         if stream == "stderr" and text.strip():
             self._last_words = text.strip()[:200]
-        unlogged = self._output.unlogged
-        if self._output.add(OutputLine(time.time(), stream, text)):
+        unlogged = self._record.output.unlogged
+        if self._record.output.add(OutputLine(time.time(), stream, text)):
             log = getattr(self.log, level_of(text))
             log("output", agent=self.address.name, stream=stream, line=text)
         elif unlogged % 10_000 == 0:

@@ -1,4 +1,4 @@
-"""``agent ls|show|run|start|stop|restart|resume``."""
+"""``agent ls|show|logs|run|start|stop|restart|resume``."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -178,6 +178,45 @@ def _event_line(event: Row, screen: Screen) -> str:
     name = str(event.get("type"))
     what = preview(name, event.get("payload"))
     return f"  {screen.moment(event.get('ts'))}  {printable(name)}  {what}"
+
+
+_LOG_COLUMNS = (
+    Column("TIME", "at", lambda row, screen: screen.moment(row.get("at"))),
+    Column("STREAM", "stream", wide=True),
+    Column("LINE", "text", lambda row, _: printable(str(row.get("text")))),
+)
+
+
+@agent_command.command(
+    "logs",
+    examples="""
+        orc agent logs quotes-agent
+        orc agent logs quotes-agent --before-crash -n 50
+    """,
+)
+@click.argument("agent_id", metavar="ID", shell_complete=complete_agents)
+@click.option("-n", "--lines", type=click.IntRange(1, 200), default=200, help="How many at most.")
+@click.option("--before-crash", is_flag=True, help="The last lines before it ended by itself.")
+@pass_invocation
+def agent_logs(invocation: Invocation, *, agent_id: str, lines: int, before_crash: bool) -> None:
+    """Show the last lines that an agent printed, of those that run as child processes."""
+    query = {"limit": lines, "before_crash": "true" if before_crash else None}
+    with Client.of(invocation) as client:
+        try:
+            answer = client.get(f"/runtime/agents/{segment(agent_id)}/logs", query)
+        except Failure as failure:
+            raise _of_agent(failure, agent_id) from failure
+    screen = invocation.screen
+    screen.records("lines", answer["lines"], _LOG_COLUMNS, "text")
+    if not screen.for_programs:
+        screen.note(_exit_words(answer.get("last_exit"), screen))
+
+
+def _exit_words(last_exit: Row | None, screen: Screen) -> str:
+    if last_exit is None:
+        return "it has not ended by itself since the daemon started"
+    how = last_exit.get("signal") or f"code {last_exit.get('code')}"
+    return f"ended by itself last at {screen.moment(last_exit.get('at'))}: {how}"
 
 
 @agent_command.command(

@@ -33,7 +33,7 @@ from orchestrator.runtime import (
     start_actor,
     stop_actor,
 )
-from orchestrator.runtime.process_output import ProcessOutput
+from orchestrator.runtime.process_record import ProcessRecord
 from pydantic import ValidationError
 
 pytestmark = pytest.mark.redis
@@ -171,7 +171,7 @@ def test_its_jobs_are_greenlets_of_the_actor(bus: Bus, host: Start) -> None:
     actor = host(Probe)
     bus.wait_for("heartbeat.probe")
 
-    names = sorted(greenlet.name for greenlet in actor._linked)
+    names = sorted(greenlet.name for greenlet in actor.linked)
 
     assert names == ["Probe-handlers", "Probe-heart", "Probe-host", "Probe-reader"]
 
@@ -183,7 +183,7 @@ def test_a_stop_ends_it_with_a_last_heartbeat(bus: Bus, host: Start) -> None:
     stop_actor(actor)
 
     assert actor.exit_kind is ExitKind.NORMAL
-    assert not actor._linked
+    assert not actor.linked
     bus.wait_for("heartbeat.probe", status="stopped")
 
 
@@ -270,7 +270,7 @@ def test_a_message_to_an_agents_actor_does_no_harm(bus: Bus, host: Start) -> Non
         ({"command": []}, "command"),
         ({"class": "no-colon"}, "class"),
         ({"mode": "in_process", "command": ["x"]}, "expected"),
-        ({"mode": "in_process", "class": DEV, "env": {"A": "b"}}, "no env and no cwd"),
+        ({"mode": "in_process", "class": DEV, "env": {"A": "b"}}, "no env, cwd or max_memory"),
         ({"class": DEV, "gruop": "x"}, "gruop"),
         ({"class": DEV, "restart": "sometimes"}, "restart"),
     ],
@@ -380,17 +380,17 @@ def test_any_program_can_be_an_agent(bus: Bus, supervise: Any, tmp_path: Path) -
         "print('beaten')\n"
         "time.sleep(60)\n"
     )
-    output = ProcessOutput()
+    record = ProcessRecord()
     table = settings(command=[sys.executable, "agent.py"], cwd=str(tmp_path))
 
     supervise(
         agent_child_spec(
-            "plain", table, redis_url=bus.url, environment=dict(os.environ), output=output
+            "plain", table, redis_url=bus.url, environment=dict(os.environ), record=record
         )
     )
 
     bus.wait_for("heartbeat.plain")
-    until(lambda: [line.text for line in output.last()] == ["beaten"])
+    until(lambda: [line.text for line in record.output.last()] == ["beaten"])
 
 
 @pytest.mark.subprocess

@@ -1,5 +1,6 @@
 """A child process as an actor: what comes of its ends, and that nothing is left of it."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from orchestrator.runtime import (
     start_actor,
     stop_actor,
 )
+from orchestrator.runtime.guard import GuardLink, GuardOrders
 from orchestrator.runtime.process import (
     GetOutput,
     GetProcess,
@@ -35,8 +37,9 @@ from orchestrator.runtime.process import (
     ProcessEnded,
     ProcessNotStarted,
     ProcessStatus,
+    ProcessTooBig,
 )
-from orchestrator.runtime.process_output import ProcessOutput
+from orchestrator.runtime.process_record import ProcessRecord
 
 pytestmark = pytest.mark.subprocess
 
@@ -80,8 +83,8 @@ class Runner:
     def __init__(self) -> None:
         self.actors: list[ProcessActor] = []
 
-    def start(self, run: ProcessCommand, output: ProcessOutput | None = None) -> ProcessActor:
-        actor = ProcessActor(run, output)
+    def start(self, run: ProcessCommand, record: ProcessRecord | None = None) -> ProcessActor:
+        actor = ProcessActor(run, record)
         start_actor(actor, Address("quotes"))
         self.actors.append(actor)
         return actor
@@ -96,7 +99,7 @@ class Runner:
 
     def lines(self, actor: ProcessActor, count: int = 1) -> list[str]:
         def texts() -> list[str]:
-            return [line.text for line in actor._output.last()]
+            return [line.text for line in actor._record.output.last()]
 
         until(lambda: len(texts()) >= count)
         return texts()
@@ -147,7 +150,7 @@ def test_what_it_prints_is_kept_and_logged_under_its_name(runner: Runner) -> Non
 
 def test_the_last_lines_can_be_asked_for(runner: Runner) -> None:
     actor = runner.start(command("for i in range(300): print(i)\n" + SLEEP + "\n"))
-    until(lambda: actor._output.total == 300 or actor.ended)
+    until(lambda: actor._record.output.total == 300 or actor.ended)
 
     if not actor.ended:
         lines = actor.address.ask(GetOutput(limit=2), timeout_s=5)
@@ -176,7 +179,7 @@ def test_a_stop_asks_first_and_waits(runner: Runner) -> None:
     assert actor.exit_kind is ExitKind.NORMAL
     assert gone(pid)
     assert actor._state is ChildState.STOPPED
-    assert [line.text for line in actor._output.last()] == ["ready", "bye"]
+    assert [line.text for line in actor._record.output.last()] == ["ready", "bye"]
 
 
 def test_a_process_that_does_not_listen_is_killed(runner: Runner) -> None:
@@ -236,7 +239,7 @@ def test_an_exit_with_code_zero_is_a_normal_end(runner: Runner) -> None:
     until(lambda: actor.ended)
 
     assert actor.exit_kind is ExitKind.NORMAL
-    assert [line.text for line in actor._output.last()] == ["done"]
+    assert [line.text for line in actor._record.output.last()] == ["done"]
 
 
 def test_a_program_that_is_not_there_fails_the_actor(runner: Runner) -> None:
@@ -302,22 +305,22 @@ def test_a_kill_in_the_middle_of_the_stop_leaves_no_process(runner: Runner) -> N
 
 def test_a_flood_of_output_stops_nobody(runner: Runner) -> None:
     actor = runner.start(command("while True: print('x' * 1000)"))
-    until(lambda: actor._output.unlogged > 10_000)
+    until(lambda: actor._record.output.unlogged > 10_000)
 
     began = time.monotonic()
     runner.status(actor)
 
     assert time.monotonic() - began < 1
-    assert len(actor._output.last()) == 200
+    assert len(actor._record.output.last()) == 200
 
 
 def test_the_output_outlives_a_restart() -> None:
-    output = ProcessOutput()
+    record = ProcessRecord()
     address = Address("quotes")
     spec = ChildSpec(
         address,
         lambda: ProcessActor(
-            command("import sys; print('I die', flush=True); sys.exit(3)"), output
+            command("import sys; print('I die', flush=True); sys.exit(3)"), record
         ),
         restart=Restart.PERMANENT,
         kind="process",
@@ -331,8 +334,102 @@ def test_the_output_outlives_a_restart() -> None:
 
     until(lambda: row()["state"] == "FATAL")
     assert "exited with code 3" in row()["last_error"]
-    assert [line.text for line in output.last()] == ["I die"] * 3
+    assert [line.text for line in record.output.last()] == ["I die"] * 3
+    assert record.exit is not None
+    assert (record.exit.code, record.exit.signal) == (3, None)
+    assert [line.text for line in record.exit.last_lines] == ["I die"] * 3
+    assert record.pid is None
     stop_actor(supervisor)
+
+
+def test_what_it_uses_is_measured_with_its_children(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.runtime.process.SAMPLE_S", 0.2)
+    busy = "import sys; print('x', flush=True)\nwhile True: pass\n"
+    program = f"""
+        import subprocess, sys, time
+        child = subprocess.Popen([sys.executable, "-c", {busy!r}])
+        time.sleep(60)
+    """
+
+    actor = runner.start(command(program))
+
+    until(lambda: runner.status(actor).usage.processes == 2)
+    until(lambda: runner.status(actor).usage.cpu_percent > 20)
+    assert runner.status(actor).usage.memory_bytes > 2 * 2**20
+
+
+def test_one_that_uses_too_much_memory_is_asked_to_stop_and_fails(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.runtime.process.SAMPLE_S", 0.1)
+    program = """
+        import signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(0)))
+        kept = bytearray(80 * 2**20)
+        time.sleep(60)
+    """
+
+    actor = runner.start(command(program, max_memory_bytes=60 * 2**20))
+    until(lambda: actor.ended)
+
+    assert isinstance(actor.exit_error, ProcessTooBig)
+    assert "more than its 60" in str(actor.exit_error)
+    assert [line.text for line in actor._record.output.last()] == ["saved"]
+
+
+def test_the_guard_knows_its_group_as_long_as_it_runs(runner: Runner) -> None:
+    orders = GuardOrders("redis://x", "p", "c", "l", "t", "stop", 1.5, 10.0)
+    link = GuardLink(orders, lambda _: None)
+    actor = ProcessActor(
+        command("import os, time; print(os.environ, flush=True); time.sleep(60)"), None, link
+    )
+    start_actor(actor, Address("quotes"))
+    runner.actors.append(actor)
+
+    pid = runner.pid(actor)
+
+    assert link.groups == {pid}
+    assert orders.mark.partition("=")[2] in runner.lines(actor)[0]
+    stop_actor(actor)
+    assert link.groups == set()
+
+
+CYCLES = int(os.environ.get("TEST_PROCESS_CYCLES", "50"))
+
+
+@pytest.mark.timeout(60 + CYCLES)
+def test_starts_and_stops_leak_nothing(runner: Runner) -> None:
+    """A thousand in the long run: ``TEST_PROCESS_CYCLES=1000``."""
+    ours = psutil.Process()
+    record, link = (
+        ProcessRecord(),
+        GuardLink(GuardOrders("redis://x", "p", "c", "l", "t", "stop", 1.5, 10.0), lambda _: None),
+    )
+
+    def cycle() -> None:
+        actor = ProcessActor(
+            command("print('x', flush=True); import time; time.sleep(60)"), record, link
+        )
+        start_actor(actor, Address("quotes"))
+        until(lambda: runner.status(actor).pid)
+        stop_actor(actor)
+
+    def used() -> tuple[int, int, int]:
+        gc.collect()
+        greenlets = sum(issubclass(type(one), gevent.Greenlet) for one in gc.get_objects())
+        return ours.num_fds(), len(ours.children(recursive=True)), greenlets
+
+    for _ in range(3):
+        cycle()
+    before, memory = used(), ours.memory_info().rss
+    for _ in range(CYCLES):
+        cycle()
+
+    assert used() == before
+    assert ours.memory_info().rss - memory < 8 * 2**20
+    assert link.groups == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent")

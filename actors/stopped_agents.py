@@ -1,0 +1,51 @@
+"""Which agents an operator has stopped: they stay stopped when the daemon starts again."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+
+class StoppedAgents:
+    """``<data>/stopped-agents.json``: a list of ids, on disk before a stop is answered.
+
+    A file that cannot be understood stops nobody: agents are started as the settings say.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ids = _read(path)
+
+    def __contains__(self, agent_id: str) -> bool:
+        return agent_id in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._ids))
+
+    def note(self, agent_id: str, *, stopped: bool) -> None:
+        """Remember, or forget, that an operator has stopped the agent.
+
+        Raises:
+            OSError: The disk refused; then nothing has changed.
+        """
+        ids = self._ids | {agent_id} if stopped else self._ids - {agent_id}
+        if ids != self._ids:
+            self._write(ids)
+            self._ids = ids
+
+    def _write(self, ids: frozenset[str]) -> None:
+        temporary = self._path.with_suffix(".new")
+        with temporary.open("w") as file:
+            json.dump(sorted(ids), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)
+
+
+def _read(path: Path) -> frozenset[str]:
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        if isinstance(found, list):
+            return frozenset(one for one in found if isinstance(one, str))
+    return frozenset()
