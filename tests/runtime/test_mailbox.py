@@ -1,6 +1,11 @@
+import subprocess
+import sys
+import time
+
 import gevent
 import pytest
-from orchestrator.runtime.errors import MailboxFull
+from orchestrator.runtime import Actor, Address, ping, start_actor, stop_actor
+from orchestrator.runtime.errors import MailboxClosed, MailboxFull
 from orchestrator.runtime.mailbox import FullPolicy, Mailbox
 from pykka._envelope import Envelope
 
@@ -155,3 +160,111 @@ def test_taking_all_frees_those_who_wait_for_room() -> None:
 
     writer.get(timeout=1)
     assert [envelope.message for envelope in taken] == [1]
+
+
+def test_a_writer_killed_after_it_was_woken_passes_the_room_on() -> None:
+    mailbox = Mailbox(capacity=1)
+    fill(mailbox, 1)
+    first, second = gevent.spawn(fill, mailbox, 2), gevent.spawn(fill, mailbox, 3)
+    gevent.sleep(0)
+
+    first.kill(block=False)  # comes to it before the wake does
+    mailbox.get()
+    second.join(1)
+
+    assert second.successful()
+    assert drain(mailbox) == [3]
+
+
+def test_room_in_one_lane_wakes_no_writer_of_the_other() -> None:
+    mailbox = Mailbox(capacity=1)
+    fill(mailbox, "normal")
+    mailbox.put(Envelope("urgent"), urgent=True)
+    waits = gevent.spawn(fill, mailbox, "more")
+    gevent.sleep(0)
+
+    assert mailbox.get().message == "urgent"
+    gevent.sleep(0.01)
+
+    assert not waits.dead
+    assert mailbox.get().message == "normal"
+    waits.join(1)
+    assert drain(mailbox) == ["more"]
+
+
+def test_whoever_waits_for_room_is_told_when_the_mailbox_closes() -> None:
+    mailbox = Mailbox(capacity=1)
+    fill(mailbox, 1)
+    waits = gevent.spawn(fill, mailbox, 2)
+    gevent.sleep(0)
+
+    left = mailbox.close()
+    waits.join(1)
+
+    assert [envelope.message for envelope in left] == [1]
+    assert isinstance(waits.exception, MailboxClosed)
+
+
+def test_a_dropped_question_is_answered_by_that() -> None:
+    address = Address("a", Mailbox(1, FullPolicy.DROP_OLDEST))
+    asker = gevent.spawn(address.ask, "question", timeout_s=5)
+    gevent.sleep(0)
+
+    address.tell("news")
+    asker.join(1)
+
+    assert isinstance(asker.exception, MailboxFull)
+
+
+def test_urgent_messages_pass_a_full_mailbox_within_100_ms() -> None:
+    class Slow(Actor):
+        def on_receive(self, message: object) -> object:
+            gevent.sleep(0.005)
+            return message
+
+    actor, address = Slow(), Address("slow", Mailbox(1000))
+    start_actor(actor, address)
+    while address.offer("noise"):
+        pass
+
+    begin = time.monotonic()
+    ping(address, timeout_s=1)
+    pinged_s = time.monotonic() - begin
+    assert address.ask("killswitch", timeout_s=1, urgent=True) == "killswitch"
+    asked_s = time.monotonic() - begin - pinged_s
+    stop_actor(actor)
+    stopped_s = time.monotonic() - begin - pinged_s - asked_s
+
+    assert max(pinged_s, asked_s, stopped_s) < 0.1
+    assert address.dead_letters.total > 900
+
+
+def test_a_million_messages_to_a_stalled_actor_cost_100_mb_at_most() -> None:
+    """In a process of its own, so that only they are counted."""
+    program = """
+from gevent import monkey; monkey.patch_all()
+import psutil
+from orchestrator.runtime import Address, Mailbox
+address = Address("stalled", Mailbox(2_000_000))
+process = psutil.Process()
+before = process.memory_info().rss
+for number in range(1_000_000):
+    address.tell(number)
+print(process.memory_info().rss - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+
+    assert int(done.stdout) <= 100_000_000
+
+
+@pytest.mark.parametrize("policy", list(FullPolicy))
+def test_many_messages_to_a_full_mailbox_wait_refuse_or_push_out(policy: FullPolicy) -> None:
+    address = Address("full", Mailbox(10, policy))
+
+    refused = sum(not address.offer(number) for number in range(1000))
+
+    assert refused == (0 if policy is FullPolicy.DROP_OLDEST else 990)
+    assert address.mailbox.dropped == (990 if policy is FullPolicy.DROP_OLDEST else 0)
+    assert len(address.mailbox) == 10
