@@ -5,16 +5,18 @@ Start it in the repository's root, with the package installed. Exit code 1 if a 
 
 import sys
 
-from . import drain, fanout, latency, messages, pipeline
+from . import drain, fanout, latency, messages, pipeline, supervision
 from .picture import draw
 from .report import print_table, progress, save
 
 BENCHMARKS = {
     "messages": messages.run,
+    "supervision": supervision.run,
     "drain": drain.run,
     "fanout": fanout.run,
     "pipeline": pipeline.run,
     "latency": latency.run,
+    "retention": retention.run,
 }
 
 
