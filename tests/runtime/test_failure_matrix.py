@@ -5,6 +5,7 @@ their `on_receive` also takes a `Fault`, and their hooks can be made to fail onc
 """
 
 import dataclasses
+import http.client
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import gevent
 import psycopg
 import pytest
+from gevent.event import Event
 from orchestrator.actors.agent_host import AgentHost
 from orchestrator.actors.broadcaster import Broadcaster
 from orchestrator.actors.event_persister import (
@@ -23,7 +25,7 @@ from orchestrator.actors.event_persister import (
     PersistEvents,
 )
 from orchestrator.actors.events import NewEvent
-from orchestrator.actors.heartbeat_monitor import HeartbeatMonitor
+from orchestrator.actors.heartbeat_monitor import GetAgents, HeartbeatMonitor
 from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener import RedisListener
 from orchestrator.actors.state_keeper import StateKeeper
@@ -161,6 +163,7 @@ class Rig:
         self.child = children_of(root)[name]
         self.next_constructions: list[BaseException] = []
         self.next_starts: list[BaseException] = []
+        self.slow_starts: list[Callable[[], object]] = []
         self._factory = self.child.spec.factory
         self._swap(self._make)
         self._arm(self.actor)
@@ -184,6 +187,14 @@ class Rig:
         actor = self._factory()
         if self.next_starts:
             actor.on_start = raiser(self.next_starts.pop())  # type: ignore[method-assign]
+        if self.slow_starts:
+            delay, own_start = self.slow_starts.pop(), actor.on_start
+
+            def start_after() -> None:
+                delay()
+                own_start()
+
+            actor.on_start = start_after  # type: ignore[method-assign]
         self._arm(actor)
         return actor
 
@@ -385,7 +396,7 @@ def test_an_actor_that_fails_while_it_cleans_up_is_restarted_once(rig: Rig) -> N
         own(*exc_info)
         raise ValueError("on_failure")
 
-    rig.actor.on_failure = fail_again  # type: ignore[method-assign]
+    rig.actor.on_failure = fail_again  # type: ignore[method-assign, assignment]
 
     RUNNING_FAULTS["handler by tell"](rig)
 
@@ -429,3 +440,83 @@ def test_a_busy_loop_ends_its_own_actor_only(rig: Rig) -> None:
 
     assert rig.child.last_error is not None
     assert "ActorHung" in rig.child.last_error
+
+
+# -- those who ask meanwhile ----------------------------------------------------------------------
+
+
+def http_get(daemon: Daemon, path: str) -> tuple[int, str | None]:
+    """Status and Retry-After."""
+    host, port = daemon._listening.address
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        response.read()
+        return response.status, response.headers["Retry-After"]
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("name", ["state-keeper"])
+def test_http_says_503_while_an_actor_starts_and_then_the_same_address_works(
+    rig: Rig, daemon: Daemon
+) -> None:
+    started = Event()
+    rig.slow_starts.append(lambda: started.wait(10))
+    RUNNING_FAULTS["handler by tell"](rig)
+    rig.wait(lambda: rig.child.state is ChildState.STARTING, SEEN_S)
+
+    status, retry_after = http_get(daemon, "/risk/killswitch")
+    started.set()
+    rig.wait(lambda: rig.child.state is ChildState.RUNNING, RECOVERY_S)
+
+    assert (status, retry_after) == (503, "1")
+    assert http_get(daemon, "/risk/killswitch")[0] == 200
+
+
+@pytest.mark.parametrize("name", ["state-keeper", "heartbeat-monitor"])
+def test_http_says_503_if_the_actor_fails_with_the_question_in_hand(
+    rig: Rig, daemon: Daemon
+) -> None:
+    path = {"state-keeper": "/risk/killswitch", "heartbeat-monitor": "/health/agents"}[rig.name]
+    rig.actor.on_receive = raiser(ValueError("in hand"))  # type: ignore[method-assign]
+
+    status, retry_after = http_get(daemon, path)
+    rig.assert_restarted(1)
+
+    assert (status, retry_after) == (503, "1")
+    assert http_get(daemon, path)[0] == 200
+
+
+@pytest.mark.parametrize("name", ["persister"])
+def test_the_persister_and_the_monitor_never_wait_in_a_circle(rig: Rig, daemon: Daemon) -> None:
+    """Each batch of heartbeats makes the monitor persist events, and each of those comes back."""
+    persister, monitor = daemon._to.persister, daemon._to.monitor
+    monitor.mailbox.capacity = persister.mailbox.capacity = 4
+    sent = 300
+    before = persister.ask(GetPersisterStatus(), timeout_s=5).journalled_total
+
+    try:
+        for number in range(sent):
+            beats = tuple(
+                NewEvent(
+                    "heartbeat",
+                    b'{"agent_id":"circle-%d","status":"%s","group":"g"}'
+                    % (agent, b"error" if number % 2 else b"running"),
+                )
+                for agent in range(10)
+            )
+            persister.tell(PersistEvents(beats), timeout_s=10)
+        with gevent.Timeout(30, AssertionError("they wait for each other")):
+            while (
+                persister.ask(GetPersisterStatus(), timeout_s=5).journalled_total
+                < before + sent * 10
+            ):
+                gevent.sleep(0.01)
+            monitor.ask(GetAgents(), timeout_s=5)
+    finally:
+        monitor.mailbox.capacity, persister.mailbox.capacity = 1_000, 64
+
+    assert rig.child.restarts == rig.restarts_before
+    assert rig._others() == rig._bystanders
