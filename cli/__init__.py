@@ -28,6 +28,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "At a glance": {
         "status": ("status", "How things stand, in six lines."),
+        "tree": ("tree", "The actors: who runs, who was restarted, whose mail piles up."),
         "tail": ("event", "Follow events as they come."),
         "doctor": ("doctor", "Check this machine and its servers, and say what to do."),
         "selftest": ("selftest", "Send one of everything through a running daemon."),

@@ -69,7 +69,7 @@ def raiser(error: BaseException) -> Callable[[Actor], Any]:
 
 LEAKS = [
     ValueError("boom"),
-    gevent.Timeout(0.5),  # noqa: TID251 what must not leak
+    gevent.Timeout(0.5),
     gevent.GreenletExit("gone"),
     SystemExit(3),
     KeyboardInterrupt(),

@@ -244,6 +244,6 @@ def test_configuring_again_closes_the_former_writer(tmp_path: Path) -> None:
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    with gevent.Timeout(limit_s):  # noqa: TID251 the test's own limit
+    with gevent.Timeout(limit_s):
         while not condition():
             gevent.sleep(0.005)

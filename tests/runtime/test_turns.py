@@ -1,7 +1,6 @@
 import time
 
 import gevent
-
 from orchestrator.runtime import give_way
 
 
