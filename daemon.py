@@ -35,7 +35,7 @@ from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
 from .actors.clients import ClientRegistry
 from .actors.event_persister import EventPersister, Ledger, PersistEvents
-from .actors.events import KILLSWITCH, NewEvent, format_time, utc_now
+from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED, NewEvent, format_time, utc_now
 from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
 from .actors.killswitch import Trip
 from .actors.latch import Latch
@@ -335,7 +335,12 @@ class Daemon:
 
     def _actor_specs(self, subscriptions: Subscriptions) -> list[ChildSpec]:
         to = self._to
-        consumers = (to.monitor, to.state_keeper, to.broadcaster)
+        # Only what concerns each: no flood of prices pushes a stop out of a mailbox.
+        consumers = {
+            to.monitor: frozenset({HEARTBEAT}),
+            to.state_keeper: frozenset({KILLSWITCH, REGIME, REJECTED}),
+            to.broadcaster: None,
+        }
         return [
             ChildSpec(
                 to.persister,

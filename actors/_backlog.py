@@ -5,25 +5,39 @@ In order of number, always::
     front (in memory) ─▶ span (only in the journal) ─▶ rear (in memory: the journal refused them)
 
 Batches that the journal refused (a full disk) live in memory alone. Above the bound the oldest
-market data among them goes first, then other events, ``risk.*`` never: so the bound may be
+market data among them goes first, then other events, ``risk.*`` never, nor what came from the
+durable stream (of which nothing is taken in while the journal refuses): so the bound may be
 passed by what must not be lost.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from itertools import compress
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, compress, repeat
 
+from ..sql.stream_position import StreamPosition
+from ._books import LANES, Run, Runs, append_run, lane_of_each_row, rows_by_lane
 from ._rows import ids_of, split_rows
 from ._segments import IdRange, Record, RecordKind
+from ._stream_offsets import decode_position
 
 MARKET = b"data.market."
 RISK = b"risk."
+_REJECTED = b"bus.rejected\t"
 
 
 class Batch:
     """Rows that were journalled (or could not be) and are not stored yet."""
 
-    __slots__ = ("body", "journalled", "number", "ranges", "rows", "rows_through")
+    __slots__ = (
+        "body",
+        "journalled",
+        "number",
+        "ranges",
+        "rows",
+        "rows_through",
+        "runs",
+        "stream",
+    )
 
     def __init__(self, number: int, body: bytes, rows: int, ranges: tuple[IdRange, ...]) -> None:
         self.number = number
@@ -33,6 +47,10 @@ class Batch:
         self.journalled = False
         self.rows_through = 0
         """Rows that the journal ever took, up to and with these; 0 if it refused these."""
+        self.runs: Runs = ()
+        """By which lanes the rows came, in order."""
+        self.stream: StreamPosition | None = None
+        """How far the durable stream is read by these, if they came from it."""
 
     @property
     def last_id(self) -> int:
@@ -50,7 +68,10 @@ class Batch:
         if lost:
             ids = compress(ids_of(self.ranges), keep)
             self.ranges = tuple((event_id, event_id) for event_id in ids)
-            self.body = b"".join(line + b"\n" for line in compress(lines, keep))
+            lanes = chain(lane_of_each_row(self.runs), repeat(LANES[0]))
+            kept_lines = list(compress(lines, keep))
+            self.runs = _runs_of(kept_lines, compress(lanes, keep))
+            self.body = b"".join(line + b"\n" for line in kept_lines)
             self.rows = sum(keep)
         return lost
 
@@ -60,6 +81,9 @@ def batch_of(record: Record, ranges: tuple[IdRange, ...]) -> Batch:
     batch = Batch(record.number, record.body, record.rows, record.ranges or ranges)
     batch.journalled = True
     batch.rows_through = record.rows_before + record.rows
+    batch.runs = record_runs(record)
+    if record.kind is RecordKind.EVENTS:
+        batch.stream = decode_position(record.stream_offset)
     return batch
 
 
@@ -73,6 +97,10 @@ class Backlog:
     def __init__(self, max_bytes: int = 32 * 1024 * 1024) -> None:
         self.max_bytes = max_bytes
         self.size_bytes = 0
+        self.counts: Counter[str] = Counter()
+        """Rows in it, by lane: noted when they come in, and again when they go."""
+        self.missing: Counter[str] = Counter()
+        """Rows that the journal had and could not give back, by lane."""
         self.front: deque[Batch] = deque()
         self.span: tuple[int, int] | None = None
         """First and last number of what must be read from the journal."""
@@ -83,6 +111,7 @@ class Backlog:
 
     def put(self, batch: Batch) -> None:
         """Take in a batch, whose number is above all before."""
+        self.counts.update(rows_by_lane(batch.runs))
         if self.span is None and (self._has_room(batch) or not batch.journalled):
             self._keep(self.front, batch)
         elif batch.journalled:
@@ -119,6 +148,17 @@ class Backlog:
         else:
             self._keep(self.front, batch)
             self.span = (batch.number + 1, self.span[1]) if batch.number < self.span[1] else None
+        if self.span is None:
+            self._note_missing()
+
+    def _note_missing(self) -> None:
+        """All of the span was read: what came in and is not here was damaged meanwhile."""
+        there: Counter[str] = Counter()
+        for batch in (*self.front, *self.rear):
+            there.update(rows_by_lane(batch.runs))
+        gone = self.counts - there
+        self.missing += gone
+        self.counts.subtract(gone)
 
     def next_block(self, max_rows: int, max_bytes: int = 8 * 1024 * 1024) -> list[Batch]:
         """The batches to store next, within both bounds together (or one batch)."""
@@ -140,6 +180,7 @@ class Backlog:
             assert self.front[0] is batch  # noqa: S101 one storer, in order
             self.front.popleft()
             self.size_bytes -= len(batch.body)
+            self.counts.subtract(rows_by_lane(batch.runs))
 
     def shed(self, *, but: int) -> Counter[str]:
         """Keep the bound: give up rows that only memory has; how many of each type that were.
@@ -153,14 +194,29 @@ class Backlog:
                 if self.size_bytes <= self.max_bytes:
                     return lost
                 self.size_bytes -= len(batch.body)
+                self.counts.subtract(rows_by_lane(batch.runs))
                 lost += batch.shed(is_lost)
+                self.counts.update(rows_by_lane(batch.runs))
                 self.size_bytes += len(batch.body)
         return lost
 
     def _sheddable(self, but: int) -> Iterator[Batch]:
         for batch in (*self.front, *self.rear):
-            if not batch.journalled and batch.number > but:
+            if not batch.journalled and batch.number > but and batch.stream is None:
                 yield batch
+
+
+def record_runs(record: Record) -> Runs:
+    """By which lanes the rows of a record came; the first version of the journal did not say."""
+    runs = tuple(Run(LANES[code], rows, rejected) for code, rows, rejected in record.runs)
+    return runs or (Run(LANES[0], record.rows, 0),)
+
+
+def _runs_of(lines: list[bytes], lanes: Iterable[str]) -> Runs:
+    runs: list[Run] = []
+    for line, lane in zip(lines, lanes, strict=False):
+        append_run(runs, Run(lane, 1, int(line.startswith(_REJECTED))))
+    return tuple(runs)
 
 
 def _is_market(line: bytes) -> bool:

@@ -6,21 +6,39 @@ no ids yet.
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from ..agents.routing import redis_glob
+from ..sql.stream_position import StreamPosition
+from ._books import Run
+from ._durable import DurableCopies
 from ._echoes import EchoTable
 from ._rows import join_rows, row_prefix
-from .events import HEARTBEAT, HEARTBEAT_PREFIX, REJECTED, Event, NewEvent, TypeMatcher, type_of
-from .payloads import examine
+from ._sequences import Sequences
+from .canary import Canaries, Canary
+from .events import (
+    HEARTBEAT,
+    HEARTBEAT_PREFIX,
+    KILLSWITCH,
+    REJECTED,
+    Event,
+    NewEvent,
+    TypeMatcher,
+    type_of,
+)
+from .payloads import Envelope, examine, examine_in_turns
+from .streaming import StreamItem
 
 RAW_BYTES = 4096
 """How much of a rejected payload is kept (contract, part 1)."""
 
 # New channels must not grow the table for ever; then it begins anew.
 _CHANNELS = 10_000
+
+# No pattern: so what comes on a canary's channel leaves the common way, at no cost to that.
+_CANARY = b"\0canary"
 
 Reply = list[bytes]
 """``pmessage``, pattern, channel, payload: as hiredis hands it over."""
@@ -74,6 +92,12 @@ class Draft:
         """How many came by which lane."""
         self.rejected: Counter[str] = Counter()
         """How many were rejected, by reason (in words, without its detail)."""
+        self.runs: list[Run] = []
+        """By which lanes the events came, in order."""
+        self.stream: StreamPosition | None = None
+        """How far the durable stream is read with these, if any of them came from there."""
+        self.aside: list[Canary | Event] = []
+        """Not stored, but passed on: canaries, and durable stops that the stream will bring."""
 
     def __len__(self) -> int:
         return len(self.types)
@@ -99,9 +123,12 @@ class Former:
     Args:
         patterns: As subscribed to, in the order of the settings.
         echoes: What the daemon publishes itself.
+        canaries: Recognises those.
     """
 
-    def __init__(self, patterns: Sequence[str], echoes: EchoTable) -> None:
+    def __init__(
+        self, patterns: Sequence[str], echoes: EchoTable, canaries: Canaries | None = None
+    ) -> None:
         self._matcher = TypeMatcher(patterns)
         self._echoes = echoes
         self._channels: dict[bytes, Channel] = {}
@@ -111,6 +138,21 @@ class Former:
         """Echoes of our own that were left out."""
         self.copies = 0
         """Copies of messages that a pattern before had brought."""
+        self.put_aside = 0
+        """Canaries, and durable copies of which the other one counts."""
+        self.durable = DurableCopies()
+        self.sequences = Sequences()
+        self._canaries = canaries
+        self._canary_channels = frozenset(canaries.channels.values() if canaries else ())
+        self._examined: tuple[bytes, Envelope] | None = None
+
+    def knows(self, payload: bytes) -> bool:
+        """Whether ``payload`` need not be examined any more."""
+        return self._examined is not None and self._examined[0] is payload
+
+    def examine(self, payload: bytes, give_way: Callable[[], None]) -> None:
+        """Examine a large payload before it is taken in; others have their turns meanwhile."""
+        self._examined = (payload, examine_in_turns(payload, give_way))
 
     def add_replies(self, draft: Draft, replies: Sequence[Reply], ts: str, now: float) -> None:
         """Take in what one read of a socket brought.
@@ -127,11 +169,33 @@ class Former:
             _kind, pattern, channel, payload = reply
             known = channels.get(channel) or self._learn(channel, pattern)
             if pattern != known.pattern:
-                self.copies += 1
+                self._leave_out(draft, known, channel, payload)
             elif echoes and echoes.take(channel, payload, now):
                 self.echoed += 1
             else:
-                self._add(draft, known, payload, ts)
+                self._add(draft, known, payload, ts, heard_at=now)
+
+    def add_item(self, draft: Draft, item: StreamItem, ts: str, now: float) -> None:
+        """Take in what was read of the durable stream, as of ``ts`` and (monotonic) ``now``."""
+        if item.event is not None:
+            self.add_event(draft, item.event, ts)
+            return
+        known = self._channels.get(item.channel) or self._learn(item.channel, b"")
+        fault = item.fault or known.fault
+        if fault is None and self._matcher.first(known.name) is None:
+            fault = "the channel matches no pattern"
+        if fault is not None:
+            self._add_rejected(draft, known, item.payload, ts, fault)
+        else:
+            self._add(draft, known, item.payload, ts, heard_at=now, item=item)
+
+    def _leave_out(self, draft: Draft, known: Channel, channel: bytes, payload: bytes) -> None:
+        if self._canaries is None or known.pattern is not _CANARY:
+            self.copies += 1
+            return
+        self.put_aside += 1
+        if (canary := self._canaries.read(channel, payload)) is not None:
+            draft.aside.append(canary)
 
     def add_fault(self, draft: Draft, reply: object, ts: str) -> None:
         """Take in something that is no message at all: nothing is dropped in silence."""
@@ -147,15 +211,49 @@ class Former:
         """Take in an event that was checked before: it gets another id."""
         self._append(draft, event.type, event.source, event.payload, event.ts)
 
-    def _add(
-        self, draft: Draft, known: Channel, payload: bytes, ts: str, source: str | None = None
+    def _add(  # noqa: PLR0913 called for each event
+        self,
+        draft: Draft,
+        known: Channel,
+        payload: bytes,
+        ts: str,
+        source: str | None = None,
+        *,
+        heard_at: float | None = None,
+        item: StreamItem | None = None,
     ) -> str | None:
-        said, reason = examine(payload)
+        examined = self._examined
+        if examined is not None and examined[0] is payload:
+            self._examined = None
+            envelope = examined[1]
+        else:
+            envelope = examine(payload)
+        said, reason, marks = envelope
         if reason is not None or known.fault is not None:
             return self._add_rejected(draft, known, payload, ts, known.fault or reason or "")
         source = source or said or known.default_source
+        if marks is not None and heard_at is not None:
+            event = Event(0, known.event_type, payload, ts, source)
+            if marks.durable is True and self._other_counts(draft, known, event, heard_at, item):
+                self.put_aside += 1
+                return None
+            self.sequences.note(source, known.name, marks, ts, heard_at)
         self._append(draft, known.event_type, source, payload, ts)
         return None
+
+    def _other_counts(
+        self, draft: Draft, known: Channel, event: Event, now: float, item: StreamItem | None
+    ) -> bool:
+        """Whether the other copy of a durable message is the one that is stored."""
+        channel = known.name.encode()
+        if item is None:
+            if event.type == KILLSWITCH:
+                draft.aside.append(event)  # a stop engages whichever way it comes first
+            self.durable.published(channel, event.payload, event.ts, now)
+            return True
+        if item.position is None:
+            return False
+        return not self.durable.streamed(channel, event.payload, now)
 
     def _add_rejected(
         self, draft: Draft, known: Channel, payload: bytes, ts: str, reason: str
@@ -187,8 +285,9 @@ class Former:
         name = channel.decode(errors="replace")
         fault = _fault(name) if name.encode() == channel else "the channel is not UTF-8"
         first = self._matcher.first(name)
+        pattern = pattern if first is None else redis_glob(first).encode()
         known = Channel(
-            pattern if first is None else redis_glob(first).encode(),
+            _CANARY if channel in self._canary_channels else pattern,
             name,
             type_of(name),
             name.removeprefix(HEARTBEAT_PREFIX) or None if type_of(name) == HEARTBEAT else None,

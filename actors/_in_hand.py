@@ -1,9 +1,11 @@
 """A batch on its way into the journal (pure)."""
 
 from ._backlog import Batch
+from ._books import code_of
 from ._draft import Draft
 from ._intake import Taken
 from ._segments import IdRange, Record, RecordKind, encode_assigned
+from ._stream_offsets import encode_position
 
 
 class InHand:
@@ -27,4 +29,15 @@ class InHand:
             return Record(self.number, self.kind, 0, encode_assigned(self.assigned), ranges)
         batch = self.batches[0]
         offset = self.moved_id.to_bytes(8) if self.moved_id else b""
-        return Record(self.number, self.kind, batch.rows, batch.body, batch.ranges, 0, offset)
+        if batch.stream is not None:
+            offset = encode_position(batch.stream)
+        runs = tuple((code_of(run.lane), run.rows, run.rejected) for run in batch.runs)
+        return Record(
+            number=self.number,
+            kind=self.kind,
+            rows=batch.rows,
+            body=batch.body,
+            ranges=batch.ranges,
+            stream_offset=offset,
+            runs=runs,
+        )

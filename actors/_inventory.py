@@ -6,11 +6,16 @@ place that is no record and where no number is missing is the end of an append t
 before it counted: torn, and nothing is lost by it.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import msgspec
 
+from ..sql.stream_position import StreamPosition
+from ._backlog import holds_rows, record_runs
+from ._books import rows_by_lane
 from ._segments import Damage, Head, IdRange, Record, RecordKind, decode_assigned, scan
+from ._stream_offsets import decode_position
 
 
 class JournalReport(msgspec.Struct):
@@ -72,6 +77,14 @@ class Inventory:
         """Records that have no ids yet, in order."""
         self.moved: set[int] = set()
         """Ids whose rows were journalled again under new ids."""
+        self.stream: StreamPosition | None = None
+        """How far the durable stream was read."""
+        self.uncommitted: Counter[str] = Counter()
+        """Rows of records that are not known to be committed, by lane."""
+        self.unassigned_rows: dict[int, Counter[str]] = {}
+        """Those of ``unassigned``."""
+        self.moved_rows: Counter[str] = Counter()
+        """Rows that such a record holds and that were journalled again, by lane."""
         self.highest_id = self.head.highest_id
         self.last_at_ms = self.head.last_at_ms
         behind_committed = self.head.committed_number + 1
@@ -111,16 +124,34 @@ class Inventory:
         self.highest_id = max(self.highest_id, record.last_id)
         self._expected = max(self._expected, record.number + 1)
         self._rows = record.rows_before + record.rows
+        if record.number > self.head.committed_number and holds_rows(record):
+            self.uncommitted += rows_by_lane(record_runs(record))
         if record.kind is RecordKind.IDS:
             self._note_assigned(decode_assigned(record.body))
         elif record.kind is RecordKind.MOVED:
-            self.moved.add(int.from_bytes(record.stream_offset))
-        elif record.rows and not record.ranges:
+            self._note_moved(record)
+        else:
+            self._note_events(record)
+
+    def _note_moved(self, record: Record) -> None:
+        old_id = int.from_bytes(record.stream_offset)
+        if old_id > self.head.committed_id and old_id not in self.moved:
+            self.moved_rows += rows_by_lane(record_runs(record))
+        self.moved.add(old_id)
+
+    def _note_events(self, record: Record) -> None:
+        if record.rows and not record.ranges:
             self.unassigned.append(record.number)
+            self.unassigned_rows[record.number] = rows_by_lane(record_runs(record))
+        position = decode_position(record.stream_offset)
+        if position is not None and (self.stream is None or position > self.stream):
+            self.stream = position
 
     def _note_assigned(self, assigned: dict[int, tuple[IdRange, ...]]) -> None:
         self.assigned.update(assigned)
         self.unassigned = [number for number in self.unassigned if number not in assigned]
+        for number in assigned:
+            self.unassigned_rows.pop(number, None)
 
     def _judge(self, number: int, rows_before: int) -> None:
         """Compare the number that comes next with the one expected."""

@@ -22,19 +22,24 @@ import structlog
 from gevent.event import Event as Signal
 
 from ..runtime import Outbox
+from ..sql.stream_position import StreamPosition
 from ._backlog import Backlog, Batch
+from ._books import LANES, Books, Run, SourceBooks, lane_of_each_row, rows_by_lane
 from ._draft import Draft, Former
 from ._echoes import EchoTable
 from ._in_hand import InHand
 from ._intake import Intake, Taken
-from ._persister_messages import MAX_TURN_EVENTS
+from ._persister_messages import MAX_TURN_EVENTS, PersistEvents
 from ._rows import ids_of, parse_rows
 from ._segments import IdRange, RecordKind
-from .events import Event
+from ._stream_offsets import OffsetFile
+from .canary import Canaries, Canary
+from .events import REJECTED, Event
 from .ids import IdRanges, read_ids, write_ids
 from .journal import Journal, JournalSettings, JournalUnavailable
 from .window import EventWindow
 
+EARLIER: Final = LANES[0]
 # A disk that refused an append is asked again after so long.
 JOURNAL_RETRY_S: Final = 1.0
 
@@ -50,6 +55,7 @@ class Ledger:
         settings: Of the journal.
         memory_bytes: Of rows waiting in memory; beyond it they wait in the journal.
         window: The newest events; by default one of 50,000.
+        canaries: Recognises those.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Ledger:
         *,
         memory_bytes: int = 32 * 1024 * 1024,
         window: EventWindow | None = None,
+        canaries: Canaries | None = None,
     ) -> None:
         self.journal = Journal(folder / "journal", settings)
         self.ids = IdRanges()
@@ -69,14 +76,24 @@ class Ledger:
         self.held = Backlog(memory_bytes)
         self.intake = Intake()
         self.echoes = EchoTable()
-        self.former = Former(patterns, self.echoes)
+        self.former = Former(patterns, self.echoes, canaries)
         self.in_hand: InHand | None = None
+        self.aside: list[Canary | Event] = []
+        """Not stored, but passed on: canaries, and durable stops that the stream will bring."""
+        self.books = Books()
         self.to_move: dict[int, Event] = {}
         """Events whose ids others had used, by those ids, until they are journalled again."""
         self.moved: set[int] = set()
         """Such ids that are done."""
         self.to_publish: Outbox | None = None
         """Journalled, but not with the listener yet."""
+        self.stream_known: StreamPosition | None = None
+        """How far the durable stream is read by what is journalled or committed, where known."""
+        self.stream_committed: StreamPosition | None = None
+        """How far by what is committed."""
+        self.stream_asked = False
+        """Whether PostgreSQL has said so."""
+        self._offset_file = OffsetFile(folder / "stream")
         self.replayed = False
         self.committed_id = 0
         self.stored_number = 0
@@ -85,6 +102,10 @@ class Ledger:
         self.stored = self.rejected = self.dropped = self.clashes = self.not_offered = 0
         self.dropped_types: Counter[str] = Counter()
         """Dropped and not said yet."""
+        self.damaged_rows = 0
+        """Found damaged in the journal after its opening, and not said yet."""
+        self.replaced: set[int] = set()
+        """Ids of a block under way at which PostgreSQL has ``bus.rejected`` already."""
         self.journal_error: str | None = None
         self.store_error: str | None = None
         self.latencies_ms: deque[float] = deque(maxlen=10_000)
@@ -116,12 +137,16 @@ class Ledger:
         self.committed_id = head.committed_id
         self.last_journalled_ms = head.last_at_ms
         self.moved = set(self.journal.moved)
+        self.stream_known = max(
+            filter(None, (self._offset_file.open(), self.journal.stream)), default=None
+        )
         self._open_ids()
         self._find_backlog()
 
     def close(self) -> None:
         """Finish the journal's work; waits for the disk."""
         self.journal.close()
+        self._offset_file.close()
 
     def _open_ids(self) -> None:
         ranges = read_ids(self.ids_path)
@@ -137,6 +162,66 @@ class Ledger:
             self.backlog.span = (head.committed_number + 1, first_held - 1)
         if unassigned:
             self.held.span = (first_held, head.last_number)
+        self._carry_over()
+
+    def _carry_over(self) -> None:
+        """Begin the books with what the journal brings."""
+        journal, books = self.journal, self.books
+        missing = Counter({EARLIER: journal.report.missing_rows})
+        books.moving = journal.moved_rows.copy()
+        books.carried = journal.uncommitted - journal.moved_rows + missing
+        books.dropped = missing
+        self.held.counts = journal.unassigned_rows.copy()
+        self.backlog.counts = journal.uncommitted - journal.unassigned_rows
+
+    def source_books(self) -> tuple[SourceBooks, ...]:
+        """What became of all that came, by source; of one moment."""
+        intake, books = self.intake, self.books
+        here = self.backlog.counts + self.held.counts
+        if self.in_hand is not None and self.in_hand.kind is RecordKind.EVENTS:
+            here.update(rows_by_lane(self.in_hand.batches[0].runs))
+        here.subtract(books.moving)
+        known = {*LANES[1:], *intake.received, *here, *books.carried}
+        return tuple(
+            SourceBooks(
+                source=lane,
+                carried=books.carried[lane],
+                received=intake.received[lane],
+                stored=books.stored[lane],
+                rejected=books.rejected[lane],
+                journal=here[lane],
+                dropped=books.dropped[lane],
+                copies=intake.copies[lane],
+                echoes=intake.echoes[lane],
+                aside=intake.aside[lane],
+            )
+            for lane in sorted(known)
+        )
+
+    def lane_of(self, event_id: int) -> str:
+        """By which lane an event of the block that is being stored came."""
+        for batch in self.backlog.front:
+            if batch.ranges and event_id <= batch.last_id:
+                lanes = zip(ids_of(batch.ranges), lane_of_each_row(batch.runs), strict=False)
+                return next((lane for number, lane in lanes if number == event_id), EARLIER)
+        return EARLIER
+
+    def note_missing(self) -> None:
+        """Rows that the journal had and could not give back are given up, and it is said."""
+        for backlog in (self.backlog, self.held):
+            if backlog.missing:
+                lost = backlog.missing.total()
+                self._log.error("the journal was damaged while running", rows=lost)
+                self.books.dropped.update(backlog.missing)
+                self.dropped += lost
+                self.damaged_rows += lost
+                backlog.missing.clear()
+
+    def note_refused(self, event_id: int) -> None:
+        """At the id of an event PostgreSQL has ``bus.rejected``: it did not take the event."""
+        self.rejected += 1
+        self.replaced.add(event_id)
+        self.books.note_refused(self.lane_of(event_id))
 
     @property
     def newest_id(self) -> int:
@@ -174,12 +259,17 @@ class Ledger:
         draft = Draft()
         limit = min(MAX_TURN_EVENTS, self.ids.left) if has_ids else MAX_TURN_EVENTS
         now = time.monotonic()
-        taken = self.intake.fill(draft, self.former, max_events=limit, now=now)
-        if not draft:
+        taken = self.intake.fill(
+            draft, self.former, max_events=limit, now=now, stream=self.stream_flows
+        )
+        self.aside += draft.aside
+        if not draft and draft.stream is None:
             return None
         ranges = self.ids.take(len(draft)) if has_ids else None
         batch = Batch(self._number(), draft.body(), len(draft), tuple(ranges or ()))
+        batch.stream = draft.stream
         hand = InHand(batch.number, RecordKind.EVENTS, [batch])
+        batch.runs = tuple(draft.runs)
         hand.draft, hand.taken = draft, taken
         self.rejected += draft.rejected.total()
         self._expect_echoes(taken, now)
@@ -216,8 +306,34 @@ class Ledger:
         ranges = self.ids.take(1)
         batch = Batch(self._number(), draft.body(), 1, tuple(ranges or ()))
         hand = InHand(batch.number, RecordKind.MOVED, [batch])
+        batch.runs = (Run(self.lane_of(old_id), 1, int(event.type == REJECTED)),)
         hand.draft, hand.moved_id = draft, old_id
         return hand
+
+    @property
+    def stream_flows(self) -> bool:
+        """Whether the durable stream is taken in: not while the disk refuses what is read of it."""
+        return self.journal_error is None
+
+    def has_work(self) -> bool:
+        """Whether anything in the intake can be taken now."""
+        return self.intake.has_work(stream=self.stream_flows)
+
+    def begin_stream(self) -> StreamPosition | None:
+        """Where reading the stream goes on; None while nobody knows."""
+        if self.intake.stream_end is None:
+            self.intake.stream_end = self.stream_known
+        return self.intake.stream_end
+
+    def take_due(self, now: float) -> None:
+        """Have taken in what is certain by ``now``: gaps, and copies the stream does not bring."""
+        read_at = self.intake.stream_read_at
+        for copy in self.former.durable.due(now, read_at):
+            self.intake.put_late(copy)
+        if gaps := self.former.sequences.due(now, read_at):
+            self.intake.put(PersistEvents(tuple(gaps)))
+        if self.intake:
+            self.to_journal.set()
 
     # -- into the journal: waits ---------------------------------------------------------------
 
@@ -278,8 +394,11 @@ class Ledger:
     def _finish_new(self, hand: InHand) -> tuple[Event, ...]:
         batch = hand.batches[0]
         self.journalled += hand.draft.lanes
-        self.latencies_ms.append(latency_ms(min(set(hand.draft.times))))
-        if not batch.ranges:
+        if batch.stream is not None:
+            self.stream_known = batch.stream
+        if batch.rows:
+            self.latencies_ms.append(latency_ms(min(set(hand.draft.times))))
+        if not batch.ranges and (batch.rows or self.held):
             self.held.put(batch)
             return ()
         events = hand.draft.events(ids_of(batch.ranges))
@@ -301,13 +420,14 @@ class Ledger:
         self.moved.add(hand.moved_id)
         self.window.remove(hand.moved_id)
         batch = hand.batches[0]
+        self.books.moving.update(rows_by_lane(batch.runs))
         events = hand.draft.events(ids_of(batch.ranges))
         self._show(batch, events, hand.draft.payload_bytes)
         self.clashes += 1
         return events
 
     def _show(self, batch: Batch, events: tuple[Event, ...], payload_bytes: int) -> None:
-        if not self.backlog:
+        if batch.ranges and not self.backlog:
             self.note_first_uncommitted(batch.ranges[0][0])
         self.window.append(events, payload_bytes)
         self.backlog.put(batch)
@@ -326,8 +446,10 @@ class Ledger:
         if self.journal_error is None:
             return
         storing = self.backlog.front[0].number if self.backlog.front else 0
+        before = self.backlog.counts + self.held.counts
         lost = self.backlog.shed(but=storing) + self.held.shed(but=storing)
         if lost:
+            self.books.dropped += before - (self.backlog.counts + self.held.counts)
             if not self.dropped_types:
                 self._log.error("no room for events, neither on disk nor in memory")
             self.dropped += lost.total()
@@ -335,20 +457,38 @@ class Ledger:
 
     # -- stored ----------------------------------------------------------------------------------
 
-    def note_stored(self, block: list[Batch], *, moved: int = 0) -> None:
-        """The batches of ``block`` are committed; never lets go of the loop.
+    def _moved_of(self, block: list[Batch]) -> Counter[str]:
+        """How many rows of ``block`` are journalled again under new ids, by lane."""
+        if not self.moved:
+            return Counter()
+        return Counter(
+            lane
+            for batch in block
+            for number, lane in zip(
+                ids_of(batch.ranges), lane_of_each_row(batch.runs), strict=False
+            )
+            if number in self.moved
+        )
 
-        Args:
-            block: The first ones of the backlog.
-            moved: How many of their rows are journalled again under new ids instead.
+    def note_stored(self, block: list[Batch]) -> None:
+        """The batches of ``block``, the first of the backlog, are committed, but for moved rows.
+
+        Never lets go of the loop.
         """
+        moved = self._moved_of(block)
         self.backlog.done(block)
+        self.books.note_stored([batch.runs for batch in block], moved)
+        self.replaced.clear()
         last = block[-1]
-        self.stored += sum(batch.rows for batch in block) - moved
+        self.stored += sum(batch.rows for batch in block) - moved.total()
         self.stored_number = last.number
         self.committed_id = max(self.committed_id, *(batch.last_id for batch in block))
         for batch in block:
             self.journal.assigned.pop(batch.number, None)
+        position = stream_of(block)
+        if position is not None:
+            self.stream_committed = position
+            self.journal.later(self._offset_file.write, position)  # before segments go
         self.journal.commit(
             last.number,
             committed_id=self.committed_id,
@@ -368,6 +508,15 @@ class Ledger:
             head.last_number, committed_id=self.committed_id, rows_through=head.rows_total
         )
 
+    def note_stream_in_database(self, position: StreamPosition | None) -> None:
+        """PostgreSQL says how far the stream is read by what is committed; None: never read."""
+        self.stream_asked = True
+        self.stream_committed = position
+        if self.stream_known is None:
+            self.stream_known = position or StreamPosition()
+        elif position is not None:
+            self.stream_known = max(self.stream_known, position)
+
     def add_ids(self, ranges: list[IdRange]) -> None:
         """Put new ids in hand, on disk first; waits for the worker.
 
@@ -380,6 +529,11 @@ class Ledger:
             self._log.warning("ids in hand are not on disk", reason=str(error))
         self.ids.add(ranges)
         self.to_journal.set()
+
+
+def stream_of(block: list[Batch]) -> StreamPosition | None:
+    """How far the durable stream is read by ``block``, if any of it came from there."""
+    return next((batch.stream for batch in reversed(block) if batch.stream is not None), None)
 
 
 def latency_ms(ts: str) -> float:

@@ -72,6 +72,10 @@ class NoteProcessed(msgspec.Struct, frozen=True):
     """Which."""
 
 
+class GetBooks(msgspec.Struct, frozen=True):
+    """Asks what became of all that came; answered by ``tuple[SourceBooks, ...]``."""
+
+
 class GetPersisterStatus(msgspec.Struct, frozen=True):
     """Asks how storing stands; answered by ``PersisterStatus``."""
 

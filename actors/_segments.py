@@ -9,11 +9,13 @@ A segment is records one after the other, in this order of bytes (little-endian)
     kind       1   see RecordKind
     ranges     2   how many ranges of ids follow the header
     offset     2   how many bytes of stream offset follow the ranges
+    runs       2   how many runs follow the stream offset (in version 1: 0)
     number     8   contiguous from 1; a batch offered twice has the same number
     at         8   when it was journalled, in milliseconds since the epoch
     before     8   rows journalled before this record, ever: says how many a lost record held
     rows       4   lines of the body
-    …              ranges (first, last: 8 + 8 each), stream offset, body
+    …              ranges (first, last: 8 + 8 each), stream offset, runs (by which lane, how many
+                   rows, how many of them bus.rejected: 4 + 4 + 4 each), body
 
 The body is rows as COPY's text format, without the id (see ``_rows``). A damaged place costs what
 it covers, no more: reading goes on at the next magic. The head is two slots, written in turn,
@@ -30,7 +32,8 @@ from typing import TypeAlias
 import msgspec
 
 MAGIC = b"\xff\xfeOJNL\xfd\xfc"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE = frozenset({1, FORMAT_VERSION})
 # A length beyond this is damage: a batch has at most 1,000 rows and, but for escaped payloads, a
 # few MiB.
 MAX_RECORD_BYTES = 64 * 1024 * 1024
@@ -38,11 +41,13 @@ MAX_RECORD_BYTES = 64 * 1024 * 1024
 SLOT_BYTES = 512
 
 _PREFIX = struct.Struct("<8sII")
-_HEADER = struct.Struct("<BBHHxxQQQI")
+_HEADER = struct.Struct("<BBHHHQQQI")
 _RANGE = struct.Struct("<QQ")
+_RUN = struct.Struct("<III")
 _ASSIGNED = struct.Struct("<QQQ")
 _HEAD = struct.Struct("<4sIQQQQQQQQI")
 _HEAD_MAGIC = b"OJHD"
+_HEAD_VERSION = 1
 _CRC = struct.Struct("<I")
 
 IdRange: TypeAlias = tuple[int, int]
@@ -82,6 +87,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """Where in a stream the batch ends; empty for what came by PUBLISH."""
     rows_before: int = 0
     """Rows journalled before this record, ever; the journal sets it."""
+    runs: tuple[tuple[int, int, int], ...] = ()
+    """By which lane its rows came (its number), how many, how many of these ``bus.rejected``."""
 
     @property
     def last_id(self) -> int:
@@ -128,13 +135,15 @@ def encode(record: Record) -> tuple[bytes, bytes]:
         record.kind,
         len(record.ranges),
         len(record.stream_offset),
+        len(record.runs),
         record.number,
         record.at_ms,
         record.rows_before,
         record.rows,
     )
     ranges = b"".join(_RANGE.pack(first, last) for first, last in record.ranges)
-    front = header + ranges + record.stream_offset
+    runs = b"".join(_RUN.pack(*run) for run in record.runs)
+    front = header + ranges + record.stream_offset + runs
     checksum = zlib.crc32(record.body, zlib.crc32(front))
     length = len(front) + len(record.body)
     return _PREFIX.pack(MAGIC, length, checksum) + front, record.body
@@ -159,17 +168,18 @@ def _checked(data: bytes, start: int, end: int, checksum: int) -> tuple[Record, 
     if zlib.crc32(memoryview(data)[start:end]) != checksum:
         return "wrong checksum"
     version, kind = data[start], data[start + 1]
-    if version != FORMAT_VERSION or kind not in _KINDS:
+    if version not in _READABLE or kind not in _KINDS:
         return f"written by another version (format {version}, kind {kind})"
     return _record(data, start, end), end
 
 
 def _record(data: bytes, start: int, end: int) -> Record:
     fields = _HEADER.unpack_from(data, start)
-    _version, kind, range_count, offset_size, number, at_ms, rows_before, rows = fields
+    _version, kind, range_count, offset_size, run_count, number, at_ms, rows_before, rows = fields
     ranges_at = start + _HEADER.size
     offset_at = ranges_at + range_count * _RANGE.size
-    body_at = offset_at + offset_size
+    runs_at = offset_at + offset_size
+    body_at = runs_at + run_count * _RUN.size
     return Record(
         number=number,
         kind=RecordKind(kind),
@@ -177,8 +187,9 @@ def _record(data: bytes, start: int, end: int) -> Record:
         body=data[body_at:end],
         ranges=tuple(_RANGE.iter_unpack(data[ranges_at:offset_at])),
         at_ms=at_ms,
-        stream_offset=data[offset_at:body_at],
+        stream_offset=data[offset_at:runs_at],
         rows_before=rows_before,
+        runs=tuple(_RUN.iter_unpack(data[runs_at:body_at])),
     )
 
 
@@ -224,7 +235,7 @@ def decode_assigned(body: bytes) -> dict[int, tuple[IdRange, ...]]:
 def encode_head(head: Head) -> tuple[int, bytes]:
     """Form ``head`` as (where in the file, what)."""
     values = msgspec.structs.astuple(head)
-    packed = _HEAD.pack(_HEAD_MAGIC, FORMAT_VERSION, *values, 0)[: -_CRC.size]
+    packed = _HEAD.pack(_HEAD_MAGIC, _HEAD_VERSION, *values, 0)[: -_CRC.size]
     return head.sequence % 2 * SLOT_BYTES, packed + _CRC.pack(zlib.crc32(packed))
 
 
@@ -239,7 +250,7 @@ def _slot(data: bytes) -> Head | None:
     if len(data) < _HEAD.size:
         return None
     magic, version, *values, checksum = _HEAD.unpack_from(data)
-    if magic != _HEAD_MAGIC or version != FORMAT_VERSION:
+    if magic != _HEAD_MAGIC or version != _HEAD_VERSION:
         return None
     if zlib.crc32(data[: _HEAD.size - _CRC.size]) != checksum:
         return None

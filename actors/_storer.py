@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
+import msgspec
 
 from ..sql.copy_text import copy_field
 from ..sql.errors import (
@@ -25,9 +26,10 @@ from ..sql.errors import (
     WriterClaimed,
 )
 from ..sql.event_store import EventWriter
+from ..sql.stream_position import StreamPosition
 from ._backlog import Backlog, Batch, batch_of, holds_rows
-from ._draft import reject
-from ._ledger import Ledger
+from ._draft import Rejection, reject
+from ._ledger import Ledger, stream_of
 from ._rows import parse_row, row_prefix, split_rows, with_ids
 from .events import REJECTED, Event, channel_of
 from .journal import JournalReader
@@ -63,6 +65,7 @@ class Loader:
                 rows += batch.rows
         if backlog.span is None:
             self._reader = None
+            self._ledger.note_missing()
 
     def _next(self, span: tuple[int, int]) -> Batch | None:
         """The next batch of ``span``; what was damaged, and records without rows, are passed."""
@@ -185,10 +188,12 @@ class Storer:
             highest = self._writer.committed_max()
             ledger.ids.discard_through(highest)
             self._writer.raise_sequence(max(highest, ledger.newest_id, ledger.ids.highest))
+            stream = self._writer.stream_position()
         except StoreError:
             self._writer.epoch = None
             raise
         ledger.note_in_database(highest)
+        ledger.note_stream_in_database(stream)
 
     def _keep_ids(self) -> bool:
         """Take one more range, if that is wanted now; say whether it was."""
@@ -203,44 +208,66 @@ class Storer:
 
     def _store(self, block: list[Batch]) -> None:
         rows = b"".join([with_ids(batch.body, batch.ranges) for batch in block])
-        if self._ledger.moved:
-            kept = (line for line in split_rows(rows) if _id_of(line) not in self._ledger.moved)
+        if self._ledger.moved or self._ledger.replaced:
+            done = self._ledger.moved | self._ledger.replaced
+            kept = (line for line in split_rows(rows) if _id_of(line) not in done)
             rows = b"".join([line + b"\n" for line in kept])
-        clashes = self._store_rows(rows) if rows else ()
+        stream = stream_of(block)
+        clashes = self._store_rows(rows, stream) if rows or stream else ()
         self._wait_until_moved(clashes)
-        self._ledger.note_stored(block, moved=len(clashes))
+        self._ledger.note_stored(block)
 
-    def _store_rows(self, rows: bytes) -> tuple[int, ...]:
-        """Store ``rows``, whatever it takes; the ids that other rows have."""
+    def _store_rows(self, rows: bytes, stream: StreamPosition | None) -> tuple[int, ...]:
+        """Store ``rows``, whatever it takes; the ids that other rows have.
+
+        ``stream`` is committed with the last of them.
+        """
         try:
-            return self._put(rows)
+            return self._put(rows, stream)
         except RefusedRows as error:
             lines = split_rows(rows)
             if len(lines) == 1:
-                return self._replace(lines[0], _reason_of(error))
+                return self._replace(lines[0], _reason_of(error), stream)
         middle = len(lines) // 2
         halves = [b"\n".join([*half, b""]) for half in (lines[:middle], lines[middle:])]
-        return self._store_rows(halves[0]) + self._store_rows(halves[1])
+        return self._store_rows(halves[0], None) + self._store_rows(halves[1], stream)
 
-    def _put(self, rows: bytes) -> tuple[int, ...]:
+    def _put(self, rows: bytes, stream: StreamPosition | None) -> tuple[int, ...]:
         if self._doubt is None:
             try:
-                self._writer.store(rows)
+                self._writer.store(rows, stream)
             except UniqueClash:
                 self._log.warning("ids of a block are taken", first=_id_of(rows))
             else:
                 return ()
         try:
-            resolution = self._writer.resolve(rows, self._doubt)
+            resolution = self._writer.resolve(rows, self._doubt, stream)
         except RefusedRows:
             self._doubt = None
             raise
         self._doubt = None
-        if resolution.clashes:
-            by_id = {_id_of(line): line for line in split_rows(rows)}
-            for event_id in resolution.clashes:
-                self._move(event_id, by_id[event_id])
-        return resolution.clashes
+        if not resolution.clashes:
+            return ()
+        by_id = {_id_of(line): line for line in split_rows(rows)}
+        clashes = [number for number in resolution.clashes if not self._was_replaced(by_id[number])]
+        for event_id in clashes:
+            self._move(event_id, by_id[event_id])
+        return tuple(clashes)
+
+    def _was_replaced(self, line: bytes) -> bool:
+        """Whether the row at our id is the ``bus.rejected`` that a daemon before put there."""
+        event = _event_of(line)
+        there = self._writer.rejected_at(event.id)
+        if there is None:
+            return False
+        instead = event.payload
+        if event.type != REJECTED:
+            instead = reject(channel_of(event), event.payload, "PostgreSQL refused it")
+        ours = msgspec.json.decode(instead, type=Rejection)
+        same = there == (ours.channel, ours.size, ours.raw)
+        if same and event.type != REJECTED:
+            self._note_replaced(Event(event.id, REJECTED, instead, event.ts, None))
+        return same
 
     def _move(self, event_id: int, line: bytes) -> None:
         """Another row has our id: ours is journalled again under a new one."""
@@ -254,7 +281,7 @@ class Storer:
             self._keep_ids()
             gevent.sleep(MOVE_POLL_S)
 
-    def _replace(self, line: bytes, reason: str) -> tuple[int, ...]:
+    def _replace(self, line: bytes, reason: str, stream: StreamPosition | None) -> tuple[int, ...]:
         """Put ``bus.rejected`` in the place of a row that PostgreSQL cannot take.
 
         Raises:
@@ -266,14 +293,17 @@ class Storer:
         prefix = row_prefix(REJECTED, None, event.ts)
         row = b"%d\t%b%b\n" % (event.id, prefix, copy_field(payload))
         try:
-            clashes = self._put(row)
+            clashes = self._put(row, stream)
         except RefusedRows as error:
             raise StoreError(f"PostgreSQL refuses every row: {error}") from error
         self._log.warning("PostgreSQL refused an event", id=event.id, reason=reason)
-        self._ledger.rejected += 1
+        self._note_replaced(rejected)
+        return clashes
+
+    def _note_replaced(self, rejected: Event) -> None:
+        self._ledger.note_refused(rejected.id)
         self._ledger.window.replace(rejected)
         self._replaced(rejected)
-        return clashes
 
 
 def _reason_of(error: RefusedRows) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from socket import socket as Socket  # noqa: N812 a class
 from typing import Any, Final
 
-import gevent
 import hiredis
 import msgspec
 import redis
@@ -19,6 +18,7 @@ import structlog
 from gevent.lock import BoundedSemaphore
 
 from ..agents.routing import redis_glob
+from ..runtime import give_way
 from ..runtime.errors import reason_of
 from ._dialing import Dialer, dial
 from ._gap_book import GapBook
@@ -104,6 +104,8 @@ class Subscription:
         self._last_read_bytes = 0
         self._ping_at = 0.0
         self._pinged_at: float | None = None
+        self._canary: bytes | None = None
+        self._canary_sure_at: float | None = None
         self.received = 0
         """Messages read."""
         self.connects = 0
@@ -172,12 +174,38 @@ class Subscription:
         self._tell_pending(tell)
         while replies := self._stream.take(MAX_REPLIES):
             self.received += len(replies)
+            if self._canary is not None and any(reply[3] == self._canary for reply in replies):
+                self._forget_canary()
             self._pending.append(PersistReplies(self.lane, self._heard_at, replies))
             self._tell_pending(tell)
-            gevent.sleep(0)
+            give_way()
         if self._pinged_at is not None and not self._stream.awaited:
+            self._check_hearing()
             self.latency_ms = round((time.monotonic() - self._pinged_at) * 1000, 3)
             self._pinged_at = None
+
+    @property
+    def wants_canary(self) -> bool:
+        """Whether one may be published: it is subscribed, and none is on its way."""
+        return self._subscribed and self._canary_sure_at is None
+
+    def expect_canary(self, payload: bytes) -> None:
+        """A canary is about to be published."""
+        self._canary, self._canary_sure_at = payload, None
+
+    def canary_published(self) -> None:
+        """The server has it: whatever it answers from here on comes behind it."""
+        if self._canary is not None:
+            self._canary_sure_at = time.monotonic()
+
+    def _forget_canary(self) -> None:
+        self._canary = self._canary_sure_at = None
+
+    def _check_hearing(self) -> None:
+        """A pong has come: what was published before the ping must have come before it."""
+        sure_at = self._canary_sure_at
+        if self._pinged_at is not None and sure_at is not None and sure_at < self._pinged_at:
+            raise redis.ConnectionError("the server answers, but the subscription is deaf")
 
     def close(self) -> None:
         """End the connection; what was not read by now is the next start's gap."""
@@ -264,6 +292,7 @@ class Subscription:
         self.last_error = reason
         self._stream = ReplyStream()
         self._pinged_at = self.latency_ms = None
+        self._forget_canary()
         self.close()
 
     def _handshake(self, connection: Any) -> list[Any]:

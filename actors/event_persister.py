@@ -10,7 +10,7 @@ stored all the same.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, assert_never
 
@@ -22,10 +22,12 @@ from ..runtime import Actor, Address, Outbox, deadline, give_way
 from ..runtime.errors import OrchestratorError
 from ..sql.errors import StoreError
 from ..sql.event_store import EventWriter
+from ._books import SourceBooks
 from ._in_hand import InHand
 from ._intake import Taken
 from ._ledger import Ledger
 from ._persister_messages import (
+    GetBooks,
     GetEvent,
     GetEvents,
     GetPersisterStatus,
@@ -38,12 +40,15 @@ from ._persister_messages import (
 from ._replay import Replay
 from ._rows import ids_of
 from ._storer import Loader, Storer
-from .events import DROPPED, Event, EventReplaced, EventsJournalled, NewEvent
+from .canary import Canary
+from .events import DROPPED, Event, EventReplaced, EventsJournalled, NewEvent, StopHeard
 from .publishing import Publish
+from .streaming import PersistStream, ReadStream, StreamProgress
 from .window import EventPage, NeedsDatabase
 
 __all__ = [
     "EventPersister",
+    "GetBooks",
     "GetEvent",
     "GetEvents",
     "GetPersisterStatus",
@@ -51,11 +56,22 @@ __all__ = [
     "NoteProcessed",
     "PersistEvents",
     "PersistReplies",
+    "PersistStream",
     "PersisterStatus",
+    "SourceBooks",
     "StoredEvent",
 ]
 
-Message = PersistReplies | PersistEvents | GetEvents | GetEvent | NoteProcessed | GetPersisterStatus
+Message = (
+    PersistReplies
+    | PersistStream
+    | PersistEvents
+    | GetEvents
+    | GetEvent
+    | NoteProcessed
+    | GetPersisterStatus
+    | GetBooks
+)
 
 # So much may wait outside the mailbox before the mailbox is left to fill (and pushes back).
 MAX_INTAKE_EVENTS: Final = 20_000
@@ -68,6 +84,10 @@ RETRY_S: Final = 1.0
 DRAIN_S: Final = 3.0
 RELEASE_S: Final = 2.0
 STOPS: Final = "risk."
+# How often the place to read the stream from is looked for, and progress is told.
+BEGIN_S: Final = 0.25
+# So long PostgreSQL may take to say how far the stream is read; then the journal's word counts.
+ASK_POSITION_S: Final = 5.0
 
 
 class EventPersister(Actor):
@@ -77,8 +97,11 @@ class EventPersister(Actor):
         ledger: Opened; outlives this incarnation.
         writer: The connection that stores; outlives this incarnation.
         consumers: Get ``EventsJournalled`` and ``EventReplaced`` by ``offer``: their own
-            mailboxes' policies decide what happens when they are full.
-        listener: Gets ``Publish``; none in tests.
+            mailboxes' policies decide what happens when they are full. Each gets events of the
+            types named beside it only (None: all), so that no flood of others fills its mailbox.
+        listener: Gets ``Publish``, and is told what to read of the durable stream.
+        monitor: Gets each ``Canary``.
+        stops: Gets ``StopHeard``: a durable stop that was published and comes by the stream soon.
         instance: The name under which the database's fence is claimed.
         stale_after_s: When another daemon may take the fence over.
         on_fenced: Told that another daemon writes to this database; the daemon must stop.
@@ -91,8 +114,10 @@ class EventPersister(Actor):
         ledger: Ledger,
         writer: EventWriter,
         *,
-        consumers: Sequence[Address] = (),
+        consumers: Mapping[Address, frozenset[str] | None] | None = None,
         listener: Address | None = None,
+        monitor: Address | None = None,
+        stops: Address | None = None,
         instance: str = "orchestrator",
         stale_after_s: float = 30.0,
         on_fenced: Callable[[StoreError], None] = lambda _error: None,
@@ -100,9 +125,15 @@ class EventPersister(Actor):
         super().__init__()
         self._ledger = ledger
         self._writer = writer
-        self._consumers = tuple(consumers)
+        self._consumers = dict(consumers or {})
         if listener is not None and ledger.to_publish is None:
             ledger.to_publish = Outbox(listener, on_drop=self._not_published)
+        self._monitor = monitor
+        self._stops = stops
+        self._to_lane = Outbox(listener, capacity=100) if listener is not None else None
+        self._told_progress: StreamProgress | None = None
+        self._stream_begun = False
+        self._started_at = time.monotonic()
         self._instance = instance
         self._stale_after_s = stale_after_s
         self._on_fenced = on_fenced
@@ -120,6 +151,9 @@ class EventPersister(Actor):
             self._replay()
         if ledger.to_publish is not None:
             self.spawn(ledger.to_publish.pump, name="outbox")
+        if self._to_lane is not None:
+            self.spawn(self._to_lane.pump, name="stream-outbox")
+            self.every(BEGIN_S, self._keep_stream)
         self.spawn(self._journal_for_ever, name="journaller")
         storer = Storer(
             ledger,
@@ -167,6 +201,8 @@ class EventPersister(Actor):
                 self._handle_replies(message)
             case PersistEvents():
                 return self._handle_events(message)
+            case PersistStream():
+                self._handle_stream(message)
             case GetEvents():
                 return self._handle_get_events(message)
             case GetEvent():
@@ -175,6 +211,8 @@ class EventPersister(Actor):
                 self._ledger.window.mark_processed(message.ids)
             case GetPersisterStatus():
                 return self.status()
+            case GetBooks():
+                return self._ledger.source_books()
             case _:
                 assert_never(message)
         return None
@@ -190,6 +228,36 @@ class EventPersister(Actor):
             self._ledger.intake.put(message, self.defer_reply())
             self._after_intake()
         return ()
+
+    def _handle_stream(self, message: PersistStream) -> None:
+        if self._ledger.intake.put_stream(message):
+            self._after_intake()
+        else:
+            self._begin_stream(anew=True)
+
+    def _begin_stream(self, *, anew: bool = False) -> None:
+        """Have the stream read, as soon as somebody knows from where.
+
+        PostgreSQL is asked first; without it, what the data directory says will do.
+        """
+        ledger = self._ledger
+        asked = ledger.stream_asked or time.monotonic() > self._started_at + ASK_POSITION_S
+        if self._to_lane is None or not asked:
+            return
+        position = ledger.begin_stream()
+        if position is not None:
+            self._stream_begun = True
+            self._to_lane.send(ReadStream(position, anew))
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        """Say how far the stream is journalled, and how far it may be trimmed."""
+        ledger = self._ledger
+        if self._to_lane is not None and ledger.stream_known is not None:
+            progress = StreamProgress(ledger.stream_known, ledger.stream_committed)
+            if progress != self._told_progress:
+                self._told_progress = progress
+                self._to_lane.send(progress)
 
     def _after_intake(self) -> None:
         ledger = self._ledger
@@ -218,12 +286,27 @@ class EventPersister(Actor):
         ledger = self._ledger
         if ledger.ids.left:
             self._held.load()
+        ledger.intake.examine_next(ledger.former, give_way)
         hand = ledger.prepare()
         if hand is None:
-            return False
+            self._pass_aside()
+            return ledger.has_work()
         ledger.append(hand)
         self._pass_on(hand, ledger.finish(hand))
+        self._pass_aside()
+        if hand.batches and any(batch.stream for batch in hand.batches):
+            self._tell_progress()
         return True
+
+    def _pass_aside(self) -> None:
+        """What is not stored: canaries to the monitor, durable stops to the keeper of stops."""
+        aside, self._ledger.aside = self._ledger.aside, []
+        for message in aside:
+            if isinstance(message, Canary):
+                if self._monitor is not None:
+                    self._monitor.offer(message)
+            elif self._stops is not None:
+                self._stops.offer(StopHeard(message), urgent=True)
 
     def _pass_on(self, hand: InHand, events: tuple[Event, ...]) -> None:
         """Never lets go of the loop: whoever is killed has passed on all of a batch or nothing."""
@@ -234,9 +317,17 @@ class EventPersister(Actor):
 
     def _show(self, events: tuple[Event, ...]) -> None:
         message = EventsJournalled(events)
-        for consumer in self._consumers:
-            if not consumer.offer(message):
-                self._note_refused(consumer, events)
+        types = {event.type for event in events}
+        for consumer, wanted in self._consumers.items():
+            if wanted is None or types <= wanted:
+                self._offer(consumer, message)
+            elif not types.isdisjoint(wanted):
+                part = tuple(event for event in events if event.type in wanted)
+                self._offer(consumer, EventsJournalled(part))
+
+    def _offer(self, consumer: Address, message: EventsJournalled) -> None:
+        if not consumer.offer(message):
+            self._note_refused(consumer, message.events)
 
     def _note_refused(self, consumer: Address, events: tuple[Event, ...]) -> None:
         """A full mailbox: stops still get through by the urgent lane, the others do not."""
@@ -246,8 +337,10 @@ class EventPersister(Actor):
         self._ledger.not_offered += 1
 
     def _show_replaced(self, event: Event) -> None:
-        for consumer in self._consumers:
-            if not consumer.offer(EventReplaced(event)):
+        for consumer, wanted in self._consumers.items():
+            if (wanted is None or event.type in wanted) and not consumer.offer(
+                EventReplaced(event)
+            ):
                 self._ledger.not_offered += 1
 
     def _answer(self, hand: InHand, taken: Taken) -> None:
@@ -292,6 +385,9 @@ class EventPersister(Actor):
 
     def _retry(self) -> None:
         ledger = self._ledger
+        if ledger.damaged_rows:
+            rows, ledger.damaged_rows = ledger.damaged_rows, 0
+            self._tell_dropped("the journal was damaged", {}, rows)
         if ledger.dropped_types:
             types = dict(ledger.dropped_types)
             ledger.dropped_types.clear()
@@ -299,8 +395,14 @@ class EventPersister(Actor):
         if ledger.not_offered > self._told_refused:
             refused, self._told_refused = ledger.not_offered, ledger.not_offered
             self.log.warning("a consumer's mailbox is full", batches_refused=refused)
+        ledger.take_due(time.monotonic())
         if ledger.journal_error is not None:
             ledger.to_journal.set()
+
+    def _keep_stream(self) -> None:
+        if not self._stream_begun:
+            self._begin_stream()
+        self._tell_progress()
 
     def _tell_dropped(self, reason: str, types: dict[str, int], count: int) -> None:
         payload = msgspec.json.encode({"reason": reason, "types": types, "count": count})

@@ -17,6 +17,7 @@ it holds is committed; a damaged one is moved to ``damaged/`` instead, for peopl
 import errno
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +28,7 @@ from gevent.threadpool import ThreadPool
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..runtime.errors import OrchestratorError
+from ..sql.stream_position import StreamPosition
 from ._inventory import Inventory, JournalReport, Segment, segment_name
 from ._kept_segments import HOUR_S, KeptSegments
 from ._segments import (
@@ -113,6 +115,14 @@ class Journal:
         """Found at opening: records that have no ids yet, in order."""
         self.moved: set[int] = set()
         """Found at opening: ids whose rows were journalled again under new ids."""
+        self.stream: StreamPosition | None = None
+        """Found at opening: how far the durable stream was read."""
+        self.uncommitted: Counter[str] = Counter()
+        """Found at opening: rows that are not known to be committed, by lane."""
+        self.unassigned_rows: Counter[str] = Counter()
+        """Found at opening: those of them that have no ids yet."""
+        self.moved_rows: Counter[str] = Counter()
+        """Found at opening: rows among them that were journalled again, by lane."""
         self.disk_errors = 0
         """Syncs, head writes and deletions that failed; no record is lost by one of these alone."""
         self.segments: list[Segment] = []
@@ -165,6 +175,13 @@ class Journal:
         result: T = self._worker.apply(job, arguments)
         return result
 
+    def later(self, job: Callable[..., object], *arguments: object) -> None:
+        """Have ``job`` run in the worker, behind what it already has to do; returns at once.
+
+        Before it, what is not yet committed (:meth:`commit`) is not deleted. It must not raise.
+        """
+        self._worker.spawn(job, *arguments)
+
     def _open(self) -> JournalReport:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / "head"
@@ -176,7 +193,10 @@ class Journal:
         self.head = head = inventory.finish()
         self.report = inventory.report
         self.assigned, self.unassigned = inventory.assigned, inventory.unassigned
-        self.moved = inventory.moved
+        self.moved, self.stream = inventory.moved, inventory.stream
+        self.uncommitted, self.moved_rows = inventory.uncommitted, inventory.moved_rows
+        for rows in inventory.unassigned_rows.values():
+            self.unassigned_rows.update(rows)
         self._committed = (head.committed_number, head.committed_id, head.committed_rows)
         self.kept.open()
         self._forget_committed()

@@ -30,6 +30,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("status", "How things stand, in six lines."),
         "tree": ("tree", "The actors: who runs, who was restarted, whose mail piles up."),
         "tail": ("event", "Follow events as they come."),
+        "books": ("books", "What came in, and what became of all of it."),
         "doctor": ("doctor", "Check this machine and its servers, and say what to do."),
         "selftest": ("selftest", "Send one of everything through a running daemon."),
         "version": ("version", "The versions of this program and of the daemon."),

@@ -16,7 +16,12 @@ from prometheus_client.core import (
     Metric,
 )
 
-from ..actors.event_persister import GetPersisterStatus, PersisterStatus
+from ..actors.event_persister import (
+    GetBooks,
+    GetPersisterStatus,
+    PersisterStatus,
+    SourceBooks,
+)
 from ..actors.heartbeat_monitor import Agents, GetAgents
 from ..actors.redis_listener import GetBusStatus
 from ..actors.state_keeper import GetKillswitch, KillswitchView
@@ -54,6 +59,7 @@ class MetricsPage:
             self._clients,
             self._actors,
             self._persister,
+            self._books,
             self._bus,
             self._agents,
             self._processes,
@@ -113,6 +119,17 @@ class MetricsPage:
         latency = [((name,), value / 1_000) for name, value in status.journal_latency_ms.items()]
         text = "Socket to journal, of the last batches."
         yield _gauges("ingest_lag_seconds", text, ("quantile",), latency)
+
+    def _books(self) -> Iterable[Metric]:
+        rows: tuple[SourceBooks, ...] = ask(self._peers.persister, GetBooks(), _ASK_TIMEOUT_S)
+        entries = [name for name in SourceBooks.__struct_fields__ if name != "source"]
+        samples = [
+            ((row.source, entry), float(getattr(row, entry)))
+            for row in rows
+            for entry in (*entries, "difference")
+        ]
+        text = "What became of all that came since the start, by source."
+        yield _gauges("books", text, ("source", "entry"), samples)
 
     def _bus(self) -> Iterable[Metric]:
         status: BusStatus = ask(self._peers.listener, GetBusStatus(), _ASK_TIMEOUT_S)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import structlog
 
+from ..actors.event_persister import GetBooks, SourceBooks
 from ..actors.events import format_time, utc_now
 from ..actors.state_keeper import GetKillswitch, KillswitchView
 from ..actors.stopped_agents import StoppedAgents
@@ -29,6 +30,7 @@ from .shapes import (
     ActorAnswer,
     ActorNode,
     ActorsAnswer,
+    BooksAnswer,
     DeadLettersAnswer,
     DeadLetterShape,
     LogLine,
@@ -39,6 +41,7 @@ from .shapes import (
     ManagedAgentAnswer,
     ManagedAgentsAnswer,
     ProcessExitShape,
+    SourceBooksShape,
 )
 
 # A slow start or stop goes on behind the answer, which then shows the state on the way.
@@ -116,6 +119,13 @@ class RuntimeRoutes:
                 self.dead_letters,
                 "Messages that nobody handled",
                 {200: DeadLettersAnswer},
+            ),
+            Route(
+                "GET",
+                "/runtime/books",
+                self.books,
+                "What became of all that came, by source",
+                {200: BooksAnswer},
             ),
         ]
 
@@ -254,6 +264,21 @@ class RuntimeRoutes:
         kept = self._peers.dead_letters
         letters = tuple(_letter(letter) for letter in reversed(kept.snapshot()))
         return json_answer(DeadLettersAnswer("ok", utc_now(), letters, kept.total))
+
+
+    # -- the books ---------------------------------------------------------------------------
+
+    def books(self, _call: Call) -> Answer:
+        """Of one moment, since the daemon's start."""
+        rows: tuple[SourceBooks, ...] = ask(self._peers.persister, GetBooks())
+        shapes = tuple(
+            SourceBooksShape(**msgspec.structs.asdict(row), difference=row.difference)
+            for row in rows
+        )
+        balanced = not any(row.difference for row in rows)
+        up_s = self._peers.instance.uptime_s
+        since = format_time(datetime.now(UTC) - timedelta(seconds=up_s))
+        return json_answer(BooksAnswer("ok", utc_now(), balanced, since, shapes))
 
 
 def _find(tree: Iterable[Node], name: str) -> Node | None:

@@ -410,4 +410,34 @@ class DeadLettersAnswer(msgspec.Struct, frozen=True):
     total: int
 
 
+class SourceBooksShape(msgspec.Struct, frozen=True):
+    """What became of all that came from one source since the daemon's start.
+
+    carried + received = stored + rejected + journal + dropped + copies + echoes + aside, and what
+    is not placed by that is the difference: 0 unless the program is at fault.
+    """
+
+    source: str
+    carried: int
+    received: int
+    stored: int
+    rejected: int
+    journal: int
+    dropped: int
+    copies: int
+    echoes: int
+    aside: int
+    difference: int
+
+
+class BooksAnswer(msgspec.Struct, frozen=True):
+    """``/runtime/books``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    balanced: bool
+    since: str
+    books: tuple[SourceBooksShape, ...]
+
+
 OpenApiDocument = dict[str, Any]

@@ -87,6 +87,11 @@ class EventWriter(FencedConnection):
         """The highest id in the table, 0 if it is empty."""
         return _first(self._rows("committed_max")[0])
 
+    def rejected_at(self, event_id: int) -> tuple[str, int, str] | None:
+        """Channel, size and raw of the ``bus.rejected`` at ``event_id``; None if there is none."""
+        rows = self._rows("rejected_at", id=event_id)
+        return (str(rows[0][0]), int(rows[0][1]), str(rows[0][2])) if rows else None
+
     def _sequence(self) -> str:
         name: str | None = self._rows("sequence_name")[0][0]
         if name is None:

@@ -14,8 +14,10 @@ import psycopg
 import pytest
 from gevent import socket
 from gevent.server import StreamServer
+from orchestrator.actors._draft import reject
 from orchestrator.actors.event_persister import (
     EventPersister,
+    GetBooks,
     GetEvent,
     GetEvents,
     GetPersisterStatus,
@@ -79,7 +81,7 @@ class Bench:
         self.actor = EventPersister(
             self.ledger,
             self.writer,
-            consumers=[self.consumer],
+            consumers={self.consumer: None},
             listener=self.listener,
             on_fenced=self.fenced.append,
         )
@@ -92,6 +94,8 @@ class Bench:
 
     def close(self) -> None:
         """As the daemon does at its end."""
+        if self.ledger is not None and self._ends:
+            assert self.differences() == {}
         if self.actor is not None:
             stop_actor(self.actor)
             self.address = Address("EventPersister", Mailbox(1000))
@@ -129,6 +133,11 @@ class Bench:
         self.settle()
         wait_until(lambda: not self.ledger.backlog and not self.ledger.held)
         wait_until(lambda: self.ledger.pending == 0)
+        assert self.differences() == {}
+
+    def differences(self) -> dict[str, int]:
+        """Where the books do not balance."""
+        return {row.source: row.difference for row in self.ledger.source_books() if row.difference}
 
     def shown(self) -> list[Event]:
         """What the consumer got, in order."""
@@ -873,6 +882,78 @@ def test_an_actor_whose_intake_is_full_lets_the_mailbox_fill(
 
     alone.settle()
     assert alone.status().journalled_total == 2000
+
+
+@pytest.mark.db
+def test_each_consumer_gets_what_concerns_it_only(bench: Bench) -> None:
+    keeper = Address("Keeper", Mailbox(2))
+    wanted = frozenset({"risk.killswitch"})
+    bench.open()
+    stop_actor(bench.actor)
+    bench.actor = EventPersister(bench.ledger, bench.writer, consumers={keeper: wanted})
+    bench.address = Address("EventPersister", Mailbox(1000))
+    start_actor(bench.actor, bench.address)
+    bench.wait_for_ids()
+    bench.publish(1, channel="risk.killswitch")
+    for _ in range(10):
+        bench.publish(500, channel="data.market.A")
+        bench.settle()
+    bench.wait_stored()
+
+    (told,) = [envelope.message for envelope in keeper.mailbox.take_all()]
+    assert [event.type for event in told.events] == ["risk.killswitch"]
+    assert bench.status().not_offered == 0
+
+
+@pytest.mark.db
+def test_the_books_say_what_became_of_all_and_what_was_carried_over(
+    bench: Bench, migrated: str
+) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(10)
+    bench.wait_stored()
+    bench.close()
+    bench.url = NOWHERE
+    bench.open()
+    bench.publish(5)
+    bench.address.tell(
+        PersistReplies("data", utc_now(), [[b"pmessage", b"strategy.*", b"strategy.x", b"{"]])
+    )
+    bench.settle()
+    bench.close()
+    bench.url = migrated
+    bench.open()
+    carried = {row.source: row for row in bench.ledger.source_books()}["data"]
+    assert carried.carried == 6
+    bench.publish(4)
+    bench.wait_stored()
+
+    (books,) = [row for row in bench.ask(GetBooks()) if row.source == "data"]
+    assert (books.received, books.stored, books.rejected, books.journal) == (4, 9, 1, 0)
+
+
+@pytest.mark.db
+def test_a_poison_row_replaced_before_a_failure_is_not_replaced_again(bench: Bench) -> None:
+    with connect(bench.url) as connection:
+        connection.execute("ALTER TABLE events ADD CHECK (payload->>'poison' IS NULL)")
+    bench.open()
+    bench.wait_for_ids()
+    first = bench.ledger.ids.ranges[0][0]
+    payload = b'{"n": 1, "poison": 1}'
+    with connect(bench.url) as connection:
+        connection.execute(
+            "INSERT INTO events (id, type, payload) VALUES (%s, 'bus.rejected', %s)",
+            (first, reject("strategy.x", payload, "a daemon before put it there").decode()),
+        )
+    bench.publish(1, poison=1)
+    bench.publish(9)
+    bench.wait_stored()
+
+    assert bench.rows("id", "type = 'bus.rejected'") == [first]
+    assert bench.rows(where="type = 'strategy.x'") == list(range(2, 11))
+    assert bench.status().clashes == 0
+    assert bench.status().rejected == 1
 
 
 def test_percentiles_of_nothing_are_zero() -> None:

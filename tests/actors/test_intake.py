@@ -1,6 +1,7 @@
 from typing import Any
 
 import msgspec
+from orchestrator.actors._books import Run
 from orchestrator.actors._draft import Draft, Former
 from orchestrator.actors._echoes import EchoTable
 from orchestrator.actors._intake import Intake, Taken
@@ -65,12 +66,40 @@ def test_events_of_one_message_stay_together() -> None:
     assert turn(intake, max_events=1)[0] == ["x", "y", "z"]
 
 
-def test_large_payloads_make_small_turns() -> None:
-    large = b'"' + b"x" * 1_000_000 + b'"'
-    intake = intake_of(replies("data", *"abcdef", payload=large))
+def test_a_large_payload_waits_until_it_was_examined_in_turns() -> None:
+    large = b'"' + b"x" * 100_000 + b'"'
+    intake = intake_of(replies("data", *"ab", payload=large), replies("control", "stop"))
+    former = Former(["t.*"], EchoTable())
+    turns: list[None] = []
+    seen: list[list[str]] = []
+    while intake:
+        draft = Draft()
+        intake.examine_next(former, lambda: turns.append(None))
+        intake.fill(draft, former, max_events=100, now=0.0)
+        seen.append(draft.types)
 
-    assert turn(intake)[0] == ["a", "b", "c"]
-    assert turn(intake)[0] == ["d", "e", "f"]
+    assert seen == [["t.stop"], ["t.a"], ["t.b"]]
+    assert len(turns) == 2
+
+
+def test_a_slice_holds_few_payloads_where_these_are_not_small() -> None:
+    intake = intake_of(replies("data", *"abcdef", payload=b'"' + b"x" * 15_000 + b'"'))
+
+    assert turn(intake)[0] == [*"abcdef"]
+    assert intake.received == {"data": 6}
+
+
+def test_what_became_of_each_message_is_noted_by_lane() -> None:
+    bad = [b"pmessage", b"t.*", b"t.bad", b"{"]
+    copy = [b"pmessage", b"other.*", b"t.a", b"{}"]
+    good = [b"pmessage", b"t.*", b"t.a", b"{}"]
+    intake = intake_of(PersistReplies("data", TS, [good, bad, copy, good]), own("gap"))
+    draft = Draft()
+    intake.fill(draft, Former(["t.*"], EchoTable()), max_events=100, now=0.0)
+
+    assert draft.runs == [Run("data", 3, 1), Run("daemon", 1, 0)]
+    assert intake.copies == {"data": 1}
+    assert intake.received == {"data": 4, "daemon": 1}
 
 
 def test_one_reply_that_is_no_message_costs_nothing_else() -> None:
