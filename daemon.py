@@ -33,6 +33,7 @@ from ._version import __version__
 from .actors.agent_host import agent_child_spec
 from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
+from .actors.canary import Canaries
 from .actors.clients import ClientRegistry
 from .actors.event_persister import EventPersister, Ledger, PersistEvents
 from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED, NewEvent, format_time, utc_now
@@ -43,6 +44,7 @@ from .actors.pruner import Pruner
 from .actors.redis_listener import RedisListener, Subscriptions
 from .actors.state_keeper import EngageKillswitch, EngageTrip, StateKeeper
 from .actors.stopped_agents import StoppedAgents
+from .actors.subscriptions import CONTROL, DATA
 from .http.peers import Instance, Peers
 from .http.server import HttpServer, ListeningSocket, UseRateLimit
 from .reload import changes
@@ -180,7 +182,9 @@ class Daemon:
         self._writer = EventWriter(self._database)
         self._latch = Latch(data.path / "killswitch.latch")
         patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
-        self._ledger = Ledger(data.path, patterns, settings.journal)
+        lanes = {CONTROL: settings.bus.control_patterns, DATA: settings.bus.data_patterns}
+        self._canaries = Canaries(data.instance, lanes)
+        self._ledger = Ledger(data.path, patterns, settings.journal, canaries=self._canaries)
         self._own_events = Outbox(self._to.persister)
         self._guard = GuardLink(self._guard_orders(), self._guard_tripped)
         self._guard_signalled_at = -math.inf
@@ -249,6 +253,7 @@ class Daemon:
             data_patterns=self.settings.bus.data_patterns,
             connect_timeout_s=self.settings.redis.connect_timeout_s,
             down_since=down_since,
+            canaries=self._canaries,
         )
 
     def _migrate(self) -> None:
@@ -349,6 +354,8 @@ class Daemon:
                     self._writer,
                     consumers=consumers,
                     listener=to.listener,
+                    monitor=to.monitor,
+                    stops=to.state_keeper,
                     instance=self.data.instance,
                     on_fenced=self._fenced,
                 ),

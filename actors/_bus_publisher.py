@@ -4,7 +4,8 @@ Stops go first and are sent until one arrives. What else is in hand when the con
 given up, since nobody can know whether it was sent; what had not been sent yet waits.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis
@@ -13,8 +14,9 @@ from gevent.event import Event as Signal
 
 from ..runtime.errors import reason_of
 from ._dialing import Dialer, dial
-from ._subscription import BUS_ERRORS
+from ._subscription import BUS_ERRORS, Subscription
 from .bus_server import ServerFacts, inspect
+from .canary import INTERVAL_S, Canaries
 from .events import KILLSWITCH
 from .publishing import Publish, PublishQueue
 
@@ -32,14 +34,26 @@ class BusPublisher:
         pool: Makes the connection.
         dialer: Shared with the subscriptions.
         own_copies: How many copies of a message on a channel come back to ourselves.
+        canaries: Makes those.
+        lanes: For which they are made.
     """
 
     def __init__(
-        self, pool: redis.ConnectionPool, dialer: Dialer, own_copies: Callable[[str], int]
+        self,
+        pool: redis.ConnectionPool,
+        dialer: Dialer,
+        own_copies: Callable[[str], int],
+        *,
+        canaries: Canaries | None = None,
+        lanes: Sequence[Subscription] = (),
     ) -> None:
         self._pool = pool
         self._dialer = dialer
         self._own_copies = own_copies
+        self._canaries = canaries
+        self._lanes = [lane for lane in lanes if canaries and lane.lane in canaries.channels]
+        self._canary_at = 0.0
+        self._spoken_at = 0.0
         self._queue = PublishQueue()
         self._connection: Any = None  # redis-py's, whose methods have no types
         self._filled = Signal()
@@ -122,14 +136,38 @@ class BusPublisher:
 
     def _serve(self, connection: Any, on_settled: Settled) -> None:
         while True:
+            self._send_canaries(connection)
             publish = self._queue.take()
             if publish is not None:
                 self._send(connection, publish, on_settled)
                 continue
             self.idle.set()
             self._filled.clear()
-            if not self._filled.wait(IDLE_PING_S):
-                _ask(connection, "PING")
+            if not self._filled.wait(INTERVAL_S / 4 if self._lanes else IDLE_PING_S):
+                self._ping_if_idle(connection)
+
+    def _ping_if_idle(self, connection: Any) -> None:
+        now = time.monotonic()
+        if now >= self._spoken_at + IDLE_PING_S:
+            self._spoken_at = now
+            _ask(connection, "PING")
+
+    def _send_canaries(self, connection: Any) -> None:
+        """Publish what is to come the whole way back, once a second."""
+        now = time.monotonic()
+        if self._canaries is None or now < self._canary_at:
+            return
+        self._canary_at = now + INTERVAL_S
+        if any(lane.wants_canary for lane in self._lanes):
+            self._spoken_at = now
+        for lane in self._lanes:
+            if lane.wants_canary:
+                payload = self._canaries.next(lane.lane, time.monotonic())
+                lane.expect_canary(payload)
+                channel = self._canaries.channels[lane.lane]
+                connection.send_command("PUBLISH", channel, payload, check_health=False)
+                connection.read_response()
+                lane.canary_published()
 
     def _send(self, connection: Any, publish: Publish, on_settled: Settled) -> None:
         try:

@@ -58,6 +58,13 @@ class EventsJournalled(msgspec.Struct, frozen=True):
     """Ascending ids."""
 
 
+class StopHeard(msgspec.Struct, frozen=True):
+    """A durable ``risk.killswitch`` was published; the event will come of the stream's copy."""
+
+    event: Event
+    """It, without an id."""
+
+
 class EventReplaced(msgspec.Struct, frozen=True):
     """PostgreSQL refused an event that was shown: its id now holds this ``bus.rejected``."""
 

@@ -1,10 +1,12 @@
 """The HeartbeatMonitor: keeps the agent registry by the heartbeats that pass.
 
-Holds the table of agents. What dies with an incarnation is only what was not yet written (a few
+Holds the table of agents, and when the last canary came: without canaries the daemon is blind, and
+then nobody is declared gone. What dies with an incarnation is only what was not yet written (a few
 seconds of ``last_beat``); the successor reads the registry from PostgreSQL and hears the next
 beats. While PostgreSQL is away the table lives in memory, and is merged when it can be read.
 """
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
@@ -17,6 +19,7 @@ from ..sql.errors import StoreError
 from ..sql.registry import AgentRegistry, AgentRow
 from .agent_table import AgentTable, AgentView, Change, RegistrySettings
 from .broadcaster import AgentStatusChanged
+from .canary import LOST_AFTER_S, Canary
 from .event_persister import PersistEvents
 from .events import HEARTBEAT, EventReplaced, EventsJournalled, NewEvent, utc_now
 from .state_keeper import SetState
@@ -59,6 +62,10 @@ class Agents(msgspec.Struct, frozen=True):
     """How many rows that is."""
     active: int
     """How many of them are alive."""
+    canary_rtt_s: float | None = None
+    """From publishing the last canary to its arrival here; None before the first."""
+    bus_visible: bool = False
+    """Whether heartbeats are known to arrive."""
 
 
 class SetBusVisible(msgspec.Struct, frozen=True):
@@ -66,6 +73,8 @@ class SetBusVisible(msgspec.Struct, frozen=True):
 
     visible: bool
     """False from a cut to the new subscription."""
+    canaries: tuple[str, ...] = ()
+    """The lanes that carry heartbeats and have a canary: without those this is not believed."""
 
 
 class UseTimeouts(msgspec.Struct, frozen=True):
@@ -105,6 +114,10 @@ class HeartbeatMonitor(Actor):
         self._state_keeper = state_keeper
         self._outbox = Outbox(persister, on_drop=self._dropped)
         self._active_count: int | None = None
+        self._bus = SetBusVisible(visible=False)
+        self._canary_at: dict[str, float] = {}
+        self._canary_rtt_s: float | None = None
+        self._visible = False
 
     def on_start(self) -> None:
         """Start loading, writing and watching; none of it waits for PostgreSQL."""
@@ -128,8 +141,10 @@ class HeartbeatMonitor(Actor):
             case GetAgent():
                 return self._handle_get_agent(message)
             case SetBusVisible():
-                self._table.set_visible(message.visible, now=time.monotonic())
+                self._bus = message
                 self._check()
+            case Canary():
+                self._handle_canary(message)
             case UseTimeouts():
                 self._table.use(message.settings)
                 self._check()
@@ -147,6 +162,28 @@ class HeartbeatMonitor(Actor):
         if changes:
             self._tell(changes, now)
 
+    def _handle_canary(self, message: Canary) -> None:
+        now = time.monotonic()
+        first = message.lane not in self._canary_at
+        self._canary_at[message.lane] = now
+        self._canary_rtt_s = now - message.sent_at
+        if first:
+            self._check()
+
+    def _look(self, now: float) -> None:
+        """Believe that heartbeats arrive as long as canaries do."""
+        heard = all(
+            now - self._canary_at.get(lane, -math.inf) < LOST_AFTER_S for lane in self._bus.canaries
+        )
+        visible = self._bus.visible and heard
+        if self._bus.visible and visible != self._visible and self._canary_at:
+            if visible:
+                self.log.info("canaries arrive again: heartbeats can be seen")
+            else:
+                self.log.warning("no canary arrives: blind, nobody is declared gone")
+        self._visible = visible
+        self._table.set_visible(visible, now=now)
+
     def _handle_get_agents(self, message: GetAgents) -> Agents:
         rows = tuple(
             view
@@ -155,7 +192,8 @@ class HeartbeatMonitor(Actor):
             and message.status in (None, view.status)
             and message.alive in (None, view.is_alive)
         )
-        return Agents(rows, len(rows), sum(view.is_alive for view in rows))
+        active = sum(view.is_alive for view in rows)
+        return Agents(rows, len(rows), active, self._canary_rtt_s, self._visible)
 
     def _handle_get_agent(self, message: GetAgent) -> AgentView | None:
         try:
@@ -165,6 +203,7 @@ class HeartbeatMonitor(Actor):
 
     def _check(self) -> None:
         now = time.monotonic()
+        self._look(now)
         self._tell(self._table.check(now=now), now)
         active = self._table.count_alive(now=now)
         if active != self._active_count:

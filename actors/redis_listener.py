@@ -8,6 +8,7 @@ spec. A successor goes on where the last read ended.
 
     Redis ──control──▶ greenlet ──PersistReplies, urgent────▶ persister
     Redis ──data─────▶ greenlet ──PersistReplies────────────▶ persister (full: waits, reads no more)
+    Redis ──stream───▶ greenlet ──PersistStream─────────────▶ persister (a few at a time)
     Redis ◀──PUBLISH── greenlet ◀──queue◀── Publish from the persister
 """
 
@@ -21,6 +22,7 @@ from ._subscription import BUS_ERRORS, Subscription, Tell
 from .bus_server import PubsubLimit, ServerFacts
 from .heartbeat_monitor import SetBusVisible
 from .publishing import Publish, Published
+from .streaming import ReadStream, StreamProgress
 from .subscriptions import BusStatus, LaneStatus, Subscriptions
 
 __all__ = [
@@ -49,11 +51,11 @@ class GetBusStatus(msgspec.Struct, frozen=True):
     """Asks how the bus stands; answered by :class:`BusStatus` at once."""
 
 
-Message = Publish | GetBusStatus
+Message = Publish | GetBusStatus | ReadStream | StreamProgress
 
 
 class RedisListener(Actor):
-    """Reads both lanes in a linked greenlet each, and publishes in a third.
+    """Reads the lanes and the durable stream in a linked greenlet each, and publishes in one.
 
     Args:
         subscriptions: Outlives this incarnation.
@@ -88,6 +90,8 @@ class RedisListener(Actor):
             for lane, tell in self._lanes()
         ]
         self.spawn(self._subscriptions.publisher.run, self._settled, name="publish")
+        stream = self._subscriptions.stream
+        self._readers.append(self.spawn(stream.run, self._persister.tell, name="read-stream"))
 
     def on_stop(self) -> None:
         """Read no more, tell what was read, publish what waits if that can be had soon.
@@ -106,6 +110,10 @@ class RedisListener(Actor):
         match message:
             case Publish():
                 self._subscriptions.publisher.add(message, self._settled)
+            case ReadStream():
+                self._subscriptions.stream.read_from(message)
+            case StreamProgress():
+                self._subscriptions.stream.note_progress(message)
             case GetBusStatus():
                 return self._subscriptions.status()
             case _:
@@ -134,7 +142,10 @@ class RedisListener(Actor):
 
     def _tell_monitor(self) -> None:
         if self._monitor is not None:
-            self._monitor.send(SetBusVisible(self._subscriptions.heartbeats_visible))
+            subscriptions = self._subscriptions
+            self._monitor.send(
+                SetBusVisible(subscriptions.heartbeats_visible, subscriptions.canary_lanes)
+            )
 
     def _settled(self, publish: Publish, receivers: int | None) -> None:
         if publish.reply_to is None:

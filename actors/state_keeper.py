@@ -26,6 +26,7 @@ from .events import (
     EventReplaced,
     EventsJournalled,
     NewEvent,
+    StopHeard,
     utc_now,
 )
 from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
@@ -127,6 +128,7 @@ class SetState(msgspec.Struct, frozen=True):
 Message = (
     EventsJournalled
     | EventReplaced
+    | StopHeard
     | EngageKillswitch
     | EngageTrip
     | ReleaseKillswitch
@@ -219,7 +221,7 @@ class StateKeeper(Actor):
         match message:
             case EventsJournalled():
                 self._handle_events(message)
-            case EventReplaced():
+            case EventReplaced() | StopHeard():
                 self._look_at(message.event)
             case EngageKillswitch():
                 self._handle_engage(message)

@@ -11,8 +11,10 @@ from redis.retry import Retry
 from ._bus_publisher import BusPublisher
 from ._dialing import Dialer
 from ._gap_book import GapBook
+from ._stream_lane import StreamLane, StreamStatus
 from ._subscription import LaneStatus, Subscription
 from .bus_server import ServerFacts
+from .canary import Canaries
 
 __all__ = ["CONTROL", "DATA", "BusStatus", "LaneStatus", "Subscriptions"]
 
@@ -47,6 +49,8 @@ class BusStatus(msgspec.Struct, frozen=True):
     """Attempts to connect or to publish that failed."""
     publish_given_up: int
     """Messages not known to have arrived: dropped, refused, or broken off."""
+    stream: StreamStatus | None = None
+    """The durable stream."""
 
 
 class Subscriptions:
@@ -59,6 +63,7 @@ class Subscriptions:
         connect_timeout_s: For each step of connecting.
         down_since: The last journalled moment of the daemon's previous life, if it had one; it
             becomes one ``bus.gap`` once all lanes are subscribed.
+        canaries: Prove that what is published arrives.
 
     Raises:
         ValueError: The URL is none (the text does not repeat it), or a lane has no pattern.
@@ -72,6 +77,7 @@ class Subscriptions:
         data_patterns: Sequence[str],
         connect_timeout_s: float = 2.0,
         down_since: str | None = None,
+        canaries: Canaries | None = None,
     ) -> None:
         control = tuple(dict.fromkeys(control_patterns))
         data = tuple(p for p in dict.fromkeys(data_patterns) if p not in control)
@@ -85,7 +91,11 @@ class Subscriptions:
             Subscription(lane, patterns[lane], pool=pool, dialer=dialer, gaps=gaps)
             for lane in (CONTROL, DATA)
         )
-        self.publisher = BusPublisher(pool, dialer, self.own_copies)
+        self.publisher = BusPublisher(
+            pool, dialer, self.own_copies, canaries=canaries, lanes=self.lanes
+        )
+        self._canary_lanes = tuple(canaries.channels) if canaries else ()
+        self.stream = StreamLane(pool, dialer)
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -107,6 +117,15 @@ class Subscriptions:
         """Whether every lane on which heartbeats come is subscribed."""
         return all(lane.connected for lane in self.lanes if lane.carries_heartbeats)
 
+    @property
+    def canary_lanes(self) -> tuple[str, ...]:
+        """The lanes on which heartbeats come and canaries can prove it."""
+        return tuple(
+            lane.lane
+            for lane in self.lanes
+            if lane.carries_heartbeats and lane.lane in self._canary_lanes
+        )
+
     def own_copies(self, channel: str) -> int:
         """How many receivers of a message on ``channel`` are ourselves."""
         return sum(lane.copies(channel) for lane in self.lanes)
@@ -116,6 +135,7 @@ class Subscriptions:
         for lane in self.lanes:
             lane.close()
         self.publisher.close()
+        self.stream.close()
 
     def status(self) -> BusStatus:
         """How it all stands; does not wait."""
@@ -134,6 +154,7 @@ class Subscriptions:
             published=self.publisher.published,
             publish_failures=self.publisher.failures,
             publish_given_up=self.publisher.given_up,
+            stream=self.stream.status(),
         )
 
 

@@ -1,0 +1,172 @@
+"""What of the durable stream was read, and what of it can never be. Pure.
+
+Redis counts the entries ever added (``entries-added``). Read to the end, that number has grown by
+as many as were read; what it has grown more was deleted or trimmed before it was read: lost, to the
+unit. If it is lower, the stream was lost and began anew: then nobody knows how many.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ..sql.stream_position import STREAM, StreamPosition, entry_id_of
+from .events import GAP, NewEvent
+from .streaming import StreamItem
+
+UNKNOWN: Final = -1
+_PAIR: Final = 2
+
+Entry = Sequence[Any]
+"""As hiredis hands it over: id, then names and values of fields in turn (or None: deleted)."""
+
+
+class StreamFacts(msgspec.Struct, frozen=True):
+    """What ``XINFO STREAM`` says of a stream that exists."""
+
+    last: tuple[int, int]
+    """The id of the last entry ever added."""
+    first: tuple[int, int] | None
+    """The id of the first one that is there; None: it is empty."""
+    added: int
+    """Entries ever added; -1 where the server (before Redis 7) does not count them."""
+
+
+def read_facts(answer: Sequence[Any]) -> StreamFacts:
+    """Understand the answer to ``XINFO STREAM``."""
+    pairs = dict(zip(answer[::2], answer[1::2], strict=False))
+    first = pairs.get(b"first-entry")
+    return StreamFacts(
+        last=entry_id_of(pairs[b"last-generated-id"].decode()),
+        first=entry_id_of(first[0].decode()) if first else None,
+        added=int(pairs.get(b"entries-added", UNKNOWN)),
+    )
+
+
+class StreamBook:
+    """Goes on from ``position``; the daemon's very first one knows of no entries before it."""
+
+    def __init__(self, position: StreamPosition) -> None:
+        self.position = position
+        """How far everything was read."""
+        self.gaps = 0
+        """Gaps found."""
+        self._begun = (position.ms, position.seq) != (0, 0)
+
+    def take(
+        self,
+        entries: Iterable[Entry],
+        facts: StreamFacts | None,
+        *,
+        now_ms: int,
+        now: str,
+        since: str,
+    ) -> tuple[tuple[StreamItem, ...], bool]:
+        """Take in one read.
+
+        Args:
+            entries: What lay behind the position.
+            facts: What the server said of the stream afterwards; None: it does not exist.
+            now_ms: When it was read, in milliseconds since the epoch.
+            now: The same, as the contract writes times.
+            since: The last moment at which everything was known to be read.
+
+        Returns:
+            What is to be persisted, and whether the stream held nothing more.
+        """
+        before = self.position
+        items = [self._item(entry, now_ms) for entry in entries]
+        if facts is None:
+            return (*items, *self._missing(now_ms, now, since)), True
+        if facts.last < self._id:
+            return (*items, *self._went_back(facts, now_ms, now, since)), True
+        if facts.last != self._id:
+            # Nothing of what is behind is there, although something was added: it was deleted.
+            gone = not items and (facts.first is None or facts.first <= self._id)
+            if not gone:
+                return tuple(items), False
+            self._move(ms=facts.last[0], seq=facts.last[1], read_at_ms=now_ms)
+        lost = self._lost(before, facts, now_ms, now, since)
+        if items and not lost:  # the counter may be known only now
+            items[-1] = msgspec.structs.replace(items[-1], position=self.position)
+        return (*items, *lost), True
+
+    @property
+    def _id(self) -> tuple[int, int]:
+        return self.position.ms, self.position.seq
+
+    def _move(self, **changes: int) -> None:
+        self.position = msgspec.structs.replace(self.position, **changes)
+
+    def _item(self, entry: Entry, now_ms: int) -> StreamItem:
+        ms, seq = entry_id_of(entry[0].decode())
+        read = self.position.entries_read
+        counted = read if read == UNKNOWN else read + 1
+        self._move(ms=ms, seq=seq, entries_read=counted, read_at_ms=now_ms)
+        self._begun = True
+        return item_of(self.position, entry[1])
+
+    def _missing(self, now_ms: int, now: str, since: str) -> tuple[StreamItem, ...]:
+        if not self._begun:
+            self._move(entries_read=0)  # whatever is added from here on is ours to read
+            return ()
+        return self._anew(0, 0, 0, now_ms, now, since)
+
+    def _went_back(
+        self, facts: StreamFacts, now_ms: int, now: str, since: str
+    ) -> tuple[StreamItem, ...]:
+        """It is not the stream we knew: what is in it was read before, or cannot be told apart."""
+        return self._anew(*facts.last, facts.added, now_ms, now, since)
+
+    def _anew(  # noqa: PLR0913, PLR0917 a position and a gap
+        self, ms: int, seq: int, added: int, now_ms: int, now: str, since: str
+    ) -> tuple[StreamItem, ...]:
+        generation = self.position.generation + 1
+        self.position = StreamPosition(generation, ms, seq, added, now_ms)
+        self._begun = (ms, seq) != (0, 0)
+        return (self._gap(None, now, since),)
+
+    def _lost(
+        self, before: StreamPosition, facts: StreamFacts, now_ms: int, now: str, since: str
+    ) -> tuple[StreamItem, ...]:
+        """Read to its end: compare what was added with what was read."""
+        read = self.position.entries_read
+        if UNKNOWN in (facts.added, read):
+            self._move(entries_read=facts.added)
+            trimmed = facts.first is not None and facts.first > (before.ms, before.seq)
+            known = before.entries_read == UNKNOWN and before.ms > 0 and facts.added == UNKNOWN
+            return (
+                (self._gap(None, now, since),) if known and trimmed and self._grew(before) else ()
+            )
+        if facts.added == read:
+            return ()
+        self._move(entries_read=facts.added, read_at_ms=now_ms)
+        if facts.added > read:
+            return (self._gap(facts.added - read, now, since),)
+        self._move(generation=self.position.generation + 1)
+        return (self._gap(None, now, since),)
+
+    def _grew(self, before: StreamPosition) -> bool:
+        return self._id > (before.ms, before.seq)
+
+    def _gap(self, count: int | None, now: str, since: str) -> StreamItem:
+        self.gaps += 1
+        fields = {"cause": "stream", "from": since, "to": now, "stream": STREAM, "count": count}
+        return StreamItem(self.position, event=NewEvent(GAP, msgspec.json.encode(fields)))
+
+
+def item_of(position: StreamPosition, fields: Sequence[Any] | None) -> StreamItem:
+    """An entry as the contract has it, or what is wrong with it."""
+    pairs = list(zip(fields[::2], fields[1::2], strict=False)) if fields else []
+    channels = [value for name, value in pairs if name == b"channel"]
+    payloads = [value for name, value in pairs if name == b"payload"]
+    channel = channels[0] if channels else b""
+    payload = payloads[0] if payloads else b""
+    fault = None
+    if len(channels) != 1:
+        fault = "a stream entry needs one field channel"
+    elif len(payloads) != 1:
+        fault = "a stream entry needs one field payload"
+    if fault is not None and not payload:
+        payload = b"".join(part for pair in pairs for part in pair)
+    return StreamItem(position, channel, payload, fault)

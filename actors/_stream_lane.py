@@ -1,0 +1,268 @@
+"""The third lane: reads the durable stream, and trims it behind what is committed.
+
+It belongs to the listener's child spec, like the subscriptions: what was told and not journalled is
+told again if the persister says so, and reading goes on behind it. Nothing is read before the
+persister has said how far it got (in the daemon's life before this one), and never more than a few
+messages beyond what it has journalled: so a full disk pauses the stream, and it alone.
+"""
+
+import time
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import gevent
+import msgspec
+import redis
+import structlog
+from gevent.event import Event as Signal
+from gevent.lock import BoundedSemaphore
+
+from ..runtime.errors import reason_of
+from ..sql.stream_position import STREAM, StreamPosition
+from ._dialing import Dialer, dial
+from ._stream_book import Entry, StreamBook, StreamFacts, read_facts
+from ._subscription import BUS_ERRORS, Tell
+from .events import format_time, utc_now
+from .streaming import PersistStream, ReadStream, StreamProgress
+
+BLOCK_MS: Final = 1_000
+"""How long one read waits for entries; each end of it proves that the connection lives."""
+
+ANSWER_S: Final = 3.5
+"""So much longer an answer may take: a dead connection is noticed within 5 s."""
+
+MAX_ENTRIES: Final = 500
+"""Entries of one read."""
+
+READ_BYTES: Final = 4 * 1024 * 1024
+"""What one read should bring at most; the number asked for follows from what entries were like."""
+
+MAX_IN_FLIGHT: Final = 4
+"""Messages told and not journalled."""
+
+TRIM_S: Final = 5.0
+"""How often the stream is trimmed."""
+
+REFUSED_S: Final = 5.0
+"""How long to wait where the server refuses to read the stream (no permission, no stream)."""
+
+FULL_S: Final = 1.0
+"""How often a paused lane looks whether it may go on."""
+
+
+class StreamStatus(msgspec.Struct, frozen=True):
+    """How the durable stream stands."""
+
+    reading: bool
+    """Whether its connection stands and the place to go on from is known."""
+    position: StreamPosition | None
+    """How far it is read; None: not known yet."""
+    committed: StreamPosition | None
+    """How far by what PostgreSQL has committed."""
+    entries: int
+    """Entries read, in all of the daemon's life."""
+    gaps: int
+    """Losses found."""
+    trimmed: int
+    """Entries trimmed."""
+    last_error: str | None
+    """Why it was not read, at the last time that it was not."""
+
+
+class StreamLane:
+    """One connection that reads the stream, whoever runs it.
+
+    Args:
+        pool: Makes the connection.
+        dialer: Shared with the subscriptions.
+    """
+
+    def __init__(self, pool: redis.ConnectionPool, dialer: Dialer) -> None:
+        self._pool = pool
+        self._dialer = dialer
+        self._running = BoundedSemaphore(1)
+        self._connection: Any = None  # redis-py's, whose methods have no types
+        self._book: StreamBook | None = None
+        self._told_to = StreamPosition()
+        self._in_flight: deque[StreamPosition] = deque()
+        self._pending: deque[PersistStream] = deque()
+        self._turn = 0
+        self._changed = Signal()
+        self._committed: StreamPosition | None = None
+        self._trimmed_to: StreamPosition | None = None
+        self._trim_at = 0.0
+        self._count = 100
+        self._sure_at = ""
+        self._log: Any = structlog.get_logger(actor="RedisListener", lane="stream")
+        self.entries = 0
+        """Entries read."""
+        self.gaps = 0
+        """Losses found."""
+        self.trimmed = 0
+        """Entries trimmed."""
+        self.last_error: str | None = None
+        """Of the last failure."""
+
+    def status(self) -> StreamStatus:
+        """How it stands."""
+        return StreamStatus(
+            reading=self._connection is not None and self._book is not None,
+            position=self._book.position if self._book else None,
+            committed=self._committed,
+            entries=self.entries,
+            gaps=self.gaps,
+            trimmed=self.trimmed,
+            last_error=self.last_error,
+        )
+
+    # -- what the persister says ---------------------------------------------------------------
+
+    def read_from(self, message: ReadStream) -> None:
+        """Begin; or go back to where the persister is."""
+        if self._book is not None and not message.anew:
+            return
+        position = message.position
+        self._book = StreamBook(position)
+        self._told_to = position
+        self._turn += 1
+        self._in_flight.clear()
+        self._pending.clear()
+        at_s = position.read_at_ms / 1000
+        self._sure_at = format_time(datetime.fromtimestamp(at_s, UTC)) if at_s else utc_now()
+        self._log.info("reading the durable stream", behind=position.entry_id)
+        self._changed.set()
+
+    def note_progress(self, progress: StreamProgress) -> None:
+        """Take in how far what was told has got."""
+        while self._in_flight and self._in_flight[0] <= progress.journalled:
+            self._in_flight.popleft()
+        self._committed = progress.committed
+        self._changed.set()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def run(self, tell: Tell) -> None:
+        """Read for ever, reconnecting; for a greenlet that may be killed at any time."""
+        with self._running:
+            while True:
+                try:
+                    self._wait_for_room()
+                    self._tell_pending(tell)
+                    if self._connection is None:
+                        self._connect()
+                    self._read()
+                    self._tell_pending(tell)
+                    self._trim()
+                except redis.ResponseError as error:
+                    self._fail(error)
+                    gevent.sleep(REFUSED_S)
+                except BUS_ERRORS as error:
+                    self._fail(error)
+                except BaseException:
+                    self.close()  # killed in the middle of an answer
+                    raise
+
+    def close(self) -> None:
+        """End the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+
+    def _wait_for_room(self) -> None:
+        while self._book is None or len(self._in_flight) >= MAX_IN_FLIGHT:
+            self._changed.clear()
+            self._changed.wait(FULL_S)
+
+    def _tell_pending(self, tell: Tell) -> None:
+        while self._pending:
+            message, turn = self._pending[0], self._turn
+            tell(message)  # a kill while it waits leaves it here
+            if turn != self._turn:
+                return  # it was told to read anew meanwhile: nothing of this counts
+            self._pending.popleft()
+            if message.items:
+                self._in_flight.append(message.end)
+
+    def _connect(self) -> None:
+        with self._dialer.turn("stream"):
+            connection: Any = self._pool.make_connection()
+            try:
+                dial(connection)
+            except BaseException:
+                connection.disconnect()
+                raise
+        self._connection = connection
+        if self.last_error is not None:
+            self._log.info("the durable stream can be read again")
+
+    def _fail(self, error: BaseException) -> None:
+        reason = reason_of(error)
+        if self._connection is not None or self.last_error is None:
+            self._log.warning("cannot read the durable stream, trying again", reason=reason)
+        self.last_error = reason
+        self.close()
+
+    def _read(self) -> None:
+        assert self._book is not None  # noqa: S101 waited for
+        turn, began = self._turn, time.monotonic()
+        entries, facts = self._ask(self._book.position.entry_id)
+        if turn != self._turn:
+            return
+        self._note_size(entries)
+        now_ms = time.time_ns() // 1_000_000
+        now = utc_now()
+        gaps = self._book.gaps
+        items, at_end = self._book.take(
+            entries, facts, now_ms=now_ms, now=now, since=self._sure_at or now
+        )
+        self.entries += len(entries)
+        if self._book.gaps > gaps:
+            self.gaps += self._book.gaps - gaps
+            self._log.error("entries of the durable stream are gone unread", since=self._sure_at)
+        if at_end:
+            self._sure_at = now
+        if items or at_end:
+            message = PersistStream(self._told_to, now, items, began if at_end else 0.0)
+            self._told_to = message.end
+            self._pending.append(message)
+
+    def _ask(self, behind: str) -> tuple[list[Entry], StreamFacts | None]:
+        connection = self._connection
+        asked = ("COUNT", self._count, "BLOCK", BLOCK_MS, "STREAMS", STREAM, behind)
+        packed = connection.pack_commands([("XREAD", *asked), ("XINFO", "STREAM", STREAM)])
+        connection.send_packed_command(packed, check_health=False)
+        answer = connection.read_response(timeout=BLOCK_MS / 1000 + ANSWER_S)
+        entries = answer[0][1] if answer else []
+        try:
+            facts = read_facts(connection.read_response(timeout=ANSWER_S))
+        except redis.ResponseError as error:
+            if "no such key" not in str(error).lower():
+                raise
+            return entries, None
+        return entries, facts
+
+    def _note_size(self, entries: list[Entry]) -> None:
+        """Ask for as many the next time as these let expect to fit."""
+        if entries:
+            size = sum(sum(map(len, entry[1] or ())) for entry in entries)
+            mean = max(1, size // len(entries))
+            self._count = max(1, min(MAX_ENTRIES, READ_BYTES // mean, self._count * 4))
+
+    # -- trimming ------------------------------------------------------------------------------
+
+    def _trim(self) -> None:
+        committed, now = self._committed, time.monotonic()
+        if committed is None or committed == self._trimmed_to or now < self._trim_at:
+            return
+        if self._book is None or committed.generation != self._book.position.generation:
+            return
+        self._trim_at = now + TRIM_S
+        connection = self._connection
+        connection.send_command("XTRIM", STREAM, "MINID", committed.entry_id, check_health=False)
+        try:
+            self.trimmed += int(connection.read_response(timeout=ANSWER_S))
+        except redis.ResponseError as error:  # before Redis 6.2
+            self._log.warning("the durable stream is not trimmed", reason=reason_of(error))
+            self._trim_at = now + 3600
+        self._trimmed_to = committed
