@@ -19,6 +19,7 @@ import msgspec
 from gevent import subprocess
 from pydantic import BaseModel, ConfigDict, Field
 
+from ._guard_entry import marked
 from .actor import Actor
 from .errors import OrchestratorError
 
@@ -137,11 +138,17 @@ class GuardLink:
         """Whether there is a guard to talk to."""
         return self._pipe is not None
 
-    @property
-    def child_environment(self) -> Mapping[str, str]:
+    def child_environment(self, child: str) -> Mapping[str, str]:
         """What a child process needs in its environment to be found."""
-        name, _, value = self.orders.mark.partition("=")
+        name, _, value = self._child_mark(child).partition("=")
         return {name: value}
+
+    def stragglers(self, child: str) -> list[int]:
+        """Processes below ``child`` that left its process group (Linux)."""
+        return marked(self._child_mark(child))
+
+    def _child_mark(self, child: str) -> str:
+        return f"{self.orders.mark}/{child}/"
 
     def watch(self, group: int) -> None:
         """Have the guard end that process group when the daemon is gone."""

@@ -296,7 +296,7 @@ class ProcessActor(Actor):
         return process
 
     def _environment(self) -> dict[str, str]:
-        ours = self._guard.child_environment if self._guard is not None else {}
+        ours = self._guard.child_environment(self.address.name) if self._guard is not None else {}
         return {**self._command.environment, **ours}
 
     def _note_up(self) -> None:
@@ -348,7 +348,14 @@ class ProcessActor(Actor):
         if self._wait(REAP_S) is None:
             self.log.error("killed process still runs", pid=self._process.pid)
         elif self._guard is not None:
+            self._end_stragglers(self._guard)
             self._guard.forget(self._process.pid)
+
+    def _end_stragglers(self, guard: GuardLink) -> None:
+        for pid in guard.stragglers(self.address.name):
+            self.log.warning("a process had left the group of its agent and is killed", pid=pid)
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._process is not None:

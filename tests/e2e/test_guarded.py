@@ -1,5 +1,6 @@
 """The guard beside a whole daemon: what is left when the daemon is gone, stopped, or hangs."""
 
+import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ url = "embedded"
 [http]
 port = 0
 [agents.family]
-command = ["sh", "-c", "sleep 1000 & setsid sleep 1001 & exec sleep 1002"]
+command = ["sh", "-c", "sleep {0} & setsid sleep {0} & exec sleep {0}"]
 """
 HANGING_AGENT = """
 [redis]
@@ -59,26 +60,27 @@ def family_of(daemon: Any) -> list[psutil.Process]:
     return [process for process in found if process.pid not in servers]
 
 
-def sleepers() -> list[psutil.Process]:
-    wanted = (["sleep", "1000"], ["sleep", "1001"], ["sleep", "1002"])
+def sleepers(seconds: int) -> list[psutil.Process]:
+    """The processes that sleep for just so long."""
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         alive = process.info["status"] != psutil.STATUS_ZOMBIE
-        if alive and process.info["cmdline"] in wanted:
+        if alive and process.info["cmdline"] == ["sleep", str(seconds)]:
             found.append(process)
     return found
 
 
 def test_a_killed_daemon_leaves_its_servers_and_nothing_else(new_daemon: Any) -> None:
-    daemon = new_daemon(AGENT)
+    seconds = 10_000 + secrets.randbelow(1_000_000)  # by which they are known
+    daemon = new_daemon(AGENT.format(seconds))
     daemon.start()
-    until(lambda: len(sleepers()) == 3)
+    until(lambda: len(sleepers(seconds)) == 3)
     servers = daemon.server_processes()
     others = [process for process in family_of(daemon) if process not in servers]
 
     daemon.kill()
 
-    until(lambda: not sleepers(), 5.0)
+    until(lambda: not sleepers(seconds), 5.0)
     until(lambda: not [p for p in others if p.is_running()], 10.0)  # the guard too
     assert {p.pid for p in servers} >= {p.pid for p in daemon.server_processes()}
     assert len(daemon.server_processes()) >= 2
@@ -93,6 +95,17 @@ def test_a_killed_daemon_leaves_its_servers_and_nothing_else(new_daemon: Any) ->
     daemon.stop()
     daemon.start()
     assert daemon.get("/risk/killswitch")["status"] == "inactive"
+
+
+def test_a_stop_leaves_no_grandchild_either(new_daemon: Any) -> None:
+    seconds = 10_000 + secrets.randbelow(1_000_000)
+    daemon = new_daemon(AGENT.format(seconds))
+    daemon.start()
+    until(lambda: len(sleepers(seconds)) == 3)
+
+    assert daemon.stop() == 0
+
+    assert not sleepers(seconds)
 
 
 def test_a_killed_guard_is_replaced_and_nothing_stops(daemon: Any) -> None:

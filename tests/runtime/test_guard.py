@@ -251,7 +251,7 @@ DAEMON = """
     start_actor(GuardActor(link), address := Address("guard"))
     child = subprocess.Popen(
         [sys.executable, "-c", sys.argv[2]], start_new_session=True, stdout=subprocess.PIPE,
-        env=os.environ | link.child_environment,
+        env=os.environ | link.child_environment("x"),
     )
     link.watch(child.pid)
     pids = json.loads(child.stdout.readline())

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from orchestrator.runtime._guard_entry import Redis, Silence, _marked, _new_ulid, write_latch
+from orchestrator.runtime._guard_entry import Redis, Silence, _new_ulid, marked, write_latch
 
 TRIP = {"trip_id": "t1", "reason": "why", "triggered_by": "guard", "at": "2026-01-31T09:30:00.000Z"}
 
@@ -79,8 +79,8 @@ def test_trip_ids_are_ulids() -> None:
 def test_processes_are_found_by_their_environment() -> None:
     variable = os.environ["PATH"][:20]
 
-    assert os.getpid() not in _marked(f"PATH={variable}")
-    assert _marked("NO_SUCH_VARIABLE=in any process") == []
+    assert os.getpid() not in marked(f"PATH={variable}")
+    assert marked("NO_SUCH_VARIABLE=in any process") == []
 
 
 @pytest.mark.redis
