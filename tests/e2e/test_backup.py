@@ -1,12 +1,17 @@
 """A backup and the way back: nothing is lost up to the snapshot, and kept segments add the rest."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import redis
+from orchestrator.runtime.embedded import EmbeddedValkey
 
 from .conftest import NOT_OURS, SETTINGS, DaemonProcess
 
@@ -126,3 +131,21 @@ def test_a_database_that_was_set_back_is_refilled_from_the_segments(daemon: Daem
 
     assert refilled.returncode == 0, refilled.stderr
     assert stored(daemon) == before
+
+
+def test_a_copy_of_redis_persistence_holds_the_stream(server_folder: Path) -> None:
+    first = EmbeddedValkey(server_folder / "valkey-first")
+    with redis.Redis.from_url(first.start()) as client:
+        for number in range(100):
+            client.xadd("orchestrator:events", {"channel": "strategy.x", "payload": str(number)})
+    assert first.pid() is not None
+    os.kill(first.pid() or 0, signal.SIGKILL)  # what was acknowledged is on disk, whatever comes
+    wait_for(lambda: not first.alive(), limit_s=WAIT_S)
+    shutil.copytree(server_folder / "valkey-first", server_folder / "valkey-second")
+
+    second = EmbeddedValkey(server_folder / "valkey-second")
+    with redis.Redis.from_url(second.start()) as client:
+        entries = client.xrange("orchestrator:events")
+    second.stop()
+
+    assert [int(fields[b"payload"]) for _, fields in entries] == list(range(100))
