@@ -1,60 +1,105 @@
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+"""The Pruner on a real database: room ahead, old events gone, and no failure without a server."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from orchestrator.actors import pruner as pruner_module
+from orchestrator.actors import pruner
 from orchestrator.actors.pruner import Pruner
-from orchestrator.runtime import start_actor, stop_actor
-from orchestrator.sql.database import Database
+from orchestrator.runtime import Address, Mailbox, start_actor, stop_actor
+from orchestrator.sql.connection import Connection, connect
+from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.sql.migrator import migrate
+from orchestrator.sql.partitions import keep_ahead
 from orchestrator.sql.retention import RetentionRule
 
 pytestmark = pytest.mark.db
 
+NOWHERE = "postgresql://nobody:none@127.0.0.1:1/none"
+RULES = (RetentionRule("heartbeat", 3600),)
 
-def types(database: Database) -> list[str]:
-    return [row[0] for row in database.rows(b"SELECT type FROM events ORDER BY id")]
+
+def wait_until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "not within the limit"
+        time.sleep(0.01)
 
 
-def insert(database: Database, event_type: str, age: timedelta) -> None:
-    ts = datetime.now(UTC) - age
-    database.rows(
-        b"INSERT INTO events (type, payload, ts) VALUES (%(type)s, '{}', %(ts)s) RETURNING id",
-        {"type": event_type, "ts": ts},
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIRST_RUN_S", "INTERVAL_S", "AHEAD_INTERVAL_S", "PAUSE_S"):
+        monkeypatch.setattr(pruner, name, 0.02)
+
+
+@pytest.fixture
+def table(pg_url: str) -> Iterator[Connection]:
+    with connect(pg_url) as connection:
+        migrate(connection)
+        yield connection
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Any]]:
+    ends: list[Callable[[], None]] = []
+
+    def run(url: str, rules: tuple[RetentionRule, ...] = RULES) -> Any:
+        database = Database(PostgresSettings(), url=url)
+        database.open()
+        actor = Pruner(database=database, rules=rules)
+        start_actor(actor, Address("Pruner", Mailbox(10)))
+        ends.extend((database.close, lambda: stop_actor(actor)))
+        return actor
+
+    yield run
+    while ends:
+        ends.pop()()
+
+
+def test_old_events_go_again_and_again(
+    pg_url: str, table: Connection, start: Callable[..., Any]
+) -> None:
+    old = b"INSERT INTO events (type, ts) VALUES ('heartbeat', now() - interval '2 hours')"
+    table.execute(old)
+    table.execute("INSERT INTO events (type) VALUES ('heartbeat')")
+    start(pg_url)
+
+    def is_alone() -> bool:
+        return table.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+    wait_until(is_alone)
+    table.execute(old)
+    wait_until(is_alone)
+
+
+def test_partitions_are_made_ahead_of_the_ids_without_any_rule(
+    pg_url: str, table: Connection, start: Callable[..., Any]
+) -> None:
+    start(pg_url, ())
+    table.execute("SELECT setval('events_id_seq', 9500000)")
+
+    wait_until(
+        lambda: (
+            table.execute(
+                "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass"
+            ).fetchone()
+            >= (7,)
+        )
     )
 
 
-def test_what_is_too_old_goes_and_the_rest_stays(
-    database: Database, wait_until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_without_postgresql_it_goes_on_trying(
+    start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pruner_module, "FIRST_RUN_S", 0.01)
-    insert(database, "heartbeat", timedelta(days=2))
-    insert(database, "heartbeat", timedelta(hours=1))
-    insert(database, "risk.limit", timedelta(days=900))
-    pruner = Pruner(database=database, rules=[RetentionRule("heartbeat", 86_400)])
+    tried: list[object] = []
 
-    start_actor(pruner)
-    wait_until(lambda: types(database) == ["heartbeat", "risk.limit"])
+    def noted(*arguments: Any) -> list[str]:
+        tried.append(arguments)
+        return keep_ahead(*arguments)
 
-    stop_actor(pruner)
+    monkeypatch.setattr(pruner, "keep_ahead", noted)
+    actor = start(NOWHERE)
 
-
-def test_a_run_without_postgresql_is_put_off(
-    database: Database, wait_until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pruner_module, "FIRST_RUN_S", 0.01)
-    monkeypatch.setattr(pruner_module, "INTERVAL_S", 0.05)
-    insert(database, "heartbeat", timedelta(days=2))
-    pruner = Pruner(database=database, rules=[RetentionRule("heartbeat", 86_400)])
-    real_rows, failures = database.rows, iter([True])
-
-    def away_once(*arguments: object, **options: object) -> object:
-        if next(failures, False):
-            raise pruner_module.StoreError("away")
-        return real_rows(*arguments, **options)
-
-    monkeypatch.setattr(database, "rows", away_once)
-
-    start_actor(pruner)
-    wait_until(lambda: real_rows(b"SELECT id FROM events") == [])
-
-    stop_actor(pruner)
+    wait_until(lambda: len(tried) > 1)
+    assert not actor.actor_stopped.is_set()

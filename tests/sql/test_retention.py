@@ -266,3 +266,23 @@ def test_one_table_is_pruned_in_batches_as_ever(database: Database, admin: Conne
 
     assert sum(step.deleted for step in progress) == 840 + 1320 + 1380
     assert max(step.deleted for step in progress) <= 100
+
+
+def test_a_connection_that_is_lost_half_way_changes_nothing_and_the_next_run_does_it(
+    database: Database, busy: Connection
+) -> None:
+    rules = (RetentionRule("data.market.*", 10 * HOUR_S),)
+
+    def lose_it() -> None:
+        busy.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database() AND state = 'idle in transaction'"
+        )
+
+    with pytest.raises(Unavailable):
+        list(prune(database, rules, NOW, pause=lose_it))
+    before = parts(busy)
+    progress = list(prune(database, rules, NOW))
+
+    assert before["events_p0_1000000"] == 999
+    assert sum(step.deleted for step in progress) == 2 * 960
