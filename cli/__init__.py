@@ -47,7 +47,9 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Set up": {
         "config": ("config", "Check and show the settings."),
+        "journal": ("journal", "Look at what is not in PostgreSQL yet."),
         "db": ("db", "Prepare and clean the database."),
+        "token": ("token", "Make access tokens."),
         "env": ("env", "Addresses of the daemon and its servers, for a shell."),
         "completion": ("completion", "Complete words in bash, zsh and fish."),
     },
