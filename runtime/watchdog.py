@@ -45,13 +45,16 @@ NOTE_FROM_S: Final = 0.02
 """What an actor may compute without yielding; longer stalls are counted."""
 
 _MAX_FRAMES: Final = 30
-_LOOK_MS: Final = 50
+_LOOK_S: Final = 0.05
 
 # Not gevent's: these run when the loop does not.
-_sleep: Final = monkey.get_original("time", "sleep")
 _get_ident: Final = monkey.get_original("_thread", "get_ident")
 _start_thread: Final = monkey.get_original("_thread", "start_new_thread")
 _allocate_lock: Final = monkey.get_original("_thread", "allocate_lock")
+
+# Never released: waiting for it is a short sleep.
+_pause: Final = _allocate_lock()
+_pause.acquire()
 
 _PENDING_CALL: Final = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 
@@ -87,7 +90,7 @@ class Watchdog:
         self._beat_at = 0.0
         self._loop_thread = 0
         self._timer: Any = None
-        self._stopping = False
+        self._told_to_stop = _allocate_lock()
         self._ended = _allocate_lock()
         self._suspect: Greenlet | None = None
         self._suspect_beats = -1
@@ -105,14 +108,15 @@ class Watchdog:
         self._beat_at = time.monotonic()
         self._timer = gevent.get_hub().loop.timer(BEAT_S, BEAT_S)
         self._timer.start(self._beat, update=True)
+        self._told_to_stop.acquire()
         self._ended.acquire()
         _start_thread(self._run, ())
 
     def stop(self) -> None:
-        """End the thread; waits for it, some 50 ms."""
+        """End the thread, and wait for it."""
         if self._timer is None:
             return
-        self._stopping = True
+        self._told_to_stop.release()
         self._timer.stop()
         self._timer.close()
         self._timer = None
@@ -163,8 +167,7 @@ class Watchdog:
     def _run(self) -> None:
         try:
             logged = -1
-            while not self._stopping:
-                _sleep(BEAT_S)
+            while not self._told_to_stop.acquire(True, BEAT_S):
                 beats, silent_s = self._beats, time.monotonic() - self._beat_at
                 if silent_s < self._log_after_s:
                     continue
@@ -182,10 +185,9 @@ class Watchdog:
         if not self._call_pending:
             self._call_pending = True
             ctypes.pythonapi.Py_AddPendingCall(self._pending_call, None)
-        for _ in range(_LOOK_MS):
-            if not self._call_pending:
-                return
-            _sleep(0.001)
+        until = time.monotonic() + _LOOK_S
+        while self._call_pending and time.monotonic() < until:
+            _pause.acquire(True, 0.001)
 
     def _interrupt(self, held_s: float) -> None:
         self._armed_s = None
