@@ -100,6 +100,9 @@ class RedisSettings(Section):
     """Where Redis or Valkey is; or ``embedded``."""
     connect_timeout_s: float = Field(default=5.0, ge=0.1, le=60)
     """Limit of one attempt to connect."""
+    strict: bool = False
+    """Do not run on a server whose settings endanger events (output buffer, eviction,
+    append-only file); otherwise the log warns."""
 
 
 class BusSettings(Section):

@@ -33,6 +33,7 @@ from ._version import __version__
 from .actors.agent_host import agent_child_spec
 from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
+from .actors.bus_server import Danger, check
 from .actors.canary import Canaries
 from .actors.clients import ClientRegistry
 from .actors.event_persister import EventPersister, Ledger, PersistEvents
@@ -107,6 +108,17 @@ TRIP_FILE = "TRIP"
 """In the data directory: its existence engages the stop."""
 
 log = structlog.get_logger(actor="daemon")
+
+
+class BusEndangered(OrchestratorError):
+    """The server's settings cannot keep what ours promise, and ``redis.strict`` is set."""
+
+    def __init__(self, dangers: tuple[Danger, ...]) -> None:
+        super().__init__(dangers)
+        self.dangers = dangers
+
+    def __str__(self) -> str:
+        return "redis.strict: " + "; ".join(map(str, self.dangers))
 
 
 @dataclass(frozen=True)
@@ -211,6 +223,7 @@ class Daemon:
             watchdog = Watchdog(self._loop_stalled)
             watchdog.start()
             stack.callback(watchdog.stop)
+            self._check_bus()
             self._database.open()
             stack.callback(self._database.close)
             stack.callback(self._writer.close)
@@ -254,7 +267,18 @@ class Daemon:
             connect_timeout_s=self.settings.redis.connect_timeout_s,
             down_since=down_since,
             canaries=self._canaries,
+            on_danger=self._endangered,
         )
+
+    def _check_bus(self) -> None:
+        """Refuse to start on a server that endangers events, if the settings are strict."""
+        redis = self.settings.redis
+        if redis.strict and (dangers := check(self.redis_url, limit_s=redis.connect_timeout_s)):
+            raise BusEndangered(dangers)
+
+    def _endangered(self, dangers: tuple[Danger, ...]) -> None:
+        if self.settings.redis.strict:
+            self._give_up(str(BusEndangered(dangers)))
 
     def _migrate(self) -> None:
         """Bring the tables up to date as soon as PostgreSQL is there; storing waits for that."""

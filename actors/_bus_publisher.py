@@ -15,7 +15,7 @@ from gevent.event import Event as Signal
 from ..runtime.errors import reason_of
 from ._dialing import Dialer, dial
 from ._subscription import BUS_ERRORS, Subscription
-from .bus_server import ServerFacts, inspect
+from .bus_server import Danger, ServerFacts, inspect
 from .canary import INTERVAL_S, Canaries
 from .events import KILLSWITCH
 from .publishing import Publish, PublishQueue
@@ -36,9 +36,10 @@ class BusPublisher:
         own_copies: How many copies of a message on a channel come back to ourselves.
         canaries: Makes those.
         lanes: For which they are made.
+        on_danger: Told what of the server's settings endangers events, at a connect.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 wired in one place
         self,
         pool: redis.ConnectionPool,
         dialer: Dialer,
@@ -46,7 +47,9 @@ class BusPublisher:
         *,
         canaries: Canaries | None = None,
         lanes: Sequence[Subscription] = (),
+        on_danger: Callable[[tuple[Danger, ...]], None] = lambda _dangers: None,
     ) -> None:
+        self._on_danger = on_danger
         self._pool = pool
         self._dialer = dialer
         self._own_copies = own_copies
@@ -125,14 +128,12 @@ class BusPublisher:
 
     def _note_facts(self, facts: ServerFacts) -> None:
         known, self.facts = self.facts, facts
-        limit = facts.pubsub_limit
-        if facts != known and limit is not None and not limit.ample:
-            self._log.warning(
-                "the server cuts subscribers off in a burst: raise its pub/sub buffer limit",
-                hard_bytes=limit.hard_bytes,
-                soft_bytes=limit.soft_bytes,
-                command=limit.remedy,
-            )
+        if facts == known:
+            return
+        for danger in facts.dangers:
+            self._log.warning("the server endangers events", what=danger.what, mend=danger.command)
+        if facts.dangers:
+            self._on_danger(facts.dangers)
 
     def _serve(self, connection: Any, on_settled: Settled) -> None:
         while True:

@@ -58,7 +58,7 @@ class Ledger:
         canaries: Recognises those.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0915 what must outlive an incarnation
         self,
         folder: Path,
         patterns: Sequence[str],

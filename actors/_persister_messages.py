@@ -125,5 +125,12 @@ class PersisterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that they held."""
     memory_events: int
     """Events in the window."""
+    durable: dict[str, int] = {}
+    """Durable messages that were published too: ``withheld`` copies, ``found`` in the stream,
+    ``given_up`` (stored as published after 10 s), ``repeated`` (came by the stream after that)."""
+    sequence_gaps: int = 0
+    """Jumps in producers' numbers that were said."""
+    sequence_missing: int = 0
+    """Messages left out in them."""
     journal_latency_ms: dict[str, float]
     """Socket to journal: ``p50``, ``p95``, ``p99``, ``max`` of the last 10,000 batches."""

@@ -1,9 +1,15 @@
-"""What the daemon must know of the Redis or Valkey it listens to. Pure, but for :func:`inspect`."""
+"""What the daemon must know of the Redis or Valkey it listens to.
+
+Pure, but for :func:`inspect` and :func:`check`.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 MIN_HARD_BYTES: Final = 256 * 1024 * 1024
 """A burst of 200,000 messages, read with some delay, stays well below it."""
@@ -40,6 +46,18 @@ class PubsubLimit(msgspec.Struct, frozen=True):
         return f'CONFIG SET {BUFFER_SETTING} "pubsub 512mb 256mb 60"'
 
 
+class Danger(msgspec.Struct, frozen=True):
+    """A setting of the server under which ours cannot promise what they do."""
+
+    what: str
+    """The setting, and what comes of it."""
+    command: str
+    """What mends it, for ``redis-cli``; the server's file needs the same."""
+
+    def __str__(self) -> str:
+        return f"{self.what}; mend it with: {self.command}"
+
+
 class ServerFacts(msgspec.Struct, frozen=True):
     """What the server said of itself; ``None`` where it would not."""
 
@@ -49,6 +67,29 @@ class ServerFacts(msgspec.Struct, frozen=True):
     """As ``INFO`` has it."""
     pubsub_limit: PubsubLimit | None
     """Of the class ``pubsub``."""
+    max_memory_bytes: int | None = None
+    """Where eviction begins; 0: never."""
+    eviction: str | None = None
+    """``maxmemory-policy``."""
+    append_only: bool | None = None
+    """Whether what it holds survives its end."""
+
+    @property
+    def dangers(self) -> tuple[Danger, ...]:
+        """What of it endangers what the daemon promises."""
+        found = []
+        limit = self.pubsub_limit
+        if limit is not None and not limit.ample:
+            sizes = f"{limit.hard_bytes} bytes hard, {limit.soft_bytes} soft"
+            what = f"subscribers are cut off in a burst ({BUFFER_SETTING}: pubsub {sizes})"
+            found.append(Danger(what, limit.remedy))
+        if self.max_memory_bytes and self.eviction not in (None, "noeviction"):
+            what = f"the durable stream may be evicted (maxmemory-policy {self.eviction})"
+            found.append(Danger(what, "CONFIG SET maxmemory-policy noeviction"))
+        if self.append_only is False:
+            what = "the durable stream is lost when the server ends (appendonly no)"
+            found.append(Danger(what, "CONFIG SET appendonly yes"))
+        return tuple(found)
 
 
 def parse_pubsub_limit(setting: str) -> PubsubLimit | None:
@@ -78,10 +119,53 @@ def inspect(ask: Callable[..., Any]) -> ServerFacts:
     Managed servers refuse ``CONFIG``.
     """
     name, version = parse_version(_text(ask("INFO", "server")))
-    answer = ask("CONFIG", "GET", BUFFER_SETTING)
-    pair = answer if isinstance(answer, list) else []
-    limit = parse_pubsub_limit(_text(pair[1])) if len(pair) > 1 else None
-    return ServerFacts(name, version, limit)
+
+    def setting(key: str) -> str:
+        answer = ask("CONFIG", "GET", key)
+        pair = answer if isinstance(answer, list) else []
+        return _text(pair[1]) if len(pair) > 1 else ""
+
+    memory, append_only = setting("maxmemory"), setting("appendonly")
+    eviction = setting("maxmemory-policy")
+    return ServerFacts(
+        name,
+        version,
+        parse_pubsub_limit(setting(BUFFER_SETTING)),
+        max_memory_bytes=int(memory) if memory.isdecimal() else None,
+        eviction=eviction if eviction.replace("-", "").isalpha() else None,
+        append_only={"yes": True, "no": False}.get(append_only),
+    )
+
+
+def check(url: str, *, limit_s: float) -> tuple[Danger, ...]:
+    """Ask the server at ``url`` before anything else is begun; waits ``limit_s`` for each step.
+
+    A server that is away, or does not say, endangers nothing yet: it is asked at each connect.
+    """
+    client = redis.Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=limit_s,
+        socket_connect_timeout=limit_s,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+    def ask(*command: str) -> Any:
+        try:
+            connection.send_command(*command, check_health=False)
+            return connection.read_response()
+        except redis.ResponseError:
+            return None
+
+    with client:
+        connection: Any = client.connection_pool.make_connection()
+        try:
+            connection.connect()
+            return inspect(ask).dangers
+        except (redis.RedisError, OSError):
+            return ()
+        finally:
+            connection.disconnect()
 
 
 def _text(value: object) -> str:

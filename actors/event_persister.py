@@ -457,6 +457,14 @@ def status_of(ledger: Ledger) -> PersisterStatus:
         damaged_places=report.damaged_places,
         missing_rows=report.missing_rows,
         memory_events=len(ledger.window),
+        durable={
+            "withheld": ledger.former.durable.withheld,
+            "found": ledger.former.durable.found,
+            "given_up": ledger.former.durable.given_up,
+            "repeated": ledger.former.durable.repeated,
+        },
+        sequence_gaps=ledger.former.sequences.gaps,
+        sequence_missing=ledger.former.sequences.missing,
         journal_latency_ms=percentiles(ledger.latencies_ms),
     )
 

@@ -1,6 +1,6 @@
 """All that the listener keeps over its incarnations: made once by the daemon, closed by it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -13,7 +13,7 @@ from ._dialing import Dialer
 from ._gap_book import GapBook
 from ._stream_lane import StreamLane, StreamStatus
 from ._subscription import LaneStatus, Subscription
-from .bus_server import ServerFacts
+from .bus_server import Danger, ServerFacts
 from .canary import Canaries
 
 __all__ = ["CONTROL", "DATA", "BusStatus", "LaneStatus", "Subscriptions"]
@@ -64,12 +64,13 @@ class Subscriptions:
         down_since: The last journalled moment of the daemon's previous life, if it had one; it
             becomes one ``bus.gap`` once all lanes are subscribed.
         canaries: Prove that what is published arrives.
+        on_danger: Told what of the server's settings endangers events, at each connect.
 
     Raises:
         ValueError: The URL is none (the text does not repeat it), or a lane has no pattern.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 wired in one place
         self,
         url: str,
         *,
@@ -78,6 +79,7 @@ class Subscriptions:
         connect_timeout_s: float = 2.0,
         down_since: str | None = None,
         canaries: Canaries | None = None,
+        on_danger: Callable[[tuple[Danger, ...]], None] = lambda _dangers: None,
     ) -> None:
         control = tuple(dict.fromkeys(control_patterns))
         data = tuple(p for p in dict.fromkeys(data_patterns) if p not in control)
@@ -92,7 +94,12 @@ class Subscriptions:
             for lane in (CONTROL, DATA)
         )
         self.publisher = BusPublisher(
-            pool, dialer, self.own_copies, canaries=canaries, lanes=self.lanes
+            pool,
+            dialer,
+            self.own_copies,
+            canaries=canaries,
+            lanes=self.lanes,
+            on_danger=on_danger,
         )
         self._canary_lanes = tuple(canaries.channels) if canaries else ()
         self.stream = StreamLane(pool, dialer)

@@ -111,6 +111,11 @@ class MetricsPage:
         yield _counter("events_lost", "Events given up: no room anywhere.", status.dropped)
         yield _counter("events_copies", "Copies by a second pattern.", status.copies)
         yield _counter("events_echoes", "Own publications that came back.", status.echoes)
+        durable = [((name,), float(count)) for name, count in status.durable.items()]
+        text = "Durable messages that were published too, by what became of the published copy."
+        yield _counters("durable_copies", text, "fate", durable)
+        yield _counter("sequence_gaps", "Jumps in producers' numbers.", status.sequence_gaps)
+        yield _counter("sequence_missing", "Messages left out in them.", status.sequence_missing)
         yield _gauge("journal_events", "Events not committed yet.", status.pending)
         yield _gauge("journal_bytes", "Size of the journal.", status.journal_bytes)
         yield _gauge("ids_left", "Ids in hand.", status.ids_left)
@@ -136,12 +141,24 @@ class MetricsPage:
         yield _gauge("bus_connected", "Whether all lanes are subscribed.", status.connected)
         if status.latency_ms is not None:
             seconds = status.latency_ms / 1_000
-            yield _gauge("bus_canary_rtt_seconds", "A ping's round trip.", seconds)
+            yield _gauge("bus_ping_rtt_seconds", "A ping's round trip.", seconds)
+        yield _counter("bus_attempts", "Connections tried.", status.attempts)
+        cuts = [((lane.lane,), float(lane.cuts)) for lane in status.lanes]
+        yield _counters("bus_cuts", "Subscriptions that ended.", "lane", cuts)
+        if (stream := status.stream) is not None:
+            yield _gauge("stream_reading", "Whether the stream is read.", stream.reading)
+            yield _counter("stream_entries", "Entries of the durable stream.", stream.entries)
+            yield _counter("stream_trimmed", "Entries trimmed once committed.", stream.trimmed)
+            yield _counter("stream_gaps", "Losses found in the durable stream.", stream.gaps)
         yield _counter("bus_published", "Messages published.", status.published)
         yield _counter("bus_publish_failures", "Failed attempts.", status.publish_failures)
 
     def _agents(self) -> Iterable[Metric]:
         agents: Agents = ask(self._peers.monitor, GetAgents(), _ASK_TIMEOUT_S)
+        if agents.canary_rtt_s is not None:
+            text = "A canary's way: published, read, journalled, at the monitor."
+            yield _gauge("bus_canary_rtt_seconds", text, agents.canary_rtt_s)
+        yield _gauge("bus_visible", "Whether heartbeats are known to arrive.", agents.bus_visible)
         counts = Counter((row.liveness.value, row.kind) for row in agents.rows)
         samples = [(labels, float(count)) for labels, count in counts.items()]
         yield _gauges("agents", "Agents.", ("state", "kind"), samples)

@@ -1,9 +1,12 @@
+import shlex
 from typing import Any
 
 import pytest
+import redis
 from orchestrator.actors.bus_server import (
     PubsubLimit,
     ServerFacts,
+    check,
     inspect,
     parse_pubsub_limit,
     parse_version,
@@ -61,3 +64,49 @@ def test_a_server_that_answers_is_described() -> None:
     facts = inspect(lambda command, *_: answers[command])
 
     assert facts == ServerFacts("valkey", "9.1.2", PubsubLimit(32 * MIB, 8 * MIB, 60))
+
+
+@pytest.mark.parametrize(
+    ("facts", "command"),
+    [
+        ({"pubsub_limit": PubsubLimit(32 * MIB, 8 * MIB, 60)}, "client-output-buffer-limit"),
+        ({"max_memory_bytes": 1, "eviction": "allkeys-lru"}, "maxmemory-policy noeviction"),
+        ({"append_only": False}, "appendonly yes"),
+    ],
+)
+def test_what_endangers_events_is_said_with_the_command_that_mends_it(
+    facts: dict[str, Any], command: str
+) -> None:
+    (danger,) = ServerFacts("redis", None, facts.pop("pubsub_limit", None), **facts).dangers
+
+    assert command in danger.command
+    assert danger.command in str(danger)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"max_memory_bytes": 0, "eviction": "allkeys-lru"},
+        {"max_memory_bytes": 9, "eviction": "noeviction"},
+        {"append_only": True},
+    ],
+)
+def test_what_is_well_or_unknown_is_no_danger(facts: dict[str, Any]) -> None:
+    assert ServerFacts("redis", None, None, **facts).dangers == ()
+
+
+@pytest.mark.redis
+def test_a_real_server_is_checked_and_its_mending_helps(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        before = client.config_get("client-output-buffer-limit")
+        client.config_set("client-output-buffer-limit", "pubsub 1mb 1mb 1")
+        (danger,) = check(redis_url, limit_s=2.0)
+        client.execute_command(*shlex.split(danger.command))
+
+        assert check(redis_url, limit_s=2.0) == ()
+        client.config_set("client-output-buffer-limit", before["client-output-buffer-limit"])
+
+
+def test_a_server_that_is_away_endangers_nothing_yet() -> None:
+    assert check("redis://127.0.0.1:1/0", limit_s=0.5) == ()
