@@ -186,6 +186,7 @@ class Storer:
         ledger = self._ledger
         try:
             highest = self._writer.committed_max()
+            self._warn_if_set_back(highest)
             ledger.ids.discard_through(highest)
             self._writer.raise_sequence(max(highest, ledger.newest_id, ledger.ids.highest))
             stream = self._writer.stream_position()
@@ -194,6 +195,16 @@ class Storer:
             raise
         ledger.note_in_database(highest)
         ledger.note_stream_in_database(stream)
+
+    def _warn_if_set_back(self, highest: int) -> None:
+        """A restored dump ends before what was stored; refilling is only possible while stopped."""
+        if highest < self._ledger.committed_id:
+            self._log.warning(
+                "the database lacks the newest events that were stored in it: if it was restored,"
+                " stop the daemon and run `orchestrator db refill`",
+                highest_id=highest,
+                stored_up_to_id=self._ledger.committed_id,
+            )
 
     def _keep_ids(self) -> bool:
         """Take one more range, if that is wanted now; say whether it was."""

@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 import psycopg
 import pytest
+import structlog
 from gevent import socket
 from gevent.server import StreamServer
 from orchestrator.actors._draft import reject
@@ -959,3 +960,20 @@ def test_a_poison_row_replaced_before_a_failure_is_not_replaced_again(bench: Ben
 def test_percentiles_of_nothing_are_zero() -> None:
     assert percentiles([]) == {"p50": 0.0, "p95": 0.0, "p99": 0.0, "max": 0.0}
     assert percentiles(list(range(101)))["p95"] == 95
+
+
+def test_a_database_that_was_set_back_is_noticed_at_the_start(bench: Bench, migrated: str) -> None:
+    bench.open()
+    bench.publish(20)
+    bench.wait_stored()
+    bench.close()
+    with connect(migrated) as connection:
+        connection.execute("DELETE FROM events")
+
+    with structlog.testing.capture_logs() as logs:
+        bench.open()
+        bench.publish(1)
+        bench.wait_stored()
+
+    told = [entry for entry in logs if "db refill" in entry["event"]]
+    assert [entry["highest_id"] for entry in told] == [0]
