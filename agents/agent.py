@@ -177,12 +177,21 @@ class Agent:
         *,
         correlation_id: str | None = None,
         causation_id: str | None = None,
+        durable: bool = False,
     ) -> int:
         """Publish now. Adds ``seq`` and ``boot``, and ``agent_id`` and ``timestamp`` if missing.
 
         Any thread. Blocks until the server has answered, about 4 s at most. Nothing is
         kept for later: what Redis does not take is lost, and the hole in ``seq`` tells
         the daemon.
+
+        Args:
+            channel: where; one that the daemon subscribes to.
+            payload: a JSON object.
+            correlation_id: goes into the payload.
+            causation_id: likewise.
+            durable: store it even if the daemon is down now: it is kept in a stream too, from
+                which the daemon takes it exactly once. It costs Redis a write to its disk.
 
         Returns:
             How many subscribers got it, the daemon among them.
@@ -194,7 +203,8 @@ class Agent:
         """
         ids = {"correlation_id": correlation_id, "causation_id": causation_id}
         given = {key: value for key, value in ids.items() if value is not None}
-        return self._publisher.publish(channel, {**payload, **given} if given else payload)
+        body = {**payload, **given} if given else payload
+        return self._publisher.publish(channel, body, durable=durable)
 
     def report_error(self, error: BaseException | str) -> None:
         """Make the heartbeat say ``error``, until `clear_error`. Any thread."""

@@ -20,6 +20,8 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 """What is larger the daemon rejects (contract, section 1)."""
 SOCKET_TIMEOUT_S = 2.0
 """A server that does not answer for so long is as good as away."""
+STREAM = "orchestrator:events"
+"""Where durable messages go (contract, section 1)."""
 MAX_CHANNELS = 10_000
 """So many counters are kept; channels beyond them carry no ``seq``."""
 
@@ -66,8 +68,11 @@ class Publisher:
         self._last_seq: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
-    def publish(self, channel: str, payload: Mapping[str, Any]) -> int:
+    def publish(self, channel: str, payload: Mapping[str, Any], *, durable: bool = False) -> int:
         """Publish now; waits for the server, `SOCKET_TIMEOUT_S` for each step at most.
+
+        A durable message is added to the stream that the daemon stores exactly once, and
+        published with the same bytes, both or neither.
 
         Returns:
             How many subscribers got it.
@@ -77,19 +82,30 @@ class Publisher:
             BusUnavailable: the server did not take it.
         """
         with self._lock:  # so that seq and the order on the wire agree
-            body = self.stamp(channel, payload)
+            body = self.stamp(channel, payload, durable=durable)
             try:
-                return int(self._client.publish(channel, body))
+                return self._send(channel, body, durable=durable)
             except (redis.RedisError, OSError) as error:
                 raise BusUnavailable(channel, error) from error
 
-    def stamp(self, channel: str, payload: Mapping[str, Any]) -> bytes:
+    def _send(self, channel: str, body: bytes, *, durable: bool) -> int:
+        if not durable:
+            return int(self._client.publish(channel, body))
+        with self._client.pipeline(transaction=True) as both:
+            both.xadd(STREAM, {"channel": channel, "payload": body})
+            both.publish(channel, body)
+            _entry_id, receivers = both.execute()
+        return int(receivers)
+
+    def stamp(self, channel: str, payload: Mapping[str, Any], *, durable: bool = False) -> bytes:
         """The JSON that goes out: the payload, and behind it what it lacks."""
         if not isinstance(payload, Mapping):
             raise BadPayload(f"the payload for {channel} is no dict but {type(payload).__name__}")
         fields = dict(payload)
         fields.setdefault("agent_id", self._agent_id)
         fields.setdefault("timestamp", utc_now())
+        if durable:
+            fields["durable"] = True
         fields.update(self._numbering(channel, fields))
         try:
             body = msgspec.json.encode(fields)

@@ -3,9 +3,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis
 from orchestrator.agents import publisher as module
 from orchestrator.agents.errors import BadOptions, BadPayload, BusUnavailable
-from orchestrator.agents.publisher import MAX_PAYLOAD_BYTES, Publisher, connect, utc_now
+from orchestrator.agents.publisher import MAX_PAYLOAD_BYTES, STREAM, Publisher, connect, utc_now
 
 UNREACHABLE = "redis://127.0.0.1:1/0"
 
@@ -95,3 +96,31 @@ def test_a_publish_says_how_many_got_it(bus: Any) -> None:
 
     assert bus.wait_for("risk.x")["n"] == 1
     one.close()
+
+
+@pytest.mark.redis
+def test_a_durable_message_is_in_the_stream_and_published_with_the_same_bytes(
+    redis_url: str,
+) -> None:
+    with redis.Redis.from_url(redis_url) as client, client.pubsub() as subscription:
+        subscription.subscribe("risk.x")
+        subscription.get_message(timeout=5)
+
+        receivers = publisher(redis_url).publish("risk.x", {"n": 1}, durable=True)
+
+        message = subscription.get_message(timeout=5)
+        ((_entry_id, entry),) = client.xrange(STREAM)
+    assert receivers == 1
+    assert entry == {b"channel": b"risk.x", b"payload": message["data"]}
+    assert msgspec.json.decode(message["data"])["durable"] is True
+    assert msgspec.json.decode(message["data"])["seq"] == 1
+
+
+def test_a_durable_payload_must_be_an_object_too() -> None:
+    with pytest.raises(BadPayload):
+        publisher().publish("risk.x", "text", durable=True)  # type: ignore[arg-type]
+
+
+def test_what_redis_does_not_take_is_said_of_durable_messages_too() -> None:
+    with pytest.raises(BusUnavailable):
+        publisher().publish("risk.x", {}, durable=True)
