@@ -15,8 +15,9 @@ from .errors import StoreError, Unavailable, translate
 
 # How long a caller waits for a free connection. Short: HTTP answers 503 while PostgreSQL is away.
 POOL_WAIT_S = 2.0
-# A lost server is tried again this long by the pool itself; after that, at the next use.
-RECONNECT_S = 60.0
+# A lost server is tried again this long by the pool itself; after that, at the next use. Short,
+# since the pool doubles its delays up to here: a server that is back is to be found within seconds.
+RECONNECT_S = 2.0
 CLOSE_LIMIT_S = 3.0
 
 
