@@ -41,14 +41,14 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Look and do": {
         "agent": ("agent", "List, run, start and stop agents."),
-        "event": ("event", "Read, follow and emit events."),
+        "event": ("event", "Read, follow, emit, export and replay events."),
         "regime": ("state", "The market regime, as last detected."),
         "state": ("state", "What the daemon keeps by key."),
     },
     "Set up": {
         "config": ("config", "Check and show the settings."),
         "journal": ("journal", "Look at what is not in PostgreSQL yet."),
-        "db": ("db", "Prepare and clean the database."),
+        "db": ("db", "Prepare, clean, back up and restore the database."),
         "token": ("token", "Make access tokens."),
         "env": ("env", "Addresses of the daemon and its servers, for a shell."),
         "completion": ("completion", "Complete words in bash, zsh and fish."),

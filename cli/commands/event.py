@@ -186,7 +186,7 @@ def _topic_color(name: str) -> str | None:
 
 @noun("event", examples="orc event ls 'risk.*' --since 1h")
 def event_command() -> None:
-    """Read, follow and emit events."""
+    """Read, follow, emit, export and replay events."""
 
 
 event_command.add_command(tail_command, "tail")
