@@ -100,6 +100,16 @@ class Nursery:
             raise
         self.note_ready(child)
 
+    def start_in_order(self, children: Iterable[Child]) -> Child | None:
+        """Start ``children``; returns the one that did not, behind which none was started."""
+        for child in children:
+            try:
+                self.start_and_wait(child)
+            except StartFailed:
+                child.state = ChildState.BACKOFF
+                return child
+        return None
+
     def note_end(self, child: Child, context: str) -> None:
         """Log and report that an incarnation has ended by itself."""
         error = child.actor.exit_error if child.actor is not None else None

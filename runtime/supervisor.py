@@ -235,6 +235,9 @@ class Supervisor(Actor):
         if self._escalate:
             raise IntensityExceeded(self.address.name, child.name, reason)
         self.log.error("child given up", child=child.name, reason=reason)
+        for other in self._children.values():  # those an ordered restart had not come to
+            if other.restart_timer is None or other.restart_timer.cancelled:
+                self._restart(other)
 
     def _restart(self, child: Child) -> None:
         if child.state is ChildState.BACKOFF and not child.managed:
@@ -257,17 +260,7 @@ class Supervisor(Actor):
         for member in back:
             member.state = ChildState.BACKOFF
         gevent.sleep(delay)
-        return self._start_in_order(back)
-
-    def _start_in_order(self, children: Sequence[Child]) -> Child | None:
-        """Start ``children``; returns the one that did not, behind which none was started."""
-        for child in children:
-            try:
-                self._nursery.start_and_wait(child)
-            except StartFailed:
-                child.state = ChildState.BACKOFF
-                return child
-        return None
+        return self._nursery.start_in_order(back)
 
     # -- jobs --------------------------------------------------------------------------------
 

@@ -1,7 +1,10 @@
 """The runtime's tests: log lines without pictures of stacks, which take longer than a restart."""
 
+import time
 from collections.abc import Iterator
 
+import gevent
+import pykka
 import pytest
 import structlog
 
@@ -17,3 +20,14 @@ def plain_log_lines() -> Iterator[None]:
     )
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def nobody_left_behind() -> Iterator[None]:
+    """Fail a test that leaves an actor running."""
+    before = set(pykka.ActorRegistry.get_all())
+    yield
+    end = time.monotonic() + 2
+    while left := set(pykka.ActorRegistry.get_all()) - before:
+        assert time.monotonic() < end, f"left behind: {left}"
+        gevent.sleep(0.01)
