@@ -56,11 +56,11 @@ class Actor(Incarnation):
         """
         return self._belongings.spawn(f"{self.address.name}-{name}", function, args)
 
-    def every(self, seconds: float, function: Callable[[], None]) -> Timer:
+    def every(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call ``function`` in the actor each ``seconds``, first after ``seconds``."""
         return self._belongings.add_timer(self.address.mailbox, seconds, function, repeat=True)
 
-    def after(self, seconds: float, function: Callable[[], None]) -> Timer:
+    def after(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call ``function`` in the actor once, after ``seconds``."""
         return self._belongings.add_timer(self.address.mailbox, seconds, function, repeat=False)
 

@@ -36,7 +36,7 @@ class Belongings:
         return greenlet
 
     def add_timer(
-        self, mailbox: Mailbox, seconds: float, function: Callable[[], None], *, repeat: bool
+        self, mailbox: Mailbox, seconds: float, function: Callable[[], object], *, repeat: bool
     ) -> Timer:
         """Start a timer; after the end it is cancelled at once."""
         self._timers = {timer for timer in self._timers if not timer.cancelled}

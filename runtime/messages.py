@@ -23,7 +23,7 @@ class Stop(RuntimeMessage, frozen=True):
 class Tick(RuntimeMessage, frozen=True):
     """A timer is due."""
 
-    run: Callable[[], None]
+    run: Callable[[], object]
     """What the actor does in its own greenlet."""
 
 

@@ -17,7 +17,7 @@ class Timer:
     """
 
     def __init__(
-        self, mailbox: Mailbox, seconds: float, function: Callable[[], None], *, repeat: bool
+        self, mailbox: Mailbox, seconds: float, function: Callable[[], object], *, repeat: bool
     ) -> None:
         self._mailbox = mailbox
         self._function = function

@@ -1,6 +1,7 @@
 """How children are stopped: within seconds, at once, or however long it takes."""
 
 import time
+from functools import partial
 from typing import Any
 
 import gevent
@@ -100,8 +101,7 @@ def test_children_of_a_supervisor_that_is_killed_while_stopping_do_not_live_on(
 
 def test_a_supervisor_that_failed_stops_its_children_within_its_limit(diary: list[str]) -> None:
     slow = [
-        ChildSpec(Address(name), lambda name=name: Member(name, diary, 60), shutdown_s=60)
-        for name in "abc"
+        ChildSpec(Address(name), partial(Member, name, diary, 60), shutdown_s=60) for name in "abc"
     ]
     quick = ChildSpec(Address("quick"), lambda: Member("quick", diary), shutdown_s=60)
     supervisor = Supervisor([quick, *slow], limits=RestartLimits(intensity=0), failure_stop_s=0.5)

@@ -1,3 +1,5 @@
+from enum import StrEnum
+
 import pytest
 from orchestrator.runtime.policy import (
     AutoShutdown,
@@ -53,7 +55,7 @@ def test_significant_ends_may_end_the_supervisor(
 
 
 @pytest.mark.parametrize("kind", [Restart, Strategy, AutoShutdown])
-def test_a_word_that_is_not_otps_is_refused(kind: type) -> None:
+def test_a_word_that_is_not_otps_is_refused(kind: type[StrEnum]) -> None:
     with pytest.raises(AssertionError):
         {
             Restart: lambda: is_restarted("sometimes", failed=True),  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ class Family:
     def __init__(self) -> None:
         self.diary: list[str] = []
         self.reports: list[SupervisorReport] = []
-        self.supervisor: Supervisor | None = None
+        self.supervisor: Any = None
         self.root = Address("root")
         self.children: dict[str, Address] = {}
 

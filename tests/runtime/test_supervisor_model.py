@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
+import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
@@ -294,7 +295,7 @@ class SupervisorMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.ended is None)
     @rule(place=st.integers(0, 20), command=st.sampled_from([StopChild, StartChild, RestartChild]))
-    def somebody_commands(self, place: int, command: type) -> None:
+    def somebody_commands(self, place: int, command: type[msgspec.Struct]) -> None:
         assume(self.model.children)
         child = self.model.children[place % len(self.model.children)]
         self.root.ask(command(child.name), timeout_s=STEP_LIMIT_S)
