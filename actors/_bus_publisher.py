@@ -131,7 +131,9 @@ class BusPublisher:
         if facts == known:
             return
         for danger in facts.dangers:
-            self._log.warning("the server endangers events", what=danger.what, mend=danger.command)
+            self._log.warning(
+                "the server endangers events", what=danger.what, command=danger.command
+            )
         if facts.dangers:
             self._on_danger(facts.dangers)
 

@@ -1,5 +1,6 @@
 """The listener on a real server: nothing lost, nothing twice, and every gap said."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ import redis
 import structlog
 from faults.proxy import Proxy
 from gevent.event import Event as Signal
-from orchestrator.actors import _subscription
+from orchestrator.actors import _bus_publisher, _subscription
+from orchestrator.actors.canary import Canaries
 from orchestrator.actors.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.heartbeat_monitor import SetBusVisible
 from orchestrator.actors.publishing import Publish, Published
@@ -612,3 +614,77 @@ def test_an_unusable_url_is_refused_without_repeating_it() -> None:
         Subscriptions("http://u:hunter2@x", control_patterns=["a"], data_patterns=["b"])
 
     assert "hunter2" not in str(caught.value)
+
+
+LANES = {"control": CONTROL, "data": DATA}
+
+
+def test_canaries_come_back_by_each_lane_with_their_pattern(
+    make_bench: Callable[..., Bench],
+) -> None:
+    canaries = Canaries("word", LANES)
+    bench = make_bench(canaries=canaries)
+
+    wait_until(lambda: {batch.lane for batch in bench.persister.of(PersistReplies)} == {*LANES})
+
+    for batch in bench.persister.of(PersistReplies):
+        for _kind, _pattern, channel, payload in batch.replies:
+            assert channel == canaries.channels[batch.lane]
+            canary = canaries.read(channel, payload)
+            assert canary is not None
+            assert canary.lane == batch.lane
+    assert bench.monitor.of(SetBusVisible)[-1].canaries == ("control",)
+    assert bench.status().published == 0
+
+
+def test_a_subscription_that_answers_pings_but_brings_nothing_is_noticed_within_five_seconds(
+    make_bench: Callable[..., Bench], proxy: Proxy
+) -> None:
+    bench = make_bench(through(proxy), canaries=Canaries("word", LANES))
+    wait_until(lambda: len(bench.persister.of(PersistReplies)) >= 2)
+
+    message = re.compile(rb"\*4\r\n\$8\r\npmessage\r\n(?:\$\d+\r\n[^\r]*\r\n){3}")
+    proxy.to_client = lambda data: message.sub(b"", data)
+    began = time.monotonic()
+    wait_until(lambda: [lane.cuts for lane in bench.status().lanes] >= [1, 1])
+    noticed_s = time.monotonic() - began
+    proxy.to_client = None
+    wait_until(lambda: len(bench.persister.gaps()) >= 2)
+
+    assert noticed_s < 5
+    assert "deaf" in str(bench.status().lanes[0].last_error)
+
+
+def test_no_gap_is_invented_in_quiet_hours(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_subscription, "TICK_S", 0.005)
+    monkeypatch.setattr(_bus_publisher, "INTERVAL_S", 0.005)
+    bench = make_bench(canaries=Canaries("word", LANES))
+    wait_until(bench.connected)
+
+    def canaries() -> int:
+        return len(bench.persister.of(PersistReplies))
+
+    wait_until(lambda: canaries() >= 1_000, limit_s=60)
+
+    assert bench.persister.gaps() == []
+    assert [lane.cuts for lane in bench.status().lanes] == [0, 0]
+
+
+def test_a_flood_is_not_taken_for_deafness(
+    make_bench: Callable[..., Bench], client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_subscription, "TICK_S", 0.05)
+    monkeypatch.setattr(_bus_publisher, "INTERVAL_S", 0.05)
+    client.config_set("client-output-buffer-limit", "pubsub 512mb 256mb 60")
+    bench = make_bench(room=2, canaries=Canaries("word", LANES))
+    wait_until(bench.connected)
+    bench.persister.open.clear()
+    publish_numbers(client, range(50_000))
+    gevent.sleep(1.0)
+    bench.persister.open.set()
+    wait_until(lambda: len(bench.persister.payloads()) >= 50_000, limit_s=30)
+
+    assert [lane.cuts for lane in bench.status().lanes] == [0, 0]
+    assert bench.persister.gaps() == []
