@@ -1,0 +1,98 @@
+"""``make chaos``: every fault in full, and a table of what became of all events.
+
+``python -m faults.chaos [--short] [NAME…]``. Every random choice comes from a printed seed;
+``CHAOS_SEED`` gives it back. Exit code 1 if anything was lost, is there twice, or took too long.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+
+from . import journal_damage, scenarios
+from .rig import Outcome
+
+Run = Callable[..., Outcome]
+
+FULL: dict[str, Run] = {
+    "killed": partial(scenarios.postgres_away, outage_s=60, rate=5000),
+    "killed-twice": partial(scenarios.postgres_away, outage_s=15, rate=5000, again=True),
+    "frozen": partial(scenarios.postgres_away, outage_s=120, rate=2000, frozen=True),
+    "frozen-twice": partial(
+        scenarios.postgres_away, outage_s=15, rate=2000, frozen=True, again=True
+    ),
+    "commits": partial(scenarios.unknown_commits, batches=500),
+    "daemon": partial(scenarios.daemon_killed, points=50),
+    "truncated": partial(journal_damage.truncated, cuts=4096),
+    "flipped": partial(journal_damage.flipped, flips=1000),
+    "full-disk": partial(scenarios.full_disk, size_mb=24, events=600_000),
+    "backlog": partial(scenarios.backlog_at_start, size_mb=1000),
+    "poison": partial(scenarios.poison, events=50_000, one_in=5000),
+    "poison-1%": partial(scenarios.poison, events=20_000, one_in=100, goal_per_s=2500),
+    "hostile": partial(scenarios.hostile, rounds=20),
+}
+
+SHORT: dict[str, Run] = {
+    "killed": partial(scenarios.postgres_away, outage_s=4, rate=2000, again=True),
+    "frozen": partial(scenarios.postgres_away, outage_s=3, rate=1000, frozen=True),
+    "commits": partial(scenarios.unknown_commits, batches=20),
+    "daemon": partial(scenarios.daemon_killed, points=3),
+    "truncated": partial(journal_damage.truncated, cuts=128),
+    "flipped": partial(journal_damage.flipped, flips=32),
+    "full-disk": partial(scenarios.full_disk, size_mb=20, events=250_000),
+    "backlog": partial(scenarios.backlog_at_start, size_mb=30),
+    "poison": partial(scenarios.poison, events=5_000, one_in=1000),
+    "hostile": partial(scenarios.hostile, rounds=1),
+}
+
+COUNTS = ("runs", "faults", "received", "stored", "rejected", "dropped", "lost", "twice")
+
+
+def main() -> int:
+    """Run those that are named, or all."""
+    arguments = sys.argv[1:]
+    runs = SHORT if "--short" in arguments else FULL
+    names = [name for name in arguments if not name.startswith("-")] or list(runs)
+    seed = scenarios.seed_of()
+    print(f"seed {seed}", file=sys.stderr, flush=True)
+    outcomes = [run_one(name, runs[name], seed) for name in names]
+    print(head())
+    for outcome in outcomes:
+        print(line(outcome))
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def run_one(name: str, run: Run, seed: int) -> Outcome:
+    """One line; what fails otherwise is said and counts as missed."""
+    print(f"· {name}", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    try:
+        outcome = run(seed=seed)
+    except Exception as error:  # noqa: BLE001 the border of one scenario
+        traceback.print_exc()
+        outcome = Outcome(name, missed=[f"{type(error).__name__}: {error}"[:300]])
+    outcome.figures["took s"] = round(time.monotonic() - began, 1)
+    print(line(outcome), file=sys.stderr, flush=True)
+    return outcome
+
+
+def head() -> str:
+    """The table's first line."""
+    return f"{'':<34}" + "".join(f"{name:>10}" for name in COUNTS)
+
+
+def line(outcome: Outcome) -> str:
+    """One line, and what else was measured below it."""
+    counts = "".join(f"{getattr(outcome, name):>10,}" for name in COUNTS)
+    figures = ", ".join(f"{name} {value:g}" for name, value in outcome.figures.items())
+    missed = "".join(f"\n    MISSED {text}" for text in outcome.missed)
+    return f"{outcome.name:<34}{counts}\n    {figures}{missed}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
