@@ -252,6 +252,11 @@ def children_of(supervisor: Supervisor) -> dict[str, Child]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def nobody_left_behind() -> None:
+    """Successors outlive the test that made them; the daemon's stop ends them all."""
+
+
 @pytest.fixture(scope="module")
 def daemon(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
