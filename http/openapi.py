@@ -127,14 +127,16 @@ def _operation_id(route: Route) -> str:
 
 def _body(route: Route, schemas: Schemas, example: Any) -> dict[str, Any]:
     """A route that takes no body wants the media type all the same, which no page can forge."""
+    content: dict[str, Any] = {"schema": {}}
+    body: dict[str, Any] = {"required": True, "content": {"application/json": content}}
     if route.body is None:
-        description = "Nothing is read from it; `{}` will do."
-        content: dict[str, Any] = {"schema": {}, "example": {}}
-        return {"description": description, "content": {"application/json": content}}
-    content = {"schema": schemas.of(route.body)}
+        content["example"] = {}
+        body["description"] = "Nothing is read from it; `{}` will do."
+        return body
+    content["schema"] = schemas.of(route.body)
     if example is not None:
         content["example"] = example
-    return {"required": True, "content": {"application/json": content}}
+    return body
 
 
 # -- answers -----------------------------------------------------------------------------------

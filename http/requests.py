@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -21,6 +22,7 @@ _READ_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 100
 # What others use as ids of requests: UUIDs, ULIDs, traces. It goes into logs and headers.
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _PLACE: Final = re.compile(r" - at `\$\.?(?P<place>[^`]*)`$")
 
 
@@ -69,8 +71,17 @@ def read_query(environ: Environ, wanted: type[S]) -> S:
         elif name in values:
             raise BadRequest(f"{name}: given more than once.")
         else:
+            _check_kind(name, value, get_args(fields[name]))
             values[name] = value
     return convert(values, wanted)
+
+
+def _check_kind(name: str, value: str, kinds: tuple[Any, ...]) -> None:
+    """Refuse what a lax reader would take: ``null`` for no value, a number for a time."""
+    if str not in kinds and value.lower() == "null":
+        raise BadRequest(f"{name}: null is no value; leave it out.")
+    if datetime in kinds and not _DATE.match(value):
+        raise BadRequest(f"{name}: a time looks like 2026-01-31T09:30:00Z.")
 
 
 def _may_repeat(annotation: Any) -> bool:

@@ -1,5 +1,6 @@
 import io
 import json
+from datetime import datetime
 from typing import Annotated, Any
 
 import gevent
@@ -22,6 +23,7 @@ class Query(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     type: tuple[str, ...] = ()
     from_: str | None = None
     flag: bool | None = None
+    until: datetime | None = None
 
 
 class Inner(msgspec.Struct):
@@ -81,6 +83,10 @@ def test_an_empty_query_has_the_defaults() -> None:
         ("limit=abc", "limit"),
         ("limit=1&limit=2", "limit"),
         ("flag=perhaps", "flag"),
+        ("flag=null", "flag"),
+        ("until=null", "until"),
+        ("until=0.5", "until"),
+        ("until=2026-13-01T00:00:00Z", "until"),
         ("from=a&from=b", "from"),
     ],
 )

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from e2e.conftest import SETTINGS, DaemonProcess
-from edge.proxies import NAME, RunningProxy, program, running
 from websockets.sync.client import connect
+
+from .proxies import NAME, RunningProxy, program, running
 
 BAD_GATEWAY = {502, 503, 504}
 EVENT = json.dumps({"type": "strategy.proxied", "payload": {"n": 1}}).encode()
