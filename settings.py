@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, ValidationError, field_serializer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ._settings_exposed import exposed
 from ._settings_faults import STARS, Fault, SettingsError, faults_of, masked, origin_of
 from ._settings_layers import KeyPath, Layer, merge, read_dotenv, read_file, read_variables
 from ._settings_sections import (
@@ -154,6 +155,7 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] | None = Non
     layers = [_file_layer(file)] if file else []
     layers.append(read_dotenv(Settings, folder / ".env"))
     layers.append(read_variables(Settings, os.environ if environ is None else environ))
+    _check_exposed([*([file] if file else []), folder / ".env"], layers)
     settings = _validated(layers, folder)
     settings._file = file  # noqa: SLF001 it is ours
     settings._layers = tuple(layers)  # noqa: SLF001
@@ -180,6 +182,13 @@ def _file_layer(file: Path) -> Layer:
     raise SettingsError([fault])
 
 
+def _check_exposed(files: list[Path], layers: list[Layer]) -> None:
+    """Layers beyond the files are not on disk."""
+    found = [exposed(file, layer.values) for file, layer in zip(files, layers, strict=False)]
+    if faults := [fault for fault in found if fault]:
+        raise SettingsError(faults)
+
+
 def _validated(layers: list[Layer], folder: Path) -> Settings:
     merged = merge(layers)
     data = merged.get("data")
@@ -196,9 +205,10 @@ def _validated(layers: list[Layer], folder: Path) -> Settings:
 def _check_together(settings: Settings) -> None:
     """What no section can know alone."""
     faults = []
-    if not settings.http.insecure and not is_loopback(settings.http.host):
-        problem = f"{settings.http.host} is reachable from other machines and no tokens are set"
-        hint = 'use "127.0.0.1", or set http.insecure = true'
+    http = settings.http
+    if not (http.insecure or http.auth.tokens or is_loopback(http.host)):
+        problem = f"{http.host} is reachable from other machines and no tokens are set"
+        hint = 'use "127.0.0.1", make tokens (orc token new), or set http.insecure = true'
         faults.append(_fault_at(("http", "host"), problem, hint, settings))
     url = settings.postgres.url.get_secret_value()
     if url != EMBEDDED and urlsplit(url).scheme not in ("postgres", "postgresql"):
@@ -226,6 +236,8 @@ def _leaves(tree: dict[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath
 def _shown(path: KeyPath, value: Any) -> str:
     if path[0] == "agents" and "env" in path[2:-1]:
         return STARS  # variables of programs: which of them are secrets only those know
+    if path[-2:] == ("auth", "tokens"):
+        return ", ".join(f"{token['name']} ({token['role']})" for token in value)
     if isinstance(value, tuple | list):
         return ", ".join(masked(part) for part in value)
     if isinstance(value, bool):

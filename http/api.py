@@ -1,7 +1,7 @@
 """The WSGI application: every request goes through here, and every answer looks alike.
 
-Order: request id, host, origin, preflight, rate limit, route, method, body, handler. Bottle finds
-the route; what it takes and answers is declared in :class:`Route`.
+Order: request id, host, route, preflight, credential, rate limit, role, origin, body, handler.
+Bottle finds the route; what it takes and answers is declared in :class:`Route`.
 """
 
 import time
@@ -15,6 +15,7 @@ import structlog
 
 from ..actors.events import utc_now
 from ..runtime.log import log_context
+from .access import CALLER, Access, Caller, Role, require
 from .asyncapi import AsyncApi
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
 from .event_routes import EventRoutes
@@ -52,6 +53,7 @@ class Api:
         """Requests being answered."""
         self.hosts = HostRule(loopback=is_loopback(settings.host), allowed=settings.allowed_hosts)
         self.origins = Origins(settings.front_origin)
+        self.access = Access(settings.auth)
         self._settings = settings
         self.limit = RateLimit(settings)
         """Counts the calls of each client; replaced when the settings change."""
@@ -97,14 +99,21 @@ class Api:
             if environ["REQUEST_METHOD"] == "OPTIONS":
                 answer = self._preflight(environ, path)
             else:
+                caller = self._caller(environ, route)
                 if route is None or route.counted:
-                    limits = self.limit.hit(str(environ.get("REMOTE_ADDR") or "unknown"))
+                    limits = self.limit.hit(_bucket(environ, caller))
+                require(caller, route.needs if route is not None else Role.VIEWER)
                 answer = self._call(environ, request_id, route, path)
         except Exception as error:  # noqa: BLE001 the border: one request
             answer = self.refusal(as_api_error(error), request_id, environ)
             return _with(answer, limits), route
         cors = self.origins.headers(environ.get("HTTP_ORIGIN"))
         return _with(answer, (*limits, *cors)), route
+
+    def _caller(self, environ: dict[str, Any], route: Route | None) -> Caller:
+        may_limit = route is None or not route.always
+        caller = environ[CALLER] = self.access.caller_of(environ, may_limit=may_limit)
+        return caller
 
     def _check_host(self, environ: Environ) -> None:
         http_1_1 = environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
@@ -195,6 +204,12 @@ def send(
         headers.append(("Connection", "close"))
     start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
     return [] if empty or environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+
+def _bucket(environ: Environ, caller: Caller) -> str:
+    """Whose calls count together; those without a token use up nobody's but their own."""
+    address = str(environ.get("REMOTE_ADDR") or "unix")
+    return address if caller.role > Role.OPEN else f"{address} without a token"
 
 
 def _bottle_path(route: Route) -> str:

@@ -1,7 +1,8 @@
 """What goes wrong between us and a caller, and how it is told.
 
 ``ApiError``: status and short name are the class's, the message says what to do.
-├── ``BadRequest`` 400, ``Forbidden`` 403, ``NotFound`` 404, ``WrongMethod`` 405, ``TooSlow`` 408
+├── ``BadRequest`` 400, ``Unauthorized`` 401, ``Forbidden`` 403, ``NotFound`` 404
+├── ``WrongMethod`` 405, ``TooSlow`` 408
 ├── ``Conflict`` 409, ``BodyTooLarge`` 413, ``NotJson`` 415, ``TooManyRequests`` 429
 └── ``Unavailable`` 503, with ``Retry-After``
 
@@ -53,6 +54,13 @@ class BadRequest(ApiError):
 
     status = 400
     error = "Bad request"
+
+
+class Unauthorized(ApiError):
+    """A token is needed, or another one."""
+
+    status = 401
+    error = "Unauthorized"
 
 
 class Forbidden(ApiError):

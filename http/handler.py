@@ -10,6 +10,7 @@ from gevent.pywsgi import _BAD_REQUEST_RESPONSE, Input, _InvalidClientInput
 from geventwebsocket.handler import WebSocketHandler
 
 from ..runtime import OrchestratorError, deadline
+from .access import Role, require
 from .api import Api, send
 from .errors import ApiError, Internal, NotFound, Unavailable
 from .requests import Environ, request_id_of
@@ -90,6 +91,8 @@ class Upgrades:
         host = environ.get("HTTP_HOST")
         self.api.hosts.check(host, http_1_1=http_1_1)
         self.api.origins.check(environ.get("HTTP_ORIGIN"), host)
+        caller = self.api.access.caller_of(environ)
+        require(caller, Role.VIEWER)
         if environ.get("PATH_INFO") not in WEBSOCKET_PATHS:
             raise NotFound("The event stream is at / and /ws.")
         handshake = self.check(environ)

@@ -9,6 +9,7 @@ from ..actors.heartbeat_monitor import Agents, GetAgents
 from ..actors.redis_listener import GetBusStatus
 from ..actors.subscriptions import BusStatus
 from ..runtime import GetTree, OrchestratorError
+from .access import Role, caller_in
 from .peers import Peers, ask
 from .requests import Call
 from .routes import Answer, Route, json_answer
@@ -39,6 +40,7 @@ class HealthRoutes:
                 "Whether the process serves, dependencies or not",
                 {200: HealthAnswer},
                 counted=False,
+                access=Role.OPEN,
             ),
             Route(
                 "GET",
@@ -47,6 +49,7 @@ class HealthRoutes:
                 "Whether Redis, PostgreSQL, the journal and all actors work",
                 {200: ReadyAnswer, 503: ReadyAnswer},
                 counted=False,
+                access=Role.OPEN,
             ),
             Route(
                 "GET",
@@ -73,8 +76,11 @@ class HealthRoutes:
             )
         )
 
-    def ready(self, _call: Call) -> Answer:
-        """Asks everybody, each for a second at most (PostgreSQL for some)."""
+    def ready(self, call: Call) -> Answer:
+        """Asks everybody, each for a second at most (PostgreSQL for some).
+
+        Those without a token learn whether it is ready, and no more.
+        """
         checks = {
             "redis": _checked(self._redis),
             "postgres": _checked(self._postgres),
@@ -82,6 +88,8 @@ class HealthRoutes:
             "actors": _checked(self._actors),
         }
         ok = all(check.ok for check in checks.values())
+        if caller_in(call.environ).role < Role.VIEWER:
+            checks = {}
         answer = ReadyAnswer("ok" if ok else "unavailable", checks, utc_now())
         return json_answer(answer, 200 if ok else 503)
 

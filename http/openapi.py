@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from .access import Role
 from .errors import ApiError
 from .notes import ABOUT, GROUPS, NOTES, group_of
 from .requests import Call
@@ -113,6 +114,9 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     }
     if note is not None:
         operation["description"] = note.text
+    operation["x-role"] = route.needs.name.lower()
+    if route.needs == Role.OPEN:
+        operation["security"] = []
     if parameters := [*_path_parameters(route, schemas), *_query_parameters(route, schemas)]:
         operation["parameters"] = parameters
     if route.method == "POST":

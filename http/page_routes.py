@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from .access import Role
 from .errors import Headers, NotFound
 from .requests import Call
-from .routes import Answer, Route
+from .routes import Answer, Handler, Route
 
 FOLDER: Final = Path(__file__).parent / "dashboard"
 
@@ -58,8 +59,8 @@ class PageRoutes:
     def routes(self) -> list[Route]:
         """The routes."""
         return [
-            Route("GET", "/", self.index, "The dashboard", _PAGE_ANSWERS, counted=False),
-            Route("GET", "/docs", self.docs, "The API reference", _PAGE_ANSWERS, counted=False),
+            _page("/", self.index, "The dashboard"),
+            _page("/docs", self.docs, "The API reference"),
             Route(
                 "GET",
                 "/dashboard/{name:path}",
@@ -67,6 +68,7 @@ class PageRoutes:
                 "The dashboard's files",
                 counted=False,
                 documented=False,
+                access=Role.OPEN,
             ),
         ]
 
@@ -110,6 +112,10 @@ class PageRoutes:
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         file = self._files[path] = _File(there.st_mtime_ns, there.st_size, etag, body)
         return file
+
+
+def _page(path: str, handler: Handler, summary: str) -> Route:
+    return Route("GET", path, handler, summary, _PAGE_ANSWERS, counted=False, access=Role.OPEN)
 
 
 def _matches(given: str, etag: str) -> bool:

@@ -10,6 +10,7 @@ from ..actors.state_keeper import (
     KillswitchView,
     ReleaseKillswitch,
 )
+from .access import Role, caller_in
 from .peers import Peers, ask
 from .requests import Call, Environ
 from .routes import Answer, Route, json_answer
@@ -45,6 +46,8 @@ class RiskRoutes:
                 {200: EngagedAnswer},
                 body=Engage,
                 counted=False,
+                access=Role.TRIPPER,
+                always=True,
             ),
             Route(
                 "POST",
@@ -136,4 +139,5 @@ def _told(done: KillswitchEngaged) -> str:
 
 
 def _caller(environ: Environ) -> str:
-    return f"http:{environ.get('REMOTE_ADDR') or 'unknown'}"
+    name = caller_in(environ).name
+    return f"http:{name or environ.get('REMOTE_ADDR') or 'unix'}"

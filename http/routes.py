@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from .access import Role
 from .errors import Headers
 from .requests import Call
 
@@ -59,3 +60,14 @@ class Route:
     """Whether calls count for the rate limit."""
     documented: bool = True
     """Whether it is part of the API."""
+    access: Role | None = None
+    """Who may call; by default viewers may read, and operators do everything else."""
+    always: bool = False
+    """Never answered 429, not even after wrong tokens."""
+
+    @property
+    def needs(self) -> Role:
+        """The least role that may call."""
+        if self.access is not None:
+            return self.access
+        return Role.VIEWER if self.method == "GET" else Role.OPERATOR

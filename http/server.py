@@ -69,10 +69,11 @@ class ListeningSocket:
     """
 
     def __init__(self, settings: HttpSettings) -> None:
-        if not is_loopback(settings.host) and not settings.insecure:
+        if not (is_loopback(settings.host) or settings.insecure or settings.auth.tokens):
             raise CannotListen(
-                f"http.host is {settings.host}, and whoever reaches it could do everything: use a "
-                "loopback address (127.0.0.1) and a proxy, or set http.insecure = true"
+                f"http.host is {settings.host}, and whoever reaches it could do everything: make "
+                "tokens (`orchestrator token new`), use a loopback address (127.0.0.1), or set "
+                "http.insecure = true"
             )
         self.connections = Pool(settings.max_connections)
         self._listener = _listen(settings.host, settings.port)

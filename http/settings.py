@@ -1,10 +1,10 @@
 """The sections ``[http]`` and ``[websocket]`` of supervisor.toml."""
 
 import ipaddress
-from typing import Final
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
@@ -20,13 +20,44 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+class TokenSettings(BaseModel):
+    """One of ``[[http.auth.tokens]]``; ``orchestrator token new`` makes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    """Whose it is; shown in the log and as who has stopped."""
+    role: Literal["viewer", "tripper", "operator"]
+    """What it may do."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """The token's hash; the token itself is nowhere."""
+
+
+class AuthSettings(BaseModel):
+    """Section ``[http.auth]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    tokens: tuple[TokenSettings, ...] = ()
+    """Without any everybody who reaches the daemon may do everything."""
+    max_failures_per_minute: int = Field(default=10, ge=1, le=10_000)
+    """Wrong tokens of one address; further ones are answered 429, good ones never are."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [token.name for token in self.tokens]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"expected names that differ, found {', '.join(twice)} twice")
+        return self
+
+
 class HttpSettings(BaseModel):
     """Section ``[http]``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
-    """The address to listen on; anything but loopback needs ``insecure`` (or, later, tokens)."""
+    """The address to listen on; anything but loopback needs tokens, or ``insecure``."""
     port: int = Field(default=8090, ge=0, le=65_535)
     """``PORT``; 0 takes a free one."""
     front_origin: str = ""
@@ -43,6 +74,8 @@ class HttpSettings(BaseModel):
     """Larger bodies are answered 413."""
     max_connections: int = Field(default=2_000, ge=10, le=100_000)
     """Open connections, WebSockets included; further ones wait to be accepted."""
+    auth: AuthSettings = AuthSettings()
+    """Who may call."""
 
     @field_validator("front_origin")
     @classmethod

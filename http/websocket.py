@@ -7,7 +7,7 @@ client's buffer and wakes the writer, which sends all that waits in one call.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socket import SHUT_RDWR, SHUT_WR
 from typing import Any, Final, Protocol
@@ -23,10 +23,12 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.protocol import Protocol as FrameProtocol
 from websockets.protocol import Side, State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from ..actors.clients import ALL_TYPES, Client, ClientRegistry
 from ..actors.frames import connection_frame, error_frame, pong_frame, subscribed_frame
 from ..runtime import OrchestratorError, deadline, give_way
+from .access import SUBPROTOCOL
 from .errors import ApiError, BadRequest
 from .frame_shapes import Ping, Subscribe
 from .peers import Instance
@@ -70,7 +72,8 @@ class Handshake:
         if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
             raise BadRequest("A WebSocket begins with HTTP/1.1.")
         request = HandshakeRequest(str(environ.get("PATH_INFO", "/")), _headers_of(environ))
-        handshake = ServerProtocol()
+        # A token offered as the second protocol is judged elsewhere; none is ever echoed.
+        handshake = ServerProtocol(select_subprotocol=_bearer_only)
         response = handshake.accept(request)
         if response.status_code != _SWITCHING:
             reason = handshake.handshake_exc
@@ -81,6 +84,11 @@ class Handshake:
         # The request came through the HTTP server: a ServerProtocol would wait for it still, and
         # read the first frames as its headers.
         self.protocol = FrameProtocol(Side.SERVER, max_size=settings.max_message_bytes)
+
+
+def _bearer_only(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Browsers fail unless one of what they offered is taken; others are left as they were."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
 class Connection:

@@ -223,6 +223,7 @@ def started_daemon(folder: Path, *, env: str = "dev") -> Iterator[RunningDaemon]
         env=env, data=folder / "data", redis="embedded", postgres="embedded", port=port
     )
     (folder / "supervisor.toml").write_text(text)
+    (folder / "supervisor.toml").chmod(0o600)
     with (folder / "daemon.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", "run", "-c", str(folder / "supervisor.toml")],

@@ -37,7 +37,10 @@ class Reply(NamedTuple):
 class Served:
     """A running daemon as its clients see it."""
 
-    def __init__(self, daemon: Daemon, listening: ListeningSocket, redis_url: str) -> None:
+    def __init__(
+        self, daemon: Daemon, listening: ListeningSocket, redis_url: str, token: str | None = None
+    ) -> None:
+        self.token = token
         self.daemon = daemon
         self.listening = listening
         self.host, self.port = listening.address
@@ -55,6 +58,8 @@ class Served:
         """One call on a connection of its own; a header that is ``None`` is not sent."""
         data = raw if raw is not None else (None if body is None else json.dumps(body).encode())
         sent: dict[str, str | None] = {}
+        if self.token is not None:
+            sent["Authorization"] = f"Bearer {self.token}"
         if method == "POST":
             sent["Content-Type"] = "application/json"
         sent |= headers or {}
@@ -141,6 +146,7 @@ Serve = Callable[..., Served]
 def _serving(
     folder: Path, redis_url: str, pg_url: str, sections: dict[str, Any]
 ) -> Iterator[Served]:
+    token = sections.pop("token", None)
     given: dict[str, Any] = {
         "redis": {"url": redis_url},
         "postgres": {"url": pg_url},
@@ -154,7 +160,7 @@ def _serving(
         stack.callback(listening.close)
         daemon = Daemon(settings, data, listening)
         stack.enter_context(daemon.running())
-        served = Served(daemon, listening, redis_url)
+        served = Served(daemon, listening, redis_url, token)
         served.wait_ready()
         yield served
 
@@ -175,6 +181,15 @@ def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """A daemon shared by the tests of a module, on servers of the session."""
+    with shared(request, tmp_path_factory) as daemon:
+        yield daemon
+
+
+@contextmanager
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, **sections: Any
+) -> Iterator[Served]:
+    """A daemon on servers of the session, with sections of settings as keywords."""
     redis_server = request.getfixturevalue("redis_server")
     postgres_server = request.getfixturevalue("postgres_server")
     redis_server.start()
@@ -185,7 +200,7 @@ def served(
         admin.execute(f"CREATE DATABASE {name}".encode())
     folder = tmp_path_factory.mktemp("daemon") / "data"
     pg_url = parts._replace(path=f"/{name}").geturl()
-    with _serving(folder, redis_server.url(), pg_url, {}) as daemon:
+    with _serving(folder, redis_server.url(), pg_url, sections) as daemon:
         yield daemon
     postgres_server.start()
     with psycopg.connect(parts.geturl(), autocommit=True) as admin:

@@ -89,8 +89,8 @@ def test_errors_are_those_that_can_come(made: dict[str, Any]) -> None:
     get = set(made["paths"]["/things/{id}"]["get"]["responses"])
     post = set(made["paths"]["/things"]["post"]["responses"])
 
-    assert get == {"200", "400", "403", "404", "429", "500", "503"}
-    assert post == {"201", "400", "403", "408", "413", "415", "500", "503"}
+    assert get == {"200", "400", "401", "403", "404", "429", "500", "503"}
+    assert post == {"201", "400", "401", "403", "408", "413", "415", "500", "503"}
 
 
 def test_the_daemons_document_has_every_path_of_the_contract(served: Served) -> None:

@@ -67,6 +67,7 @@ def test_a_data_directory_that_cannot_be_written_is_critical(orc: Orc, tmp_path:
 def test_embedded_servers_wait_for_the_daemon(orc: Orc, tmp_path: Path) -> None:
     settings = '[redis]\nurl = "embedded"\n[postgres]\nurl = "embedded"\n[data]\ndir = "data"\n'
     (tmp_path / "supervisor.toml").write_text(settings)
+    (tmp_path / "supervisor.toml").chmod(0o600)
 
     out = orc("doctor", PORT="0").out
 
