@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from ...settings import Settings
     from ...sql.event_store import EventWriter
 
-STALE_AFTER_S: Final = 15.0
+STALE_AFTER_S: Final = 30.0
 """As the daemon's own: another daemon that renewed within this time lives."""
-ASIDE: Final = "orchestrator_set_aside"
-"""The schema where the tables wait until those of the dump are there."""
 
 
 @command(
@@ -151,20 +149,11 @@ def _rows_there(url: str) -> int:
 def _restore(file: Path, url: str) -> None:
     """Set our tables aside, restore, and drop them; if it fails they come back."""
     from ...sql.connection import connect
-    from ...sql.partitions import filled
+    from ...sql.setting_aside import tables_set_aside
 
-    with store_failures(), connect(url) as connection:
-        (schema,) = connection.execute("SELECT current_schema()").fetchone() or ("public",)
-        connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE; CREATE SCHEMA {ASIDE}".encode())
-        connection.execute(filled("tables_set_schema", source=schema, target=ASIDE))
-        whole = ("--single-transaction", "--exit-on-error", "--no-owner")
-        try:
-            _run("pg_restore", *whole, f"--dbname={url}", str(file))
-        except BaseException:
-            connection.execute(filled("tables_set_schema", source=ASIDE, target=schema))
-            raise
-        finally:
-            connection.execute(f"DROP SCHEMA {ASIDE} CASCADE".encode())
+    whole = ("--single-transaction", "--exit-on-error", "--no-owner")
+    with store_failures(), connect(url) as connection, tables_set_aside(connection):
+        _run("pg_restore", *whole, f"--dbname={url}", str(file))
 
 
 def _run(program: str, *words: str) -> None:
