@@ -104,11 +104,9 @@ def test_sigterm_under_load_drains_and_loses_nothing(daemon: Any) -> None:
     numbers = numbers_of(daemon)
     assert numbers == list(range(len(numbers))), "nothing lost, nothing twice, nothing out of order"
     assert len(numbers) > 2000
-    pids = [
-        row[0]
-        for row in daemon.rows("SELECT type FROM events WHERE type LIKE 'runtime.st%%' ORDER BY id")
-    ]
-    assert pids == ["runtime.started", "runtime.stopping", "runtime.started"]
+    statement = "SELECT type FROM events WHERE type LIKE 'runtime.st%%' ORDER BY id"
+    expected = ["runtime.started", "runtime.stopping", "runtime.started"]
+    until(lambda: [row[0] for row in daemon.rows(statement)] == expected)
 
 
 def test_a_second_sigterm_hurries(new_daemon: Any) -> None:
