@@ -110,7 +110,7 @@ class Draft:
 
     def body(self) -> bytes:
         """The rows as the journal keeps them."""
-        return join_rows(self.prefixes, self.payloads)
+        return join_rows(self.prefixes, self.payloads) if self.payloads else b""
 
     def events(self, ids: Iterable[int]) -> tuple[Event, ...]:
         """The events, with one id each."""

@@ -427,9 +427,10 @@ class Ledger:
         return events
 
     def _show(self, batch: Batch, events: tuple[Event, ...], payload_bytes: int) -> None:
-        if batch.ranges and not self.backlog:
-            self.note_first_uncommitted(batch.ranges[0][0])
-        self.window.append(events, payload_bytes)
+        if events:
+            if not self.backlog:
+                self.note_first_uncommitted(batch.ranges[0][0])
+            self.window.append(events, payload_bytes)
         self.backlog.put(batch)
 
     def note_first_uncommitted(self, event_id: int) -> None:
