@@ -1,5 +1,6 @@
 # make run    everything, from nothing: .venv, install, embedded servers, daemon, sample agents
 # make test   all tests          make lint   make typecheck   make coverage
+# make chaos  all faults in full, and a table of what became of all events (some 25 minutes)
 # make bench  the benchmarks     make clean  remove what was built; make distclean: .venv too
 #
 # PYTHON=/path/to/python3.12 chooses the interpreter of a new .venv; ARGS="…" is passed on.
@@ -13,7 +14,7 @@ ARGS ?=
 CHECK := import sys, venv, ensurepip, ssl; sys.exit(sys.version_info < (3, 11))
 CANDIDATES := $(PYTHON) python3 python python3.13 python3.12 python3.11
 
-.PHONY: run test lint typecheck coverage bench clean distclean FORCE
+.PHONY: run test lint typecheck coverage bench chaos clean distclean FORCE
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed-embedded
@@ -37,6 +38,9 @@ typecheck: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.installed-dev
+	cd tests && PYTHONPATH=. ../$(BIN)/python -m faults.chaos $(ARGS)
 
 # Installs again only when what is to be installed has changed.
 $(VENV)/.installed-%: $(VENV)/.made-in setup.cfg pyproject.toml

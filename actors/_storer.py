@@ -239,9 +239,28 @@ class Storer:
             lines = split_rows(rows)
             if len(lines) == 1:
                 return self._replace(lines[0], _reason_of(error), stream)
+            if self._sift(lines, stream):
+                return ()
         middle = len(lines) // 2
         halves = [b"\n".join([*half, b""]) for half in (lines[:middle], lines[middle:])]
         return self._store_rows(halves[0], None) + self._store_rows(halves[1], stream)
+
+    def _sift(self, lines: list[bytes], stream: StreamPosition | None) -> bool:
+        """Store ``lines`` with ``bus.rejected`` for those refused; False if that will not do."""
+        replaced: list[Event] = []
+
+        def instead(line: bytes, error: RefusedRows) -> bytes:
+            replaced.append(_rejected(line, _reason_of(error)))
+            return _line_of(replaced[-1])
+
+        try:
+            self._writer.sift(lines, instead, stream)
+        except (RefusedRows, UniqueClash):
+            return False
+        self._log.warning("PostgreSQL refused events", ids=[event.id for event in replaced][:100])
+        for event in replaced:
+            self._note_replaced(event)
+        return True
 
     def _put(self, rows: bytes, stream: StreamPosition | None) -> tuple[int, ...]:
         if self._doubt is None:
@@ -298,16 +317,12 @@ class Storer:
         Raises:
             StoreError: It does not take that either, so the row is not what is wrong.
         """
-        event = _event_of(line)
-        payload = reject(channel_of(event), event.payload, reason)
-        rejected = Event(event.id, REJECTED, payload, event.ts, None)
-        prefix = row_prefix(REJECTED, None, event.ts)
-        row = b"%d\t%b%b\n" % (event.id, prefix, copy_field(payload))
+        rejected = _rejected(line, reason)
         try:
-            clashes = self._put(row, stream)
+            clashes = self._put(_line_of(rejected) + b"\n", stream)
         except RefusedRows as error:
             raise StoreError(f"PostgreSQL refuses every row: {error}") from error
-        self._log.warning("PostgreSQL refused an event", id=event.id, reason=reason)
+        self._log.warning("PostgreSQL refused an event", id=rejected.id, reason=reason)
         self._note_replaced(rejected)
         return clashes
 
@@ -315,6 +330,19 @@ class Storer:
         self._ledger.note_refused(rejected.id)
         self._ledger.window.replace(rejected)
         self._replaced(rejected)
+
+
+def _rejected(line: bytes, reason: str) -> Event:
+    """What stands at the id of a row that PostgreSQL refused."""
+    event = _event_of(line)
+    payload = reject(channel_of(event), event.payload, reason)
+    return Event(event.id, REJECTED, payload, event.ts, None)
+
+
+def _line_of(event: Event) -> bytes:
+    """The line of a ``bus.rejected``."""
+    prefix = row_prefix(REJECTED, None, event.ts)
+    return b"%d\t%b%b" % (event.id, prefix, copy_field(event.payload))
 
 
 def _reason_of(error: RefusedRows) -> str:

@@ -1,7 +1,8 @@
 """Storing events: ids, blocks of rows by COPY, and what is known after a failure."""
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -28,6 +29,9 @@ BURN_LIMIT: Final = 10_000
 # How long an old transaction may take to end after its backend was told to.
 END_LIMIT_S: Final = 30.0
 END_POLL_S: Final = 0.05
+# Rows sent again for each one that is refused, at most.
+SIFT_ROWS: Final = 500
+_COPY_LINE: Final = re.compile(r"^COPY \S+, line ([0-9]+)", re.MULTILINE)
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -158,6 +162,31 @@ class EventWriter(FencedConnection):
             self._commit(connection, mine)
         return outcome
 
+    def sift(
+        self,
+        lines: Sequence[bytes],
+        instead: Callable[[bytes, RefusedRows], bytes],
+        stream: StreamPosition | None = None,
+    ) -> None:
+        """Store a block of which PostgreSQL refuses some rows, all in one transaction.
+
+        Args:
+            lines: the block's lines, without their newlines.
+            instead: gives the line to store in the place of one that is refused.
+            stream: as for `store`.
+
+        Raises:
+            RefusedRows: it is the commit that is refused, or what `instead` gave.
+            StoreError: as `store`.
+        """
+        put = _insert_rows if self.copy_refused else _copy_rows
+        with self._session() as connection:
+            doubt = self._begin(connection)
+            _sift_rows(connection, lines, put, instead)
+            if stream is not None:
+                save_position(connection, stream)
+            self._commit(connection, doubt)
+
     def _store(
         self,
         rows: bytes,
@@ -202,6 +231,41 @@ def _copy_rows(connection: Connection, rows: bytes) -> None:
             copy.write(rows)
     except psycopg.errors.FeatureNotSupported as error:
         raise _CopyRefused(str(translate(error)), sqlstate=error.sqlstate) from error
+
+
+def _sift_rows(
+    connection: Connection,
+    lines: Sequence[bytes],
+    put: Callable[[Connection, bytes], None],
+    instead: Callable[[bytes, RefusedRows], bytes],
+) -> None:
+    """Behind a savepoint each: what is before a refused row, what stands for it, what is behind."""
+    parts = [lines[start : start + SIFT_ROWS] for start in range(0, len(lines), SIFT_ROWS)][::-1]
+    while parts:
+        part = parts.pop()
+        try:
+            with connection.transaction():
+                put(connection, b"".join([line + b"\n" for line in part]))
+        except psycopg.Error as error:
+            refused = translate(error)
+            if not isinstance(refused, RefusedRows):
+                raise
+            place = _refused_place(error, len(part))
+            if len(part) == 1:
+                put(connection, instead(part[0], refused) + b"\n")
+            elif place is None:
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+            else:
+                rest = (part[place + 1 :], part[place : place + 1], part[:place])
+                parts += [some for some in rest if some]
+
+
+def _refused_place(error: psycopg.Error, rows: int) -> int | None:
+    """Which line COPY stopped at, counted from 0; None if PostgreSQL does not say."""
+    found = _COPY_LINE.search(error.diag.context or "")
+    place = int(found[1]) - 1 if found else rows
+    return place if 0 <= place < rows else None
 
 
 def _stage_rows(connection: Connection, rows: bytes) -> None:

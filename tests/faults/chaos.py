@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from . import journal_damage, scenarios
+from . import journal_damage, scenarios, streams
 from .rig import Outcome
 
 Run = Callable[..., Outcome]
@@ -33,8 +33,10 @@ FULL: dict[str, Run] = {
     "full-disk": partial(scenarios.full_disk, size_mb=24, events=600_000),
     "backlog": partial(scenarios.backlog_at_start, size_mb=1000),
     "poison": partial(scenarios.poison, events=50_000, one_in=5000),
-    "poison-1%": partial(scenarios.poison, events=20_000, one_in=100, goal_per_s=2500),
+    "poison-1%": partial(scenarios.poison, events=50_000, one_in=100, goal_per_s=2500),
     "hostile": partial(scenarios.hostile, rounds=20),
+    "redis": partial(streams.redis_away, outage_s=60),
+    "streams": partial(streams.durable_stream, runs=50),
 }
 
 SHORT: dict[str, Run] = {
@@ -48,6 +50,8 @@ SHORT: dict[str, Run] = {
     "backlog": partial(scenarios.backlog_at_start, size_mb=30),
     "poison": partial(scenarios.poison, events=5_000, one_in=1000),
     "hostile": partial(scenarios.hostile, rounds=1),
+    "redis": partial(streams.redis_away, outage_s=5),
+    "streams": partial(streams.durable_stream, runs=3),
 }
 
 COUNTS = ("runs", "faults", "received", "stored", "rejected", "dropped", "lost", "twice")

@@ -5,11 +5,11 @@ following a cursor, until it has seen the id that was written there). Then it wr
 the ids in the order seen, what arrived how late (ms), and the longest silence (s).
 """
 
+import http.client
 import json
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,12 @@ from websockets.sync.client import connect
 
 CATCH_UP_S = 120.0
 PAUSE_S = 0.02
+FAILURES = (
+    OSError,
+    ValueError,
+    http.client.HTTPException,
+    websockets.exceptions.WebSocketException,
+)
 
 
 class Onlooker:
@@ -64,7 +70,7 @@ class Onlooker:
         while not self.done:
             try:
                 page = self._get(f"/bus/events?after={self.last}&order=asc&limit=200")
-            except (OSError, ValueError):
+            except FAILURES:
                 self.errors += 1
                 time.sleep(PAUSE_S)
                 continue
@@ -74,17 +80,27 @@ class Onlooker:
                 time.sleep(PAUSE_S)
 
     def follow(self) -> None:
-        """Follow by WebSocket, from the cursor after each cut."""
+        """Follow by WebSocket; after each cut what was missed is fetched from the cursor on."""
         while not self.done:
             try:
-                since = f"?since={self.last}" if self.last else "?since=0"
                 with connect(
-                    self.url.replace("http", "ws") + "/ws" + since, max_size=None, open_timeout=5
+                    self.url.replace("http", "ws") + "/ws", max_size=None, open_timeout=5
                 ) as socket:
+                    greeting = json.loads(socket.recv(timeout=5))
+                    self._fill(greeting["cursor"])
                     self._hear(socket)
-            except (OSError, websockets.exceptions.WebSocketException):
+            except FAILURES:
                 self.errors += 1
                 time.sleep(PAUSE_S)
+
+    def _fill(self, cursor: int) -> None:
+        """Fetch all up to what the connection will bring by itself."""
+        while self.last < cursor and not self.done:
+            page = self._get(f"/bus/events?after={self.last}&order=asc&limit=200")
+            if not page["events"]:
+                return
+            for event in page["events"]:
+                self.note(event["id"], event["ts"])
 
     def _hear(self, socket: Any) -> None:
         while not self.done:
@@ -94,11 +110,12 @@ class Onlooker:
                 continue
             if frame["type"] == "gap":
                 return  # too slow: again, from the cursor
-            if frame["type"] == "redis_event":
-                if frame.get("replaces"):
-                    self.replaced.append(frame["id"])
-                else:
-                    self.note(frame["id"], frame["timestamp"])
+            if frame["type"] != "redis_event":
+                continue
+            if frame.get("replaces"):
+                self.replaced.append(frame["id"])
+            elif frame["id"] > self.last:
+                self.note(frame["id"], frame["timestamp"])
 
     def probe(self) -> None:
         """Measure answers, of memory and of health in turn."""
@@ -107,7 +124,7 @@ class Onlooker:
                 began = time.monotonic()
                 try:
                     self._get(path)
-                except (OSError, ValueError):
+                except FAILURES:
                     self.errors += 1
                 else:
                     self.times_ms.append((time.monotonic() - began) * 1000)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,7 +101,8 @@ class Rig:
 
     def publish(self, count: int, rate: int) -> None:
         """Begin to publish so many numbered messages in a process of its own."""
-        code = f"from bench.publisher import publish; publish({self.redis_url!r}, {count}, {rate}, {self.published})"
+        call = f"publish({self.redis_url!r}, {count}, {rate}, {self.published})"
+        code = f"from bench.publisher import publish; {call}"
         self.published += count
         self._publishers.append(subprocess.Popen([sys.executable, "-c", code], cwd=ROOT))
 
@@ -121,6 +123,8 @@ class Rig:
                 stdin=subprocess.PIPE,
             )
             self._onlookers[kind] = (process, file)
+        if "follow" in kinds:
+            wait_until(lambda: self.daemon.get("/health")["websocket_clients"] > 0)
 
     def seen(self, last_id: int) -> dict[str, dict[str, Any]]:
         """Let the clients catch up to ``last_id``; what each has seen."""
@@ -254,9 +258,7 @@ def compare(outcome: Outcome, of: Rig, *, published: int | None = None) -> None:
     if published is not None:
         outcome.received += published
         outcome.lost += published - len(set(numbers))
-        outcome.expect(
-            "out of order", sum(a > b for a, b in zip(numbers, numbers[1:], strict=False)), 0
-        )
+        outcome.expect("out of order", sum(a > b for a, b in pairwise(numbers)), 0)
     outcome.rejected += sum(row["rejected"] for row in books.values())
     outcome.dropped += sum(row["dropped"] for row in books.values())
 
@@ -274,7 +276,5 @@ def compare_onlookers(outcome: Outcome, of: Rig) -> dict[str, dict[str, Any]]:
             outcome.expect(f"{kind}: missed", len(set(wanted) - set(ids)), 0)
             outcome.expect(f"{kind}: never stored", len(set(ids) - set(wanted)), 0)
             outcome.expect(f"{kind}: seen twice", len(ids) - len(set(ids)), 0)
-            outcome.expect(
-                f"{kind}: out of order", sum(a >= b for a, b in zip(ids, ids[1:], strict=False)), 0
-            )
+            outcome.expect(f"{kind}: out of order", sum(a >= b for a, b in pairwise(ids)), 0)
     return seen

@@ -3,6 +3,7 @@
 With ``again``, a second fault comes while the first one is being recovered from.
 """
 
+import http.client
 import json
 import os
 import random
@@ -17,8 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis
 from orchestrator.actors._rows import join_rows, row_prefix
+from orchestrator.actors.ids import read_ids
 from orchestrator.actors.journal import Journal, Record, RecordKind
 
 from .commit_proxy import CommitProxy
@@ -129,7 +132,7 @@ class Poster:
                 with urllib.request.urlopen(request, timeout=10) as response:
                     if response.status in (201, 202):
                         self.acknowledged.append(number)
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 time.sleep(0.02)
 
     def stop(self) -> None:
@@ -207,7 +210,7 @@ def poison(*, seed: int, events: int, one_in: int, goal_per_s: float = 0.0) -> O
         wait_until(lambda: of.books()["data"]["journal"] >= events, 60)
         of.postgres.start()
         wait_until(lambda: of.books()["data"]["stored"] > 0, 60)
-        began = time.monotonic()
+        began, waited = time.monotonic(), _waiting(of)
         wait_until(of.drained, 300)
         took_s = time.monotonic() - began
         outcome.faults = len([n for n in range(events) if n % one_in == offset])
@@ -215,7 +218,7 @@ def poison(*, seed: int, events: int, one_in: int, goal_per_s: float = 0.0) -> O
         compare(outcome, of)
         outcome.received = events
         outcome.lost = events - outcome.stored - outcome.rejected
-        rate = events / max(took_s, 1e-3)
+        rate = waited / max(took_s, 1e-3) if waited else float(events)
         outcome.figures["stored per s"] = round(rate)
         if rate < goal_per_s:
             outcome.missed.append(f"{rate:.0f}/s < {goal_per_s:.0f}/s")
@@ -226,8 +229,6 @@ def poison(*, seed: int, events: int, one_in: int, goal_per_s: float = 0.0) -> O
 
 
 def _execute(of: Rig, statement: str) -> None:
-    import psycopg
-
     with psycopg.connect(of.pg_url, autocommit=True) as connection:
         connection.execute(statement.encode())
 
@@ -277,8 +278,6 @@ def _visible_after_s(of: Rig) -> float:
 
 def _fill_journal(data: Path, size_mb: int, chance: random.Random) -> int:
     """As a daemon without PostgreSQL would have, with ids; returns the rows."""
-    from orchestrator.actors.ids import read_ids
-
     journal = Journal(data / "journal")
     journal.open()
     first = (read_ids(data / "ids") or ((1, 1),))[-1][1] + 1
