@@ -8,6 +8,8 @@ import { inline, paragraphs } from "./text.js";
 const json = (value) => JSON.stringify(value, null, 2);
 const isGood = (status) => status < "300";
 
+const NEEDS = { open: "Open to all." };
+
 /** A heading that is its own address. */
 function heading(id, ...children) {
   return h("h3", {}, h("a", { href: `#${id}`, class: "anchor" }, children));
@@ -35,6 +37,7 @@ export function operationCard(doc, { id, method: verb, path, operation }, option
       heading(id, method(verb), h("code", { class: "path" }, path)),
       h("p", { class: "summary" }, inline(operation.summary ?? "")),
       paragraphs(operation.description, { class: "note" }),
+      operation["x-role"] ? h("p", { class: "needs" }, NEEDS[operation["x-role"]] ?? `Needs the role ${operation["x-role"]}, where tokens are configured.`) : null,
       parameterList(doc, "Path", parameters.filter((one) => one.in === "path")),
       parameterList(doc, "Query", parameters.filter((one) => one.in === "query")),
       bodyPart(doc, operation),
