@@ -1,12 +1,15 @@
 """The registry's keeper, on a real PostgreSQL."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
 import msgspec
 import pytest
 from orchestrator.actors.agent_table import AgentTable, RegistrySettings
 from orchestrator.actors.broadcaster import AgentStatusChanged
+from orchestrator.actors.canary import Canary
 from orchestrator.actors.event_persister import PersistEvents
 from orchestrator.actors.events import HEARTBEAT, Event, EventsJournalled, utc_now
 from orchestrator.actors.heartbeat_monitor import (
@@ -144,3 +147,31 @@ def test_the_registry_lives_in_memory_while_postgresql_is_away(
     ward.beat("a1")
 
     assert ward.agents().total == 1
+
+
+def test_without_canaries_nobody_is_declared_gone_and_liveness_is_unknown(
+    ward: Ward, wait_until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.actors.heartbeat_monitor.LOST_AFTER_S", 0.3)
+    ward.stop()
+    ward.start(timeout_s=1)
+    ward.address.tell(SetBusVisible(True, canaries=("control",)))
+    ward.beat("a1")
+    assert ward.agents().rows[0].liveness == "unknown"
+    assert not ward.agents().bus_visible
+
+    ward.address.tell(Canary("control", time.monotonic()))
+    assert ward.agents().rows[0].liveness == "up"
+    assert ward.agents().canary_rtt_s < 1
+
+    wait_until(lambda: not ward.agents().bus_visible)  # none comes any more
+    gevent.sleep(1.6)
+    assert ward.agents().rows[0].liveness == "unknown"
+    assert "agent.offline" not in ward.event_types()
+
+
+def test_a_canary_of_another_lane_proves_nothing(ward: Ward) -> None:
+    ward.address.tell(SetBusVisible(True, canaries=("control",)))
+    ward.address.tell(Canary("data", time.monotonic()))
+
+    assert not ward.agents().bus_visible

@@ -8,7 +8,15 @@ import msgspec
 import pytest
 from orchestrator.actors.broadcaster import KillswitchNotice
 from orchestrator.actors.event_persister import PersistEvents
-from orchestrator.actors.events import KILLSWITCH, REGIME, REJECTED, Event, EventsJournalled
+from orchestrator.actors.events import (
+    KILLSWITCH,
+    REGIME,
+    REJECTED,
+    Event,
+    EventsJournalled,
+    StopHeard,
+    utc_now,
+)
 from orchestrator.actors.killswitch import KillswitchState, Trip, WrongTrip
 from orchestrator.actors.latch import Latch
 from orchestrator.actors.publishing import Published
@@ -372,3 +380,15 @@ def test_a_stop_of_the_guard_while_nobody_was_there_is_found_at_the_start(office
     office.ask(ReleaseKillswitch("g1", "all is well", "anna"))
     office.restart()
     assert office.view().status == "inactive"
+
+
+def test_a_durable_stop_engages_before_the_stream_brings_it_and_once(office: Office) -> None:
+    payload = b'{"enabled": true, "trip_id": "t1", "reason": "margin", "durable": true}'
+    heard = Event(0, KILLSWITCH, payload, utc_now(), "risk-agent")
+
+    office.address.tell(StopHeard(heard), urgent=True)
+    engaged = office.view()
+    office.address.tell(EventsJournalled((msgspec.structs.replace(heard, id=7),)))
+
+    assert engaged.status == "active"
+    assert [trip.trip_id for trip in office.view().state.trips] == ["t1"]
