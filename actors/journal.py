@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import gevent
 import msgspec
@@ -172,8 +172,11 @@ class Journal:
 
     def work(self, job: Callable[..., T], *arguments: object) -> T:
         """Run ``job`` in the worker, behind what it already has to do, and wait for it."""
-        result: T = self._worker.apply(job, arguments)
-        return result
+        # As a value: gevent's pool would log as an error of its own what the caller expects.
+        result, error = self._worker.apply(_outcome, (job, arguments))
+        if error is not None:
+            raise error
+        return cast("T", result)
 
     def later(self, job: Callable[..., object], *arguments: object) -> None:
         """Have ``job`` run in the worker, behind what it already has to do; returns at once.
@@ -362,6 +365,15 @@ class Journal:
     def reader(self, *, after: int) -> "JournalReader":
         """A reader of the records behind number ``after``."""
         return JournalReader(self, after)
+
+
+def _outcome(
+    job: Callable[..., T], arguments: tuple[object, ...]
+) -> tuple[T | None, Exception | None]:
+    try:
+        return job(*arguments), None
+    except Exception as error:  # noqa: BLE001 it is raised in the caller's greenlet
+        return None, error
 
 
 class JournalReader:

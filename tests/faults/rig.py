@@ -144,6 +144,10 @@ class Rig:
     def books(self) -> dict[str, dict[str, int]]:
         """By source; they must balance."""
         answer = self.daemon.get("/runtime/books")
+        end = time.monotonic() + 20.0
+        while "balanced" not in answer and time.monotonic() < end:  # 503: it is busy
+            time.sleep(0.2)
+            answer = self.daemon.get("/runtime/books")
         assert answer["balanced"], answer
         return {row["source"]: row for row in answer["books"]}
 

@@ -271,9 +271,14 @@ def _visible_after_s(of: Rig) -> float:
     with redis.Redis.from_url(of.redis_url) as client:
         while not client.publish("strategy.live", json.dumps({"now": began})):
             time.sleep(0.05)
-    path = "/bus/events?limit=1&type=strategy.live"
-    wait_until(lambda: of.daemon.get(path).get("events"), 120)
+    # The newest page: what lies between the committed and the newest is in the journal alone.
+    wait_until(lambda: _is_shown(of, "strategy.live"), 120, "a new event is visible")
     return time.monotonic() - began
+
+
+def _is_shown(of: Rig, event_type: str) -> bool:
+    page = of.daemon.get("/bus/events?limit=50")
+    return any(event["type"] == event_type for event in page.get("events", ()))
 
 
 def _fill_journal(data: Path, size_mb: int, chance: random.Random) -> int:
@@ -283,7 +288,7 @@ def _fill_journal(data: Path, size_mb: int, chance: random.Random) -> int:
     first = (read_ids(data / "ids") or ((1, 1),))[-1][1] + 1
     prefix = row_prefix(CHANNEL, "backlog", "2026-01-31T09:30:00.123Z")
     number = rows = written = 0
-    filler = "x" * 150
+    filler = "x" * 600
     while written < size_mb * 1_000_000:
         payloads = [
             b'{"n":%d,"price":%d,"filler":"%b"}'
