@@ -5,7 +5,6 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
@@ -17,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from ._settings_urls import redis_problem
 from .runtime.restart import RestartLimits
 
 EMBEDDED = "embedded"
@@ -60,8 +60,8 @@ def split_commas(value: object) -> object:
 
 
 def _check_redis_url(url: str) -> str:
-    if url != EMBEDDED and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("expected redis://…, rediss://…, unix://… or embedded")
+    if url != EMBEDDED and (problem := redis_problem(url)):
+        raise ValueError(problem)
     return url
 
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, ValidationError, field_serializer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -36,6 +35,7 @@ from ._settings_sections import (
     default_data_dir,
     duration_text,
 )
+from ._settings_urls import postgres_problem
 from .actors.agent_host import AgentSettings
 from .actors.agent_table import RegistrySettings
 from .actors.journal import JournalSettings
@@ -211,9 +211,9 @@ def _check_together(settings: Settings) -> None:
         hint = 'use "127.0.0.1", make tokens (orc token new), or set http.insecure = true'
         faults.append(_fault_at(("http", "host"), problem, hint, settings))
     url = settings.postgres.url.get_secret_value()
-    if url != EMBEDDED and urlsplit(url).scheme not in ("postgres", "postgresql"):
-        problem = "expected postgresql://… or embedded"
-        faults.append(_fault_at(("postgres", "url"), problem, "", settings))
+    if url != EMBEDDED and (problem := postgres_problem(url)):
+        found = f"{problem}, found {masked(repr(url))}"
+        faults.append(_fault_at(("postgres", "url"), found, "", settings))
     if settings.supervisor.backoff_max_s < (settings.supervisor.backoff_initial_s):
         problem = "expected at least supervisor.backoff_initial_s"
         faults.append(_fault_at(("supervisor", "backoff_max_s"), problem, "", settings))

@@ -22,6 +22,8 @@ def settings_of(
 ) -> Settings:
     (tmp_path / "supervisor.toml").write_text(toml)
     (tmp_path / ".env").write_text(dotenv)
+    for name in ("supervisor.toml", ".env"):
+        (tmp_path / name).chmod(0o600)
     return load(tmp_path / "supervisor.toml", environ or {})
 
 
@@ -292,9 +294,12 @@ def test_loopback_addresses_are_fine(tmp_path: Path, host: str) -> None:
 
 
 def test_a_url_of_another_kind_is_refused_for_postgres(tmp_path: Path) -> None:
-    assert faults_of(tmp_path, environ={"PG_URL": "mysql://u:p@h/d"}) == [
-        "environment PG_URL: postgres.url: expected postgresql://… or embedded"
-    ]
+    [fault] = faults_of(tmp_path, environ={"PG_URL": "mysql://u:p@h/d"})
+
+    assert fault == (
+        "environment PG_URL: postgres.url: expected postgresql://… or embedded,"
+        " found 'mysql://u:***@h/d'"
+    )
 
 
 def test_a_backoff_that_ends_before_it_begins_is_refused(tmp_path: Path) -> None:
