@@ -29,11 +29,11 @@ def demo_command(invocation: Invocation) -> int:
 
 
 def _daemon(invocation: Invocation, config: Path | None, *, demo: bool) -> int:
-    invocation.verbose = True  # a daemon's log is the place for tracebacks
     try:
         from ...launch import main
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("orchestrator"):
             raise
         raise missing_extra(error, "embedded" if demo else "daemon") from error
+    invocation.verbose = True  # a daemon's log is the place for tracebacks
     return int(main(config, demo=demo))

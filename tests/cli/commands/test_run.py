@@ -48,6 +48,7 @@ def test_a_plain_installation_says_what_to_install(
     )
 
     assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 3, "no traceback"
     assert f"cause  there is no module {missing}" in done.stderr
     assert f"next   pip install 'orchestrator-lite[{extra}]'" in done.stderr
 
