@@ -26,6 +26,7 @@ def test_settings_are_shown_with_their_origin_and_without_passwords(
     orc: Orc, tmp_path: Path
 ) -> None:
     (tmp_path / "supervisor.toml").write_text('[postgres]\nurl = "postgresql://u:geheim@h/d"\n')
+    (tmp_path / "supervisor.toml").chmod(0o600)
 
     done = orc("config", "show", "-o", "json", PORT="9001")
 
