@@ -1,12 +1,15 @@
 """What PostgreSQL can keep, against PostgreSQL itself."""
 
 import json
+import os
+import time
+from itertools import pairwise
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from orchestrator.actors.payloads import MAX_DEPTH, MAX_PAYLOAD_BYTES, examine
+from orchestrator.actors.payloads import MAX_DEPTH, MAX_PAYLOAD_BYTES, examine, examine_in_turns
 
 REFUSED = {
     b"": "not JSON",
@@ -154,3 +157,45 @@ def test_we_never_let_through_what_postgresql_refuses(pg_url: str, payload: byte
         taken = _takes(connection, payload)
 
     assert (found.reason is None) == taken
+
+
+MEGABYTE = 1024 * 1024
+CRAFTED = {
+    "backslashes": b'"' + b"\\\\" * (MEGABYTE // 2 - 1) + b'"',
+    "strings": b"[" + b'"",' * (MEGABYTE // 3 - 2) + b'""]',
+    "brackets": b"[" + b"[]," * (MEGABYTE // 3 - 2) + b"[]]",
+    "brackets in strings": b"[" + b'"[",' * (MEGABYTE // 4 - 2) + b'"["]',
+    "exponents": b"[" + b"1e0000," * (MEGABYTE // 7 - 2) + b"1]",
+    "digits": b"1" * MEGABYTE,
+    "escaped NUL that is none": b'"' + b"\\\\u0000" * (MEGABYTE // 7 - 2) + b'"',
+    "deep": b"[" + (b"[" * 500 + b"]" * 500 + b",") * 1000 + b"0]",
+}
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("name", CRAFTED)
+def test_a_payload_made_to_be_slow_is_looked_at_in_short_turns(name: str) -> None:
+    moments = [time.thread_time()]
+
+    found = examine_in_turns(CRAFTED[name], lambda: moments.append(time.thread_time()))
+    moments.append(time.thread_time())
+
+    assert found == examine(CRAFTED[name])
+    # Processor time: what others do on this machine meanwhile is not ours.
+    scale = float(os.environ.get("TEST_TIME_SCALE", "1"))
+    assert max(after - before for before, after in pairwise(moments)) < 0.010 * scale
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'["' + b"\\" * 40_000 + b'",1e131072]', "a number out of range"),
+        (b'["' + b'\\"[' * 40_000 + b'"]', None),
+        (b"[" * 513 + b'"' + b"]" * 40_000 + b'"' + b"]" * 513, "nested deeper than 512"),
+        (b"[" + b"1," * 20_000 + b"0." + b"1" * 16_384 + b"]", "a number out of range"),
+        (b"[0." + b"1" * 16_000 + b"e-999]", "a number out of range"),
+        (b'"' + b"1" * 200_000 + b'"', None),
+    ],
+)
+def test_what_lies_across_slices_is_judged_as_a_whole(payload: bytes, reason: str | None) -> None:
+    assert examine(payload).reason == reason

@@ -1,9 +1,12 @@
 import random
+import struct
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orchestrator.actors._backlog import record_runs
+from orchestrator.actors._books import Run
 from orchestrator.actors._segments import (
     MAGIC,
     SLOT_BYTES,
@@ -155,3 +158,30 @@ def test_no_utf8_text_contains_the_magic() -> None:
     with pytest.raises(UnicodeDecodeError):
         MAGIC.decode()
     assert MAGIC[0] == 0xFF
+
+
+def test_what_the_first_version_wrote_is_still_read() -> None:
+    """Its bytes, as version 1 packed them: two bytes of padding where runs are counted now."""
+    front = (
+        struct.pack("<BBHHxxQQQI", 1, 1, 1, 3, 7, 1234, 70, 2) + struct.pack("<QQ", 5, 6) + b"1-0"
+    )
+    body = b"a\ts\tnow\t{}\nb\ts\tnow\t{}\n"
+    checksum = zlib.crc32(body, zlib.crc32(front))
+    data = struct.pack("<8sII", MAGIC, len(front) + len(body), checksum) + front + body
+
+    (found,) = [found for _end, found in scan(data)]
+
+    assert isinstance(found, Record)
+    assert (found.number, found.rows, found.ranges, found.at_ms) == (7, 2, ((5, 6),), 1234)
+    assert (found.stream_offset, found.rows_before, found.body) == (b"1-0", 70, body)
+    assert found.runs == ()
+    assert record_runs(found) == (Run("earlier", 2, 0),)
+
+
+def test_runs_are_kept_beside_the_stream_offset() -> None:
+    original = Record(1, RecordKind.EVENTS, 3, b"x\n", stream_offset=b"9-1", runs=((4, 3, 1),))
+
+    ((_end, found),) = scan(b"".join(encode(original)))
+
+    assert found == original
+    assert record_runs(original) == (Run("stream", 3, 1),)

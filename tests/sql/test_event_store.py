@@ -419,3 +419,41 @@ def test_storing_lets_other_greenlets_run(writer: EventWriter, block: Block) -> 
     job.kill()
 
     assert rounds > 20
+
+
+def test_refused_rows_are_sifted_out_within_one_transaction(
+    writer: EventWriter, admin: Connection
+) -> None:
+    admin.execute("ALTER TABLE events ADD CHECK (payload->>'poison' IS NULL)")
+    ((first, _last), *_more) = writer.take_ids(1200)
+    poisoned = {first, first + 1, first + 700, first + 1199}
+    lines = [
+        copy_row(
+            number, "t", None, TS, b'{"poison":1}' if number in poisoned else b"{}"
+        ).removesuffix(b"\n")
+        for number in range(first, first + 1200)
+    ]
+    asked: list[int] = []
+
+    def instead(line: bytes, _error: RefusedRows) -> bytes:
+        asked.append(int(line.split(b"\t")[0]))
+        return copy_row(asked[-1], "bus.rejected", None, TS, b"{}").removesuffix(b"\n")
+
+    writer.sift(lines, instead)
+
+    rows = admin.execute("SELECT id, type FROM events ORDER BY id").fetchall()
+    assert [row[0] for row in rows] == list(range(first, first + 1200))
+    assert {row[0] for row in rows if row[1] == "bus.rejected"} == poisoned == set(asked)
+
+
+def test_when_even_what_stands_for_a_row_is_refused_nothing_is_stored(
+    writer: EventWriter, admin: Connection
+) -> None:
+    admin.execute("ALTER TABLE events ADD CONSTRAINT none CHECK (false)")
+    ((first, _last), *_more) = writer.take_ids(2)
+    lines = [copy_row(first + n, "t", None, TS, b"{}").removesuffix(b"\n") for n in range(2)]
+
+    with pytest.raises(RefusedRows):
+        writer.sift(lines, lambda line, _error: line)
+
+    assert admin.execute("SELECT count(*) FROM events").fetchone() == (0,)
