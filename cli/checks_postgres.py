@@ -85,7 +85,9 @@ def _schema(connection: "Connection") -> Finding:
     name = "schema"
     try:
         states = status(connection)
-        problems = schema_problems(connection)
+        pending = [entry.name for entry in states if entry.state is MigrationState.PENDING]
+        # A migration that is pending creates the tables that are missing.
+        problems = schema_problems(connection, only_existing=bool(pending))
     except StoreError as error:
         return unknown(name, str(error), "see `orchestrator db status`")
     newer = [entry.name for entry in states if entry.state is MigrationState.UNKNOWN]
@@ -94,12 +96,12 @@ def _schema(connection: "Connection") -> Finding:
     changed = [entry.name for entry in states if entry.state is MigrationState.CHANGED]
     if changed:
         return critical(name, f"{changed[0]} was applied with another text", "restore that file")
-    pending = [entry.name for entry in states if entry.state is MigrationState.PENDING]
+    if problems:
+        advice = "bring these tables into the right shape; `orchestrator db status` lists all"
+        return critical(name, "; ".join(problems[:3]), advice)
     if pending:
         said = f"{plural(len(pending), 'migration')} not applied yet"
         return warning(name, said, "`orchestrator db migrate`; the daemon does it at its start too")
-    if problems:
-        return critical(name, "; ".join(problems[:3]), "bring these tables into the right shape")
     return ok(name, f"up to date ({states[-1].name})")
 
 

@@ -74,7 +74,10 @@ def db_migrate(invocation: Invocation, *, config: Path | None) -> None:
 @config_option
 @pass_invocation
 def db_status(invocation: Invocation, *, config: Path | None) -> int:
-    """How the schema stands. Exit code 1: migrations are missing, 2: tables are not right."""
+    """How the schema stands. Exit code 1: migrations are missing, 2: tables are not right.
+
+    Tables that exist already must have the columns of ours; what differs is listed.
+    """
     with connection_to(config) as connection:
         from ...sql.migrator import schema_problems, status
 
@@ -82,15 +85,18 @@ def db_status(invocation: Invocation, *, config: Path | None) -> int:
             {"state": str(entry.state), "name": entry.name, "applied_at": entry.applied_at}
             for entry in status(connection)
         ]
-        problems = schema_problems(connection)
+        is_pending = any(row["state"] == "pending" for row in rows)
+        # A migration that is pending creates the tables that are missing.
+        problems = schema_problems(connection, only_existing=is_pending)
     screen = invocation.screen
     screen.records("migrations", rows, MIGRATION_COLUMNS, "name")
-    states = {row["state"] for row in rows}
-    if states & {"changed", "unknown"} or (problems and "pending" not in states):
-        for problem in problems:
-            screen.warn(problem)
+    for problem in problems:
+        screen.warn(problem)
+    if problems:
+        screen.note("bring these tables into the right shape, or use another database")
+    if problems or any(row["state"] in ("changed", "unknown") for row in rows):
         return ExitCode.USAGE
-    if "pending" in states:
+    if is_pending:
         screen.note("apply what is pending: `orchestrator db migrate`")
         return ExitCode.FAILED
     return ExitCode.DONE

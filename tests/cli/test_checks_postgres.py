@@ -46,6 +46,17 @@ def test_a_table_of_another_shape_is_named(pg_url: str) -> None:
     assert (schema.level, schema.said) == (Level.CRITICAL, "column events.source is missing")
 
 
+def test_tables_that_cannot_be_migrated_are_critical_before_any_migration(pg_url: str) -> None:
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE agents (id bigint)")
+
+    schema = by_name(check_postgres(pg_url))["schema"]
+
+    assert schema.level is Level.CRITICAL
+    assert schema.said.startswith("column agents.id is bigint, not text")
+    assert "events" not in schema.said
+
+
 def test_row_security_and_missing_privileges_are_found(pg_url: str) -> None:
     migrated(pg_url)
     role = f"reader_{secrets.token_hex(4)}"

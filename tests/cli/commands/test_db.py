@@ -41,6 +41,23 @@ def test_a_table_of_another_shape_is_exit_code_two(orc: Orc, pg_url: str) -> Non
     assert "column agents.last_error is missing" in done.err
 
 
+def test_what_keeps_a_migration_from_being_applied_is_listed(orc: Orc, pg_url: str) -> None:
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE events (id text PRIMARY KEY, type text)")
+
+    refused = orc("db", "migrate", PG_URL=pg_url)
+    told = orc("db", "status", PG_URL=pg_url)
+
+    assert refused.code != 0
+    assert "orchestrator db status" in refused.err
+    assert told.code == 2
+    assert "pending" in told.out
+    assert "column events.id is text, not bigint" in told.err
+    assert "column events.payload is missing" in told.err
+    assert "agents" not in told.err, "a missing table is created"
+    assert "db migrate" not in told.err, "it would be refused"
+
+
 def with_events(orc: Orc, pg_url: str, folder: Path) -> None:
     (folder / "supervisor.toml").write_text('[retention]\nheartbeat = "1d"\n')
     orc("db", "migrate", PG_URL=pg_url)
