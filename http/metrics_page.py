@@ -43,6 +43,8 @@ class MetricsPage:
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
+        of = peers.instance
+        peers.metrics.describe_instance(version=of.version, name=of.name, env=of.env)
 
     def routes(self) -> list[Route]:
         """The route."""

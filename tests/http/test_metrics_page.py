@@ -35,6 +35,8 @@ def test_the_page_tells_of_every_part(served: Served) -> None:
     assert found["orchestrator_http_requests_total,code=201,route=/bus/events"] >= 1
     assert found["orchestrator_http_request_seconds_count"] >= 1
     assert found["process_start_time_seconds"] > 0
+    assert [name for name in found if name.startswith("orchestrator_build_info,")]
+    assert [name for name in found if name.startswith("orchestrator_instance_info,")]
 
 
 def test_requests_to_nowhere_share_one_label(served: Served) -> None:
