@@ -89,11 +89,6 @@ class IdRanges:
         return 0 if enough else RANGE_SIZE
 
 
-def count_ids(ranges: Iterable[IdRange]) -> int:
-    """How many ids ``ranges`` hold."""
-    return sum(last - first + 1 for first, last in ranges)
-
-
 def encode_ids(ranges: Iterable[IdRange]) -> bytes:
     """Form the file: a line of JSON, a line with its checksum."""
     line = _ENCODER.encode(tuple(ranges))

@@ -17,10 +17,6 @@ Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class NoQuery(msgspec.Struct, frozen=True):
-    """Nothing is asked."""
-
-
 # -- queries -------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ from orchestrator.actors.ids import (
     MAX_IN_HAND,
     RANGE_SIZE,
     IdRanges,
-    count_ids,
     decode_ids,
     encode_ids,
     read_ids,
@@ -69,10 +68,6 @@ def test_a_busy_daemon_keeps_more_in_hand() -> None:
 
     assert ids.wanted(rate_per_s=5000) == RANGE_SIZE
     assert IdRanges([(1, MAX_IN_HAND)]).wanted(rate_per_s=1e9) == 0
-
-
-def test_counting_includes_both_ends() -> None:
-    assert count_ids([(1, 1), (5, 9)]) == 6
 
 
 def test_the_file_holds_what_was_written(tmp_path: Path) -> None:
