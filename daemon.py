@@ -15,17 +15,15 @@
     └── agents (one_for_one)  those that this daemon runs; a failing one touches nobody
 """
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 import gevent
-import msgspec
 import structlog
 from gevent.event import Event as Signal
 
@@ -36,39 +34,38 @@ from .actors.broadcaster import Broadcaster
 from .actors.bus_server import Danger, check
 from .actors.canary import Canaries
 from .actors.clients import ClientRegistry
-from .actors.event_persister import EventPersister, Ledger, PersistEvents
-from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED, NewEvent, format_time, utc_now
+from .actors.event_persister import EventPersister, Ledger
+from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED, format_time
 from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
-from .actors.killswitch import Trip
 from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener import RedisListener, Subscriptions
-from .actors.state_keeper import EngageKillswitch, EngageTrip, StateKeeper
+from .actors.state_keeper import StateKeeper
 from .actors.stopped_agents import StoppedAgents
 from .actors.subscriptions import CONTROL, DATA
+from .addresses import addresses
+from .emergency import Emergency
 from .http.peers import Instance, Peers
 from .http.server import HttpServer, ListeningSocket, UseRateLimit
+from .own_events import OwnEvents
 from .reload import changes
 from .runtime import (
     Actor,
     Address,
     ChildSpec,
     DeadLetters,
-    FullPolicy,
     GetTree,
     Mailbox,
     OrchestratorError,
-    Outbox,
     RestartChild,
     Shutdown,
     StartFailed,
     Supervisor,
-    SupervisorReport,
     stop_actor,
 )
 from .runtime.datadir import DataDir
 from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
-from .runtime.guard import GuardActor, GuardLink, GuardOrders, GuardTrip
+from .runtime.guard import GuardActor
 from .runtime.log import set_log_level
 from .runtime.metrics import Metrics
 from .runtime.process_record import ProcessRecord
@@ -76,12 +73,12 @@ from .runtime.server_keeper import ServerKeeper
 from .runtime.watchdog import LOG_AFTER_S, Watchdog
 from .settings import Settings
 from .sql.database import Database
-from .sql.errors import StoreError, Unavailable
+from .sql.errors import StoreError
 from .sql.event_store import EventWriter
-from .sql.migrator import migrate
 from .sql.registry import AgentRegistry
 from .sql.retention import RetentionRule
 from .sql.state import StateStore
+from .tables import Tables
 
 SERVER_START_LIMIT_S = 150.0
 """An embedded server's own limit is 120 s: recovery takes time."""
@@ -92,20 +89,11 @@ START_LIMIT_S = 600.0
 STOP_LIMIT_S = 60.0
 """A whole stop; each child has a limit of its own within it."""
 
-MIGRATE_RETRY_S = 1.0
-"""How often PostgreSQL is looked for at a start without it."""
+SUBSCRIBED_WAIT_S = 1.5
+"""How long agents wait for the bus before they start without."""
 
 KILL_LIMIT_S = 2.0
 """What a greenlet may take to end."""
-
-GUARD_LIMIT_S = 1.0
-"""The guard engages within milliseconds of a signal."""
-
-PERMIT_KEY = "orchestrator:permit"
-"""The contract's key: without it agents that place orders halt themselves."""
-
-TRIP_FILE = "TRIP"
-"""In the data directory: its existence engages the stop."""
 
 log = structlog.get_logger(actor="daemon")
 
@@ -119,42 +107,6 @@ class BusEndangered(OrchestratorError):
 
     def __str__(self) -> str:
         return "redis.strict: " + "; ".join(map(str, self.dangers))
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """The five, and whom else messages go to. They outlive every incarnation."""
-
-    root: Address
-    guard: Address
-    persister: Address
-    state_keeper: Address
-    monitor: Address
-    broadcaster: Address
-    http: Address
-    pruner: Address
-    listener: Address
-    agents: Address
-
-
-def addresses(dead_letters: DeadLetters) -> Addresses:
-    """Each with the bound and the policy that its place in the flow demands (law 5)."""
-
-    def address(name: str, capacity: int, on_full: FullPolicy = FullPolicy.BLOCK) -> Address:
-        return Address(name, Mailbox(capacity, on_full), dead_letters)
-
-    return Addresses(
-        root=address("root", 1_000),
-        guard=address("guard", 100),
-        persister=address("persister", 64),  # batches; full: the sockets are not read on
-        state_keeper=address("state-keeper", 1_000, FullPolicy.DROP_OLDEST),
-        monitor=address("heartbeat-monitor", 1_000, FullPolicy.DROP_OLDEST),
-        broadcaster=address("broadcaster", 1_000, FullPolicy.DROP_OLDEST),
-        http=address("http", 100),
-        pruner=address("pruner", 10),
-        listener=address("redis-listener", 1_000),
-        agents=address("agents", 1_000),
-    )
 
 
 class Daemon:
@@ -185,10 +137,10 @@ class Daemon:
         self.ended = Signal()
         """Set when it cannot go on."""
         self._dead_letters = DeadLetters()
-        self._to = addresses(self._dead_letters)
         self._metrics = Metrics()
         self._instance = Instance(settings.instance.name, settings.instance.env, __version__)
         self._clients = ClientRegistry(settings.websocket.max_clients)
+        self._to = addresses(self._dead_letters, self._clients)
         self._listening = listening
         self._database = Database(settings.postgres, url=self.pg_url)
         self._writer = EventWriter(self._database)
@@ -197,9 +149,16 @@ class Daemon:
         lanes = {CONTROL: settings.bus.control_patterns, DATA: settings.bus.data_patterns}
         self._canaries = Canaries(data.instance, lanes)
         self._ledger = Ledger(data.path, patterns, settings.journal, canaries=self._canaries)
-        self._own_events = Outbox(self._to.persister)
-        self._guard = GuardLink(self._guard_orders(), self._guard_tripped)
-        self._guard_signalled_at = -math.inf
+        self._own_events = OwnEvents(self._to.persister, settings.agents)
+        self._tables = Tables(self._database, instance=data.instance, on_unusable=self._give_up)
+        self.emergency = Emergency(
+            settings,
+            redis_url=self.redis_url,
+            folder=data.path,
+            latch=self._latch,
+            state_keeper=self._to.state_keeper,
+        )
+        self._guard = self.emergency.guard
         self._stopped_agents = StoppedAgents(data.path / "stopped-agents.json")
         self._processes = {
             agent_id: ProcessRecord()
@@ -208,6 +167,7 @@ class Daemon:
         }
         self._agent_specs = self._new_agent_specs()
         self._root: Supervisor | None = None
+        self._subscriptions: Subscriptions | None = None
 
     # -- its life ----------------------------------------------------------------------------
 
@@ -216,6 +176,7 @@ class Daemon:
         """Start everything; stop it in reverse at the end of the block.
 
         Raises:
+            TablesUnusable: Another daemon writes to this database, or its tables are not ours.
             StartFailed: A child did not start; those before it have been stopped again.
             OSError: The data directory cannot be read or written.
         """
@@ -224,20 +185,21 @@ class Daemon:
             watchdog.start()
             stack.callback(watchdog.stop)
             self._check_bus()
+            self._tables.prepare()
             self._database.open()
             stack.callback(self._database.close)
             stack.callback(self._writer.close)
             stack.callback(self._latch.close)
             self._ledger.open()
             stack.callback(self._ledger.close)
-            subscriptions = self._new_subscriptions()
+            subscriptions = self._subscriptions = self._new_subscriptions()
             stack.callback(subscriptions.close)
-            with spawned(self._migrate, "migrate"), spawned(self._own_events.pump, "own-events"):
+            with spawned(self._tables.keep_trying), spawned(self._own_events.pump):
                 self._start_tree(subscriptions)
                 stack.callback(self._stop_tree)
-                self._tell_event("runtime.started", {"version": __version__})
+                self._own_events.tell("runtime.started", {"version": __version__})
                 yield
-                self._tell_event("runtime.stopping", {})
+                self._own_events.tell("runtime.stopping", {})
 
     def _start_tree(self, subscriptions: Subscriptions) -> None:
         root = self._root = self._new_root(subscriptions)
@@ -280,26 +242,17 @@ class Daemon:
         if self.settings.redis.strict:
             self._give_up(str(BusEndangered(dangers)))
 
-    def _migrate(self) -> None:
-        """Bring the tables up to date as soon as PostgreSQL is there; storing waits for that."""
-        while True:
-            try:
-                connection = self._database.connect_writer("orchestrator-migrate")
-                with closing(connection):
-                    applied = migrate(connection)
-            except Unavailable as error:
-                log.debug("PostgreSQL is not there yet", reason=str(error))
-            except StoreError as error:
-                self._give_up(f"the tables in PostgreSQL cannot be used: {error}")
-                return
-            else:
-                log.info("tables are up to date", applied=applied)
-                return
-            gevent.sleep(MIGRATE_RETRY_S)
-
     def _give_up(self, reason: str) -> None:
         self.failure = reason
         self.ended.set()
+
+    def away(self) -> dict[str, str]:
+        """The servers that are not there yet, and why."""
+        found = {} if self._tables.ready else {"PostgreSQL": self._tables.reason}
+        status = self._subscriptions.status() if self._subscriptions else None
+        if status is not None and not status.connected:
+            found["Redis"] = status.last_error or "not connected yet"
+        return found
 
     def turns(self, limit_s: float) -> bool:
         """Whether the root supervisor answers within ``limit_s``."""
@@ -324,14 +277,6 @@ class Daemon:
         if found.at_restart:
             log.warning("some settings change at the next start only", keys=found.at_restart)
 
-    def emergency(self) -> None:
-        """SIGUSR1: the guard has seen it too, and faster; engage here if it does not say so."""
-        if self._guard.connected:
-            gevent.sleep(GUARD_LIMIT_S)
-        if time.monotonic() - self._guard_signalled_at > 2 * GUARD_LIMIT_S:
-            reason = "SIGUSR1 was sent to the daemon"
-            self._to.state_keeper.offer(EngageKillswitch(reason, "signal"), urgent=True)
-
     def abandon(self) -> None:
         """Leave nothing behind that would outlive this process, without waiting for anybody."""
         self._guard.abandon()
@@ -345,10 +290,10 @@ class Daemon:
                 ChildSpec(self._to.guard, lambda: GuardActor(self._guard)),
                 *self._server_specs(),
                 *self._actor_specs(subscriptions),
-                self._agents_spec(),
+                self._agents_spec(subscriptions),
             ],
             limits=self.settings.supervisor.limits(),
-            on_report=self._report,
+            on_report=self._own_events.report,
             hang_timeout_s=self.settings.supervisor.hang_timeout_s,
         )
 
@@ -423,19 +368,23 @@ class Daemon:
             ),
         ]
 
-    def _agents_spec(self) -> ChildSpec:
-        return ChildSpec(
-            self._to.agents,
-            lambda: Supervisor(
+    def _agents_spec(self, subscriptions: Subscriptions) -> ChildSpec:
+        def make() -> Supervisor:
+            wait_subscribed(subscriptions)
+            return Supervisor(
                 [
                     replace(spec, autostart=spec.name not in self._stopped_agents)
                     for spec in self._agent_specs
                 ],
                 limits=self.settings.supervisor.limits(),
-                on_report=self._report,
+                on_report=self._own_events.report,
                 escalate=False,
                 hang_timeout_s=self.settings.supervisor.hang_timeout_s,
-            ),
+            )
+
+        return ChildSpec(
+            self._to.agents,
+            make,
             shutdown_s=Shutdown.INFINITY,  # its children have limits
             start_timeout_s=STOP_LIMIT_S,
             kind="supervisor",
@@ -458,51 +407,16 @@ class Daemon:
 
     # -- what the tree tells -----------------------------------------------------------------
 
-    def _report(self, report: SupervisorReport) -> None:
-        """Make a restart, and an agent given up, an event like any other."""
-        if report.context == "child_restarted":
-            event_type = "runtime.actor_restarted"
-        elif report.context == "gave_up" and report.child in self.settings.agents:
-            event_type = "agent.error"
-        else:
-            return
-        fields = {"actor": report.child, "reason": report.reason, "restarts": report.restarts}
-        self._tell_event(event_type, fields)
-
-    def _tell_event(self, event_type: str, fields: dict[str, object]) -> None:
-        """Have an event of the daemon's own stored and shown; never waits."""
-        payload = msgspec.json.encode(fields | {"timestamp": utc_now()})
-        self._own_events.send(PersistEvents((NewEvent(event_type, payload, "orchestrator"),)))
-
     def _loop_stalled(self, seconds: float) -> None:
         text = "Times for which one greenlet held the loop, from 20 ms."
         self._metrics.histogram("loop_stall_seconds", text).observe(seconds)
         if seconds >= LOG_AFTER_S:
-            self._tell_event("runtime.loop_stalled", {"seconds": round(seconds, 3)})
+            self._own_events.tell("runtime.loop_stalled", {"seconds": round(seconds, 3)})
 
     def _fenced(self, error: StoreError) -> None:
         self._give_up(str(error))
 
-    def _guard_tripped(self, trip: GuardTrip) -> None:
-        known = Trip(trip.trip_id, trip.reason, trip.triggered_by, trip.at)
-        self._to.state_keeper.offer(EngageTrip(known), urgent=True)
-        if trip.triggered_by == "signal":
-            self._guard_signalled_at = time.monotonic()
-
     # -- what children need ------------------------------------------------------------------
-
-    def _guard_orders(self) -> GuardOrders:
-        guard = self.settings.guard
-        return GuardOrders(
-            redis_url=self.redis_url,
-            permit_key=PERMIT_KEY,
-            channel=KILLSWITCH,
-            latch=str(self._latch.guard_path),
-            trip_file=str(self.data.path / TRIP_FILE),
-            on_silence=guard.on_silence,
-            silence_s=guard.silence_s,
-            hang_exit_s=guard.hang_exit_s,
-        )
 
     def _agent_kinds(self) -> dict[str, str]:
         return {agent_id: agent.mode for agent_id, agent in self.settings.agents.items()}
@@ -530,11 +444,18 @@ class Daemon:
         )
 
 
+def wait_subscribed(subscriptions: Subscriptions) -> None:
+    """Wait a moment for the bus: an agent's first beat should be heard by us too."""
+    end = time.monotonic() + SUBSCRIBED_WAIT_S
+    while not subscriptions.status().connected and time.monotonic() < end:
+        gevent.sleep(0.02)
+
+
 @contextmanager
-def spawned(function: Callable[[], None], name: str) -> Iterator[None]:
+def spawned(function: Callable[[], None]) -> Iterator[None]:
     """A greenlet beside the tree for as long as the block runs."""
     greenlet = gevent.Greenlet(function)
-    greenlet.name = f"daemon-{name}"
+    greenlet.name = f"daemon-{function.__qualname__}"
     greenlet.start()
     try:
         yield

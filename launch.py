@@ -85,15 +85,16 @@ def run(settings: Settings) -> int:
         stack.enter_context(daemon.running())
         stack.enter_context(announced(data.path / "servers.json", daemon, listening))
         stack.enter_context(
-            running_signals(reload=lambda: reload(daemon), emergency=daemon.emergency)
+            running_signals(reload=lambda: reload(daemon), emergency=daemon.emergency.signalled)
         )
         print_banner(daemon, listening)
+        for name, reason in daemon.away().items():
+            say(f"{name} is not there yet ({reason}): going on without, and trying again")
         notifier.ready(f"serving on {listening.url}")
         with notifier.watched(daemon.turns):
             gevent.wait([signals.stop, daemon.ended], count=1)
-        ending = f"ended: {daemon.failure}" if daemon.failure else "stopping: draining, please wait"
-        notifier.stopping(ending)
-        say(ending)
+        notifier.stopping(daemon.failure or "draining")
+        say("stopping: draining, please wait")
     if daemon.failure:
         say(f"ended: {daemon.failure}")  # the last line tells why
     return EXIT_FAILED if daemon.failure else 0

@@ -17,7 +17,7 @@ from ._durable import DurableCopies
 from ._echoes import EchoTable
 from ._rows import join_rows, row_prefix
 from ._sequences import Sequences
-from .canary import Canaries, Canary
+from .canary import Canaries, Canary, is_canary_channel
 from .events import (
     HEARTBEAT,
     HEARTBEAT_PREFIX,
@@ -87,6 +87,8 @@ class Draft:
         self.times: list[str] = []
         self.sources: list[str | None] = []
         self.prefixes: list[bytes] = []
+        self.channels: dict[int, str] = {}
+        """By place: channels of heartbeats whose source is not the channel's own."""
         self.payload_bytes = 0
         self.lanes: Counter[str] = Counter()
         """How many came by which lane."""
@@ -107,6 +109,7 @@ class Draft:
         self.payload_bytes -= sum(map(len, self.payloads[length:]))
         for column in (self.types, self.payloads, self.times, self.sources, self.prefixes):
             del column[length:]
+        self.channels = {at: name for at, name in self.channels.items() if at < length}
 
     def body(self) -> bytes:
         """The rows as the journal keeps them."""
@@ -114,7 +117,13 @@ class Draft:
 
     def events(self, ids: Iterable[int]) -> tuple[Event, ...]:
         """The events, with one id each."""
-        return tuple(map(Event, ids, self.types, self.payloads, self.times, self.sources))
+        made = map(Event, ids, self.types, self.payloads, self.times, self.sources)
+        if not self.channels:
+            return tuple(made)
+        events = list(made)
+        for at, channel in self.channels.items():
+            events[at] = msgspec.structs.replace(events[at], channel=channel)
+        return tuple(events)
 
 
 class Former:
@@ -143,7 +152,6 @@ class Former:
         self.durable = DurableCopies()
         self.sequences = Sequences()
         self._canaries = canaries
-        self._canary_channels = frozenset(canaries.channels.values() if canaries else ())
         self._examined: tuple[bytes, Envelope] | None = None
 
     def knows(self, payload: bytes) -> bool:
@@ -190,11 +198,11 @@ class Former:
             self._add(draft, known, item.payload, ts, heard_at=now, item=item)
 
     def _leave_out(self, draft: Draft, known: Channel, channel: bytes, payload: bytes) -> None:
-        if self._canaries is None or known.pattern is not _CANARY:
+        if known.pattern is not _CANARY:
             self.copies += 1
             return
         self.put_aside += 1
-        if (canary := self._canaries.read(channel, payload)) is not None:
+        if self._canaries and (canary := self._canaries.read(channel, payload)):
             draft.aside.append(canary)
 
     def add_fault(self, draft: Draft, reply: object, ts: str) -> None:
@@ -238,6 +246,8 @@ class Former:
                 self.put_aside += 1
                 return None
             self.sequences.note(source, known.name, marks, ts, heard_at)
+        if known.default_source is not None and source != known.default_source:
+            draft.channels[len(draft)] = known.name
         self._append(draft, known.event_type, source, payload, ts)
         return None
 
@@ -287,7 +297,7 @@ class Former:
         first = self._matcher.first(name)
         pattern = pattern if first is None else redis_glob(first).encode()
         known = Channel(
-            _CANARY if channel in self._canary_channels else pattern,
+            _CANARY if is_canary_channel(name) else pattern,
             name,
             type_of(name),
             name.removeprefix(HEARTBEAT_PREFIX) or None if type_of(name) == HEARTBEAT else None,

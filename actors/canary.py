@@ -7,8 +7,9 @@ only this process knows.
 """
 
 import hashlib
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -18,8 +19,15 @@ from .events import HEARTBEAT_PREFIX, TypeMatcher, matches
 INTERVAL_S: Final = 1.0
 """From one to the next."""
 
+_TOKEN: Final = re.compile(r"canary-[0-9a-f]{32}")
+
 LOST_AFTER_S: Final = 4.5
 """Without one for so long the daemon is blind (noticed within 5 s)."""
+
+
+def is_canary_channel(channel: str) -> bool:
+    """Whether ``channel`` is a canary's, of this daemon or another one: nobody's event."""
+    return _TOKEN.search(channel) is not None
 
 
 class Canary(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +55,7 @@ class Canaries:
         lanes: Each lane's patterns, in the order in which the first that matches counts.
     """
 
-    def __init__(self, word: str, lanes: dict[str, Sequence[str]]) -> None:
+    def __init__(self, word: str, lanes: Mapping[str, Sequence[str]]) -> None:
         token = "canary-" + hashlib.sha256(f"canary {word}".encode()).hexdigest()[:32]
         self._mine = secrets.token_hex(16)
         self._number = 0

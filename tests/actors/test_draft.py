@@ -176,3 +176,16 @@ def test_a_moved_event_keeps_all_but_its_id() -> None:
     Former(PATTERNS, EchoTable()).add_stored(draft, original)
 
     assert only(draft) == original
+
+
+def test_a_heartbeat_that_names_another_source_keeps_its_channel() -> None:
+    draft = form(reply("heartbeat.a1", b'{"source":"somebody"}'), reply("heartbeat.a2", b"{}"))
+
+    assert [(event.source, event.channel) for event in draft.events([1, 2])] == [
+        ("somebody", "heartbeat.a1"),
+        ("a2", None),
+    ]
+
+
+def test_a_canary_of_another_daemon_is_nobodys_event() -> None:
+    assert len(form(reply(f"heartbeat.canary-{'0' * 32}", b'{"canary":"x"}'))) == 0

@@ -87,8 +87,8 @@ class DaemonProcess:
         """End it and its servers, whatever the test has done to them."""
         if self.process is None:
             return
-        if self.process.poll() is not None:  # killed: its servers live on, the next one adopts them
-            self.launch()
+        if self.process.poll() is not None and self.server_processes():
+            self.launch()  # killed: its servers live on, the next one adopts and stops them
             limit = time.monotonic() + READY_LIMIT_S
             while self.process.poll() is None and not self._is_ready(self.process.pid):
                 assert time.monotonic() < limit, self.log

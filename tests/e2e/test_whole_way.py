@@ -21,6 +21,14 @@ pytestmark = [pytest.mark.subprocess, pytest.mark.slow, pytest.mark.timeout(400)
 BURST = int(os.environ.get("TEST_BURST", "50000"))
 LIMIT_S = 120.0
 
+SETTINGS_WITH_AGENT = """
+[http]
+port = 0
+[agents.dev-agent]
+mode = "in_process"
+class = "orchestrator.agents.dev_agent:DevAgent"
+"""
+
 
 def wait_until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
     end = time.monotonic() + limit_s
@@ -175,12 +183,14 @@ def test_a_port_that_is_taken_is_one_clear_line(daemon: Any, new_daemon: Any) ->
 
 
 def test_a_second_daemon_on_the_same_database_stops(daemon: Any, new_daemon: Any) -> None:
-    second = new_daemon()
+    second = new_daemon(SETTINGS_WITH_AGENT)
 
-    process = second.launch(PG_URL=daemon.told["postgres"])
+    process = second.launch(PG_URL=daemon.told["postgres"], REDIS_URL=daemon.told["redis"])
 
     assert process.wait(timeout=90) != 0
-    assert "another" in second.log
+    assert f"process {daemon.process.pid}" in second.log
+    assert "dashboard" not in second.log, "the banner comes only when all is well"
+    assert daemon.count("type LIKE 'agent.%%'") == 0, "its agents were never started"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")

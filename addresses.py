@@ -1,0 +1,44 @@
+"""Whom messages go to in this daemon, and how much may wait for each."""
+
+from dataclasses import dataclass
+
+from .actors.clients import ClientRegistry
+from .runtime import Address, DeadLetters, FullPolicy, Mailbox
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The five, and whom else messages go to. They outlive every incarnation."""
+
+    root: Address
+    guard: Address
+    persister: Address
+    state_keeper: Address
+    monitor: Address
+    broadcaster: Address
+    http: Address
+    pruner: Address
+    listener: Address
+    agents: Address
+
+
+def addresses(dead_letters: DeadLetters, clients: ClientRegistry) -> Addresses:
+    """Each with the bound and the policy that its place in the flow demands (law 5)."""
+
+    def address(name: str, capacity: int, on_full: FullPolicy = FullPolicy.BLOCK) -> Address:
+        return Address(name, Mailbox(capacity, on_full), dead_letters)
+
+    # Clients learn of what the broadcaster's mailbox gives up: it becomes a gap.
+    shown = Mailbox(1_000, FullPolicy.DROP_OLDEST, on_drop=clients.missed)
+    return Addresses(
+        root=address("root", 1_000),
+        guard=address("guard", 100),
+        persister=address("persister", 64),  # batches; full: the sockets are not read on
+        state_keeper=address("state-keeper", 1_000, FullPolicy.DROP_OLDEST),
+        monitor=address("heartbeat-monitor", 1_000, FullPolicy.DROP_OLDEST),
+        broadcaster=Address("broadcaster", shown, dead_letters),
+        http=address("http", 100),
+        pruner=address("pruner", 10),
+        listener=address("redis-listener", 1_000),
+        agents=address("agents", 1_000),
+    )
