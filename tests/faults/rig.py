@@ -78,7 +78,8 @@ class Rig:
     def __init__(self, folder: Path, data: Path | None = None, pg_url: str | None = None) -> None:
         self.folder = folder
         self.postgres = EmbeddedPostgres(folder / "postgres")
-        self.valkey = EmbeddedValkey(folder / "valkey")
+        # A port of its own: while it is dead another test's server might take the usual one.
+        self.valkey = EmbeddedValkey(folder / "valkey", port=free_port())
         self.pg_url = self.postgres.start()
         self.redis_url = self.valkey.start()
         self.url = f"http://127.0.0.1:{free_port()}"

@@ -77,7 +77,7 @@ def durable_stream(*, seed: int, runs: int) -> Outcome:
         for _ in range(runs):
             outcome.faults += _one_run(of, producer, chance)
             wanted = set(producer.acknowledged)
-            wait_until(lambda wanted=wanted: wanted <= set(_stored(of)), 90, "all stored")
+            _wait_stored(of, wanted)
         rows = _stored(of)
         outcome.received, outcome.stored = len(wanted), len(rows)
         outcome.lost = len(wanted - set(rows))
@@ -86,6 +86,15 @@ def durable_stream(*, seed: int, runs: int) -> Outcome:
         for source, row in of.books().items():
             outcome.expect(f"books of {source}", abs(row.get("difference", 0)), 0)
     return outcome
+
+
+def _wait_stored(of: Rig, wanted: set[int]) -> None:
+    try:
+        wait_until(lambda: wanted <= set(_stored(of)), 90, "all stored")
+    except AssertionError as error:
+        missing = sorted(wanted - set(_stored(of)))
+        text = f"{len(missing)} not stored, from {missing[:5]}: {of.daemon.log[-5000:]}"
+        raise AssertionError(text) from error
 
 
 def _one_run(of: Rig, producer: Producer, chance: random.Random) -> int:
