@@ -148,7 +148,9 @@ class Api:
         body = None
         if route.method == "POST":
             self.origins.check(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"))
-            body = read_body(environ, route.body, self._settings.max_body_bytes)
+            body = read_body(
+                environ, route.body, self._settings.max_body_bytes, self._settings.body_timeout_s
+            )
         query = read_query(environ, route.query) if route.query is not None else None
         path = {name: _path_value(route, name, value) for name, value in values.items()}
         return route.handler(Call(environ, request_id, path, query, body))

@@ -1,28 +1,45 @@
 """One connection's requests on gevent's WSGI server, and the way from HTTP to a WebSocket."""
 
 import socket
+import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
 import structlog
-from gevent.pywsgi import _BAD_REQUEST_RESPONSE, Input, _InvalidClientInput
+from gevent.pywsgi import Input, OldMessage, _InvalidClientInput
 from geventwebsocket.handler import WebSocketHandler
 
+from ..actors.events import utc_now
 from ..runtime import OrchestratorError, deadline
 from .access import Role, require
 from .api import Api, send
+from .connections import Held
 from .errors import ApiError, Internal, NotFound, Unavailable
-from .requests import Environ, request_id_of
+from .requests import BODY_READ, Environ, request_id_of
 from .routes import Answer
+from .settings import HttpSettings
+from .shapes import ErrorAnswer
+from .strict import (
+    MAX_LINE_BYTES,
+    Malformed,
+    RequestLine,
+    TooLate,
+    check_fields,
+    read_fields,
+    request_line,
+)
 from .websocket import Connection, Handshake
 
 WEBSOCKET_PATHS: Final = frozenset({"/", "/ws"})
-KEEP_ALIVE_S: Final = 75.0
-"""An idle connection is closed then; longer than the usual load balancer's 60 s."""
-HEADERS_TIMEOUT_S: Final = 10.0
 _DISCARD_BYTES: Final = 256 * 1024
 _DISCARD_S: Final = 2.0
+_GOODBYE_S: Final = 1.0
+_SLOW: Final = "(slow)"
 
 
 class _Idle(OrchestratorError):
@@ -49,7 +66,10 @@ class _Body(Input):  # type: ignore[misc] # gevent is untyped here
         left = _DISCARD_BYTES
         with suppress(_Idle), deadline(_DISCARD_S, _Idle()):
             while left > 0:
-                piece = self.read(min(left, 16_384))
+                try:
+                    piece = self.read(min(left, 16_384))
+                except ValueError:  # a chunk without a size
+                    break
                 if not piece:
                     return
                 left -= len(piece)
@@ -107,11 +127,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     wsgi_input: Any
     websocket: Connection
 
-    def __init__(self, sock: Any, address: Any, server: Any, rfile: Any = None) -> None:
+    def __init__(self, sock: Any, address: Any, server: Any, *, held: Held) -> None:
         # Headers and body leave in two sends: without this the second waits for an ACK.
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().__init__(sock, address, server, rfile)
+        super().__init__(sock, address, server)
+        self._held = held
+        self._served = False
+        self._head_by = 0.0
         self._log = structlog.get_logger(actor="http")
 
     # -- the upgrade -------------------------------------------------------------------------
@@ -136,6 +159,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
 
     def run_websocket(self) -> None:
         """Serve the connection until it ends."""
+        self.server.book.upgraded(self._held)
         try:
             self.websocket.run()
         finally:
@@ -154,23 +178,74 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         )
         return send(self.environ, self.start_response, closed, request_id)
 
-    # -- limits ------------------------------------------------------------------------------
+    # -- one request -------------------------------------------------------------------------
+
+    def handle_one_request(self) -> bool | None:
+        """Read and answer one; anything but true ends the connection."""
+        self.server.book.waits(self._held)
+        result = super().handle_one_request()
+        if isinstance(result, tuple):
+            self._say_goodbye(result[1])
+            return None
+        return bool(result) or None
 
     def read_requestline(self) -> str:
-        """The next request's first line; none if the connection stays idle for 75 s."""
+        """The next request's first line; none if the connection stays idle for too long."""
+        settings: HttpSettings = self.server.settings
+        idle_s = settings.keep_alive_s if self._served else settings.headers_timeout_s
         try:
-            with deadline(KEEP_ALIVE_S, _Idle()):
-                return str(super().read_requestline())
+            with deadline(idle_s, _Idle()):
+                if not self.rfile.peek(1):
+                    return ""
         except _Idle:
             return ""
+        self._head_by = time.monotonic() + settings.headers_timeout_s
+        try:
+            with deadline(settings.headers_timeout_s, _Idle()):
+                return str(self.rfile.readline(MAX_LINE_BYTES).decode("latin-1"))
+        except _Idle:
+            return _SLOW
 
     def read_request(self, raw_requestline: str) -> bool:
-        """Parse the request; one whose headers take longer than 10 s is refused."""
+        """Parse the head.
+
+        Raises:
+            Malformed: It cannot be read in one way only, is too large, or takes too long.
+        """
+        if raw_requestline == _SLOW:
+            raise TooLate("the request line took too long")
+        settings: HttpSettings = self.server.settings
+        line = request_line(raw_requestline)
+        left_s = max(0.001, self._head_by - time.monotonic())
         try:
-            with deadline(HEADERS_TIMEOUT_S, _Idle()):
-                return bool(super().read_request(raw_requestline))
+            with deadline(left_s, _Idle()):
+                lines = read_fields(
+                    self.rfile.readline,
+                    max_fields=settings.max_headers,
+                    max_bytes=settings.max_header_bytes,
+                )
         except _Idle:
-            raise ValueError("headers took too long") from None
+            raise TooLate("the headers took too long") from None
+        except OSError:
+            raise Malformed("the connection broke") from None
+        check_fields(lines, line)
+        self._take_over(line, lines)
+        return True
+
+    def _take_over(self, line: RequestLine, lines: list[str]) -> None:
+        """Leave the head where gevent's handler looks for it."""
+        self._served = True
+        self.requestline = f"{line.method} {line.target} {line.version}"
+        self.command, self.path, self.request_version = line
+        self.headers = OldMessage()
+        for text in lines:
+            name, _, value = text.partition(":")
+            self.headers[name] = value.strip()
+        length = self.headers.get("content-length")
+        self.content_length = None if length is None else int(length)
+        wishes = {part.strip() for part in self.headers.get("connection", "").lower().split(",")}
+        keeps = line.version == "HTTP/1.1" or "keep-alive" in wishes
+        self.close_connection = not keeps or "close" in wishes
 
     def get_environ(self) -> dict[str, Any]:
         """WSGI's environment, with a body of which only a little is read if nobody wants it."""
@@ -179,6 +254,13 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         self.wsgi_input = environ["wsgi.input"] = _Body(
             made.rfile, made.content_length, socket=made.socket, chunked_input=made.chunked_input
         )
+        if address := environ.get("REMOTE_ADDR"):
+            forwarded = str(environ.get("HTTP_X_FORWARDED_FOR", ""))
+            environ["REMOTE_ADDR"] = self.server.proxies.client(address, forwarded)
+        if made.chunked_input or made.content_length:
+            environ[BODY_READ] = partial(self.server.book.works, self._held)
+        else:
+            self.server.book.works(self._held)
         return environ
 
     # -- what it says ------------------------------------------------------------------------
@@ -204,5 +286,34 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
                 self.close_connection = True
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        """The answer to what cannot be read as a request; the connection ends with it."""
         self.log_error("%s", str(ex) or type(ex).__name__)
-        return ("400", _BAD_REQUEST_RESPONSE)
+        status = ex.status if isinstance(ex, Malformed) else 400
+        request_id = uuid.uuid4().hex
+        body = msgspec.json.encode(
+            ErrorAnswer(
+                HTTPStatus(status).phrase,
+                "This is not a request that can be read; the connection is closed.",
+                utc_now(),
+                request_id,
+            )
+        )
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            "Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+            f"Cache-Control: no-store\r\nX-Request-ID: {request_id}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        return str(status), head.encode() + body
+
+    def _say_goodbye(self, response: bytes) -> None:
+        """Send the last response and read what still comes for a moment.
+
+        To close with something unread would reset the connection, and the response with it.
+        """
+        with suppress(OSError, _Idle), deadline(_GOODBYE_S, _Idle()):
+            self.socket.sendall(response)
+            self.socket.shutdown(socket.SHUT_WR)
+            left = _DISCARD_BYTES
+            while left > 0 and (piece := self.socket.recv(16_384)):
+                left -= len(piece)

@@ -1,8 +1,9 @@
 """Reading requests: query, path and body, checked against msgspec types; errors name the field."""
 
+import difflib
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
@@ -12,18 +13,22 @@ import msgspec
 
 from ..runtime import deadline
 from .errors import BadRequest, BodyTooLarge, NotJson, TooSlow
+from .explaining import A_TIME, explain
 
 Environ = Mapping[str, Any]
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 BODY_TIMEOUT_S: Final = 10.0
+BODY_READ: Final = "orchestrator.body_read"
+"""The key in WSGI's environment of what is called once the body has come in full."""
 _READ_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 100
 # What others use as ids of requests: UUIDs, ULIDs, traces. It goes into logs and headers.
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_PLACE: Final = re.compile(r" - at `\$\.?(?P<place>[^`]*)`$")
+# As near as `types` is to `type`; `_`, `v` and the like, that others add, are not.
+_TYPO_LIKENESS: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,9 @@ def request_id_of(environ: Environ) -> str:
 def read_query(environ: Environ, wanted: type[S]) -> S:
     """The query string as a ``wanted`` (a Struct); unknown fields are ignored.
 
-    A field that is a tuple may repeat, all others may be given once.
+    A field that is a tuple may repeat, all others may be given once. A day (``2026-01-31``) is
+    taken for its beginning in UTC. An unknown field that is nearly a known one is refused: whoever
+    filters by ``types`` must not be given everything.
 
     Raises:
         BadRequest: A value does not fit; says which field.
@@ -65,15 +72,23 @@ def read_query(environ: Environ, wanted: type[S]) -> S:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name not in fields:
+            _check_typo(name, fields)
             continue
         if _may_repeat(fields[name]):
             values.setdefault(name, []).append(value)
         elif name in values:
             raise BadRequest(f"{name}: given more than once.")
         else:
-            _check_kind(name, value, get_args(fields[name]))
-            values[name] = value
+            kinds = get_args(fields[name])
+            _check_kind(name, value, kinds)
+            is_day = datetime in kinds and _DATE.fullmatch(value)
+            values[name] = f"{value}T00:00:00Z" if is_day else value
     return convert(values, wanted)
+
+
+def _check_typo(name: str, known: Iterable[str]) -> None:
+    if near := difflib.get_close_matches(name.lower(), known, n=1, cutoff=_TYPO_LIKENESS):
+        raise BadRequest(f"{name}: there is no such parameter; did you mean {near[0]}?")
 
 
 def _check_kind(name: str, value: str, kinds: tuple[Any, ...]) -> None:
@@ -81,7 +96,7 @@ def _check_kind(name: str, value: str, kinds: tuple[Any, ...]) -> None:
     if str not in kinds and value.lower() == "null":
         raise BadRequest(f"{name}: null is no value; leave it out.")
     if datetime in kinds and not _DATE.match(value):
-        raise BadRequest(f"{name}: a time looks like 2026-01-31T09:30:00Z.")
+        raise BadRequest(f"{name}: {A_TIME}.")
 
 
 def _may_repeat(annotation: Any) -> bool:
@@ -98,26 +113,28 @@ def convert(values: Any, wanted: type[T], name: str = "") -> T:
     try:
         return msgspec.convert(values, wanted, strict=False)
     except msgspec.ValidationError as error:
-        raise BadRequest(explain(error, name)) from None
+        raise BadRequest(explain(error, wanted, name)) from None
 
 
-def read_body(environ: Environ, wanted: type[T] | None, limit_bytes: int) -> T | None:
+def read_body(
+    environ: Environ, wanted: type[T] | None, limit_bytes: int, timeout_s: float = BODY_TIMEOUT_S
+) -> T | None:
     """The JSON body as a ``wanted``; ``None`` if the route takes no body (it is read all the same).
 
     Raises:
         NotJson: It is not said to be JSON.
         BodyTooLarge: It is over the limit; no more of it was read.
-        TooSlow: It did not arrive within 10 s.
+        TooSlow: It did not arrive within ``timeout_s``.
         BadRequest: It does not fit; says which field.
     """
     check_content_type(environ)
-    body = _read(environ, limit_bytes)
+    body = _read(environ, limit_bytes, timeout_s)
     if wanted is None:
         return None
     try:
         return msgspec.json.decode(body, type=wanted)
     except msgspec.ValidationError as error:
-        raise BadRequest(explain(error)) from None
+        raise BadRequest(explain(error, wanted)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The body is not JSON.") from None
 
@@ -134,31 +151,27 @@ def check_content_type(environ: Environ) -> None:
         raise NotJson("Send Content-Type: application/json.")
 
 
-def explain(error: msgspec.ValidationError, name: str = "") -> str:
-    """``error`` with the field first: ``limit: expected `int` <= 200``."""
-    text = str(error)
-    if missing := re.fullmatch(r"Object missing required field `([^`]*)`(?: - at .*)?", text):
-        return f"{missing[1]}: required."
-    found = _PLACE.search(text)
-    if found is None:
-        return f"{name or 'body'}: {text[:1].lower()}{text[1:]}."
-    said = text[: found.start()]
-    return f"{found['place'] or 'body'}: {said[:1].lower()}{said[1:]}."
-
-
-def _read(environ: Environ, limit_bytes: int) -> bytes:
+def _read(environ: Environ, limit_bytes: int, timeout_s: float) -> bytes:
     too_large = BodyTooLarge(f"The body may have {limit_bytes} bytes.")
     if int(environ.get("CONTENT_LENGTH") or 0) > limit_bytes:
         raise too_large
     source = environ["wsgi.input"]
     body = bytearray()
     try:
-        with deadline(BODY_TIMEOUT_S, TooSlow(f"The body did not come in {BODY_TIMEOUT_S:g} s.")):
+        with deadline(timeout_s, TooSlow(f"The body did not come in {timeout_s:g} s.")):
             while piece := source.read(_READ_BYTES):
                 body += piece
                 if len(body) > limit_bytes:
                     raise too_large
-    except OSError:  # cut off, or chunks that are none: nobody knows where the next request begins
+    except (
+        OSError,
+        ValueError,
+    ):  # cut off, or chunks that are none: nobody knows where the next request begins
         close = (("Connection", "close"),)
         raise BadRequest("The body is not complete.", headers=close) from None
+    environ.get(BODY_READ, _nothing)()
     return bytes(body)
+
+
+def _nothing() -> None:
+    """What is done where nobody wants to know."""

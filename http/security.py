@@ -1,5 +1,6 @@
 """Who may call from where: host names, origins, and how often. Pure but for the limit's storage."""
 
+import ipaddress
 import math
 import time
 from collections.abc import Iterable
@@ -101,6 +102,38 @@ class Origins:
             ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
             ("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE_S)),
         )
+
+
+class Proxies:
+    """Finds the client behind trusted proxies."""
+
+    def __init__(self, trusted: Iterable[str]) -> None:
+        self._networks = [ipaddress.ip_network(one) for one in trusted]
+
+    def trusts(self, address: str) -> bool:
+        """Whether what ``address`` says of its clients is believed."""
+        if not self._networks:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any((mapped or parsed) in network for network in self._networks)
+
+    def client(self, address: str, forwarded: str) -> str:
+        """The client's address: the last in ``X-Forwarded-For`` that is not a trusted proxy's.
+
+        What stands further left may be anybody's invention.
+        """
+        for part in reversed(forwarded.split(",")):
+            if not self.trusts(address):
+                return address
+            try:
+                address = str(ipaddress.ip_address(part.strip()))
+            except ValueError:
+                return address
+        return address
 
 
 class RateLimit:

@@ -6,6 +6,7 @@ Holds the running WSGI server; the listening socket and the open connections bel
 
 import errno
 import socket
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, assert_never
@@ -20,13 +21,15 @@ from websockets.frames import CloseCode
 from ..actors.event_persister import GetPersisterStatus, PersisterStatus
 from ..runtime import Actor, OrchestratorError
 from .api import Api
+from .connections import Connections, Held, allowed_connections
 from .handler import Handler, Upgrades
 from .peers import Peers, ask
-from .security import RateLimit
+from .security import Proxies, RateLimit
 from .settings import HttpSettings, WebSocketSettings, is_loopback
 from .websocket import Connection, Handshake
 
 _BACKLOG: Final = 1024
+_NEWCOMERS: Final = 64
 _CLOSE_WEBSOCKETS_S: Final = 2.5
 _FINISH_REQUESTS_S: Final = 1.5
 _POLL_S: Final = 0.01
@@ -75,7 +78,11 @@ class ListeningSocket:
                 "tokens (`orchestrator token new`), use a loopback address (127.0.0.1), or set "
                 "http.insecure = true"
             )
-        self.connections = Pool(settings.max_connections)
+        allowed = allowed_connections(settings.max_connections, settings.reserved_files)
+        self.book = Connections(allowed, settings.max_connections_per_address)
+        self.proxies = Proxies(settings.trusted_proxies)
+        # A few more, so that newcomers are looked at although all places are taken.
+        self.connections = Pool(allowed + _NEWCOMERS)
         self._listener = _listen(settings.host, settings.port)
 
     @property
@@ -106,6 +113,21 @@ class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
     """gevent's server, with what its handlers need."""
 
     upgrades: Upgrades
+    settings: HttpSettings
+    book: Connections
+    proxies: Proxies
+
+    def handle(self, sock: Any, address: Any) -> None:
+        """Serve one connection, if there is room for it."""
+        client = str(address[0]) if isinstance(address, tuple) else "unix"
+        counted = not self.proxies.trusts(client)
+        held = Held(client, lambda: _cut(sock), counted=counted)
+        if not self.book.enter(held):
+            return
+        try:
+            Handler(sock, address, self, held=held).handle()
+        finally:
+            self.book.leave(held)
 
     def update_environ(self) -> None:
         """Give WSGI the name that we know, instead of asking a name server for it."""
@@ -147,11 +169,13 @@ class HttpServer(Actor):
             self._listening.duplicate(),
             self._api,
             spawn=self._listening.connections,
-            handler_class=Handler,
             log=None,
             error_log=_ErrorLog(log),
         )
         self._server.upgrades = self._upgrades(self._api)
+        self._server.settings = self._settings
+        self._server.book = self._listening.book
+        self._server.proxies = self._listening.proxies
         self.spawn(self._server.serve_forever, name="accept")
 
     def on_stop(self) -> None:
@@ -219,6 +243,11 @@ class HttpServer(Actor):
         while not done() and left > 0:
             gevent.sleep(_POLL_S)
             left -= _POLL_S
+
+
+def _cut(sock: Any) -> None:
+    with suppress(OSError):  # it has gone by itself
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class _ErrorLog:

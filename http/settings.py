@@ -73,9 +73,33 @@ class HttpSettings(BaseModel):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Larger bodies are answered 413."""
     max_connections: int = Field(default=2_000, ge=10, le=100_000)
-    """Open connections, WebSockets included; further ones wait to be accepted."""
+    """Open connections, WebSockets included; at the limit the oldest that has not sent a complete
+    request makes room for a new one."""
+    max_connections_per_address: int = Field(default=1_000, ge=1, le=100_000)
+    """The same for one client address, WebSockets and trusted proxies left out."""
+    reserved_files: int = Field(default=256, ge=32, le=100_000)
+    """File descriptors that connections leave for PostgreSQL, Redis, the journal and agents."""
+    headers_timeout_s: float = Field(default=5.0, gt=0, le=300)
+    """A request's headers must be there by then."""
+    body_timeout_s: float = Field(default=10.0, gt=0, le=300)
+    """And so long later its body."""
+    keep_alive_s: float = Field(default=30.0, gt=0, le=3_600)
+    """A connection may be idle for so long between two requests."""
+    max_headers: int = Field(default=100, ge=10, le=1_000)
+    """Header lines of a request."""
+    max_header_bytes: int = Field(default=16 * 1024, ge=1_024, le=1024 * 1024)
+    """All header lines of a request together."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks (``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
     auth: AuthSettings = AuthSettings()
     """Who may call."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            ipaddress.ip_network(one)  # says itself what is wrong
+        return value
 
     @field_validator("front_origin")
     @classmethod

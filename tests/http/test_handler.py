@@ -36,24 +36,6 @@ def test_what_is_no_request_is_refused_and_the_connection_ends(
     assert b"Traceback" not in received
 
 
-def test_a_connection_that_stays_idle_is_closed(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(handler, "KEEP_ALIVE_S", 0.1)
-
-    assert exchange(served, b"") == b""
-
-
-def test_headers_that_never_end_are_refused(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(handler, "HEADERS_TIMEOUT_S", 0.1)
-
-    received = exchange(served, b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
-
-    assert received.startswith(b"HTTP/1.1 400")
-
-
 def test_of_a_refused_body_only_a_little_is_waited_for(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,6 @@ import gevent
 import msgspec
 import pytest
 from msgspec import Meta
-from orchestrator.http import requests
 from orchestrator.http.errors import BadRequest, BodyTooLarge, NotJson, TooSlow
 from orchestrator.http.requests import (
     check_content_type,
@@ -191,16 +190,14 @@ def test_a_body_that_breaks_off_is_400_and_ends_the_connection() -> None:
     assert ("Connection", "close") in caught.value.headers
 
 
-def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_come_is_408() -> None:
     class Slow:
         def read(self, _size: int) -> bytes:
             gevent.sleep(5)
             return b""
 
-    monkeypatch.setattr(requests, "BODY_TIMEOUT_S", 0.01)
-
     with pytest.raises(TooSlow):
-        read_body(environ() | {"wsgi.input": Slow()}, Body, 1000)
+        read_body(environ() | {"wsgi.input": Slow()}, Body, 1000, 0.01)
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"name":' * 100_000])
