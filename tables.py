@@ -10,6 +10,7 @@ import gevent
 import structlog
 
 from .runtime import OrchestratorError, deadline
+from .sql.connection import Connection
 from .sql.database import Database
 from .sql.errors import StoreError, Unavailable, WriterClaimed
 from .sql.event_store import EventWriter
@@ -18,8 +19,11 @@ from .sql.migrator import migrate
 STALE_AFTER_S: Final = 30.0
 """A daemon that has not renewed its claim for so long is gone (the persister's own figure)."""
 
-PATIENCE_S: Final = 3.0
-"""A start does not wait longer for PostgreSQL; it goes on without."""
+CONNECT_LIMIT_S: Final = 3.0
+"""A start does not wait longer for a PostgreSQL that does not answer; it goes on without."""
+
+ANSWER_LIMIT_S: Final = 30.0
+"""One that is there may take longer: nothing must act before it is known to be ours."""
 
 RETRY_S: Final = 1.0
 """How often PostgreSQL is looked for after that."""
@@ -61,7 +65,7 @@ class Tables:
             TablesUnusable: Another daemon writes there, or the tables have another shape.
         """
         try:
-            with deadline(PATIENCE_S, _NotNow(f"no answer within {PATIENCE_S:g} s")):
+            with deadline(ANSWER_LIMIT_S, _NotNow(f"no answer within {ANSWER_LIMIT_S:g} s")):
                 self._try()
         except (Unavailable, _NotNow) as error:
             self.reason = str(error)
@@ -73,15 +77,19 @@ class Tables:
             gevent.sleep(RETRY_S)
             try:
                 self._try()
-            except Unavailable as error:
+            except (Unavailable, _NotNow) as error:
                 self.reason = str(error)
             except TablesUnusable as error:
                 self._on_unusable(str(error))
                 return
 
+    def _connect(self) -> Connection:
+        with deadline(CONNECT_LIMIT_S, _NotNow(f"no connection within {CONNECT_LIMIT_S:g} s")):
+            return self._database.connect_writer("orchestrator-migrate")
+
     def _try(self) -> None:
         try:
-            with closing(self._database.connect_writer("orchestrator-migrate")) as connection:
+            with closing(self._connect()) as connection:
                 applied = migrate(connection)
             with closing(EventWriter(self._database)) as writer:
                 writer.claim(

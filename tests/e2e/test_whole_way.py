@@ -190,7 +190,8 @@ def test_a_second_daemon_on_the_same_database_stops(daemon: Any, new_daemon: Any
     assert process.wait(timeout=90) != 0
     assert f"process {daemon.process.pid}" in second.log
     assert "dashboard" not in second.log, "the banner comes only when all is well"
-    assert daemon.count("type LIKE 'agent.%%'") == 0, "its agents were never started"
+    found = daemon.rows("SELECT type, payload::text FROM events WHERE type LIKE 'agent.%%'")
+    assert not found, "its agents were never started"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")

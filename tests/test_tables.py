@@ -1,0 +1,78 @@
+"""The tables at the start: ours, another daemon's, or not to be had."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.tables import Tables, TablesUnusable
+from pydantic import SecretStr
+
+pytestmark = pytest.mark.db
+
+
+def tables(url: str, instance: str = "one", told: list[str] | None = None) -> Tables:
+    database = Database(PostgresSettings(url=SecretStr(url)))
+    found = told if told is not None else []
+    return Tables(database, instance=instance, on_unusable=found.append)
+
+
+@pytest.fixture
+def deaf_url() -> Iterator[str]:
+    """A port where connections are taken and nobody ever answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"postgresql://u:p@127.0.0.1:{listener.getsockname()[1]}/x"
+
+
+def test_an_empty_database_is_made_ready(pg_url: str) -> None:
+    made = tables(pg_url)
+
+    made.prepare()
+
+    assert made.ready
+
+
+def test_the_same_instance_takes_over_from_itself(pg_url: str) -> None:
+    tables(pg_url).prepare()
+
+    again = tables(pg_url)
+    again.prepare()
+
+    assert again.ready
+
+
+def test_another_daemons_database_is_refused_with_advice(pg_url: str) -> None:
+    tables(pg_url, "one").prepare()
+
+    with pytest.raises(TablesUnusable, match="instance one .* Stop that one, or set PG_URL"):
+        tables(pg_url, "two").prepare()
+
+
+def test_a_database_that_is_away_does_not_hinder_the_start() -> None:
+    made = tables("postgresql://u:p@127.0.0.1:1/x")
+
+    made.prepare()
+
+    assert not made.ready
+    assert "refused" in made.reason
+
+
+def test_a_database_that_does_not_answer_does_not_hinder_the_start(
+    deaf_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.tables.CONNECT_LIMIT_S", 0.1)
+    made = tables(deaf_url)
+
+    made.prepare()
+
+    assert "no connection within" in made.reason
+
+
+def test_what_is_found_out_later_is_told(pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.tables.RETRY_S", 0.01)
+    tables(pg_url, "one").prepare()
+    told: list[str] = []
+
+    tables(pg_url, "two", told).keep_trying()
+
+    assert "another daemon" in told[0]
