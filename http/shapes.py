@@ -9,11 +9,15 @@ from msgspec import Meta
 from ..actors.agent_table import AgentView
 from ..actors.killswitch import Trip
 from ..sql.event_reader import EventRow, TypeRow
+from .explaining import MUST
 
 MAX_ID = 2**63 - 1
 
 EventId = Annotated[int, Meta(ge=0, le=MAX_ID)]
-Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"\S")]
+Reason = Annotated[
+    str,
+    Meta(min_length=1, max_length=500, pattern=r"\S", extra={MUST: "must not be blank"}),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -47,9 +51,9 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     source: str | None = None
     """Only what came from this source."""
     from_: datetime | None = None
-    """Received at this time or later."""
+    """Received at this time or later; a day alone is its beginning in UTC."""
     to: datetime | None = None
-    """Received at this time or earlier."""
+    """Received at this time or earlier; a day alone is its beginning in UTC."""
     processed: bool | None = None
     """Only what is marked as processed, or only the others."""
     order: Literal["asc", "desc"] = "desc"
@@ -62,7 +66,15 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 class PostEvent(msgspec.Struct, frozen=True):
     """The body of ``POST /bus/events``."""
 
-    type: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
+    type: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[^\s\x00-\x1f\x7f]+$",
+            extra={MUST: "must have no spaces and no control characters"},
+        ),
+    ]
     """The channel that it is published on; not one of the daemon's own."""
     payload: msgspec.Raw
     """Any JSON that PostgreSQL can store."""

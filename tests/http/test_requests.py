@@ -1,6 +1,6 @@
 import io
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import gevent
@@ -71,6 +71,25 @@ def test_a_query_is_converted() -> None:
     assert read_query({"QUERY_STRING": text}, Query) == Query(7, ("a", "b"), "x y", True)
 
 
+def test_a_day_is_its_beginning() -> None:
+    found = read_query({"QUERY_STRING": "until=2026-11-22"}, Query)
+
+    assert found.until == datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"), [("types=a", "type"), ("Limit=5", "limit"), ("flags=true", "flag")]
+)
+def test_a_parameter_that_is_nearly_a_known_one_is_refused(text: str, near: str) -> None:
+    with pytest.raises(BadRequest, match=f"there is no such parameter; did you mean {near}\\?"):
+        read_query({"QUERY_STRING": text}, Query)
+
+
+@pytest.mark.parametrize("text", ["_=1732270000", "v=2", "utm_source=x", "t=1", "access_token=x"])
+def test_a_parameter_like_none_is_ignored(text: str) -> None:
+    assert read_query({"QUERY_STRING": text}, Query) == Query()
+
+
 def test_an_empty_query_has_the_defaults() -> None:
     assert read_query({}, Query) == Query()
 
@@ -101,7 +120,7 @@ def test_a_query_that_cannot_be_read_is_refused(text: str) -> None:
 
 
 def test_a_single_value_is_named_too() -> None:
-    with pytest.raises(BadRequest, match=r"^id: expected `int`"):
+    with pytest.raises(BadRequest, match=r"^id: must be a whole number"):
         convert("x", int, "id")
 
 
@@ -118,10 +137,10 @@ def test_a_body_is_decoded() -> None:
     ("body", "message"),
     [
         (b"{}", "name: required."),
-        (b'{"name":""}', "name: expected `str` of length >= 1."),
-        (b'{"name":5}', "name: expected `str`, got `int`."),
-        (b'{"name":"x","inner":{"n":"y"}}', "inner.n: expected `int`, got `str`."),
-        (b"[]", "body: expected `object`, got `array`."),
+        (b'{"name":""}', "name: must not be empty."),
+        (b'{"name":5}', "name: must be text."),
+        (b'{"name":"x","inner":{"n":"y"}}', "inner.n: must be a whole number."),
+        (b"[]", "body: must be a JSON object."),
         (b"", "The body is not JSON."),
         (b"{", "The body is not JSON."),
         (b"\xff", "The body is not JSON."),
