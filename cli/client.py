@@ -6,6 +6,7 @@ code; nothing is tried a second time but a GET on a connection that the daemon h
 
 import http.client
 import json
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ class Client:
     """Calls to one daemon, one after another on one connection. Usable as a context manager.
 
     Args:
-        url: ``http://host:port``, maybe with a path in front of all others.
+        url: ``http://host:port``, maybe with a path in front of all others, or ``unix:///path``.
         token: sent as a bearer token.
         timeout_s: for connecting, and for each wait for bytes.
         verbose: tell each request on stderr.
@@ -143,7 +144,7 @@ class Client:
             self._connection = self._connected()
         content = None if body is None else json.dumps(body).encode()
         self._connection.request(
-            method, self._place.path.rstrip("/") + path, content, self.headers(content is not None)
+            method, self._prefix + path, content, self.headers(content is not None)
         )
         response = self._connection.getresponse()
         received = response.read(MAX_ANSWER_BYTES + 1)
@@ -153,9 +154,15 @@ class Client:
 
     def _connected(self) -> http.client.HTTPConnection:
         host, port = self._place.hostname or "", self._place.port
+        if self._place.scheme == "unix":
+            return _UnixConnection(self._place.path, timeout=self._timeout_s)
         if self._place.scheme == "https":
             return http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
         return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self._place.scheme == "unix" else self._place.path.rstrip("/")
 
     def headers(self, has_body: bool = False) -> dict[str, str]:  # noqa: FBT001, FBT002
         """What every request carries."""
@@ -199,6 +206,34 @@ class Client:
         )
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """A connection to the daemon's control socket."""
+
+    def __init__(self, path: str, *, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path instead of the name."""
+        self.sock = unix_socket(self._path, self.timeout)
+
+
+def unix_socket(path: str, timeout_s: float | None) -> socket.socket:
+    """A connection to a Unix socket.
+
+    Raises:
+        OSError: nobody listens there, or this account may not connect.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 def cause_of(error: BaseException) -> str:
     """What an error says, in words for a person."""
     said = getattr(error, "strerror", None) or str(error)
@@ -216,6 +251,7 @@ def split_url(url: str) -> SplitResult:
     try:
         place = urlsplit(url if "://" in url else f"http://{url}")
         usable = place.scheme in ("http", "https") and place.hostname and place.port != 0
+        usable = usable or (place.scheme == "unix" and not place.netloc and len(place.path) > 1)
     except ValueError:
         usable = False
     if not usable:

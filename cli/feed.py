@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlunsplit
 
-from .client import Answer, Client, cause_of, refusal, split_url
+from .client import Answer, Client, cause_of, refusal, split_url, unix_socket
 from .failures import ExitCode, Failure
 from .pages import Event, Filter, Pages
 
@@ -244,9 +244,15 @@ def _connected(
     scheme = "wss" if place.scheme == "https" else "ws"
     query = urlencode({"types": ",".join(types)}) if types else ""
     path = place.path.rstrip("/") + "/ws"
+    address = place._replace(scheme=scheme, path=path, query=query).geturl()
     try:
+        sock = None
+        if place.scheme == "unix":
+            sock = unix_socket(place.path, timeout_s)
+            address = urlunsplit(("ws", "localhost", "/ws", query, ""))
         connection = connect(
-            place._replace(scheme=scheme, path=path, query=query).geturl(),
+            address,
+            sock=sock,
             additional_headers=client.headers(),
             open_timeout=timeout_s,
             close_timeout=CLOSE_LIMIT_S,

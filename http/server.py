@@ -5,7 +5,9 @@ Holds the running WSGI server; the listening socket and the open connections bel
 """
 
 import errno
+import os
 import socket
+import stat
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -30,6 +32,7 @@ from .websocket import Connection, Handshake
 
 _BACKLOG: Final = 1024
 _NEWCOMERS: Final = 64
+_CONTROL_CONNECTIONS: Final = 32
 _CLOSE_WEBSOCKETS_S: Final = 2.5
 _FINISH_REQUESTS_S: Final = 1.5
 _POLL_S: Final = 0.01
@@ -84,6 +87,7 @@ class ListeningSocket:
         # A few more, so that newcomers are looked at although all places are taken.
         self.connections = Pool(allowed + _NEWCOMERS)
         self._listener = _listen(settings.host, settings.port)
+        self.control = ControlSocket(settings.control_socket) if settings.control_socket else None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -105,7 +109,38 @@ class ListeningSocket:
 
     def close(self) -> None:
         """Stop listening for good."""
+        if self.control is not None:
+            self.control.close()
         self._listener.close()
+        self.connections.kill(block=False)
+
+
+class ControlSocket:
+    """A listening Unix socket of this account's, with places of its own.
+
+    Raises:
+        CannotListen: The path is not to be had.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.book = Connections(_CONTROL_CONNECTIONS, _CONTROL_CONNECTIONS)
+        self.connections = Pool(_CONTROL_CONNECTIONS + _NEWCOMERS)
+        try:
+            self._listener = _listen_at(path)
+        except OSError as error:
+            said = error.strerror or str(error)
+            raise CannotListen(f"http.control_socket {path}: {said}; choose another") from error
+
+    def duplicate(self) -> Any:
+        """A socket for one incarnation, which it may close."""
+        return self._listener.dup()
+
+    def close(self) -> None:
+        """Stop listening for good."""
+        self._listener.close()
+        with suppress(OSError):
+            os.unlink(self.path)  # noqa: PTH108 a socket, not a file
         self.connections.kill(block=False)
 
 
@@ -131,6 +166,9 @@ class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
 
     def update_environ(self) -> None:
         """Give WSGI the name that we know, instead of asking a name server for it."""
+        if not isinstance(self.address, tuple):
+            super().update_environ()  # a Unix socket has no name
+            return
         host, port = self.address[:2]
         self.environ.setdefault("SERVER_NAME", str(host))
         self.environ.setdefault("SERVER_PORT", str(port))
@@ -159,24 +197,16 @@ class HttpServer(Actor):
         self._websocket = websocket
         self._peers = peers
         self._api: Api | None = None
-        self._server: _Server | None = None
+        self._servers: list[_Server] = []
 
     def on_start(self) -> None:
         """Begin to accept connections."""
         self._api = Api(self._peers, self._settings, own_name=self.address.name)
-        log = structlog.get_logger(actor="http")
-        self._server = _Server(
-            self._listening.duplicate(),
-            self._api,
-            spawn=self._listening.connections,
-            log=None,
-            error_log=_ErrorLog(log),
-        )
-        self._server.upgrades = self._upgrades(self._api)
-        self._server.settings = self._settings
-        self._server.book = self._listening.book
-        self._server.proxies = self._listening.proxies
-        self.spawn(self._server.serve_forever, name="accept")
+        self._servers = [self._serving(self._listening, self._api)]
+        if self._listening.control is not None:
+            self._servers.append(self._serving(self._listening.control, self._api))
+        for server in self._servers:
+            self.spawn(server.serve_forever, name="accept")
 
     def on_stop(self) -> None:
         """Accept nothing more, close the WebSockets (1001), let requests finish, then cut."""
@@ -184,6 +214,8 @@ class HttpServer(Actor):
         self._close_websockets()
         self._finish_requests()
         self._listening.connections.kill(timeout=1.0)
+        if self._listening.control is not None:
+            self._listening.control.connections.kill(timeout=1.0)
 
     def on_failure(
         self,
@@ -213,6 +245,20 @@ class HttpServer(Actor):
 
     # -- parts -------------------------------------------------------------------------------
 
+    def _serving(self, listening: ListeningSocket | ControlSocket, api: Api) -> _Server:
+        server = _Server(
+            listening.duplicate(),
+            api,
+            spawn=listening.connections,
+            log=None,
+            error_log=_ErrorLog(structlog.get_logger(actor="http")),
+        )
+        server.upgrades = self._upgrades(api)
+        server.settings = self._settings
+        server.book = listening.book
+        server.proxies = self._listening.proxies
+        return server
+
     def _upgrades(self, api: Api) -> Upgrades:
         clients = self._peers.clients
         return Upgrades(
@@ -224,8 +270,9 @@ class HttpServer(Actor):
         )
 
     def _stop_accepting(self) -> None:
-        if self._server is not None and not self._server.closed:
-            self._server.close()
+        for server in self._servers:
+            if not server.closed:
+                server.close()
 
     def _close_websockets(self) -> None:
         for client in self._peers.clients:
@@ -292,6 +339,23 @@ def _listen(host: str, port: int) -> Any:
         return socket.create_server((name, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise CannotListen(_advice(host, port, error)) from error
+
+
+def _listen_at(path: str) -> Any:
+    """Bind a Unix socket that only this account can use, in place of one that nobody serves."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path, follow_symlinks=False).st_mode):  # noqa: PTH116 links are not followed
+            raise FileExistsError(errno.EEXIST, "there is something else at this path")
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) == 0:
+                raise OSError(errno.EADDRINUSE, "another daemon serves it")
+        os.unlink(path)  # noqa: PTH108 a socket, not a file
+    listener = socket.socket(socket.AF_UNIX)
+    # Nobody can connect before it listens; by then it is this account's alone.
+    listener.bind(path)
+    os.chmod(path, 0o600)  # noqa: PTH101 a socket, not a file
+    listener.listen(_BACKLOG)
+    return listener
 
 
 def _advice(host: str, port: int, error: OSError) -> str:

@@ -89,6 +89,9 @@ class HttpSettings(BaseModel):
     """Header lines of a request."""
     max_header_bytes: int = Field(default=16 * 1024, ge=1_024, le=1024 * 1024)
     """All header lines of a request together."""
+    control_socket: str = ""
+    """Path of a Unix socket on which this account reaches the daemon whatever happens on the port
+    (``orchestrator --url unix:///run/orchestrator.sock``); its connections are counted apart."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks (``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
     auth: AuthSettings = AuthSettings()
