@@ -25,7 +25,7 @@ def redis_problem(url: str) -> str | None:
         parts = urlsplit(url)
         if parts.scheme not in ("redis", "rediss", "unix"):
             return "expected redis://…, rediss://…, unix://… or embedded"
-        parse_url(url)
+        parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError as error:
         return _redis_expectation(str(error))
     # redis-py takes a path that is no number for no path.
