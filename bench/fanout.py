@@ -110,7 +110,7 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
         address.tell(message)
     while not done.poll():
         gevent.sleep(0.001)
-    rate = EVENTS * CLIENTS / (done.recv() - begin)
+    rate: float = EVENTS * CLIENTS / (done.recv() - begin)
     stop_actor(broadcaster)
     return rate
 
@@ -130,7 +130,8 @@ def naive(sockets: list[socket.socket], done: Any) -> float:
                 sock.sendall(frame)
     while not done.poll():
         gevent.sleep(0.001)
-    return EVENTS * CLIENTS / (done.recv() - begin)
+    rate: float = EVENTS * CLIENTS / (done.recv() - begin)
+    return rate
 
 
 def read_all(port: int, done: multiprocessing.connection.Connection) -> None:

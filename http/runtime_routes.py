@@ -265,7 +265,6 @@ class RuntimeRoutes:
         letters = tuple(_letter(letter) for letter in reversed(kept.snapshot()))
         return json_answer(DeadLettersAnswer("ok", utc_now(), letters, kept.total))
 
-
     # -- the books ---------------------------------------------------------------------------
 
     def books(self, _call: Call) -> Answer:

@@ -44,7 +44,7 @@ def test_the_same_instance_takes_over_from_itself(pg_url: str) -> None:
 def test_another_daemons_database_is_refused_with_advice(pg_url: str) -> None:
     tables(pg_url, "one").prepare()
 
-    with pytest.raises(TablesUnusable, match="instance one .* Stop that one, or set PG_URL"):
+    with pytest.raises(TablesUnusable, match=r"instance one .* Stop that one, or set PG_URL"):
         tables(pg_url, "two").prepare()
 
 

@@ -73,7 +73,7 @@ class Bus:
         self.url = url
         self.seen: list[tuple[str, Any]] = []
         self.client = redis.Redis.from_url(url, protocol=2)
-        self.pubsub = self.client.pubsub()  # type: ignore[no-untyped-call]
+        self.pubsub = self.client.pubsub()
         self.pubsub.psubscribe("*")
         assert self.pubsub.get_message(timeout=5)
 
@@ -316,6 +316,7 @@ def test_the_child_spec_follows_the_table(bus: Bus) -> None:
     spec = spec_of(bus, "x", **{"class": DEV}, restart="transient", shutdown_s=7)
 
     assert (spec.name, spec.kind, spec.restart) == ("x", "process", Restart.TRANSIENT)
+    assert isinstance(spec.shutdown_s, float)
     assert spec.shutdown_s > 7
     assert spec_of(bus, "y", **{"class": DEV}, mode="in_process").kind == "in_process"
 

@@ -1,6 +1,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from orchestrator.actors._kept_segments import HOUR_S, KeptSegments
@@ -112,7 +113,7 @@ def test_kept_segments_make_room_on_a_full_disk(
     fill(journal, range(1, 6))
     pwritev = os.pwritev
 
-    def full_while_any_are_kept(*arguments: object) -> int:
+    def full_while_any_are_kept(*arguments: Any) -> int:
         if names(tmp_path):
             raise OSError(errno.ENOSPC, "no space")
         return pwritev(*arguments)

@@ -79,14 +79,8 @@ def test_partitions_are_made_ahead_of_the_ids_without_any_rule(
     start(pg_url, ())
     table.execute("SELECT setval('events_id_seq', 9500000)")
 
-    wait_until(
-        lambda: (
-            table.execute(
-                "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass"
-            ).fetchone()
-            >= (7,)
-        )
-    )
+    counted = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass"
+    wait_until(lambda: (table.execute(counted).fetchone() or (0,)) >= (7,))
 
 
 def test_without_postgresql_it_goes_on_trying(

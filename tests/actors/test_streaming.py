@@ -86,7 +86,7 @@ class Bench:
     def told(self, address: Address) -> list[Any]:
         found = []
         while not address.mailbox.empty():
-            found.append(address.mailbox.get().message)  # type: ignore[attr-defined]
+            found.append(address.mailbox.get().message)
         return found
 
     def tell(self, *payloads: Any, channel: bytes = b"strategy.x", at_end: bool = True) -> None:

@@ -1,5 +1,3 @@
-# ruff: noqa: TID251 - what the kit runs in, without the runtime, is threads
-
 """A bus to listen on, and agents that are stopped at the end of their test."""
 
 import contextlib
@@ -36,7 +34,7 @@ class Bus:
                 time.sleep(0.02)
 
     def _read_connected(self) -> None:
-        with self._client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+        with self._client.pubsub() as pubsub:
             pubsub.psubscribe("*")
             while not self._ending.is_set():
                 message = pubsub.get_message(timeout=0.05)

@@ -1,4 +1,3 @@
-# ruff: noqa: TID251 - what the kit runs in, without the runtime, is threads
 import threading
 
 from orchestrator.agents.work_queue import URGENT_CAPACITY, Work, WorkQueue

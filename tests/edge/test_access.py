@@ -50,7 +50,8 @@ def least(route: Route) -> str:
 
 
 def test_every_route_by_every_role(guarded: Served) -> None:
-    found, wanted = {}, {}
+    found: dict[str, int | str] = {}
+    wanted: dict[str, int | str] = {}
     for route in routes_of(guarded):
         path = route.path.replace("{name:path}", "app.js").replace("{id}", "0")
         path = path.replace("{name}", "no-such").replace("{key}", "no-such")

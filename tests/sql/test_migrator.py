@@ -177,8 +177,10 @@ def test_a_failed_migration_leaves_nothing_behind(
 
 
 def kind(connection: Connection) -> str:
-    row = connection.execute("SELECT relkind FROM pg_class WHERE oid = 'events'::regclass")
-    return str(row.fetchone()[0])
+    found = connection.execute("SELECT relkind FROM pg_class WHERE oid = 'events'::regclass")
+    row = found.fetchone()
+    assert row
+    return str(row[0])
 
 
 def until(connection: Connection, monkeypatch: pytest.MonkeyPatch, last: str) -> None:

@@ -30,8 +30,10 @@ def part(start: int, end: int) -> Partition:
 
 
 def where(admin: Connection, event_id: int) -> str:
-    row = admin.execute("SELECT tableoid::regclass::text FROM events WHERE id = %s", [event_id])
-    return str(row.fetchone()[0])
+    found = admin.execute("SELECT tableoid::regclass::text FROM events WHERE id = %s", [event_id])
+    row = found.fetchone()
+    assert row
+    return str(row[0])
 
 
 # -- pure --
