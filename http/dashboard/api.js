@@ -5,6 +5,8 @@
  * the page spends at most `BUDGET` of them. Calls to the killswitch, `/health` and `/ready` are free.
  */
 
+import { token } from "./token.js";
+
 /** Counted calls in any 60 s. Two tabs and a script fit under the limit together. */
 const BUDGET = 24;
 const WINDOW_MS = 60_000;
@@ -63,8 +65,9 @@ async function readBody(response) {
 }
 
 export class Api {
-  /** `onAnswer(body, sentMs, receivedMs)` sees every answer (for the clock). */
-  constructor({ base = "", onAnswer = () => {} } = {}) {
+  /** `onAnswer(body, sentMs, receivedMs)` sees every answer (for the clock); `onRefused()`: a token is needed. */
+  constructor({ base = "", onAnswer = () => {}, onRefused = () => {} } = {}) {
+    this.onRefused = onRefused;
     this.base = base;
     this.budget = new Budget();
     this.onAnswer = onAnswer;
@@ -77,6 +80,8 @@ export class Api {
     }
     const request = { method, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(timeoutMs) };
     if (body !== undefined) Object.assign(request, { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const bearer = token();
+    if (bearer) request.headers = { ...request.headers, Authorization: `Bearer ${bearer}` };
     let response;
     try {
       response = await fetch(this.base + path, request);
@@ -90,6 +95,7 @@ export class Api {
   }
 
   #failure(response, answer) {
+    if (response.status === 401) this.onRefused();
     const retryAfterMs = (Number(response.headers.get("Retry-After")) || 0) * 1000;
     if (response.status === 429) this.budget.block(Date.now() + Math.max(retryAfterMs, 5_000));
     const words = [answer?.error, answer?.message].filter((w) => typeof w === "string" && w !== "").join(": ");

@@ -20,6 +20,7 @@ import { mountKillswitch } from "./panels/killswitch.js";
 import { mountPlaces } from "./panels/places.js";
 import { mountRegime } from "./panels/regime.js";
 import { mountReleaseDialog } from "./panels/release_dialog.js";
+import { mountSignIn } from "./panels/sign_in.js";
 import { mountStopDialog } from "./panels/stop_dialog.js";
 import { mountSupervision } from "./panels/supervision.js";
 import { applyFrame, createState } from "./store.js";
@@ -34,7 +35,8 @@ const now = () => clock.at(Date.now());
 const state = createState();
 state.link.since = now();
 const log = new EventLog();
-const api = new Api({ onAnswer: (body, sentMs, receivedMs) => clock.sample(parseTime(body.timestamp), receivedMs, sentMs) });
+const signIn = mountSignIn();
+const api = new Api({ onRefused: signIn.ask, onAnswer: (body, sentMs, receivedMs) => clock.sample(parseTime(body.timestamp), receivedMs, sentMs) });
 const sync = new Sync({ state, log, api, now, changed });
 const $ = (id) => document.getElementById(id);
 

@@ -5,6 +5,8 @@
  * not its business either: whoever holds the events compares the greeting's `cursor` with what it has.
  */
 
+import { protocols } from "./token.js";
+
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 20_000;
 /** The link is proven this often, and counts as dead after `SILENCE_MS` without any frame. */
@@ -53,7 +55,7 @@ export class Link {
   #connect() {
     clearTimeout(this.#retry);
     this.#retry = null;
-    const socket = new WebSocket(this.url);
+    const socket = new WebSocket(this.url, protocols());
     this.#socket = socket;
     this.#heardAt = Date.now();
     clearInterval(this.#pinger);
