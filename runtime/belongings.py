@@ -55,8 +55,11 @@ class Belongings:
     def kill_linked(self, *, block: bool = True) -> list[str]:
         """End the linked greenlets; returns the names of those that did not end within 2 s."""
         linked = [greenlet for greenlet in self.linked if not greenlet.dead]
-        gevent.killall(linked, block=block, timeout=LINKED_KILL_S if block else None)
-        return [greenlet.name for greenlet in linked if not greenlet.dead] if block else []
+        gevent.killall(linked, block=False)
+        if not block:
+            return []
+        gevent.joinall(linked, timeout=LINKED_KILL_S)  # killall's own limit raises a Timeout
+        return [greenlet.name for greenlet in linked if not greenlet.dead]
 
     def _linked_ended(self, greenlet: Linked) -> None:
         self.linked.discard(greenlet)
