@@ -86,5 +86,5 @@ class BadUsage(Failure):
 def from_usage_error(error: click.UsageError) -> Failure:
     """What click found wrong with the command line, in our form."""
     path = error.ctx.command_path if error.ctx else "orchestrator"
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     return BadUsage(message[:1].lower() + message[1:], advice=f"see `{path} --help`")

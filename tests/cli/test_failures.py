@@ -24,6 +24,12 @@ def test_wrong_usage_is_exit_code_two() -> None:
     assert BadUsage("no").exit_code == ExitCode.USAGE == 2
 
 
+def test_what_click_writes_in_lines_becomes_one() -> None:
+    found = from_usage_error(click.UsageError("Missing option '--role'. Choose from:\n\ta,\n\tb"))
+
+    assert found.message == "missing option '--role'. Choose from: a, b"
+
+
 def test_what_click_finds_becomes_ours() -> None:
     failure = from_usage_error(click.UsageError("Missing argument 'ID'."))
 
