@@ -1,0 +1,73 @@
+"""Every module has a test file of its own; those that have none name the one that covers them."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Module → the test file that covers it, and why it has none of its own.
+COVERED_BY = {
+    # Nothing but declarations of messages and records, used by every test of their owner.
+    "runtime/messages.py": "tests/runtime/test_actor.py",
+    "runtime/child.py": "tests/runtime/test_supervisor.py",
+    # The shapes that AsyncAPI is written from; held against what is really sent.
+    "http/bus_shapes.py": "tests/http/test_asyncapi.py",
+    "http/frame_shapes.py": "tests/http/test_asyncapi.py",
+    # The harness by which all other actors are tested alone.
+    "runtime/standalone.py": "tests/runtime/test_actor.py",
+    # Halves that mean nothing without the other one.
+    "actors/subscriptions.py": "tests/actors/test_redis_listener.py",
+    "sql/rewriting.py": "tests/sql/test_retention.py",
+    # Only a whole daemon shows what they do.
+    "daemon.py": "tests/e2e/test_whole_way.py",
+    "launch.py": "tests/e2e/test_shutdown.py",
+    "cli/commands/backup.py": "tests/e2e/test_backup.py",
+    # Only clients outside show what they do.
+    "http/access.py": "tests/edge/test_access.py",
+    "http/connections.py": "tests/edge/test_slow.py",
+    "http/strict.py": "tests/edge/test_strict.py",
+}
+
+
+def modules() -> list[str]:
+    """The package's public modules; a private one is tested through those that it serves."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [
+        name
+        for name in listed.stdout.splitlines()
+        if not name.startswith(("tests/", "bench/", "docs/"))
+        and not Path(name).name.startswith("_")
+        and (ROOT / name).exists()
+    ]
+
+
+def has_tests(path: Path) -> bool:
+    found = ast.walk(ast.parse(path.read_text()))
+    return any(isinstance(n, ast.FunctionDef) and n.name.startswith("test_") for n in found)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_has_a_test_file(module: str) -> None:
+    path = Path(module)
+    own = ROOT / "tests" / path.with_name(f"test_{path.name}")
+    covered_by = ROOT / COVERED_BY[module] if module in COVERED_BY else own
+
+    assert covered_by.is_file(), f"{module} needs {own.relative_to(ROOT)}"
+    assert has_tests(covered_by)
+
+
+@pytest.mark.parametrize("module", COVERED_BY)
+def test_an_exception_is_still_needed(module: str) -> None:
+    path = Path(module)
+
+    assert (ROOT / module).is_file(), "the module is gone"
+    assert not (ROOT / "tests" / path.with_name(f"test_{path.name}")).exists()
