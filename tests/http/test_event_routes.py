@@ -357,3 +357,28 @@ def test_without_postgres_memory_is_served_and_older_history_is_503(
     postgres_server.start()
     served.wait_committed(fresh)
     served.wait_until(lambda: served.get("/bus/events?since=1&limit=5").status == 200)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("types=a", "types: there is no such parameter; did you mean type?"),
+        ("order=foo", "order: must be asc or desc."),
+        ("processed=perhaps", "processed: must be true or false."),
+    ],
+)
+def test_a_query_that_does_not_fit_is_told_what_would(
+    served: Served, query: str, message: str
+) -> None:
+    reply = served.get(f"/bus/events?{query}")
+
+    assert (reply.status, reply.json["message"]) == (400, message)
+
+
+def test_a_day_begins_at_midnight_utc(served: Served) -> None:
+    event_id = served.stored()
+
+    since, until = (served.get(f"/bus/events?{end}=2020-01-01").json for end in ("from", "to"))
+
+    assert event_id in [event["id"] for event in since["events"]]
+    assert until["events"] == []
