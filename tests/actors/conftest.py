@@ -59,7 +59,7 @@ def wait_until() -> Callable[..., None]:
     """Waits for a condition to be true, asking every 5 ms; fails the test at the limit."""
 
     def wait(condition: Callable[[], object], *, limit_s: float = 10.0) -> None:
-        with gevent.Timeout(limit_s, AssertionError(f"not within {limit_s:g} s")):  # noqa: TID251
+        with gevent.Timeout(limit_s, AssertionError(f"not within {limit_s:g} s")):
             while not condition():
                 gevent.sleep(0.005)
 
