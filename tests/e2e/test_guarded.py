@@ -113,7 +113,7 @@ def test_a_killed_guard_is_replaced_and_nothing_stops(daemon: Any) -> None:
 
     former.kill()
 
-    until(lambda: guard_of(daemon) is not None and guard_of(daemon).pid != former.pid, 5.0)
+    until(lambda: (found := guard_of(daemon)) and found.pid != former.pid, 5.0)
     assert daemon.get("/risk/killswitch")["status"] != "active"
     until(lambda: daemon.call("GET", "/ready")[0] == 200, 5.0)
 
@@ -128,8 +128,15 @@ def test_the_guard_holds_neither_the_data_directory_nor_the_port(daemon: Any) ->
 
 def guard_of(daemon: Any) -> Any:
     children = psutil.Process(daemon.process.pid).children()
-    found = [child for child in children if any("_guard_entry" in word for word in child.cmdline())]
-    return found[0] if found else None
+    return next((child for child in children if "_guard_entry" in command_of(child)), None)
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; nothing for one that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def test_the_trip_file_engages_the_whole_daemon(daemon: Any) -> None:
