@@ -6,7 +6,6 @@ everything, which is why the daemon then listens on loopback only.
 
 import hashlib
 import hmac
-import math
 import re
 import time
 from collections.abc import Sequence
@@ -14,11 +13,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
-
 from .errors import Forbidden, TooManyRequests, Unauthorized
+from .moving_window import MovingWindow
 from .requests import Environ
 from .settings import AuthSettings
 
@@ -73,8 +69,7 @@ class Access:
             (bytes.fromhex(token.sha256), Caller(Role[token.role.upper()], token.name))
             for token in settings.tokens
         ]
-        self._item = RateLimitItemPerSecond(settings.max_failures_per_minute, _WINDOW_S)
-        self._failures = MovingWindowRateLimiter(MemoryStorage())
+        self._failures = MovingWindow(settings.max_failures_per_minute, _WINDOW_S)
 
     @property
     def enabled(self) -> bool:
@@ -111,14 +106,13 @@ class Access:
         return found
 
     def _refuse(self, address: str, *, may_limit: bool) -> None:
-        allowed = self._failures.hit(self._item, address)
-        if allowed or not may_limit:
+        standing = self._failures.hit(address, now=time.monotonic())
+        if standing.allowed or not may_limit:
             raise Unauthorized("This token is not known.", headers=_CHALLENGE)
-        reset_at, _ = self._failures.get_window_stats(self._item, address)
-        wait_s = max(1, math.ceil(reset_at - time.time()))
         raise TooManyRequests(
-            f"There were {self._item.amount} wrong tokens in a minute; wait {wait_s} s.",
-            headers=(("Retry-After", str(wait_s)),),
+            f"There were {self._failures.amount} wrong tokens in a minute; "
+            f"wait {standing.reset_s} s.",
+            headers=(("Retry-After", str(standing.reset_s)),),
         )
 
 

@@ -1,17 +1,13 @@
-"""Who may call from where: host names, origins, and how often. Pure but for the limit's storage."""
+"""Who may call from where: host names, origins, and how often. Pure but for the limit's clock."""
 
 import ipaddress
-import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
-
 from .errors import BadRequest, Forbidden, Headers, TooManyRequests
+from .moving_window import MovingWindow
 from .settings import HttpSettings, is_loopback, origins_of
 
 ALLOWED_HEADERS: Final = "Content-Type, Accept, Authorization, Cache-Control, X-Request-ID"
@@ -137,12 +133,16 @@ class Proxies:
 
 
 class RateLimit:
-    """So many calls per client address in any window (a moving one)."""
+    """So many calls per client address in any window (a moving one).
 
-    def __init__(self, settings: HttpSettings) -> None:
-        window_s = math.ceil(settings.rate_limit_window_ms / 1_000)
-        self._item = RateLimitItemPerSecond(settings.rate_limit_max, window_s)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+    Args:
+        settings: Section ``[http]``.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, settings: HttpSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = MovingWindow(settings.rate_limit_max, settings.rate_limit_window_ms / 1_000)
+        self._clock = clock
 
     def hit(self, address: str) -> Headers:
         """Count a call of ``address``; returns the headers that tell how it stands.
@@ -150,19 +150,18 @@ class RateLimit:
         Raises:
             TooManyRequests: It was one too many.
         """
-        allowed = self._limiter.hit(self._item, address)
-        reset_at, remaining = self._limiter.get_window_stats(self._item, address)
-        reset_s = max(1, math.ceil(reset_at - time.time()))
+        window = self._window
+        standing = window.hit(address, now=self._clock())
         headers = (
-            ("RateLimit-Limit", str(self._item.amount)),
-            ("RateLimit-Remaining", str(remaining)),
-            ("RateLimit-Reset", str(reset_s)),
+            ("RateLimit-Limit", str(window.amount)),
+            ("RateLimit-Remaining", str(standing.remaining)),
+            ("RateLimit-Reset", str(standing.reset_s)),
         )
-        if not allowed:
+        if not standing.allowed:
             raise TooManyRequests(
-                f"Wait {reset_s} s; {self._item.amount} calls are allowed in "
-                f"{self._item.multiples} s. The WebSocket needs no polling.",
-                headers=(*headers, ("Retry-After", str(reset_s))),
+                f"Wait {standing.reset_s} s; {window.amount} calls are allowed in "
+                f"{window.window_s:g} s. The WebSocket needs no polling.",
+                headers=(*headers, ("Retry-After", str(standing.reset_s))),
             )
         return headers
 

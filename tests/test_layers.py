@@ -27,7 +27,6 @@ DAEMON_ONLY = {
     "gevent",
     "geventwebsocket",
     "hiredis",
-    "limits",
     "platformdirs",
     "prometheus_client",
     "psutil",

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from orchestrator.http.errors import BadRequest, Forbidden, TooManyRequests
 from orchestrator.http.security import HostRule, Origins, RateLimit
@@ -129,7 +131,22 @@ def test_calls_are_counted_by_address() -> None:
     assert refused["RateLimit-Remaining"] == "0"
 
 
-def test_a_window_of_milliseconds_is_rounded_up_to_seconds() -> None:
-    limit = RateLimit(HttpSettings(rate_limit_max=1, rate_limit_window_ms=1_001))
+def test_a_window_is_as_long_as_the_settings_say() -> None:
+    moments = iter([0.0, 1.0, 1.5])
+    settings = HttpSettings(rate_limit_max=1, rate_limit_window_ms=1_500)
+    limit = RateLimit(settings, clock=lambda: next(moments))
+    limit.hit("10.0.0.1")
 
-    assert int(dict(limit.hit("10.0.0.1"))["RateLimit-Reset"]) <= 2
+    with pytest.raises(TooManyRequests, match=r"in 1.5 s"):
+        limit.hit("10.0.0.1")
+    assert dict(limit.hit("10.0.0.1"))["RateLimit-Reset"] == "2"
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = iter([1_000_000.0, 1_000_000.0 - 3_600])
+    monkeypatch.setattr(time, "time", lambda: next(wall, 0.0))
+    moments = iter([0.0, 61.0])
+    limit = RateLimit(HttpSettings(rate_limit_max=1), clock=lambda: next(moments))
+
+    limit.hit("10.0.0.1")
+    limit.hit("10.0.0.1")
