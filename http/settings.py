@@ -131,6 +131,10 @@ class WebSocketSettings(BaseModel):
     """A client that takes nothing for so long is closed (1013)."""
     max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     """Larger messages from a client close it (1009)."""
+    max_fragments: int = Field(default=64, ge=1, le=100_000)
+    """A message in more pieces closes it (1008)."""
+    max_control_frames_per_s: int = Field(default=100, ge=10, le=100_000)
+    """More pings and pongs of a client within a second close it (1008)."""
 
 
 def origins_of(front_origin: str) -> tuple[str, ...]:

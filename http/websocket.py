@@ -17,6 +17,7 @@ from ..actors.clients import ALL_TYPES, Client, ClientRegistry
 from ..actors.frames import connection_frame, error_frame, pong_frame, subscribed_frame
 from .access import SUBPROTOCOL
 from .errors import ApiError, BadRequest
+from .frame_reader import Message
 from .frame_shapes import Ping, Subscribe
 from .peers import Instance
 from .requests import Environ
@@ -114,10 +115,10 @@ class Connection:
             said = "Resuming by since is not available yet: read /bus/events?since=… instead."
             self._client.urge(error_frame("since_unavailable", said))
 
-    def received(self, message: bytes) -> None:
+    def received(self, message: Message) -> None:
         """Do what a message asks for, or tell what may be asked."""
         try:
-            action = _decode_action(message)
+            action = _decode_action(message.data)
             if isinstance(action, Subscribe):
                 self._subscribe(check_types(action.types))
             else:

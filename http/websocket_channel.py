@@ -1,9 +1,8 @@
 """One WebSocket after its handshake: frames in and out, signs of life, and the closing.
 
-Frames are handled by the sans-I/O protocol of ``websockets`` (masking, sizes, close codes); the
-sockets are ours. A channel has two greenlets: the one that reads is the caller's own, the one that
-writes is alone with the socket's sending side. Whatever wants to send puts it into the buffer and
-wakes the writer, which sends all that waits in one call. What messages mean is the session's.
+A channel has two greenlets: the one that reads is the caller's own, the one that writes is alone
+with the socket's sending side. Whatever wants to send puts it into the buffer and wakes the writer,
+which sends all that waits in one call. What messages mean is the session's.
 """
 
 import time
@@ -14,20 +13,25 @@ from typing import Any, Final, Protocol
 import gevent
 import structlog
 from gevent.event import Event as Signal
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Protocol as FrameProtocol
-from websockets.protocol import Side, State
+from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from ..actors.clients import SendBuffer
 from ..runtime import OrchestratorError, deadline, give_way
+from .frame_reader import Control, FrameReader, Inflater, Message, Violation, close_code_of
 from .settings import WebSocketSettings
 
 # A peer that answers at all answers a close in a round trip or two.
 _CLOSE_TIMEOUT_S: Final = 2.0
 _READ_BYTES: Final = 64 * 1024
+# Of what comes after the end so much is taken, lest a reset overtakes our close frame; the rest
+# stays where it is, and its sender waits.
+_MAX_DISCARDED_BYTES: Final = 64 * 1024
 # Answers to a client that asks but does not read: beyond this we stop reading too.
 _MAX_UNREAD_ANSWERS_BYTES: Final = 64 * 1024
+# One client's frames are handled for so long before others have their turn.
+_TURN_S: Final = 0.002
 _ABNORMAL: Final = 1006
+_NO_CODE: Final = 1005
 
 
 class Readable(Protocol):
@@ -43,14 +47,14 @@ class Session(Protocol):
     def opened(self) -> None:
         """What is put into the buffer goes out from now on; reading begins after this."""
 
-    def received(self, message: bytes) -> None:
+    def received(self, message: Message) -> None:
         """A message came in full."""
 
     def closing(self) -> None:
-        """We begin to close: nothing more need be queued; must not wait."""
+        """The closing begins: from now on nothing may be queued. Must not wait."""
 
     def ended(self, code: int) -> None:
-        """Nothing comes any more; ``code`` is that of the closing (1006: there was none)."""
+        """Nothing comes any more; ``code`` is that of our close frame (1006: there was none)."""
 
 
 class _Stalled(OrchestratorError):
@@ -58,7 +62,7 @@ class _Stalled(OrchestratorError):
 
 
 class Channel:
-    """One connection, from the upgrade to the end.
+    """One connection, from the upgrade to the end (RFC 6455, sections 5 to 7).
 
     Args:
         session: Gets the messages.
@@ -66,9 +70,10 @@ class Channel:
         reader: Reads from that socket.
         buffer: What waits to be sent; :meth:`wake` tells that something does.
         settings: Section ``[websocket]``.
+        inflater: If compression was agreed on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 made in one place, from parts that exist there
         self,
         session: Session,
         *,
@@ -76,23 +81,28 @@ class Channel:
         reader: Readable,
         buffer: SendBuffer,
         settings: WebSocketSettings,
+        inflater: Inflater | None = None,
     ) -> None:
         self._session = session
-        # The request came through the HTTP server: a ServerProtocol would wait for it still, and
-        # read the first frames as its headers.
-        self._protocol = FrameProtocol(Side.SERVER, max_size=settings.max_message_bytes)
         self._sock = sock
         self._reader = reader
         self._buffer = buffer
         self._settings = settings
+        self._frames = FrameReader(
+            max_message_bytes=settings.max_message_bytes,
+            max_fragments=settings.max_fragments,
+            inflater=inflater,
+        )
+        self._controls = _RateOfControls(settings.max_control_frames_per_s)
         self._log = structlog.get_logger(actor="websocket")
         self._wake = Signal()
         self._drained = Signal()
         self._read_ended = Signal()
+        self._write_ended = Signal()
         self._heard_at = self._pinged_at = time.monotonic()
         self._close_by: float | None = None
+        self._code = _ABNORMAL
         self._finished = False
-        self._fragments: list[bytes] = []
 
     def run(self) -> None:
         """Serve until it ends; blocks the caller's greenlet."""
@@ -104,7 +114,7 @@ class Channel:
         finally:
             self._read_ended.set()
             self._wake.set()
-            self._session.ended(self._final_code())
+            self._session.ended(self._code)
             writer.join(_CLOSE_TIMEOUT_S)
             writer.kill()  # it must have let go of the socket before that is closed
 
@@ -113,30 +123,26 @@ class Channel:
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close; does not wait. The peer has 2 s to answer."""
-        if self._protocol.state is State.OPEN:
-            self._session.closing()
-            self._protocol.send_close(code, reason)
-            self._close_by = time.monotonic() + _CLOSE_TIMEOUT_S
-            self._pass_on()
+        """Begin to close; does not wait. The peer has 2 s to answer.
+
+        Events that wait are let go: after a close frame nothing may follow.
+        """
+        if self._close_by is None:
+            self._say_goodbye(code, Close(code, reason).serialize())
 
     # -- reading -----------------------------------------------------------------------------
 
     def _read_until_closed(self) -> None:
-        while True:
-            data = self._read()
+        while not self._finished and (data := self._read()):
             self._heard_at = time.monotonic()
-            if data:
-                self._protocol.receive_data(data)
-            else:
-                self._protocol.receive_eof()
-            for event in self._protocol.events_received():
-                if isinstance(event, Frame):
-                    self._handle_frame(event)
-            self._pass_on()
-            if not data:
-                return
-            self._wait_for_reader()
+            self._frames.feed(data)
+            try:
+                self._handle_frames()
+            except Violation as fault:
+                self._fail(fault)
+            give_way()
+        if self._finished:
+            self._discard()
 
     def _read(self) -> bytes:
         try:
@@ -144,38 +150,67 @@ class Channel:
         except (OSError, ValueError):  # reset, or closed under us
             return b""
 
+    def _handle_frames(self) -> None:
+        turn_ends = time.monotonic() + _TURN_S
+        while not self._finished and (event := self._frames.next_event()) is not None:
+            if isinstance(event, Control):
+                self._handle_control(event)
+            elif self._close_by is None:
+                self._session.received(event)
+            if self._buffer.urgent_bytes > _MAX_UNREAD_ANSWERS_BYTES:
+                self._wait_for_reader()
+            if time.monotonic() > turn_ends:
+                give_way()
+                turn_ends = time.monotonic() + _TURN_S
+
     def _wait_for_reader(self) -> None:
-        """Let others run; and do not take more questions than this client reads answers."""
-        give_way()
+        """Take no more questions than this client reads answers."""
         while self._buffer.urgent_bytes > _MAX_UNREAD_ANSWERS_BYTES and not self._finished:
             self._drained.clear()
             self._drained.wait(1.0)
 
-    def _handle_frame(self, frame: Frame) -> None:
-        if frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
-            self._fragments.append(bytes(frame.data))
-            if frame.fin:
-                message, self._fragments = b"".join(self._fragments), []
-                self._handle_message(message)
+    def _handle_control(self, frame: Control) -> None:
+        self._controls.check(time.monotonic())
+        if frame.opcode == Opcode.PING:
+            self._say(Opcode.PONG, frame.data)
+        elif frame.opcode == Opcode.CLOSE:
+            code = close_code_of(frame.data)
+            if self._close_by is None:
+                self._say_goodbye(code, frame.data)
+            self._finish()
 
-    def _handle_message(self, message: bytes) -> None:
-        if self._protocol.state is not State.OPEN:
-            return
-        try:
-            message.decode()
-        except UnicodeDecodeError:
-            self._protocol.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
-            return
-        self._session.received(message)
+    def _fail(self, fault: Violation) -> None:
+        """Close with the fault's code, and take nothing more (RFC 6455, section 7.1.7)."""
+        self._log.info("websocket client broke a rule", code=int(fault.code), rule=fault.reason)
+        self.close(fault.code, fault.reason)
+        self._finish()
 
-    def _pass_on(self) -> None:
-        """Hand what the protocol wants to say (pongs, closes) to the writer."""
-        for data in self._protocol.data_to_send():
-            if data:
-                self._buffer.add_urgent(data)
-            else:
-                self._finished = True
+    def _discard(self) -> None:
+        """Wait for the peer's end of the connection, and do not read much more for that."""
+        left = _MAX_DISCARDED_BYTES
+        while left > 0 and (data := self._read()):
+            left -= len(data)
+        if left <= 0:
+            self._write_ended.wait(2 * _CLOSE_TIMEOUT_S)
+
+    # -- what is said ------------------------------------------------------------------------
+
+    def _say_goodbye(self, code: int, payload: bytes) -> None:
+        self._session.closing()
+        self._code = code
+        self._close_by = time.monotonic() + _CLOSE_TIMEOUT_S
+        self._buffer.forget_events()
+        self._say(Opcode.CLOSE, payload)
+
+    def _say(self, opcode: Opcode, payload: bytes) -> None:
+        self._buffer.add_urgent(Frame(opcode, payload).serialize(mask=False))
         self._wake.set()
+
+    def _finish(self) -> None:
+        """Our side ends when what waits has been sent."""
+        self._finished = True
+        self._wake.set()
+        self._drained.set()
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -189,13 +224,15 @@ class Channel:
                     self._drained.set()
                 elif self._finished:
                     self._linger()
-                    return
+                    break
                 else:
                     self._wake.wait(self._next_duty_s())
                     self._do_duties()
         except (OSError, _Stalled):
             pass
-        self._shut()
+        finally:
+            self._shut()
+            self._write_ended.set()
 
     def _send(self, data: bytes) -> None:
         """Send all of ``data``, however slowly the client takes it, as long as it takes some."""
@@ -216,7 +253,6 @@ class Channel:
             _Stalled: It does not.
         """
         self.close(CloseCode.TRY_AGAIN_LATER, "too slow")
-        self._buffer.forget_events()
         with deadline(_CLOSE_TIMEOUT_S, _Stalled()):
             self._sock.sendall(rest + self._buffer.take())
 
@@ -240,9 +276,7 @@ class Channel:
             self.close(CloseCode.POLICY_VIOLATION, "no sign of life")
         elif now >= self._pinged_at + self._settings.ping_interval_s:
             self._pinged_at = now
-            if self._protocol.state is State.OPEN:
-                self._protocol.send_ping(b"")
-                self._pass_on()
+            self._say(Opcode.PING, b"")
 
     def _linger(self) -> None:
         """Close our side only: closing at once would take back a close frame under way."""
@@ -255,6 +289,24 @@ class Channel:
         with suppress(OSError):
             self._sock.shutdown(SHUT_RDWR)
 
-    def _final_code(self) -> int:
-        close = self._protocol.close_sent or self._protocol.close_rcvd
-        return int(close.code) if close is not None else _ABNORMAL
+
+class _RateOfControls:
+    """Counts a client's pings, pongs and closes, second by second. Pure."""
+
+    def __init__(self, limit_per_s: int) -> None:
+        self._limit_per_s = limit_per_s
+        self._since = 0.0
+        self._count = 0
+
+    def check(self, now: float) -> None:
+        """One more came.
+
+        Raises:
+            Violation: They are too many (1008).
+        """
+        if now - self._since >= 1:
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count > self._limit_per_s:
+            reason = f"over {self._limit_per_s} control frames in a second"
+            raise Violation(CloseCode.POLICY_VIOLATION, reason)

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from orchestrator.actors.clients import SendBuffer
-from orchestrator.actors.frames import text_frame
+from orchestrator.http.frame_reader import Message
 from orchestrator.http.settings import WebSocketSettings
 from orchestrator.http.websocket_channel import Channel
 from websockets.frames import Frame, Opcode
@@ -29,8 +29,9 @@ class Echo:
     def opened(self) -> None:
         self.told.append("opened")
 
-    def received(self, message: bytes) -> None:
-        self.buffer.add_urgent(text_frame(message))
+    def received(self, message: Message) -> None:
+        opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
+        self.buffer.add_urgent(Frame(opcode, message.data).serialize(mask=False))
         self.channel.wake()
 
     def closing(self) -> None:
@@ -70,12 +71,10 @@ def rest(sock: socket.socket) -> bytes:
 
 def test_what_is_sent_comes_back_until_the_client_closes() -> None:
     with echoing() as (client, echo):
-        client.sendall(masked(Opcode.TEXT, b"hello"))
-        assert client.recv(100) == b"\x81\x05hello"
-        client.sendall(masked(Opcode.CLOSE, b"\x03\xe8"))
+        client.sendall(masked(Opcode.TEXT, b"hello") + masked(Opcode.CLOSE, b"\x03\xe8"))
 
-        assert rest(client) == b"\x88\x02\x03\xe8"
-    assert echo.told == ["opened", 1000]
+        assert rest(client) == b"\x81\x05hello\x88\x02\x03\xe8"
+    assert echo.told == ["opened", "closing", 1000]
 
 
 def test_closing_is_told_once_and_ends_with_its_own_code() -> None:
