@@ -45,8 +45,10 @@ from .actors.stopped_agents import StoppedAgents
 from .actors.subscriptions import CONTROL, DATA
 from .addresses import addresses
 from .emergency import Emergency
+from .http.listening import ListeningSocket
 from .http.peers import Instance, Peers
-from .http.server import HttpServer, ListeningSocket, UseRateLimit
+from .http.server import HttpServer, UseRateLimit
+from .http.tls import TlsUnusable
 from .own_events import OwnEvents
 from .reload import changes
 from .runtime import (
@@ -271,11 +273,24 @@ class Daemon:
         set_log_level(found.settings.log.level)
         self._to.monitor.offer(UseTimeouts(found.settings.registry))
         self._to.http.offer(UseRateLimit(found.settings.http))
+        self._renew_certificate()
         if any(key.startswith("retention.") for key in found.now):
             self._to.root.offer(RestartChild(self._to.pruner.name))
         log.info("settings read anew", changed=found.now, at_next_start=found.at_restart)
         if found.at_restart:
             log.warning("some settings change at the next start only", keys=found.at_restart)
+
+    def _renew_certificate(self) -> None:
+        tls = self._listening.tls
+        if tls is None:
+            return
+        try:
+            tls.read_anew()
+        except TlsUnusable as error:
+            log.error("the certificate stays as it was", reason=str(error))
+            return
+        if trouble := tls.trouble():
+            log.error("http.tls", trouble=trouble)
 
     def abandon(self) -> None:
         """Leave nothing behind that would outlive this process, without waiting for anybody."""

@@ -17,7 +17,7 @@ import gevent
 import structlog
 
 from .daemon import Daemon
-from .http.server import ListeningSocket
+from .http.listening import ListeningSocket
 from .runtime import OrchestratorError
 from .runtime._log_writer import LogWriter
 from .runtime.datadir import DataDir

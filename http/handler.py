@@ -22,7 +22,8 @@ from .connections import Held
 from .errors import ApiError, Internal, NotFound, Unavailable
 from .requests import BODY_READ, Environ, request_id_of
 from .routes import Answer
-from .settings import HttpSettings
+from .security import without_port
+from .settings import HttpSettings, is_loopback
 from .shapes import ErrorAnswer
 from .strict import (
     MAX_LINE_BYTES,
@@ -33,6 +34,7 @@ from .strict import (
     read_fields,
     request_line,
 )
+from .tls import TlsSocket
 from .websocket import Connection, Handshake
 
 WEBSOCKET_PATHS: Final = frozenset({"/", "/ws"})
@@ -187,6 +189,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         if isinstance(result, tuple):
             self._say_goodbye(result[1])
             return None
+        if not result and isinstance(self.socket, TlsSocket):
+            self.socket.say_end()
         return bool(result) or None
 
     def read_requestline(self) -> str:
@@ -257,6 +261,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         if address := environ.get("REMOTE_ADDR"):
             forwarded = str(environ.get("HTTP_X_FORWARDED_FOR", ""))
             environ["REMOTE_ADDR"] = self.server.proxies.client(address, forwarded)
+        if self.server.tls is not None:
+            environ["wsgi.url_scheme"] = "https"
         if made.chunked_input or made.content_length:
             environ[BODY_READ] = partial(self.server.book.works, self._held)
         else:
@@ -264,6 +270,20 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         return environ
 
     # -- what it says ------------------------------------------------------------------------
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[..., Any]:
+        """Begin an answer; under TLS it tells browsers to come by TLS only."""
+        if age_s := self._hsts_s():
+            headers = [*headers, ("Strict-Transport-Security", f"max-age={age_s}")]
+        begun: Callable[..., Any] = super().start_response(status, headers, exc_info)
+        return begun
+
+    def _hsts_s(self) -> int:
+        name = without_port(str((self.environ or {}).get("HTTP_HOST", "")))
+        settings: HttpSettings = self.server.settings
+        return 0 if self.server.tls is None or is_loopback(name) else settings.tls.hsts_s
 
     def log_request(self) -> None:
         """Nothing: the application logs its requests."""

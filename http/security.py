@@ -42,7 +42,7 @@ class HostRule:
             return
         if not self._loopback:
             return
-        name = _without_port(host.lower())
+        name = without_port(host.lower())
         if not (is_loopback(name) or name in self._allowed or host.lower() in self._allowed):
             raise Forbidden(
                 "Call this daemon by a loopback name, or add the name to http.allowed_hosts."
@@ -166,7 +166,8 @@ class RateLimit:
         return headers
 
 
-def _without_port(host: str) -> str:
+def without_port(host: str) -> str:
+    """The name or address in a ``Host`` header."""
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]

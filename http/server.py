@@ -4,10 +4,7 @@ Holds the running WSGI server; the listening socket and the open connections bel
 :class:`ListeningSocket` in the child spec, so a restart misses no connection and closes none.
 """
 
-import errno
-import os
 import socket
-import stat
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -16,31 +13,25 @@ from typing import Any, Final, assert_never
 import gevent
 import msgspec
 import structlog
-from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 from websockets.frames import CloseCode
 
 from ..actors.event_persister import GetPersisterStatus, PersisterStatus
 from ..runtime import Actor, OrchestratorError
 from .api import Api
-from .connections import Connections, Held, allowed_connections
+from .connections import Connections, Held
 from .handler import Handler, Upgrades
+from .listening import ControlSocket, ListeningSocket
 from .peers import Peers, ask
 from .security import Proxies, RateLimit
-from .settings import HttpSettings, WebSocketSettings, is_loopback
+from .settings import HttpSettings, WebSocketSettings
+from .tls import Tls
 from .websocket import Connection, Handshake
 
-_BACKLOG: Final = 1024
-_NEWCOMERS: Final = 64
-_CONTROL_CONNECTIONS: Final = 32
 _CLOSE_WEBSOCKETS_S: Final = 2.5
 _FINISH_REQUESTS_S: Final = 1.5
 _POLL_S: Final = 0.01
 _CURSOR_TIMEOUT_S: Final = 1.0
-
-
-class CannotListen(OrchestratorError):
-    """The port cannot be served; the text says what to do."""
 
 
 class GetHttpStatus(msgspec.Struct, frozen=True):
@@ -67,83 +58,6 @@ class HttpStatus(msgspec.Struct, frozen=True):
     """Requests being answered."""
 
 
-class ListeningSocket:
-    """The listening socket and the connections on it; outlives incarnations of the server.
-
-    Raises:
-        CannotListen: The address is not to be had, or open to everybody by mistake.
-    """
-
-    def __init__(self, settings: HttpSettings) -> None:
-        if not (is_loopback(settings.host) or settings.insecure or settings.auth.tokens):
-            raise CannotListen(
-                f"http.host is {settings.host}, and whoever reaches it could do everything: make "
-                "tokens (`orchestrator token new`), use a loopback address (127.0.0.1), or set "
-                "http.insecure = true"
-            )
-        allowed = allowed_connections(settings.max_connections, settings.reserved_files)
-        self.book = Connections(allowed, settings.max_connections_per_address)
-        self.proxies = Proxies(settings.trusted_proxies)
-        # A few more, so that newcomers are looked at although all places are taken.
-        self.connections = Pool(allowed + _NEWCOMERS)
-        self._listener = _listen(settings.host, settings.port)
-        self.control = ControlSocket(settings.control_socket) if settings.control_socket else None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that it is bound to."""
-        host, port = self._listener.getsockname()[:2]
-        return str(host), int(port)
-
-    @property
-    def url(self) -> str:
-        """Where it is reached from this machine."""
-        host, port = self.address
-        if host in {"0.0.0.0", "::"}:  # noqa: S104 compared, not bound
-            host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 the same
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-    def duplicate(self) -> Any:
-        """A socket for one incarnation, which it may close."""
-        return self._listener.dup()
-
-    def close(self) -> None:
-        """Stop listening for good."""
-        if self.control is not None:
-            self.control.close()
-        self._listener.close()
-        self.connections.kill(block=False)
-
-
-class ControlSocket:
-    """A listening Unix socket of this account's, with places of its own.
-
-    Raises:
-        CannotListen: The path is not to be had.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.book = Connections(_CONTROL_CONNECTIONS, _CONTROL_CONNECTIONS)
-        self.connections = Pool(_CONTROL_CONNECTIONS + _NEWCOMERS)
-        try:
-            self._listener = _listen_at(path)
-        except OSError as error:
-            said = error.strerror or str(error)
-            raise CannotListen(f"http.control_socket {path}: {said}; choose another") from error
-
-    def duplicate(self) -> Any:
-        """A socket for one incarnation, which it may close."""
-        return self._listener.dup()
-
-    def close(self) -> None:
-        """Stop listening for good."""
-        self._listener.close()
-        with suppress(OSError):
-            os.unlink(self.path)  # noqa: PTH108 a socket, not a file
-        self.connections.kill(block=False)
-
-
 class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
     """gevent's server, with what its handlers need."""
 
@@ -151,6 +65,7 @@ class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
     settings: HttpSettings
     book: Connections
     proxies: Proxies
+    tls: Tls | None
 
     def handle(self, sock: Any, address: Any) -> None:
         """Serve one connection, if there is room for it."""
@@ -160,9 +75,21 @@ class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
         if not self.book.enter(held):
             return
         try:
-            Handler(sock, address, self, held=held).handle()
+            if (ready := self._secured(sock, held)) is not None:
+                Handler(ready, address, self, held=held).handle()
         finally:
             self.book.leave(held)
+
+    def _secured(self, sock: Any, held: Held) -> Any:
+        """The connection after its handshake, if it needs one; ``None`` if that has failed."""
+        if self.tls is None:
+            return sock
+        wrapped = self.tls.wrap(sock)
+        held.cut = lambda: _cut(wrapped)
+        if self.tls.shake_hands(wrapped, held.address, self.settings.headers_timeout_s):
+            return wrapped
+        wrapped.close()
+        return None
 
     def update_environ(self) -> None:
         """Give WSGI the name that we know, instead of asking a name server for it."""
@@ -202,6 +129,9 @@ class HttpServer(Actor):
     def on_start(self) -> None:
         """Begin to accept connections."""
         self._api = Api(self._peers, self._settings, own_name=self.address.name)
+        tls = self._listening.tls
+        if tls is not None and (trouble := tls.trouble()):
+            self.log.error("http.tls", trouble=trouble)
         self._servers = [self._serving(self._listening, self._api)]
         if self._listening.control is not None:
             self._servers.append(self._serving(self._listening.control, self._api))
@@ -257,6 +187,7 @@ class HttpServer(Actor):
         server.settings = self._settings
         server.book = listening.book
         server.proxies = self._listening.proxies
+        server.tls = listening.tls
         return server
 
     def _upgrades(self, api: Api) -> Upgrades:
@@ -330,45 +261,3 @@ def _newest_id(peers: Peers) -> int:
     except OrchestratorError:
         return 0
     return status.newest_id
-
-
-def _listen(host: str, port: int) -> Any:
-    name = host.strip("[]")
-    try:
-        family = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((name, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise CannotListen(_advice(host, port, error)) from error
-
-
-def _listen_at(path: str) -> Any:
-    """Bind a Unix socket that only this account can use, in place of one that nobody serves."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.stat(path, follow_symlinks=False).st_mode):  # noqa: PTH116 links are not followed
-            raise FileExistsError(errno.EEXIST, "there is something else at this path")
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(path) == 0:
-                raise OSError(errno.EADDRINUSE, "another daemon serves it")
-        os.unlink(path)  # noqa: PTH108 a socket, not a file
-    listener = socket.socket(socket.AF_UNIX)
-    # Nobody can connect before it listens; by then it is this account's alone.
-    listener.bind(path)
-    os.chmod(path, 0o600)  # noqa: PTH101 a socket, not a file
-    listener.listen(_BACKLOG)
-    return listener
-
-
-def _advice(host: str, port: int, error: OSError) -> str:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return (
-                f"port {port} on {host} is taken by another program: stop it, or choose another "
-                f"port (PORT={port + 1} in the environment, or http.port)"
-            )
-        case errno.EACCES:
-            return f"port {port} needs privileges: choose one above 1023 (PORT or http.port)"
-        case errno.EADDRNOTAVAIL | socket.EAI_NONAME | socket.EAI_ADDRFAMILY:
-            return f"{host} is not an address of this machine: change http.host"
-        case _:
-            said = error.strerror or str(error)
-            return f"cannot listen on {host}:{port} ({said}): change http.host or http.port"

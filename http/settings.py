@@ -51,6 +51,36 @@ class AuthSettings(BaseModel):
         return self
 
 
+class TlsSettings(BaseModel):
+    """Section ``[http.tls]``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cert: str = ""
+    """Path of the certificate in PEM, those that it hangs from behind it; empty: no TLS. Read anew
+    at SIGHUP."""
+    key: str = ""
+    """Path of its key in PEM, without a password; empty: it is in the same file."""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken."""
+    hsts_s: int = Field(default=31_536_000, ge=0, le=63_072_000)
+    """For how long browsers shall come by HTTPS only (``Strict-Transport-Security``); 0: no word
+    of it. On loopback's names none is said, since other programs serve there, too."""
+
+    @field_validator("cert", "key")
+    @classmethod
+    def _paths_are_absolute(cls, value: str) -> str:
+        if value and not value.startswith("/"):
+            raise ValueError("expected an absolute path")
+        return value
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> Self:
+        if self.key and not self.cert:
+            raise ValueError("expected a certificate (http.tls.cert) with the key")
+        return self
+
+
 class HttpSettings(BaseModel):
     """Section ``[http]``."""
 
@@ -96,6 +126,8 @@ class HttpSettings(BaseModel):
     """Addresses or networks (``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
     auth: AuthSettings = AuthSettings()
     """Who may call."""
+    tls: TlsSettings = TlsSettings()
+    """HTTPS and wss on the port."""
 
     @field_validator("trusted_proxies")
     @classmethod

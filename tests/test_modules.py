@@ -29,6 +29,8 @@ COVERED_BY = {
     "http/access.py": "tests/edge/test_access.py",
     "http/connections.py": "tests/edge/test_slow.py",
     "http/strict.py": "tests/edge/test_strict.py",
+    "http/tls.py": "tests/edge/test_tls.py",
+    "http/listening.py": "tests/http/test_server.py",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from orchestrator.cli.client import Client, split_url
 from orchestrator.cli.failures import BadUsage, Failure
-from orchestrator.http.server import CannotListen, ControlSocket
+from orchestrator.http.listening import CannotListen, ControlSocket
 
 from .conftest import TOKENS, Serve, auth
 from .test_slow import HEAD, sockets

@@ -3,6 +3,7 @@
 import http.client
 import json
 import secrets
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 import redis
 from orchestrator.daemon import Daemon
-from orchestrator.http.server import ListeningSocket
+from orchestrator.http.listening import ListeningSocket
 from orchestrator.runtime.datadir import DataDir
 from orchestrator.settings import Settings
 from websockets.sync.client import ClientConnection, connect
@@ -38,9 +39,15 @@ class Served:
     """A running daemon as its clients see it."""
 
     def __init__(
-        self, daemon: Daemon, listening: ListeningSocket, redis_url: str, token: str | None = None
+        self,
+        daemon: Daemon,
+        listening: ListeningSocket,
+        redis_url: str,
+        token: str | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self.token = token
+        self.trust = trust
         self.daemon = daemon
         self.listening = listening
         self.host, self.port = listening.address
@@ -63,7 +70,7 @@ class Served:
         if method == "POST":
             sent["Content-Type"] = "application/json"
         sent |= headers or {}
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=LIMIT_S)
+        connection = self._connection()
         try:
             kept = {name: value for name, value in sent.items() if value is not None}
             connection.request(method, path, data, kept)
@@ -71,6 +78,12 @@ class Served:
             return Reply(response.status, response.headers, response.read())
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.trust is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=LIMIT_S)
+        context = self.trust
+        return http.client.HTTPSConnection(self.host, self.port, timeout=LIMIT_S, context=context)
 
     def get(self, path: str, **headers: str) -> Reply:
         named: dict[str, str | None] = {k.replace("_", "-"): v for k, v in headers.items()}
@@ -90,7 +103,9 @@ class Served:
     def socket(self, path: str = "/", **options: Any) -> Iterator[ClientConnection]:
         """A WebSocket; its greeting has been read if ``greeted`` (the default)."""
         greeted = options.pop("greeted", True)
-        uri = f"ws://{self.host}:{self.port}{path}"
+        scheme = "ws" if self.trust is None else "wss"
+        uri = f"{scheme}://{self.host}:{self.port}{path}"
+        options.setdefault("ssl", self.trust)
         with connect(uri, open_timeout=LIMIT_S, close_timeout=2, **options) as client:
             if greeted:
                 assert frame(client)["type"] == "connection"
@@ -146,7 +161,7 @@ Serve = Callable[..., Served]
 def _serving(
     folder: Path, redis_url: str, pg_url: str, sections: dict[str, Any]
 ) -> Iterator[Served]:
-    token = sections.pop("token", None)
+    token, trust = sections.pop("token", None), sections.pop("trust", None)
     given: dict[str, Any] = {
         "redis": {"url": redis_url},
         "postgres": {"url": pg_url},
@@ -160,7 +175,7 @@ def _serving(
         stack.callback(listening.close)
         daemon = Daemon(settings, data, listening)
         stack.enter_context(daemon.running())
-        served = Served(daemon, listening, redis_url, token)
+        served = Served(daemon, listening, redis_url, token, trust)
         served.wait_ready()
         yield served
 

@@ -2,7 +2,8 @@ import socket
 
 import gevent
 import pytest
-from orchestrator.http.server import CannotListen, GetHttpStatus, ListeningSocket
+from orchestrator.http.listening import CannotListen, ListeningSocket
+from orchestrator.http.server import GetHttpStatus
 from orchestrator.http.settings import HttpSettings
 
 from .conftest import Serve, frame_where

@@ -30,7 +30,8 @@ from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener import RedisListener
 from orchestrator.actors.state_keeper import StateKeeper
 from orchestrator.daemon import Daemon
-from orchestrator.http.server import HttpServer, ListeningSocket
+from orchestrator.http.listening import ListeningSocket
+from orchestrator.http.server import HttpServer
 from orchestrator.runtime import Actor, ActorFailed, Supervisor
 from orchestrator.runtime.child import Child, ChildState
 from orchestrator.runtime.datadir import DataDir

@@ -1,0 +1,158 @@
+"""The listening sockets, and the connections on them; they outlive incarnations of the server."""
+
+import errno
+import os
+import socket
+import stat
+from contextlib import suppress
+from typing import Any, Final
+
+from gevent.pool import Pool
+
+from ..runtime import OrchestratorError
+from .connections import Connections, allowed_connections
+from .security import Proxies
+from .settings import HttpSettings, is_loopback
+from .tls import Tls, TlsUnusable
+
+_BACKLOG: Final = 1024
+_NEWCOMERS: Final = 64
+_CONTROL_CONNECTIONS: Final = 32
+
+
+class CannotListen(OrchestratorError):
+    """The port cannot be served; the text says what to do."""
+
+
+class ListeningSocket:
+    """The listening socket and the connections on it; outlives incarnations of the server.
+
+    Raises:
+        CannotListen: The address is not to be had, or open to everybody by mistake, or the
+            certificate does not do.
+    """
+
+    def __init__(self, settings: HttpSettings) -> None:
+        if not (is_loopback(settings.host) or settings.insecure or settings.auth.tokens):
+            raise CannotListen(
+                f"http.host is {settings.host}, and whoever reaches it could do everything: make "
+                "tokens (`orchestrator token new`), use a loopback address (127.0.0.1), or set "
+                "http.insecure = true"
+            )
+        self.tls = _tls(settings)
+        """For the port; on the control socket nobody is in between."""
+        allowed = allowed_connections(settings.max_connections, settings.reserved_files)
+        self.book = Connections(allowed, settings.max_connections_per_address)
+        self.proxies = Proxies(settings.trusted_proxies)
+        # A few more, so that newcomers are looked at although all places are taken.
+        self.connections = Pool(allowed + _NEWCOMERS)
+        self._listener = _listen(settings.host, settings.port)
+        self.control = ControlSocket(settings.control_socket) if settings.control_socket else None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it is bound to."""
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    @property
+    def url(self) -> str:
+        """Where it is reached from this machine."""
+        host, port = self.address
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 compared, not bound
+            host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 the same
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    def duplicate(self) -> Any:
+        """A socket for one incarnation, which it may close."""
+        return self._listener.dup()
+
+    def close(self) -> None:
+        """Stop listening for good."""
+        if self.control is not None:
+            self.control.close()
+        self._listener.close()
+        self.connections.kill(block=False)
+
+
+class ControlSocket:
+    """A listening Unix socket of this account's, with places of its own.
+
+    Raises:
+        CannotListen: The path is not to be had.
+    """
+
+    tls: Tls | None = None
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.book = Connections(_CONTROL_CONNECTIONS, _CONTROL_CONNECTIONS)
+        self.connections = Pool(_CONTROL_CONNECTIONS + _NEWCOMERS)
+        try:
+            self._listener = _listen_at(path)
+        except OSError as error:
+            said = error.strerror or str(error)
+            raise CannotListen(f"http.control_socket {path}: {said}; choose another") from error
+
+    def duplicate(self) -> Any:
+        """A socket for one incarnation, which it may close."""
+        return self._listener.dup()
+
+    def close(self) -> None:
+        """Stop listening for good."""
+        self._listener.close()
+        with suppress(OSError):
+            os.unlink(self.path)  # noqa: PTH108 a socket, not a file
+        self.connections.kill(block=False)
+
+
+def _tls(settings: HttpSettings) -> Tls | None:
+    if not settings.tls.cert:
+        return None
+    try:
+        return Tls(settings.tls)
+    except TlsUnusable as error:
+        raise CannotListen(str(error)) from error
+
+
+def _listen(host: str, port: int) -> Any:
+    name = host.strip("[]")
+    try:
+        family = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((name, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CannotListen(_advice(host, port, error)) from error
+
+
+def _listen_at(path: str) -> Any:
+    """Bind a Unix socket that only this account can use, in place of one that nobody serves."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path, follow_symlinks=False).st_mode):  # noqa: PTH116 links are not followed
+            raise FileExistsError(errno.EEXIST, "there is something else at this path")
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) == 0:
+                raise OSError(errno.EADDRINUSE, "another daemon serves it")
+        os.unlink(path)  # noqa: PTH108 a socket, not a file
+    listener = socket.socket(socket.AF_UNIX)
+    # Nobody can connect before it listens; by then it is this account's alone.
+    listener.bind(path)
+    os.chmod(path, 0o600)  # noqa: PTH101 a socket, not a file
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _advice(host: str, port: int, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"port {port} on {host} is taken by another program: stop it, or choose another "
+                f"port (PORT={port + 1} in the environment, or http.port)"
+            )
+        case errno.EACCES:
+            return f"port {port} needs privileges: choose one above 1023 (PORT or http.port)"
+        case errno.EADDRNOTAVAIL | socket.EAI_NONAME | socket.EAI_ADDRFAMILY:
+            return f"{host} is not an address of this machine: change http.host"
+        case _:
+            said = error.strerror or str(error)
+            return f"cannot listen on {host}:{port} ({said}): change http.host or http.port"

@@ -1,0 +1,225 @@
+"""TLS of our own (``[http.tls]``): the certificate, the handshake, and sockets that end in order.
+
+A handshake runs in its connection's own greenlet, under the limit for headers and among the places
+for those who have not asked for anything yet: one that drips holds up nobody.
+"""
+
+import os
+import ssl
+import stat
+import time
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, cast
+
+import gevent.ssl
+import structlog
+
+from ..runtime import OrchestratorError, deadline
+from .settings import TlsSettings
+
+EXPIRES_SOON_S: Final = 14 * 86_400.0
+"""Certificates that renew themselves do it a month before they end; then something is wrong."""
+
+_VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+_LOG_EVERY: Final = 100
+_PLAIN_ANSWER: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 71\r\n"
+    b"Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+    b'{"error":"Bad request","message":"This port speaks TLS: use https://."}'
+)
+_log = structlog.get_logger(actor="http")
+
+
+class TlsUnusable(OrchestratorError):
+    """The certificate or its key cannot be used; the text says what to do."""
+
+
+class _TooSlow(OrchestratorError):
+    """The handshake took too long."""
+
+
+class Certificate(NamedTuple):
+    """What clients are shown."""
+
+    expires_at: float
+    """Unix time; in the past if it has expired (then only roughly)."""
+    names: tuple[str, ...]
+    """Host names and addresses that it is for; none are known of an expired one."""
+
+    def trouble(self, now: float) -> str | None:
+        """What is wrong with it at ``now``, if anything."""
+        left_s = self.expires_at - now
+        if left_s <= 0:
+            return "the certificate has expired: clients refuse it"
+        if left_s < EXPIRES_SOON_S:
+            return f"the certificate expires in {left_s / 86_400:.1f} days"
+        return None
+
+
+class TlsSocket(gevent.ssl.SSLSocket):  # type: ignore[misc] # gevent is untyped here
+    """A TLS connection that says that it ends, and whose other direction goes on meanwhile.
+
+    gevent's own forgets TLS at :meth:`shutdown`: what came afterwards would be taken for plain.
+    """
+
+    def shutdown(self, how: int) -> None:
+        """End one direction or both; waits for nothing."""
+        self.say_end()
+        gevent.socket.socket.shutdown(self, how)
+
+    def _real_close(self) -> None:
+        self.say_end()
+        super()._real_close()
+
+    def say_end(self) -> None:
+        """Tell the peer that this is all (``close_notify``), so that it knows it has all."""
+        session: Any = self._sslobj
+        if session is not None:
+            with suppress(OSError, ValueError):  # what waits for the peer's own, too
+                session.shutdown()
+
+    def answer_plainly(self, data: bytes) -> None:
+        """Send ``data`` to a peer that does not speak TLS."""
+        self._sslobj = None
+        with suppress(OSError):
+            self.sendall(data)
+
+
+class _Context(gevent.ssl.SSLContext):  # type: ignore[misc] # gevent is untyped here
+    sslsocket_class = TlsSocket
+
+
+class Tls:
+    """What makes TLS connections of accepted ones; outlives incarnations of the server.
+
+    Args:
+        settings: Section ``[http.tls]``, with a certificate.
+
+    Raises:
+        TlsUnusable: The files do not do.
+    """
+
+    def __init__(self, settings: TlsSettings) -> None:
+        self._settings = settings
+        self._context = _server_context(settings, _Context(ssl.PROTOCOL_TLS_SERVER))
+        self.failures = 0
+        """Handshakes that came to nothing."""
+
+    def read_anew(self) -> None:
+        """Take the files as they are now for all connections to come.
+
+        Raises:
+            TlsUnusable: They do not do; those read before stay in use.
+        """
+        self._context = _server_context(self._settings, _Context(ssl.PROTOCOL_TLS_SERVER))
+
+    def trouble(self) -> str | None:
+        """What is wrong with the certificate by now, if anything."""
+        try:
+            return inspect(self._settings).trouble(time.time())
+        except TlsUnusable as error:
+            return str(error)
+
+    def wrap(self, sock: Any) -> TlsSocket:
+        """The connection that ``sock`` becomes; nothing is sent yet."""
+        wrapped: Any = self._context.wrap_socket(
+            sock, server_side=True, do_handshake_on_connect=False
+        )
+        return cast("TlsSocket", wrapped)
+
+    def shake_hands(self, sock: TlsSocket, address: str, limit_s: float) -> bool:
+        """Do the handshake, in ``limit_s`` as a whole; says whether there is a connection now."""
+        try:
+            with deadline(limit_s, _TooSlow()):
+                sock.do_handshake()
+        except _TooSlow:
+            self._failed(address, "too slow")
+        except ssl.SSLError as error:
+            self._failed(address, error.reason or "not TLS")
+            if error.reason == "HTTP_REQUEST":
+                sock.answer_plainly(_PLAIN_ANSWER)
+        except (OSError, ValueError):
+            self._failed(address, "the connection broke")
+        else:
+            return True
+        return False
+
+    def _failed(self, address: str, reason: str) -> None:
+        self.failures += 1
+        if self.failures % _LOG_EVERY == 1:
+            _log.info("no TLS handshake", client=address, reason=reason, failures=self.failures)
+
+
+def inspect(settings: TlsSettings) -> Certificate:
+    """Try the files by shaking hands with ourselves, in memory.
+
+    Raises:
+        TlsUnusable: No client could.
+    """
+    server = _server_context(settings, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.load_verify_locations(settings.cert)
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        shown = _shown(client, server)
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code == _EXPIRED:
+            return Certificate(0.0, ())
+        raise TlsUnusable(f"http.tls.cert {settings.cert}: {error.verify_message}") from error
+    except ssl.SSLError as error:
+        raise TlsUnusable(f"http.tls.cert {settings.cert}: {error.reason}") from error
+    names = tuple(value for _, value in shown.get("subjectAltName", ()))
+    return Certificate(ssl.cert_time_to_seconds(shown["notAfter"]), names)
+
+
+def _shown(client: ssl.SSLContext, server: ssl.SSLContext) -> dict[str, Any]:
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for _ in range(4):  # TLS 1.3 needs two turns, 1.2 three
+        for end in ends:
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    found: dict[str, Any] = ends[0].getpeercert() or {}
+    return found
+
+
+def _server_context(settings: TlsSettings, context: ssl.SSLContext) -> ssl.SSLContext:
+    key = settings.key or settings.cert
+    _check_readable("cert", settings.cert)
+    _check_readable("key", key)
+    if os.stat(key).st_mode & (stat.S_IROTH | stat.S_IWOTH):  # noqa: PTH116 as text, for the message
+        raise TlsUnusable(f"http.tls.key {key}: every account here may read it; chmod o-rw {key}")
+    context.minimum_version = _VERSIONS[settings.min_version]
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(settings.cert, key, password=_no_password)
+    except ssl.SSLError as error:
+        raise TlsUnusable(_advice(settings.cert, key, error)) from error
+    return context
+
+
+def _check_readable(name: str, path: str) -> None:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 as text, for the message
+            file.read(1)
+    except OSError as error:
+        raise TlsUnusable(f"http.tls.{name} {path}: {error.strerror}") from error
+
+
+def _no_password() -> str:
+    raise TlsUnusable("http.tls.key is encrypted: `openssl pkey` writes it without a password")
+
+
+def _advice(cert: str, key: str, error: ssl.SSLError) -> str:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return f"http.tls.key {key} is not the key of the certificate {cert}"
+    return (
+        f"http.tls: {cert} and {key} are not a certificate and its key, in PEM "
+        f"({error.reason or 'no PEM'})"
+    )
