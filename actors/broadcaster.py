@@ -1,4 +1,4 @@
-"""The Broadcaster: shows journalled events to the WebSocket clients.
+"""The Broadcaster: shows journalled events to the clients of the event stream.
 
 Holds nothing that must survive: clients, their queues and the counters live in the registry, which
 outlives it; the cache of encoded names fills again. Its mailbox drops the oldest when it is full
@@ -98,8 +98,7 @@ class Broadcaster(Actor):
             self._registry.saw(part[-1].id)
 
     def _handle_replaced(self, event: Event) -> None:
-        self._registry.replaced += 1
-        self._registry.publish((event,), lambda one: self._frames.build(one, replaces=True))
+        self._registry.correct(event, self._frames.build(event, replaces=True))
         self._flush_soon()
 
     def _handle_status(self, message: AgentStatusChanged) -> None:

@@ -1,13 +1,21 @@
-"""The WebSocket clients: what waits for each, and who wants what.
+"""The clients of the event stream: who there is, who wants what, and from where on.
 
 Pure but for the wake-up calls. The registry belongs to no incarnation of the Broadcaster: made
 once, it is shared with the HTTP server, whose connections attach to it and send what they find.
-Clients with the same filter form a group; frames are joined once a group, not once a client.
+Clients with the same filter (and wire) form a group; frames are joined once a group, not once a
+client.
+
+A client that resumes is *behind* at first: it reads what it missed from memory and PostgreSQL, and
+gets of what is shown only urgent frames, states, and corrections of what it has read. Then it is
+attached behind the last event that it read. The Broadcaster may not have come that far; until it
+has, the client is *late*: it is in no group yet, and joins one exactly behind that event.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter, itemgetter
+from typing import Final
 
 from .events import (
     HEARTBEAT,
@@ -17,111 +25,53 @@ from .events import (
     EventsJournalled,
     TypeMatcher,
 )
-from .frames import gap_frame
+from .frames import Wire, as_is
+from .send_buffer import Chunk, SendBuffer
+from .window import EventQuery, matcher
+
+__all__ = ["ALL_TYPES", "CHUNK_BYTES", "Behind", "Chunk", "Client", "ClientRegistry", "SendBuffer"]
 
 ALL_TYPES: Final = ("*",)
-
-# One send holds up urgent frames for as long as it takes: some ms even on a slow link.
-SEND_BYTES: Final = 256 * 1024
 
 # A joined piece is dropped as a whole, so it must be small beside a client's queue.
 CHUNK_BYTES: Final = 64 * 1024
 
-# The state of this many agents may wait for a client; of one agent only the newest does.
-_MAX_STATUSES: Final = 1000
+
+_id_of = attrgetter("id")
+_second = itemgetter(1)
 
 
-class Chunk(NamedTuple):
-    """Frames of neighbouring events, joined; many clients share one."""
+class Behind:
+    """How far a client has come that reads what it missed.
 
-    data: bytes
-    """As they go on the wire."""
-    first_id: int
-    """The lowest id in it."""
-    last_id: int
-    """The highest id in it."""
-    frames: int
-    """How many."""
-
-
-class SendBuffer:
-    """What waits for one client, in at most ``limit_bytes``.
-
-    Urgent frames (and replies to the client's own) go first and are not counted: there are few, or
-    the reader stops reading. When events do not fit, the oldest go, and the client is told the
-    range. Of an agent's state only the newest waits.
+    An event can be replaced while it is being read; nobody knows then which of the two was, so
+    the client gets the new one once more, behind it.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self.size_bytes = 0
-        self.urgent_bytes = 0
-        self.dropped = 0
-        """Events this client did not get, in all."""
-        self._urgent: deque[bytes] = deque()
-        self._chunks: deque[Chunk] = deque()
-        self._statuses: dict[str, bytes] = {}
-        self._gap: Chunk | None = None
+    def __init__(self, position: int) -> None:
+        self.position = position
+        """All it wants up to this id is in its buffer."""
+        self._reading = False
+        self._replaced: list[Chunk] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._urgent or self._chunks or self._statuses or self._gap)
+    def begin(self) -> None:
+        """More is being read."""
+        self._reading = True
 
-    def add(self, chunk: Chunk) -> None:
-        """Queue events; the oldest make room. One that is too large by itself waits alone."""
-        while self._chunks and self.size_bytes + len(chunk.data) > self.limit_bytes:
-            self._drop(self._chunks.popleft())
-        self._chunks.append(chunk)
-        self.size_bytes += len(chunk.data)
+    def reach(self, position: int) -> list[Chunk]:
+        """All up to ``position`` is in the buffer; what has to follow it there."""
+        self.position = position
+        self._reading = False
+        replaced, self._replaced = self._replaced, []
+        return [chunk for chunk in replaced if chunk.last_id <= position]
 
-    def add_urgent(self, frame: bytes) -> None:
-        """Queue a frame before everything but other urgent ones."""
-        self._urgent.append(frame)
-        self.urgent_bytes += len(frame)
-
-    def add_status(self, agent_id: str, frame: bytes) -> None:
-        """Queue an agent's state in the place of an older one."""
-        self._statuses.pop(agent_id, None)
-        if len(self._statuses) >= _MAX_STATUSES:
-            del self._statuses[next(iter(self._statuses))]
-        self._statuses[agent_id] = frame
-
-    def take(self, limit_bytes: int = SEND_BYTES) -> bytes:
-        """What to send now, in one call; empty if nothing waits."""
-        parts = list(self._urgent)
-        size = self.urgent_bytes
-        self._urgent.clear()
-        self.urgent_bytes = 0
-        if self._gap is not None:
-            parts.append(gap_frame(self._gap.first_id, self._gap.last_id, self._gap.frames))
-            self._gap = None
-        while self._chunks and (not size or size + len(self._chunks[0].data) <= limit_bytes):
-            data = self._chunks.popleft().data
-            parts.append(data)
-            size += len(data)
-            self.size_bytes -= len(data)
-        if not self._chunks:
-            parts += self._statuses.values()
-            self._statuses.clear()
-        return b"".join(parts)
-
-    def forget_events(self) -> None:
-        """Let go of everything that is not urgent: this client is being closed."""
-        while self._chunks:
-            self._drop(self._chunks.popleft())
-        self._statuses.clear()
-        self._gap = None
-
-    def note_gap(self, first_id: int, last_id: int, frames: int) -> None:
-        """Remember that this client will not get ``frames`` events, and tell it next."""
-        self.dropped += frames
-        if self._gap is not None:
-            first_id, last_id = min(self._gap.first_id, first_id), max(self._gap.last_id, last_id)
-            frames += self._gap.frames
-        self._gap = Chunk(b"", first_id, last_id, frames)
-
-    def _drop(self, chunk: Chunk) -> None:
-        self.size_bytes -= len(chunk.data)
-        self.note_gap(chunk.first_id, chunk.last_id, chunk.frames)
+    def must_know(self, chunk: Chunk) -> bool:
+        """Whether a replaced event has to be shown at once; remembered if it may have to later."""
+        if chunk.last_id <= self.position:
+            return True
+        if self._reading:
+            self._replaced.append(chunk)
+        return False
 
 
 class Client:
@@ -131,28 +81,39 @@ class Client:
         limit_bytes: What may wait for it.
         wake: Called when something waits; must not wait itself.
         types: The patterns it wants.
+        wire: How frames go to it.
     """
 
     def __init__(
-        self, limit_bytes: int, wake: Callable[[], None], types: tuple[str, ...] = ALL_TYPES
+        self,
+        limit_bytes: int,
+        wake: Callable[[], None],
+        types: tuple[str, ...] = ALL_TYPES,
+        wire: Wire = as_is,
     ) -> None:
-        self.buffer = SendBuffer(limit_bytes)
+        self.buffer = SendBuffer(limit_bytes, wire)
         self.wake = wake
         self.types = types
+        self.wire = wire
         self.close: Callable[[int, str], None] | None = None
         """Ends the connection with a code and a reason; set by its owner, must not wait."""
 
-    def urge(self, frame: bytes) -> None:
-        """Send ``frame`` next."""
-        self.buffer.add_urgent(frame)
+    def urge(self, frame: bytes, event_id: int | None = None) -> None:
+        """Send ``frame`` next; ``event_id`` is where to resume from then on."""
+        self.buffer.add_urgent(self.wire(frame, event_id))
         self.wake()
+
+    def wants(self, event: Event) -> bool:
+        """Whether one of its patterns fits; groups know that faster."""
+        return matcher(EventQuery(types=self.types))(event)
 
 
 class _Group:
     """Clients that want the same, and the frames they will get at the next flush."""
 
-    def __init__(self, types: tuple[str, ...]) -> None:
+    def __init__(self, types: tuple[str, ...], wire: Wire) -> None:
         self.clients: set[Client] = set()
+        self._wire = wire
         self._wants_all = "*" in types
         self._match_type = TypeMatcher(types)
         beats = [name for name in types if name.startswith(HEARTBEAT_PREFIX)]
@@ -167,7 +128,9 @@ class _Group:
         source = event.source
         return event.type == HEARTBEAT and source is not None and self._match_source(source)
 
-    def add(self, event_id: int, frame: bytes) -> None:
+    def add(self, event_id: int, frame: bytes, *, replaces: bool = False) -> None:
+        # Nobody resumes from a replaced event: what came after it has been seen.
+        frame = self._wire(frame, None if replaces else event_id)
         self._frames.append(frame)
         self._ids.append(event_id)
         self._bytes += len(frame)
@@ -208,15 +171,20 @@ class ClientRegistry:
         """Events that clients now gone did not get."""
         self.closed: Counter[int] = Counter()
         """Connections that ended, by close code."""
-        self._groups: dict[tuple[str, ...], _Group] = {}
+        self._groups: dict[tuple[tuple[str, ...], Wire], _Group] = {}
+        self._late: dict[Client, int] = {}
+        self._behind: dict[Client, Behind] = {}
         self._reserved = 0
 
     def __len__(self) -> int:
-        return sum(len(group.clients) for group in self._groups.values())
+        attached = sum(len(group.clients) for group in self._groups.values())
+        return attached + len(self._late) + len(self._behind)
 
     def __iter__(self) -> Iterator[Client]:
         for group in list(self._groups.values()):
             yield from list(group.clients)
+        yield from list(self._late)
+        yield from list(self._behind)
 
     @property
     def filters(self) -> int:
@@ -244,26 +212,47 @@ class ClientRegistry:
         """Give back a reserved place."""
         self._reserved -= 1
 
-    def attach(self, client: Client) -> None:
-        """From now on ``client`` gets what it wants, and nothing from before."""
-        group = self._groups.get(client.types)
+    def leave_behind(self, client: Client, position: int) -> Behind:
+        """``client`` reads what came after ``position`` by itself, until it is attached."""
+        behind = self._behind[client] = Behind(position)
+        return behind
+
+    def attach(self, client: Client, *, after: int | None = None) -> None:
+        """From now on ``client`` gets what it wants, and nothing from before.
+
+        Args:
+            client: Not attached.
+            after: It has all up to this id, which may lie ahead of what is shown by now.
+        """
+        self._behind.pop(client, None)
+        if after is not None and (self.newest_id is None or after > self.newest_id):
+            self._late[client] = after
+            return
+        key = (client.types, client.wire)
+        group = self._groups.get(key)
         if group is None:
-            group = self._groups[client.types] = _Group(client.types)
+            group = self._groups[key] = _Group(*key)
         group.join()
         group.clients.add(client)
 
     def detach(self, client: Client) -> None:
         """Forget ``client``; harmless if it is not attached."""
-        group = self._groups.get(client.types)
+        self._late.pop(client, None)
+        self._behind.pop(client, None)
+        key = (client.types, client.wire)
+        group = self._groups.get(key)
         if group is None or client not in group.clients:
             return
         group.join()
         group.clients.discard(client)
         if not group.clients:
-            del self._groups[client.types]
+            del self._groups[key]
 
     def subscribe(self, client: Client, types: tuple[str, ...]) -> None:
         """Change what ``client`` wants; what was meant for it before still comes."""
+        if client in self._late or client in self._behind:
+            client.types = types
+            return
         self.detach(client)
         client.types = types
         self.attach(client)
@@ -276,8 +265,24 @@ class ClientRegistry:
 
     # -- for the Broadcaster -----------------------------------------------------------------
 
-    def publish(self, events: Iterable[Event], build: Callable[[Event], bytes]) -> None:
-        """Hand ``events`` to the groups; each frame is built once, if anybody wants it."""
+    def publish(self, events: Sequence[Event], build: Callable[[Event], bytes]) -> None:
+        """Hand ``events`` to the groups; each frame is built once, if anybody wants it.
+
+        Args:
+            events: With ascending ids, all above those before.
+            build: Makes a frame.
+        """
+        for client, after in sorted(self._late.items(), key=_second) if self._late else ():
+            if after >= events[-1].id:
+                break
+            cut = bisect_right(events, after, key=_id_of)
+            self._show(events[:cut], build)
+            events = events[cut:]
+            del self._late[client]
+            self.attach(client)
+        self._show(events, build)
+
+    def _show(self, events: Sequence[Event], build: Callable[[Event], bytes]) -> None:
         groups = list(self._groups.values())
         if not groups:
             return
@@ -289,19 +294,46 @@ class ClientRegistry:
                     group.add(event.id, frame)
                     self.frames_sent += len(group.clients)
 
+    def correct(self, event: Event, frame: bytes) -> None:
+        """``event`` has taken the place of another one; ``frame`` says so."""
+        self.replaced += 1
+        for group in list(self._groups.values()):
+            if group.wants(event):
+                group.add(event.id, frame, replaces=True)
+                self.frames_sent += len(group.clients)
+        for client in (*self._late, *self._behind):
+            if client.wants(event):
+                self._correct_one(client, Chunk(client.wire(frame, None), event.id, event.id, 1))
+
+    def _correct_one(self, client: Client, chunk: Chunk) -> None:
+        behind = self._behind.get(client)
+        if behind is None or behind.must_know(chunk):
+            client.buffer.add(chunk)
+            client.wake()
+
     def missed(self, message: object) -> None:
         """The Broadcaster's mailbox was full and gave up ``message``: tell the clients.
 
-        Meant for ``Mailbox(on_drop=...)``.
+        Those that are behind read it from memory all the same. Meant for
+        ``Mailbox(on_drop=...)``.
         """
         if isinstance(message, EventsJournalled):
             events = message.events
             for group in self._groups.values():
                 wanted = sum(map(group.wants, events))
+                group.join()
                 for client in group.clients if wanted else ():
                     client.buffer.note_gap(events[0].id, events[-1].id, wanted)
+            for client, after in self._late.items():
+                rest = events[bisect_right(events, after, key=_id_of) :]
+                if wanted := sum(map(client.wants, rest)):
+                    client.buffer.note_gap(rest[0].id, rest[-1].id, wanted)
         elif isinstance(message, EventReplaced):
             self.replaced += 1
+            event_id = message.event.id
+            for client in self:
+                if client.wants(message.event):
+                    self._correct_one(client, Chunk(b"", event_id, event_id, 1))
 
     def saw(self, newest_id: int) -> None:
         """Remember the newest id that was passed on."""
@@ -322,4 +354,4 @@ class ClientRegistry:
     def show_status(self, agent_id: str, frame: bytes) -> None:
         """Queue an agent's state for everybody; the next flush sends it."""
         for client in self:
-            client.buffer.add_status(agent_id, frame)
+            client.buffer.add_status(agent_id, client.wire(frame, None))

@@ -5,7 +5,7 @@ Pure. A payload goes into its frame as it was published; around it stand pieces 
 wire: header (RFC 6455, section 5.2: final, text, unmasked as a server's are) and JSON.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct as Packing
 from typing import Final
 
@@ -23,7 +23,20 @@ _MEDIUM_HEADER: Final = Packing("!BBH")
 _LONG_HEADER: Final = Packing("!BBQ")
 _SHORT_HEADERS: Final = [bytes((_TEXT, length)) for length in range(_SHORT)]
 
+Wire = Callable[[bytes, int | None], bytes]
+"""How frames go to some clients: from a frame, and the id to resume behind if it is an event's."""
+
 _encode = msgspec.json.encode
+
+
+def as_is(frame: bytes, _event_id: int | None) -> bytes:
+    """The wire of WebSockets: frames are built for it."""
+    return frame
+
+
+def text_of(frame: bytes) -> bytes:
+    """The text in one of the frames made here."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 def text_frame(text: bytes) -> bytes:

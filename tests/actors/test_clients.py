@@ -1,12 +1,9 @@
 from collections.abc import Callable, Iterable
 
-from orchestrator.actors.clients import ALL_TYPES, Chunk, Client, ClientRegistry, SendBuffer
+import pytest
+from orchestrator.actors.clients import ALL_TYPES, Client, ClientRegistry
 from orchestrator.actors.events import Event, EventReplaced, EventsJournalled
 from orchestrator.actors.frames import gap_frame
-
-
-def chunk(first: int, last: int, size: int = 100) -> Chunk:
-    return Chunk(b"%d" % (first % 10) * size, first, last, last - first + 1)
 
 
 def event(number: int, type_: str = "strategy.candidate", source: str | None = None) -> Event:
@@ -23,94 +20,6 @@ def client(types: tuple[str, ...] = ALL_TYPES, wake: Callable[[], None] = lambda
 
 def taken(clients: Iterable[Client]) -> list[bytes]:
     return [one.buffer.take() for one in clients]
-
-
-# -- the buffer ----------------------------------------------------------------------------------
-
-
-def test_all_that_waits_is_taken_in_one_piece() -> None:
-    buffer = SendBuffer(1000)
-    buffer.add(chunk(1, 1))
-    buffer.add(chunk(2, 2))
-
-    assert buffer.take() == b"1" * 100 + b"2" * 100
-    assert not buffer
-    assert buffer.size_bytes == 0
-
-
-def test_an_empty_buffer_has_nothing_to_take() -> None:
-    assert SendBuffer(1000).take() == b""
-
-
-def test_urgent_frames_go_first() -> None:
-    buffer = SendBuffer(1000)
-    buffer.add(chunk(1, 1))
-    buffer.add_urgent(b"stop")
-
-    assert buffer.take().startswith(b"stop")
-
-
-def test_when_events_do_not_fit_the_oldest_go_and_the_range_is_told_first() -> None:
-    buffer = SendBuffer(250)
-    for first in (1, 11, 21, 31):
-        buffer.add(chunk(first, first + 9))
-
-    assert buffer.take() == gap_frame(1, 20, 20) + b"1" * 200
-    assert buffer.dropped == 20
-
-
-def test_a_gap_is_told_once() -> None:
-    buffer = SendBuffer(100)
-    buffer.add(chunk(1, 1))
-    buffer.add(chunk(2, 2))
-    buffer.take()
-
-    assert buffer.take() == b""
-    assert not buffer
-
-
-def test_the_buffer_never_holds_more_than_its_limit() -> None:
-    buffer = SendBuffer(1000)
-
-    for first in range(1000):
-        buffer.add(chunk(first, first))
-        assert buffer.size_bytes <= 1000
-
-
-def test_a_chunk_larger_than_the_limit_waits_alone() -> None:
-    buffer = SendBuffer(100)
-    buffer.add(chunk(1, 1))
-    buffer.add(chunk(2, 2, size=500))
-
-    assert buffer.take() == gap_frame(1, 1, 1) + b"2" * 500
-
-
-def test_one_take_is_limited_so_that_urgent_frames_need_not_wait_long() -> None:
-    buffer = SendBuffer(1000)
-    for first in range(5):
-        buffer.add(chunk(first, first))
-
-    assert len(buffer.take(limit_bytes=250)) == 200
-    buffer.add_urgent(b"stop")
-    assert buffer.take(limit_bytes=250).startswith(b"stop")
-
-
-def test_of_an_agents_state_only_the_newest_waits() -> None:
-    buffer = SendBuffer(1000)
-    buffer.add_status("a", b"[a late]")
-    buffer.add_status("b", b"[b up]")
-    buffer.add_status("a", b"[a up]")
-
-    assert buffer.take() == b"[b up][a up]"
-
-
-def test_states_of_agents_that_wait_are_bounded() -> None:
-    buffer = SendBuffer(1000)
-
-    for number in range(2000):
-        buffer.add_status(f"a{number}", b"x")
-
-    assert len(buffer.take()) == 1000
 
 
 # -- the registry --------------------------------------------------------------------------------
@@ -294,12 +203,29 @@ def test_what_the_broadcasters_mailbox_gave_up_is_told_as_a_gap() -> None:
     assert registry.dropped == 3
 
 
-def test_a_replacement_that_was_given_up_is_still_counted() -> None:
+def test_a_replacement_that_was_given_up_is_counted_and_told_as_a_gap() -> None:
     registry = ClientRegistry()
+    everything, other = client(), client(("news.*",))
+    for one in (everything, other):
+        registry.attach(one)
 
     registry.missed(EventReplaced(event(4)))
 
     assert registry.replaced == 1
+    assert taken([everything, other]) == [gap_frame(4, 4, 1), b""]
+
+
+def test_what_the_mailbox_gave_up_is_told_behind_what_was_shown_before() -> None:
+    registry = ClientRegistry()
+    one = client()
+    registry.attach(one)
+    registry.publish([event(1)], frame)
+
+    registry.missed(EventsJournalled((event(2), event(3))))
+    registry.publish([event(4)], frame)
+    registry.flush()
+
+    assert one.buffer.take() == b"<1>" + gap_frame(2, 3, 2) + b"<4>"
 
 
 def test_drops_of_clients_that_have_gone_stay_counted() -> None:
@@ -312,3 +238,176 @@ def test_drops_of_clients_that_have_gone_stay_counted() -> None:
 
     assert registry.dropped == 2
     assert list(registry) == []
+
+
+# -- those that resume ---------------------------------------------------------------------------
+
+
+def attached(registry: ClientRegistry, one: Client, *, after: int) -> Client:
+    registry.leave_behind(one, after)
+    registry.attach(one, after=after)
+    return one
+
+
+@pytest.mark.parametrize("after", range(11))
+def test_a_client_attached_behind_any_event_gets_exactly_those_above_it(after: int) -> None:
+    registry = ClientRegistry()
+    registry.publish([event(1), event(2)], frame)
+    registry.saw(2)
+    one = attached(registry, client(), after=after) if after >= 2 else client()
+    if after < 2:
+        registry.attach(one, after=after)
+
+    for part in ([event(n) for n in (3, 4, 6)], [event(7)], [event(8), event(9), event(10)]):
+        registry.publish(part, frame)
+        registry.saw(part[-1].id)
+    registry.flush()
+
+    wanted = [n for n in (3, 4, 6, 7, 8, 9, 10) if n > after]
+    assert one.buffer.take() == b"".join(b"<%d>" % n for n in wanted)
+
+
+def test_clients_late_at_different_places_join_in_the_midst_of_one_batch() -> None:
+    registry = ClientRegistry()
+    registry.saw(1)
+    clients = [attached(registry, client(), after=after) for after in (5, 2, 9, 3)]
+
+    registry.publish([event(n) for n in range(2, 8)], frame)
+    registry.saw(7)
+    registry.publish([event(n) for n in range(8, 11)], frame)
+    registry.flush()
+
+    assert taken(clients) == [
+        b"".join(b"<%d>" % n for n in range(after + 1, 11)) for after in (5, 2, 9, 3)
+    ]
+
+
+def test_a_client_behind_or_late_is_one_of_the_clients() -> None:
+    registry = ClientRegistry()
+    behind, late = client(("none",)), client(("none",))
+    registry.leave_behind(behind, 1)
+    attached(registry, late, after=5)
+
+    registry.urge(b"stop")
+    registry.show_status("a", b"[a]")
+
+    assert len(registry) == 2
+    assert set(registry) == {behind, late}
+    assert taken([behind, late]) == [b"stop[a]", b"stop[a]"]
+    for one in (behind, late):
+        registry.forget(one, 1000)
+    assert len(registry) == 0
+
+
+def test_a_client_that_is_behind_is_shown_nothing_of_what_comes() -> None:
+    registry = ClientRegistry()
+    one = client()
+    registry.leave_behind(one, 1)
+
+    registry.publish([event(2)], frame)
+    registry.missed(EventsJournalled((event(3),)))
+    registry.flush()
+
+    assert not one.buffer
+
+
+def test_a_late_client_is_told_of_what_was_given_up_above_its_place() -> None:
+    registry = ClientRegistry()
+    one = attached(registry, client(), after=5)
+
+    registry.missed(EventsJournalled((event(4), event(5))))
+    registry.missed(EventsJournalled((event(5), event(6), event(8))))
+    registry.publish([event(9)], frame)
+    registry.flush()
+
+    assert one.buffer.take() == gap_frame(6, 8, 2) + b"<9>"
+
+
+def test_a_late_client_can_change_its_filter() -> None:
+    registry = ClientRegistry()
+    one = attached(registry, client(), after=5)
+
+    registry.subscribe(one, ("risk.*",))
+    registry.publish([event(6), event(7, "risk.limit")], frame)
+    registry.flush()
+
+    assert one.buffer.take() == b"<7>"
+
+
+def test_a_client_that_is_behind_can_change_its_filter() -> None:
+    registry = ClientRegistry()
+    one = client()
+    registry.leave_behind(one, 1)
+
+    registry.subscribe(one, ("risk.*",))
+    registry.attach(one, after=5)
+    registry.publish([event(6), event(7, "risk.limit")], frame)
+    registry.flush()
+
+    assert one.buffer.take() == b"<7>"
+
+
+# -- replaced events -----------------------------------------------------------------------------
+
+
+def test_a_correction_reaches_everybody_who_has_seen_the_event() -> None:
+    registry = ClientRegistry()
+    live, late, behind, other = client(), client(), client(), client(("news.*",))
+    for one in (live, other):
+        registry.attach(one)
+    attached(registry, late, after=9)
+    registry.leave_behind(behind, 7)
+
+    registry.correct(event(7), b"<7!>")
+    registry.flush()
+
+    assert taken([live, late, behind, other]) == [b"<7!>", b"<7!>", b"<7!>", b""]
+    assert registry.replaced == 1
+
+
+def test_a_correction_of_what_is_still_to_be_read_is_not_shown() -> None:
+    registry = ClientRegistry()
+    one = client()
+    behind = registry.leave_behind(one, 6)
+
+    registry.correct(event(7), b"<7!>")
+
+    assert not one.buffer
+    assert behind.reach(10) == []
+
+
+def test_a_correction_of_what_is_being_read_follows_it() -> None:
+    registry = ClientRegistry()
+    one = client()
+    behind = registry.leave_behind(one, 6)
+    behind.begin()
+
+    for number in (7, 12):
+        registry.correct(event(number), b"<%d!>" % number)
+
+    assert [chunk.data for chunk in behind.reach(10)] == [b"<7!>"]
+    assert not one.buffer
+    registry.correct(event(11), b"<11!>")
+    assert behind.reach(20) == []
+
+
+# -- other wires ---------------------------------------------------------------------------------
+
+
+def test_each_wire_has_its_own_form_of_the_same_frames() -> None:
+    def told(frame: bytes, event_id: int | None) -> bytes:
+        return b"%s:%r;" % (str(event_id).encode(), frame)
+
+    registry = ClientRegistry()
+    plain, other = client(), Client(1000, lambda: None, ALL_TYPES, told)
+    for one in (plain, other):
+        registry.attach(one)
+
+    registry.publish([event(1)], frame)
+    registry.correct(event(1), b"<1!>")
+    registry.urge(b"stop")
+    registry.show_status("a", b"up")
+    registry.flush()
+
+    assert plain.buffer.take() == b"stop<1><1!>up"
+    assert other.buffer.take() == b"None:b'stop';1:b'<1>';None:b'<1!>';None:b'up';"
