@@ -147,7 +147,7 @@ class HttpSettings(BaseModel):
 
 
 class WebSocketSettings(BaseModel):
-    """Section ``[websocket]``."""
+    """Section ``[websocket]``: the event stream, over WebSockets and as Server-Sent Events."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -156,11 +156,17 @@ class WebSocketSettings(BaseModel):
     queue_bytes: int = Field(default=1536 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
     """What may wait for one client before it loses events (and is told which)."""
     ping_interval_s: float = Field(default=30.0, gt=0, le=3_600)
-    """How often a client is asked for a sign of life."""
+    """How often a client is asked for a sign of life, or sent one (Server-Sent Events)."""
     ping_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
     """A client that is silent for so long is closed."""
-    send_timeout_s: float = Field(default=10.0, gt=0, le=3_600)
+    send_timeout_s: float = Field(default=7.0, gt=0, le=3_600)
     """A client that takes nothing for so long is closed (1013)."""
+    send_buffer_bytes: int = Field(default=256 * 1024, ge=16 * 1024, le=16 * 1024 * 1024)
+    """What the system may hold for one client beside the queue (``SO_SNDBUF``): the more, the
+    later is it seen that one does not read."""
+    catch_up_wait_s: float = Field(default=10.0, ge=0, le=3_600)
+    """A client that resumes waits so long for events that cannot be read at the moment (PostgreSQL
+    is away); then they become a gap, and it goes on behind them."""
     max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     """Larger messages from a client close it (1009)."""
     max_fragments: int = Field(default=64, ge=1, le=100_000)
