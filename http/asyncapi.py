@@ -22,6 +22,7 @@ from .frame_shapes import FROM_CLIENT, TO_CLIENT, StreamQuery
 from .requests import Call
 from .routes import Answer, Route, json_answer
 from .schemas import Schemas, plain
+from .tags import REVALIDATE, tag_of, unless_known
 
 Shape = type[msgspec.Struct]
 
@@ -93,13 +94,14 @@ class AsyncApi:
     def routes(self) -> list[Route]:
         """The route."""
         summary = "The bus and the WebSocket, described"
-        return [Route("GET", "/asyncapi.json", self.show, summary, {200: dict[str, Any]})]
+        answers = {200: dict[str, Any], 304: None}
+        return [Route("GET", "/asyncapi.json", self.show, summary, answers)]
 
-    def show(self, _call: Call) -> Answer:
+    def show(self, call: Call) -> Answer:
         """The document."""
         if self._answer is None:
             self._answer = json_answer(asyncapi_document(self._version))
-        return self._answer
+        return unless_known(call, self._answer, tag_of(self._answer.body), (REVALIDATE,))
 
 
 def asyncapi_document(version: str) -> dict[str, Any]:

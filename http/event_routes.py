@@ -35,6 +35,7 @@ from .shapes import (
     StoredAnswer,
     TypesAnswer,
 )
+from .tags import tagged
 
 # Facts about the system itself: whoever posts them would only pretend.
 _RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|" + re.escape(KILLSWITCH), re.DOTALL)
@@ -69,7 +70,7 @@ class EventRoutes:
                 "/bus/events",
                 self.events,
                 "A page of events",
-                {200: EventsAnswer},
+                {200: EventsAnswer, 304: None},
                 query=EventsQuery,
                 errors=(503,),
             ),
@@ -78,7 +79,7 @@ class EventRoutes:
                 "/bus/events/{id}",
                 self.event,
                 "One event",
-                {200: EventAnswer},
+                {200: EventAnswer, 304: None},
                 path_types={"id": EventId},
                 errors=(404, 503),
             ),
@@ -105,7 +106,7 @@ class EventRoutes:
                 "/bus/types",
                 self.types,
                 "The types there are, most frequent first",
-                {200: TypesAnswer},
+                {200: TypesAnswer, 304: None},
                 errors=(503,),
             ),
         ]
@@ -115,14 +116,15 @@ class EventRoutes:
         wanted: EventsQuery = call.query
         page = self._pages.page(event_query(wanted), ascending=wanted.order == "asc")
         events = msgspec.Raw(page.events)
-        return json_answer(_EncodedEvents("ok", utc_now(), events, page.cursor, page.has_more))
+        answer = _EncodedEvents("ok", utc_now(), events, page.cursor, page.has_more)
+        return tagged(call, answer)
 
     def event(self, call: Call) -> Answer:
         """One event."""
         row = self._pages.get(call.path["id"])
         if row is None:
             raise NotFound(f"There is no event {call.path['id']}.")
-        return json_answer(EventAnswer("ok", utc_now(), row))
+        return tagged(call, EventAnswer("ok", utc_now(), row))
 
     def post_event(self, call: Call) -> Answer:
         """Journalled when it is answered."""
@@ -152,9 +154,9 @@ class EventRoutes:
             self._pages.forget()
         return json_answer(ProcessedAnswer("ok", updated, missing))
 
-    def types(self, _call: Call) -> Answer:
+    def types(self, call: Call) -> Answer:
         """From PostgreSQL: what is journalled but not stored yet is not counted."""
-        return json_answer(TypesAnswer("ok", utc_now(), self._reader.types()))
+        return tagged(call, TypesAnswer("ok", utc_now(), self._reader.types()))
 
     def _wait_committed(self, event_id: int) -> None:
         """Wait until ``event_id`` is in PostgreSQL, if it is one of ours that was given.

@@ -20,6 +20,7 @@ from .shapes import (
     HealthAnswer,
     ReadyAnswer,
 )
+from .tags import tagged
 
 _CHECK_TIMEOUT_S: Final = 1.0
 
@@ -56,7 +57,7 @@ class HealthRoutes:
                 "/health/agents",
                 self.agents,
                 "The agents, newest beat first",
-                {200: AgentsAnswer},
+                {200: AgentsAnswer, 304: None},
                 query=AgentsQuery,
             ),
         ]
@@ -98,7 +99,8 @@ class HealthRoutes:
         wanted: AgentsQuery = call.query
         question = GetAgents(group=wanted.group, status=wanted.status, alive=wanted.alive)
         agents: Agents = ask(self._peers.monitor, question)
-        return json_answer(AgentsAnswer("ok", utc_now(), agents.rows, agents.total, agents.active))
+        answer = AgentsAnswer("ok", utc_now(), agents.rows, agents.total, agents.active)
+        return tagged(call, answer)
 
     # -- the checks --------------------------------------------------------------------------
 

@@ -15,10 +15,15 @@ from .requests import Call
 from .routes import Answer, Route, json_answer
 from .schemas import Schemas, field_docs
 from .shapes import ErrorAnswer
+from .tags import REVALIDATE, tag_of, unless_known
 
 _HEADERS: Final = {
     "X-Request-ID": ("The request's id, in the daemon's log too.", "string"),
     "Retry-After": ("Seconds to wait.", "integer"),
+    "ETag": (
+        "For `If-None-Match` of the next call; the answer is 304 if nothing changed.",
+        "string",
+    ),
     "RateLimit-Limit": ("Calls allowed in a window.", "integer"),
     "RateLimit-Remaining": ("Calls left in this window.", "integer"),
     "RateLimit-Reset": ("Seconds until the window is over.", "integer"),
@@ -26,6 +31,14 @@ _HEADERS: Final = {
 _ALWAYS: Final = ("X-Request-ID",)
 _LIMITS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _WAIT: Final = ("Retry-After",)
+_TAG: Final = ("ETag",)
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Tags (`ETag`) of answers that the caller has.",
+    "schema": {"type": "string"},
+}
 
 _BEARER: Final = {
     "type": "http",
@@ -44,13 +57,14 @@ class OpenApi:
 
     def routes(self) -> list[Route]:
         """The route."""
-        return [Route("GET", "/openapi.json", self.show, "This document", {200: dict[str, Any]})]
+        answers = {200: dict[str, Any], 304: None}
+        return [Route("GET", "/openapi.json", self.show, "This document", answers)]
 
-    def show(self, _call: Call) -> Answer:
+    def show(self, call: Call) -> Answer:
         """The document."""
         if self._answer is None:
             self._answer = json_answer(document(self._routes, self._version))
-        return self._answer
+        return unless_known(call, self._answer, tag_of(self._answer.body), (REVALIDATE,))
 
 
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
@@ -117,7 +131,10 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     operation["x-role"] = route.needs.name.lower()
     if route.needs == Role.OPEN:
         operation["security"] = []
-    if parameters := [*_path_parameters(route, schemas), *_query_parameters(route, schemas)]:
+    parameters = [*_path_parameters(route, schemas), *_query_parameters(route, schemas)]
+    if HTTPStatus.NOT_MODIFIED in route.answers:
+        parameters.append(_IF_NONE_MATCH)
+    if parameters:
         operation["parameters"] = parameters
     if route.method == "POST":
         operation["requestBody"] = _body(route, schemas, note and note.example)
@@ -148,11 +165,14 @@ def _body(route: Route, schemas: Schemas, example: Any) -> dict[str, Any]:
 
 def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
+    tagged = HTTPStatus.NOT_MODIFIED in route.answers
     for status, kind in sorted(route.answers.items()):
         phrase = HTTPStatus(status).phrase
         response: dict[str, Any] = {
             "description": route.summary if status < HTTPStatus.MULTIPLE_CHOICES else phrase,
-            "headers": _headers(*_ALWAYS, *(_LIMITS if route.counted else ())),
+            "headers": _headers(
+                *_ALWAYS, *(_TAG if tagged else ()), *(_LIMITS if route.counted else ())
+            ),
         }
         if status != HTTPStatus.NOT_MODIFIED:
             response["content"] = _content(kind, schemas)

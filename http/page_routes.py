@@ -1,6 +1,5 @@
 """The pages' files: ``/``, ``/docs``, ``/dashboard/<file>``, with what browsers must be told."""
 
-import hashlib
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -8,6 +7,7 @@ from .access import Role
 from .errors import Headers, NotFound
 from .requests import Call
 from .routes import Answer, Handler, Route
+from .tags import tag_of, unless_known
 
 FOLDER: Final = Path(__file__).parent / "dashboard"
 
@@ -88,10 +88,8 @@ class PageRoutes:
         path = self._path_of(name)
         content_type = _CONTENT_TYPES[path.suffix]
         file = self._read(path)
-        headers = (*_PAGE_HEADERS, ("ETag", file.etag), ("Cache-Control", "no-cache"))
-        if _matches(str(call.environ.get("HTTP_IF_NONE_MATCH", "")), file.etag):
-            return Answer(b"", 304, content_type, headers)
-        return Answer(file.body, 200, content_type, headers)
+        headers = (*_PAGE_HEADERS, ("Cache-Control", "no-cache"))
+        return unless_known(call, Answer(file.body, 200, content_type), file.etag, headers)
 
     def _path_of(self, name: str) -> Path:
         missing = NotFound("The dashboard has no such file.")
@@ -109,15 +107,9 @@ class PageRoutes:
         if known and (known.changed_at_ns, known.size) == (there.st_mtime_ns, there.st_size):
             return known
         body = path.read_bytes()
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        file = self._files[path] = _File(there.st_mtime_ns, there.st_size, etag, body)
+        file = self._files[path] = _File(there.st_mtime_ns, there.st_size, tag_of(body), body)
         return file
 
 
 def _page(path: str, handler: Handler, summary: str) -> Route:
     return Route("GET", path, handler, summary, _PAGE_ANSWERS, counted=False, access=Role.OPEN)
-
-
-def _matches(given: str, etag: str) -> bool:
-    candidates = (one.strip().removeprefix("W/") for one in given.split(","))
-    return any(one in {"*", etag} for one in candidates)

@@ -7,8 +7,9 @@ from ..sql.state import StateRow
 from .errors import NotFound
 from .peers import Peers, ask
 from .requests import Call
-from .routes import Answer, Route, json_answer
+from .routes import Answer, Route
 from .shapes import NoRegimeAnswer, RegimeAnswer, StateAnswer, StatesAnswer, StateValue
+from .tags import tagged
 
 
 class StateRoutes:
@@ -25,37 +26,37 @@ class StateRoutes:
                 "/regime/state",
                 self.regime,
                 "The market regime, as last reported",
-                {200: (RegimeAnswer, NoRegimeAnswer)},
+                {200: (RegimeAnswer, NoRegimeAnswer), 304: None},
             ),
-            Route("GET", "/state", self.states, "All kept values", {200: StatesAnswer}),
+            Route("GET", "/state", self.states, "All kept values", {200: StatesAnswer, 304: None}),
             Route(
                 "GET",
                 "/state/{key}",
                 self.state,
                 "One kept value",
-                {200: StateAnswer},
+                {200: StateAnswer, 304: None},
                 errors=(404,),
             ),
         ]
 
-    def regime(self, _call: Call) -> Answer:
+    def regime(self, call: Call) -> Answer:
         """The last report."""
         regime: Regime | None = ask(self._peers.keeper, GetRegime())
         if regime is None:
             said = "No regime has been reported yet: is a regime detector running?"
-            return json_answer(NoRegimeAnswer("no_data", said, utc_now()))
-        return json_answer(RegimeAnswer("ok", utc_now(), regime.payload))
+            return tagged(call, NoRegimeAnswer("no_data", said, utc_now()))
+        return tagged(call, RegimeAnswer("ok", utc_now(), regime.payload))
 
-    def states(self, _call: Call) -> Answer:
+    def states(self, call: Call) -> Answer:
         """In order of key."""
-        return json_answer(StatesAnswer("ok", utc_now(), tuple(map(_value, self._rows()))))
+        return tagged(call, StatesAnswer("ok", utc_now(), tuple(map(_value, self._rows()))))
 
     def state(self, call: Call) -> Answer:
         """One of them."""
         for row in self._rows():
             if row.key == call.path["key"]:
                 value = StateAnswer("ok", utc_now(), row.key, row.value, row.updated_at)
-                return json_answer(value)
+                return tagged(call, value)
         raise NotFound("There is no such key; see /state.")
 
     def _rows(self) -> tuple[StateRow, ...]:

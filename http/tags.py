@@ -1,0 +1,48 @@
+"""Entity tags: whoever has an answer already is told so (304) instead of being sent it again.
+
+A tag is a hash of the answer itself, made from what was just read, so it can never be older than
+what it stands for; nothing has to be told that something has changed. It spares the sending, not
+the reading. Tags are weak (RFC 9110, section 8.8.1): ``timestamp``, the time of answering, is left
+out, everything else counts.
+"""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from .errors import Headers
+from .requests import Call
+from .routes import Answer
+
+# Kept by the one who asked, and asked about before each use.
+REVALIDATE: Final = ("Cache-Control", "private, no-cache")
+
+
+def tag_of(body: bytes) -> str:
+    """The strong tag of exactly these bytes."""
+    return f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+
+
+def tagged(call: Call, value: Any) -> Answer:
+    """``value`` (a Struct with the ``timestamp`` of the answer) as JSON; or 304."""
+    body = msgspec.json.encode(value)
+    told_at = b'"timestamp":"%b"' % value.timestamp.encode()
+    # The first one is the answer's own: what stands before it is never data.
+    before, _, behind = body.partition(told_at)
+    return unless_known(call, Answer(body), f"W/{tag_of(before + behind)}", (REVALIDATE,))
+
+
+def unless_known(call: Call, answer: Answer, etag: str, headers: Headers) -> Answer:
+    """``answer`` with its tag; without a body (304) if the caller has it already."""
+    every = (*answer.headers, ("ETag", etag), *headers)
+    if matches(str(call.environ.get("HTTP_IF_NONE_MATCH", "")), etag):
+        return Answer(b"", 304, answer.content_type, every)
+    return Answer(answer.body, answer.status, answer.content_type, every)
+
+
+def matches(given: str, etag: str) -> bool:
+    """Whether ``If-None-Match`` names this tag; compared weakly (RFC 9110, section 13.1.2)."""
+    known = etag.removeprefix("W/")
+    candidates = (one.strip().removeprefix("W/") for one in given.split(","))
+    return any(one in {"*", known} for one in candidates)
