@@ -47,7 +47,7 @@ from .addresses import addresses
 from .emergency import Emergency
 from .http.listening import ListeningSocket
 from .http.peers import Instance, Peers
-from .http.server import HttpServer, UseRateLimit
+from .http.server import HttpServer, UseSettings
 from .http.tls import TlsUnusable
 from .own_events import OwnEvents
 from .reload import changes
@@ -272,7 +272,7 @@ class Daemon:
         self.settings = found.settings
         set_log_level(found.settings.log.level)
         self._to.monitor.offer(UseTimeouts(found.settings.registry))
-        self._to.http.offer(UseRateLimit(found.settings.http))
+        self._to.http.offer(UseSettings(found.settings.http))
         self._renew_certificate()
         if any(key.startswith("retention.") for key in found.now):
             self._to.root.offer(RestartChild(self._to.pruner.name))

@@ -9,6 +9,7 @@ LIVE: Final = (
     ("log", "level"),
     ("retention",),
     ("registry",),
+    ("http", "auth"),
     ("http", "rate_limit_max"),
     ("http", "rate_limit_window_ms"),
 )

@@ -8,8 +8,9 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
@@ -51,6 +52,8 @@ class Caller:
     """What it may do."""
     name: str | None = None
     """The token's name; ``None`` without a token."""
+    digest: bytes | None = field(default=None, repr=False)
+    """The token's hash; ``None`` without a token."""
 
 
 EVERYBODY: Final = Caller(Role.OPERATOR)
@@ -65,16 +68,28 @@ class Access:
     """
 
     def __init__(self, settings: AuthSettings) -> None:
-        self._tokens = [
-            (bytes.fromhex(token.sha256), Caller(Role[token.role.upper()], token.name))
-            for token in settings.tokens
-        ]
         self._failures = MovingWindow(settings.max_failures_per_minute, _WINDOW_S)
+        self._tokens: dict[bytes, Caller] = {}
+        self.use(settings)
+
+    def use(self, settings: AuthSettings) -> None:
+        """From now on these tokens are good and no others; bad logins so far still count."""
+        digests = [bytes.fromhex(token.sha256) for token in settings.tokens]
+        self._tokens = {
+            digest: Caller(Role[token.role.upper()], token.name, digest)
+            for digest, token in zip(digests, settings.tokens, strict=True)
+        }
+        if settings.max_failures_per_minute != self._failures.amount:
+            self._failures = MovingWindow(settings.max_failures_per_minute, _WINDOW_S)
 
     @property
     def enabled(self) -> bool:
         """Whether there are tokens."""
         return bool(self._tokens)
+
+    def admits(self, caller: Caller) -> bool:
+        """Whether one who was let in before would be let in now."""
+        return not self._tokens or caller.digest in self._tokens
 
     def caller_of(self, environ: Environ, *, may_limit: bool = True) -> Caller:
         """Who calls: by header, or by the subprotocols of an upgrade.
@@ -100,7 +115,7 @@ class Access:
         """Compare with all of them, so that the time tells nothing."""
         digest = hashlib.sha256(token.encode("latin-1")).digest()
         found = None
-        for known, caller in self._tokens:
+        for known, caller in self._tokens.items():
             if hmac.compare_digest(known, digest):
                 found = caller
         return found
@@ -112,8 +127,45 @@ class Access:
         raise TooManyRequests(
             f"There were {self._failures.amount} wrong tokens in a minute; "
             f"wait {standing.reset_s} s.",
-            headers=(("Retry-After", str(standing.reset_s)),),
+            headers=(
+                ("RateLimit-Limit", str(self._failures.amount)),
+                ("RateLimit-Remaining", "0"),
+                ("RateLimit-Reset", str(standing.reset_s)),
+                ("Retry-After", str(standing.reset_s)),
+            ),
         )
+
+
+class Sessions:
+    """Who holds a stream open; outlives incarnations of the server as the streams do."""
+
+    def __init__(self) -> None:
+        self._open: dict[object, tuple[Caller, Callable[[], None]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def held(self, caller: Caller, close: Callable[[], None], access: Access) -> Iterator[None]:
+        """For as long as the block runs ``close`` is called when ``caller`` loses its token.
+
+        It must not wait. It is called at once if that has happened since the credential was read.
+        """
+        key = object()
+        self._open[key] = caller, close
+        try:
+            if not access.admits(caller):
+                close()
+            yield
+        finally:
+            del self._open[key]
+
+    def close_revoked(self, access: Access) -> int:
+        """Close the streams of those whom ``access`` does not know any more; says how many."""
+        revoked = [close for caller, close in self._open.values() if not access.admits(caller)]
+        for close in revoked:
+            close()
+        return len(revoked)
 
 
 def require(caller: Caller, role: Role) -> None:

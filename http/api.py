@@ -56,7 +56,7 @@ class Api:
         self.access = Access(settings.auth)
         self._settings = settings
         self.limit = RateLimit(settings)
-        """Counts the calls of each client; replaced when the settings change."""
+        """Counts the calls of each client."""
         self._log = structlog.get_logger(actor="http")
         self._router = bottle.Bottle()
         self._routes: dict[tuple[str, str], Route] = {}
@@ -81,6 +81,17 @@ class Api:
             return send(environ, start_response, answer, request_id)
         finally:
             self.active -= 1
+
+    def use(self, settings: HttpSettings) -> None:
+        """Judge by other tokens and limits from now on; nothing else of the settings changes."""
+        self.access.use(settings.auth)
+        now, then = self._settings, settings
+        if (now.rate_limit_max, now.rate_limit_window_ms) != (
+            then.rate_limit_max,
+            then.rate_limit_window_ms,
+        ):
+            self.limit = RateLimit(settings)
+        self._settings = settings
 
     def refusal(self, error: ApiError, request_id: str, environ: Environ) -> Answer:
         """``error`` in the contract's shape, with the headers of this origin."""

@@ -13,10 +13,12 @@ import msgspec
 import structlog
 from gevent.pywsgi import Input, OldMessage, _InvalidClientInput
 from geventwebsocket.handler import WebSocketHandler
+from websockets.frames import CloseCode
 
+from ..actors.clients import ClientRegistry
 from ..actors.events import utc_now
 from ..runtime import OrchestratorError, deadline
-from .access import Role, require
+from .access import CALLER, Role, Sessions, caller_in, require
 from .api import Api, send
 from .connections import Held
 from .errors import ApiError, Internal, NotFound, Unavailable
@@ -84,8 +86,8 @@ class Upgrades:
     Args:
         api: Whose rules hold.
         open_connection: Makes the connection from handshake, socket and reader.
-        reserve: Takes a place for a client, if there is one.
-        free: Gives it back.
+        clients: Where there is a place for it, or not.
+        sessions: Where connections are known by who holds them.
     """
 
     def __init__(
@@ -94,16 +96,16 @@ class Upgrades:
         *,
         check: Callable[[Environ], Handshake],
         open_connection: Callable[[Handshake, Any, Any], Connection],
-        reserve: Callable[[], bool],
-        free: Callable[[], None],
+        clients: ClientRegistry,
+        sessions: Sessions,
     ) -> None:
         self.api = api
         self.check = check
         self.open_connection = open_connection
-        self.reserve = reserve
-        self.free = free
+        self.clients = clients
+        self.sessions = sessions
 
-    def admit(self, environ: Environ) -> Handshake:
+    def admit(self, environ: dict[str, Any]) -> Handshake:
         """Check everything that can be refused, before the 101; takes a place.
 
         Raises:
@@ -113,12 +115,12 @@ class Upgrades:
         host = environ.get("HTTP_HOST")
         self.api.hosts.check(host, http_1_1=http_1_1)
         self.api.origins.check(environ.get("HTTP_ORIGIN"), host)
-        caller = self.api.access.caller_of(environ)
+        caller = environ[CALLER] = self.api.access.caller_of(environ)
         require(caller, Role.VIEWER)
         if environ.get("PATH_INFO") not in WEBSOCKET_PATHS:
             raise NotFound("The event stream is at / and /ws.")
         handshake = self.check(environ)
-        if not self.reserve():
+        if not self.clients.reserve():
             raise Unavailable("There are too many WebSocket clients; try again.", retry_after_s=5)
         return handshake
 
@@ -162,11 +164,17 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     def run_websocket(self) -> None:
         """Serve the connection until it ends."""
         self.server.book.upgraded(self._held)
+        upgrades: Upgrades = self.server.upgrades
+        access = upgrades.api.access
         try:
-            self.websocket.run()
+            with upgrades.sessions.held(caller_in(self.environ), self._revoked, access):
+                self.websocket.run()
         finally:
-            self.server.upgrades.free()
+            upgrades.clients.free()
             self.environ["wsgi.websocket"] = None
+
+    def _revoked(self) -> None:
+        self.websocket.close(CloseCode.POLICY_VIOLATION, "the token was revoked")
 
     def _refuse(self, error: ApiError) -> list[bytes]:
         request_id = request_id_of(self.environ)

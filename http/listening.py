@@ -10,6 +10,7 @@ from typing import Any, Final
 from gevent.pool import Pool
 
 from ..runtime import OrchestratorError
+from .access import Sessions
 from .connections import Connections, allowed_connections
 from .security import Proxies
 from .settings import HttpSettings, is_loopback
@@ -43,6 +44,7 @@ class ListeningSocket:
         """For the port; on the control socket nobody is in between."""
         allowed = allowed_connections(settings.max_connections, settings.reserved_files)
         self.book = Connections(allowed, settings.max_connections_per_address)
+        self.sessions = Sessions()
         self.proxies = Proxies(settings.trusted_proxies)
         # A few more, so that newcomers are looked at although all places are taken.
         self.connections = Pool(allowed + _NEWCOMERS)

@@ -23,7 +23,7 @@ from .connections import Connections, Held
 from .handler import Handler, Upgrades
 from .listening import ControlSocket, ListeningSocket
 from .peers import Peers, ask
-from .security import Proxies, RateLimit
+from .security import Proxies
 from .settings import HttpSettings, WebSocketSettings
 from .tls import Tls
 from .websocket import Connection, Handshake
@@ -38,11 +38,11 @@ class GetHttpStatus(msgspec.Struct, frozen=True):
     """Asks how the server stands; answered by :class:`HttpStatus`."""
 
 
-class UseRateLimit(msgspec.Struct, frozen=True):
+class UseSettings(msgspec.Struct, frozen=True):
     """The settings have changed."""
 
     settings: HttpSettings
-    """The rate limit in them counts from now on, and nothing else."""
+    """Tokens and rate limit in them count from now on, and nothing else."""
 
 
 class HttpStatus(msgspec.Struct, frozen=True):
@@ -129,6 +129,7 @@ class HttpServer(Actor):
     def on_start(self) -> None:
         """Begin to accept connections."""
         self._api = Api(self._peers, self._settings, own_name=self.address.name)
+        self._listening.sessions.close_revoked(self._api.access)
         tls = self._listening.tls
         if tls is not None and (trouble := tls.trouble()):
             self.log.error("http.tls", trouble=trouble)
@@ -156,12 +157,11 @@ class HttpServer(Actor):
         """Leave the accepting to the successor; open connections go on."""
         self._stop_accepting()
 
-    def on_receive(self, message: GetHttpStatus | UseRateLimit) -> HttpStatus | None:
+    def on_receive(self, message: GetHttpStatus | UseSettings) -> HttpStatus | None:
         """Dispatch."""
         match message:
-            case UseRateLimit():
-                if self._api is not None:
-                    self._api.limit = RateLimit(message.settings)
+            case UseSettings():
+                self._use(message.settings)
                 return None
             case GetHttpStatus():
                 return HttpStatus(
@@ -190,14 +190,20 @@ class HttpServer(Actor):
         server.tls = listening.tls
         return server
 
+    def _use(self, settings: HttpSettings) -> None:
+        if self._api is None:
+            return
+        self._api.use(settings)
+        if closed := self._listening.sessions.close_revoked(self._api.access):
+            self.log.info("streams of revoked tokens are closed", closed=closed)
+
     def _upgrades(self, api: Api) -> Upgrades:
-        clients = self._peers.clients
         return Upgrades(
             api,
             check=lambda environ: Handshake(environ, self._websocket),
             open_connection=partial(_connection, self._peers, self._websocket),
-            reserve=clients.reserve,
-            free=clients.free,
+            clients=self._peers.clients,
+            sessions=self._listening.sessions,
         )
 
     def _stop_accepting(self) -> None:

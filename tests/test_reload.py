@@ -31,6 +31,11 @@ def test_nothing_has_changed(tmp_path: Path) -> None:
         ("[registry]\ntimeout_s = 5\n", "registry.timeout_s"),
         ('[registry.group_timeouts]\n"ingest*" = 9\n', "registry.group_timeouts.ingest*"),
         ("[http]\nrate_limit_max = 7\n", "http.rate_limit_max"),
+        ("[http.auth]\nmax_failures_per_minute = 7\n", "http.auth.max_failures_per_minute"),
+        (
+            f'[[http.auth.tokens]]\nname = "a"\nrole = "viewer"\nsha256 = "{"0" * 64}"\n',
+            "http.auth.tokens",
+        ),
         ("[http]\nrate_limit_window_ms = 7000\n", "http.rate_limit_window_ms"),
     ],
 )

@@ -115,7 +115,12 @@ def test_bad_logins_are_limited_and_lock_nobody_out(serve: Serve) -> None:
     tried = [guarded.call("GET", "/state", headers=wrong) for _ in range(12)]
 
     assert [reply.status for reply in tried] == [401] * 10 + [429] * 2
-    assert int(tried[-1].headers["Retry-After"]) >= 1
+    assert 1 <= int(tried[-1].headers["Retry-After"]) <= 60
+    assert tried[-1].headers["RateLimit-Reset"] == tried[-1].headers["Retry-After"]
+    assert (tried[-1].headers["RateLimit-Limit"], tried[-1].headers["RateLimit-Remaining"]) == (
+        "10",
+        "0",
+    )
     assert guarded.get("/state").status == 200
     assert guarded.call("POST", "/risk/killswitch", {}, headers=wrong).status == 401
 

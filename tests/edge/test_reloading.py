@@ -1,0 +1,137 @@
+"""Tokens that come and go while the daemon runs."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from orchestrator.http.access import NOBODY, Access, Caller, Role, Sessions
+from orchestrator.http.settings import AuthSettings, TokenSettings
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from ..http.conftest import frame
+from .conftest import TOKENS, Serve, Served, auth
+
+
+def use(served: Served, *roles: str, **more: Any) -> None:
+    """Read settings anew in which only these tokens are left."""
+    settings = served.daemon.settings
+    left = tuple(token for token in settings.http.auth.tokens if token.role in roles)
+    changed = settings.http.auth.model_copy(update={"tokens": left} | more)
+    http = settings.http.model_copy(update={"auth": changed})
+    served.daemon.reload(settings.model_copy(update={"http": http}))
+
+
+def status(served: Served, role: str) -> int:
+    return served.call("GET", "/state", headers=bearer(role)).status
+
+
+def bearer(role: str) -> dict[str, str | None]:
+    return {"Authorization": f"Bearer {TOKENS[role]}"}
+
+
+def headers(role: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {TOKENS[role]}"}
+
+
+def read_all(client: ClientConnection) -> None:
+    while True:
+        client.recv(timeout=10)
+
+
+def close_of(client: ClientConnection) -> tuple[int, str]:
+    """How the server closes it."""
+    with pytest.raises(ConnectionClosed) as closed:
+        read_all(client)
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+def test_a_revoked_token_is_out_at_once_and_its_websockets_with_it(serve: Serve) -> None:
+    served = serve(http=auth(), token=TOKENS["operator"])
+    with (
+        served.socket("/", additional_headers=headers("viewer")) as viewer,
+        served.socket("/?types=strategy.*", additional_headers=headers("operator")) as operator,
+    ):
+        use(served, "operator", "tripper")
+
+        assert close_of(viewer) == (1008, "the token was revoked")
+        assert status(served, "viewer") == 401
+        event_id = served.stored()
+        assert frame(operator)["id"] == event_id
+    served.wait_until(lambda: len(served.listening.sessions) == 0)
+
+
+def test_a_token_that_is_added_is_good_at_once(serve: Serve) -> None:
+    served = serve(http=auth(), token=TOKENS["operator"])
+    settings = served.daemon.settings
+    use(served, "operator")
+    served.wait_until(lambda: status(served, "tripper") == 401)
+
+    served.daemon.reload(settings)
+
+    served.wait_until(lambda: status(served, "tripper") == 200)
+
+
+def test_a_websocket_from_before_there_were_tokens_is_closed(serve: Serve) -> None:
+    served = serve()
+    with served.socket() as anybody:
+        tokens = _tokens(["operator"])
+        served.token = TOKENS["operator"]
+        use(served, tokens=tokens)
+
+        assert close_of(anybody)[0] == 1008
+        assert served.call("GET", "/state", headers={"Authorization": None}).status == 401
+
+
+def test_it_outlives_a_restart_of_the_server(serve: Serve) -> None:
+    served = serve(http=auth(), token=TOKENS["operator"])
+    with served.socket("/", additional_headers=headers("viewer")) as viewer:
+        served.daemon._to.http.tell(object())  # nothing that it knows
+        served.wait_until(
+            lambda: "http" in served.get("/bus/events?type=runtime.actor_restarted").body.decode()
+        )
+        use(served, "operator")
+
+        assert close_of(viewer)[0] == 1008
+
+
+def test_wrong_tokens_still_count_after_a_reload(serve: Serve) -> None:
+    served = serve(http=auth(), token=TOKENS["operator"])
+    wrong: dict[str, str | None] = {"Authorization": "Bearer guess"}
+    tried = [served.call("GET", "/state", headers=wrong).status for _ in range(10)]
+
+    use(served, "operator", "tripper")
+    served.wait_until(lambda: status(served, "tripper") == 200)
+
+    assert tried == [401] * 10
+    assert served.call("GET", "/state", headers=wrong).status == 429
+
+
+def _tokens(roles: Sequence[str]) -> tuple[TokenSettings, ...]:
+    return tuple(
+        TokenSettings.model_validate(
+            {
+                "name": role,
+                "role": role,
+                "sha256": hashlib.sha256(TOKENS[role].encode()).hexdigest(),
+            }
+        )
+        for role in roles
+    )
+
+
+def test_one_who_was_revoked_on_the_way_in_is_closed_at_once() -> None:
+    sessions, closed = Sessions(), []
+    access = Access(AuthSettings(tokens=_tokens(["operator"])))
+    late = Caller(Role.VIEWER, "viewer", b"no longer known")
+
+    with sessions.held(late, lambda: closed.append("late"), access):
+        assert closed == ["late"]
+        assert len(sessions) == 1
+    assert (len(sessions), sessions.close_revoked(access)) == (0, 0)
+
+
+def test_without_tokens_everybody_stays() -> None:
+    assert Access(AuthSettings()).admits(NOBODY)
