@@ -28,7 +28,7 @@ from .events import (
     TypeMatcher,
     type_of,
 )
-from .payloads import Envelope, examine, examine_in_turns
+from .payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, size_of
 from .streaming import StreamItem
 
 RAW_BYTES = 4096
@@ -36,6 +36,8 @@ RAW_BYTES = 4096
 
 # New channels must not grow the table for ever; then it begins anew.
 _CHANNELS = 10_000
+# Nor by much: longer names are looked at anew each time.
+_CHANNEL_BYTES = 2048
 
 # No pattern: so what comes on a canary's channel leaves the common way, at no cost to that.
 _CANARY = b"\0canary"
@@ -60,7 +62,7 @@ class Rejection(msgspec.Struct, frozen=True):
 def reject(channel: str, payload: bytes, reason: str) -> bytes:
     """The payload of the ``bus.rejected`` for ``payload``."""
     raw = b64encode(payload[:RAW_BYTES]).decode()
-    return msgspec.json.encode(Rejection(channel, reason, len(payload), raw))
+    return msgspec.json.encode(Rejection(channel, reason, size_of(payload), raw))
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -294,6 +296,8 @@ class Former:
             self._channels.clear()
         name = channel.decode(errors="replace")
         fault = _fault(name) if name.encode() == channel else "the channel is not UTF-8"
+        if isinstance(channel, Cut):
+            fault = f"the channel is larger than {MAX_PAYLOAD_BYTES} bytes"
         first = self._matcher.first(name)
         pattern = pattern if first is None else redis_glob(first).encode()
         known = Channel(
@@ -303,7 +307,8 @@ class Former:
             name.removeprefix(HEARTBEAT_PREFIX) or None if type_of(name) == HEARTBEAT else None,
             fault,
         )
-        self._channels[channel] = known
+        if len(channel) <= _CHANNEL_BYTES:
+            self._channels[channel] = known
         return known
 
 

@@ -6,6 +6,8 @@ Bounded and expiring: an echo that never comes (Redis lost the message) is forgo
 from collections import Counter, OrderedDict
 from hashlib import blake2b
 
+from .payloads import Cut
+
 # The listener tries again for as long as Redis is away; an hour of that is generous.
 EXPIRE_S = 3600.0
 CAPACITY = 10_000
@@ -42,7 +44,7 @@ class EchoTable:
 
     def take(self, channel: bytes, payload: bytes, now: float) -> bool:
         """Whether this message is an echo; if so, it is not expected any more."""
-        if channel not in self._channels:
+        if channel not in self._channels or isinstance(payload, Cut):
             return False
         key = _digest(channel, payload)
         if key not in self._expected:

@@ -1,17 +1,29 @@
 """The bytes of one subscription, parsed: no socket and no clock inside.
 
-Nothing here is done per message: the parser's inner loop is ``list.extend`` over
+Nothing here is done per message in Python: the parser's inner loop is ``list.extend`` over
 ``iter(gets, …)``, all C, and answers to what we sent ourselves are looked for only while one is on
-its way.
+its way. How long what was parsed was on the wire is counted all the same (M: 0.2 µs a message): so
+the place is known where an incomplete message begins, and one that is too large is seen by its
+length, before it is there.
 """
 
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import hiredis
 
+from ._large_message import LargeMessage, has_large_item
+
 _NOTHING: Final = object()
 _MESSAGE: Final = b"pmessage"
+_ARRAY_BYTES: Final = len(b"*4\r\n")
+
+
+def _size_of_item(length: int) -> int:
+    return len(b"$%d\r\n\r\n" % length) + length
+
+
+_SIZES: Final = [_size_of_item(length) for length in range(4096)]
 
 
 class ServerRefused(Exception):
@@ -24,6 +36,11 @@ class ReplyStream:
     def __init__(self) -> None:
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._broken: Exception | None = None
+        self._buffer = memoryview(b"")
+        self._unparsed = 0
+        self._head = b""
+        self._looking = True
+        self._large: LargeMessage | None = None
         self.awaited = 0
         """Answers that are still on their way: confirmations of patterns, pongs."""
 
@@ -32,16 +49,28 @@ class ReplyStream:
         self.awaited += answers
 
     def feed(self, buffer: bytearray, size: int) -> None:
-        """Add the first ``size`` bytes of ``buffer``."""
-        self._reader.feed(buffer, 0, size)  # type: ignore[arg-type] # its stub forgets buffers
+        """Add the first ``size`` bytes of ``buffer``, which stays as it is until all is taken."""
+        start = 0
+        if self._large is not None:
+            start = self._large.feed(memoryview(buffer)[:size])
+        self._buffer = memoryview(buffer)[start:size]
+        self._unparsed += size - start
+        self._reader.feed(buffer, start, size - start)  # type: ignore[arg-type] # so its stub
 
     def take(self, limit: int) -> list[Any]:
         """The next messages, at most ``limit``; empty when no whole one is left.
+
+        Of an item over the limit of payloads there is a ``Cut`` only.
 
         Raises:
             hiredis.ProtocolError: What follows the messages taken so far is not Redis' protocol.
             ServerRefused: An answer was an error.
         """
+        if self._large is not None:
+            if not self._large.complete:
+                return []
+            message, self._large = self._large, None
+            return [message.items]
         while self._broken is None:
             replies = self._parse(limit)
             messages = self._without_answers(replies) if self.awaited else replies
@@ -55,7 +84,27 @@ class ReplyStream:
             replies.extend(islice(iter(self._reader.gets, _NOTHING), limit))
         except hiredis.HiredisError as error:
             self._broken = error  # raised once those before it are taken
+            return replies
+        if replies:
+            self._unparsed -= _size_of(replies)
+            self._head, self._looking = b"", True
+        if len(replies) < limit and self._looking and self._unparsed:
+            self._look_at_rest()
         return replies
+
+    def _look_at_rest(self) -> None:
+        """What is left begins a message: is it one that is too large to be waited for?"""
+        fresh = self._unparsed - len(self._head)
+        self._head += bytes(self._buffer[len(self._buffer) - fresh :])
+        found = has_large_item(self._head)
+        if found is None:
+            return
+        if found:
+            self._large = LargeMessage()
+            self._large.feed(memoryview(self._head))
+            self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+            self._unparsed = 0
+        self._head, self._looking = b"", found  # behind a large message comes another one
 
     def _without_answers(self, replies: list[Any]) -> list[Any]:
         messages = [reply for reply in replies if type(reply) is list and reply[0] == _MESSAGE]
@@ -66,3 +115,23 @@ class ReplyStream:
             if isinstance(reply, Exception):
                 self._broken = ServerRefused(str(reply))
         return messages
+
+
+def _size_of(replies: list[Any]) -> int:
+    """Bytes on the wire."""
+    sizes = _SIZES
+    try:
+        items = sum(map(sizes.__getitem__, map(len, chain.from_iterable(replies))))
+    except (IndexError, TypeError):  # a long item, or a number
+        return sum(map(_size_of_one, replies))
+    return items + _ARRAY_BYTES * len(replies)
+
+
+def _size_of_one(reply: Any) -> int:
+    if isinstance(reply, int):
+        return len(b":%d\r\n" % reply)
+    if isinstance(reply, bytes):
+        return _size_of_item(len(reply))
+    if isinstance(reply, list):
+        return _ARRAY_BYTES + sum(map(_size_of_one, reply))
+    return len(b"-%b\r\n" % str(reply).encode())

@@ -172,6 +172,7 @@ class Subscription:
     def pass_on(self, tell: Tell) -> None:
         """Tell all that has been read; what could not be told stays for the next call."""
         self._tell_pending(tell)
+        before = self.received
         while replies := self._stream.take(MAX_REPLIES):
             self.received += len(replies)
             if self._canary is not None and any(reply[3] == self._canary for reply in replies):
@@ -179,6 +180,8 @@ class Subscription:
             self._pending.append(PersistReplies(self.lane, self._heard_at, replies))
             self._tell_pending(tell)
             give_way()
+        if self.received == before and self._last_read_bytes == READ_BYTES:
+            give_way()  # part of a large message: the reads that bring it never wait
         if self._pinged_at is not None and not self._stream.awaited:
             self._check_hearing()
             self.latency_ms = round((time.monotonic() - self._pinged_at) * 1000, 3)

@@ -8,7 +8,7 @@ looked at closely. Everything is bounded by the size limit, which comes first.
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
@@ -34,6 +34,32 @@ _NUMBERS_TO_ZERO: Final = bytes(48 if byte in b"-+.0123456789eE" else 32 for byt
 _DEPTH_BLOCK_BYTES: Final = 512
 # Looked at in one go where it must be looked at closely: a millisecond or two of work.
 _SLICE_BYTES: Final = 16 * 1024
+
+
+class Cut(bytes):
+    """The beginning of something over the limit, of which the rest was never kept.
+
+    Equal to nothing but itself: nobody can say what the rest was.
+    """
+
+    size: int
+    """Of the whole."""
+
+    def __new__(cls, kept: bytes | bytearray, size: int) -> Self:
+        """Make one of ``kept``, the beginning of ``size`` bytes."""
+        made = super().__new__(cls, kept)
+        made.size = size
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+def size_of(payload: bytes) -> int:
+    """How many bytes ``payload`` had as it was published."""
+    return payload.size if isinstance(payload, Cut) else len(payload)
 
 
 class Marks(msgspec.Struct, gc=False):
@@ -99,7 +125,7 @@ def examine_in_turns(payload: bytes, give_way: Callable[[], None]) -> Envelope:
 
 
 def _decoded(payload: bytes) -> Envelope:
-    if len(payload) > MAX_PAYLOAD_BYTES:
+    if size_of(payload) > MAX_PAYLOAD_BYTES:
         return Envelope(None, f"larger than {MAX_PAYLOAD_BYTES} bytes")
     try:
         return _said(payload)

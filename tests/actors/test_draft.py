@@ -6,6 +6,7 @@ import pytest
 from orchestrator.actors._draft import Draft, Former, reject
 from orchestrator.actors._echoes import EchoTable
 from orchestrator.actors.events import NewEvent
+from orchestrator.actors.payloads import Cut
 
 PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*", "data.*"]
 TS = "2026-01-31T09:30:00.123Z"
@@ -189,3 +190,31 @@ def test_a_heartbeat_that_names_another_source_keeps_its_channel() -> None:
 
 def test_a_canary_of_another_daemon_is_nobodys_event() -> None:
     assert len(form(reply(f"heartbeat.canary-{'0' * 32}", b'{"canary":"x"}'))) == 0
+
+
+def test_of_what_was_cut_the_whole_size_is_told() -> None:
+    replies = [
+        [b"pmessage", b"strategy.*", b"strategy.big", Cut(b"x" * 4096, 100 * 1024 * 1024)],
+        [b"pmessage", b"strategy.*", Cut(b"strategy." + b"y" * 4000, 2 * 1024 * 1024), b"{}"],
+    ]
+    draft, former = Draft(), Former(["strategy.*"], EchoTable())
+
+    former.add_replies(draft, replies, TS, 0.0)
+
+    large, long_name = (msgspec.json.decode(payload) for payload in draft.payloads)
+    assert draft.types == ["bus.rejected"] * 2
+    assert large["size"] == 100 * 1024 * 1024
+    assert large["reason"] == "larger than 1048576 bytes"
+    assert base64.b64decode(large["raw"]) == b"x" * 4096
+    assert long_name["reason"] == "the channel is larger than 1048576 bytes"
+
+
+def test_what_was_cut_is_never_taken_for_an_echo_of_its_beginning() -> None:
+    echoes = EchoTable()
+    echoes.expect(b"strategy.big", b"x" * 4096, 0.0)
+    draft, former = Draft(), Former(["strategy.*"], echoes)
+    reply = [b"pmessage", b"strategy.*", b"strategy.big", Cut(b"x" * 4096, 5_000_000)]
+
+    former.add_replies(draft, [reply], TS, 0.0)
+
+    assert draft.types == ["bus.rejected"]

@@ -1,6 +1,9 @@
 """The listener on a real server: nothing lost, nothing twice, and every gap said."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +20,9 @@ from gevent.event import Event as Signal
 from orchestrator.actors import _bus_publisher, _subscription
 from orchestrator.actors.canary import Canaries
 from orchestrator.actors.event_persister import PersistEvents, PersistReplies
+from orchestrator.actors.events import utc_now
 from orchestrator.actors.heartbeat_monitor import SetBusVisible
+from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
 from orchestrator.actors.publishing import Publish, Published
 from orchestrator.actors.redis_listener import GetBusStatus, RedisListener
 from orchestrator.actors.subscriptions import BusStatus, Subscriptions
@@ -35,6 +40,7 @@ from orchestrator.runtime import (
 
 pytestmark = pytest.mark.redis
 
+TIME_SCALE = float(os.environ.get("TEST_TIME_SCALE", "1"))
 CONTROL = ("risk.*", "heartbeat.*")
 DATA = ("data.market.*", "strategy.*")
 
@@ -307,7 +313,7 @@ def test_a_message_of_many_reads_arrives_whole(
 ) -> None:
     bench = make_bench()
     wait_until(bench.connected)
-    payload = b"x" * 5_000_000
+    payload = b"x" * MAX_PAYLOAD_BYTES
 
     client.publish("strategy.big", payload)
     wait_until(lambda: bench.persister.payloads() == [payload])
@@ -688,3 +694,77 @@ def test_a_flood_is_not_taken_for_deafness(
 
     assert [lane.cuts for lane in bench.status().lanes] == [0, 0]
     assert bench.persister.gaps() == []
+
+
+def publish_elsewhere(url: str, channel: str, size: int) -> "subprocess.Popen[bytes]":
+    """In a process of its own: a loop that sends so much would measure itself."""
+    publish = f"from_url({url!r}, socket_timeout=60).publish({channel!r}, b'x' * {size})"
+    return subprocess.Popen([sys.executable, "-c", f"import redis; redis.Redis.{publish}"])
+
+
+@pytest.mark.timing
+def test_a_hundred_megabytes_are_refused_by_their_length_and_hold_nobody_up(
+    make_bench: Callable[..., Bench], client: redis.Redis, redis_url: str
+) -> None:
+    bench = make_bench()
+    wait_until(bench.connected)
+    client.config_set("client-output-buffer-limit", "pubsub 512mb 256mb 60")
+    held_s: list[float] = []
+
+    def measure() -> None:
+        while True:
+            began = time.thread_time()  # what others do on this machine is not ours
+            gevent.sleep(0.001)
+            held_s.append(time.thread_time() - began)
+
+    meter = gevent.spawn(measure)
+    sender = publish_elsewhere(redis_url, "strategy.big", 100 * 1024 * 1024)
+    wait_until(bench.persister.payloads, limit_s=30)
+    meter.kill()
+    sender.wait(timeout=30)
+
+    (payload,) = bench.persister.payloads()
+    assert isinstance(payload, Cut)
+    assert (payload.size, bytes(payload)) == (100 * 1024 * 1024, b"x" * 4096)
+    assert max(held_s) < 0.010 * TIME_SCALE
+
+
+def test_a_message_that_the_server_will_not_hold_for_us_becomes_one_gap(
+    make_bench: Callable[..., Bench], client: redis.Redis, redis_url: str
+) -> None:
+    client.config_set("client-output-buffer-limit", "pubsub 32mb 8mb 60")  # Redis' own
+    bench = make_bench()
+    wait_until(bench.connected)
+
+    sender = publish_elsewhere(redis_url, "strategy.big", 100 * 1024 * 1024)
+    wait_until(bench.persister.gaps, limit_s=30)
+    sender.wait(timeout=30)
+    client.config_set("client-output-buffer-limit", "pubsub 512mb 256mb 60")
+    client.publish("strategy.small", b"after")
+    wait_until(lambda: b"after" in bench.persister.payloads())
+
+    (gap,) = bench.persister.gaps()
+    assert (gap["cause"], gap["patterns"]) == ("subscription", list(DATA))
+    assert bench.persister.payloads() == [b"after"]
+
+
+@pytest.mark.timing
+def test_each_cut_is_one_gap_that_says_which_patterns_within_a_second(
+    make_bench: Callable[..., Bench], proxy: Proxy
+) -> None:
+    bench = make_bench(through(proxy))
+    wait_until(bench.connected)
+    for times in range(1, 4):
+        cut_at, began = utc_now(), time.monotonic()
+        proxy.cut()
+        wait_until(lambda times=times: len(bench.persister.gaps()) == 2 * times)  # type: ignore[misc]
+        took_s, told_at = time.monotonic() - began, utc_now()
+        wait_until(bench.connected)
+
+        assert took_s < 1.0 * TIME_SCALE
+        gaps = bench.persister.gaps()[-2:]
+        assert sorted(gap["patterns"] for gap in gaps) == sorted([list(CONTROL), list(DATA)])
+        for gap in gaps:
+            assert (gap["cause"], gap["count"]) == ("subscription", None)
+            assert gap["from"] <= cut_at <= gap["to"] <= told_at
+    assert len(bench.persister.gaps()) == 6

@@ -1,6 +1,11 @@
+import tracemalloc
+
 import hiredis
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from orchestrator.actors._reply_stream import ReplyStream, ServerRefused
+from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut, size_of
 
 
 def wire(*parts: bytes) -> bytes:
@@ -85,3 +90,110 @@ def test_a_refusal_behind_messages_ends_the_stream_after_them() -> None:
     assert numbers(stream.take(9)) == [1]
     with pytest.raises(ServerRefused):
         stream.take(9)
+
+
+LIMIT = MAX_PAYLOAD_BYTES
+PIECE = 48 * 1024
+
+
+def feed_in_pieces(stream: ReplyStream, data: bytes, size: int = PIECE) -> list[list[bytes]]:
+    taken: list[list[bytes]] = []
+    buffer = bytearray(size)
+    for start in range(0, len(data), size):
+        piece = data[start : start + size]
+        buffer[: len(piece)] = piece
+        stream.feed(buffer, len(piece))
+        while replies := stream.take(1000):
+            taken += replies
+    return taken
+
+
+def large(size: int, channel: bytes = b"a.large") -> bytes:
+    return wire(b"pmessage", b"a.*", channel, b"0123456789abcdef" * (size // 16 + 1))
+
+
+def test_of_a_payload_over_the_limit_the_beginning_and_the_size_are_kept() -> None:
+    data = message(1) + large(3 * LIMIT) + message(2)
+
+    first, cut, last = feed_in_pieces(ReplyStream(), data)
+
+    assert numbers([first, last]) == [1, 2]
+    assert cut[:3] == [b"pmessage", b"a.*", b"a.large"]
+    assert isinstance(cut[3], Cut)
+    assert size_of(cut[3]) == 3 * LIMIT + 16
+    assert bytes(cut[3]) == b"0123456789abcdef" * 256
+
+
+@pytest.mark.parametrize("length", [LIMIT, LIMIT + 1])
+def test_the_limit_itself_is_still_whole(length: int) -> None:
+    data = wire(b"pmessage", b"a.*", b"a.b", b"x" * length)
+
+    ((_kind, _pattern, _channel, payload),) = feed_in_pieces(ReplyStream(), data)
+
+    assert size_of(payload) == length
+    assert isinstance(payload, Cut) == (length > LIMIT)
+
+
+def test_a_channel_over_the_limit_is_cut_and_its_payload_is_whole() -> None:
+    data = large(100, channel=b"c" * (2 * LIMIT)) + message(5)
+
+    (_kind, _pattern, channel, payload), last = feed_in_pieces(ReplyStream(), data)
+
+    assert size_of(channel) == 2 * LIMIT
+    assert payload == b"0123456789abcdef" * 7
+    assert numbers([last]) == [5]
+
+
+def test_what_only_looks_like_a_large_message_is_part_of_a_payload() -> None:
+    inner = b"*4\r\n$8\r\npmessage\r\n$3\r\na.*\r\n$3\r\na.b\r\n$104857600\r\n"
+    payloads = [inner * 3000, inner, (b"\r\n" + inner) * 2000, b"end"]
+    data = b"".join(wire(b"pmessage", b"a.*", b"a.b", payload) for payload in payloads)
+
+    for size in (7_001, PIECE, 100_000):
+        assert [reply[3] for reply in feed_in_pieces(ReplyStream(), data, size)] == payloads
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 500, 5_000, 70_000, LIMIT, LIMIT + 1]), max_size=12), st.data()
+)
+@settings(max_examples=60, deadline=None)
+def test_every_message_comes_whole_or_cut_whatever_the_pieces(
+    lengths: list[int], data: st.DataObject
+) -> None:
+    size = data.draw(st.sampled_from([17_000, PIECE, 150_000]))
+    pongs = data.draw(st.sets(st.integers(0, 12)))
+    stream = ReplyStream()
+    stream.expect(len([at for at in pongs if at < len(lengths)]))
+    sent = b""
+    for at, length in enumerate(lengths):
+        sent += (PONG if at in pongs else b"") + wire(
+            b"pmessage", b"a.*", b"c" * (length % 999), b"%d" % at * length
+        )
+
+    replies = feed_in_pieces(stream, sent, size)
+
+    assert [size_of(reply[3]) for reply in replies] == [
+        len(b"%d" % at * length) for at, length in enumerate(lengths)
+    ]
+    assert [isinstance(reply[3], Cut) for reply in replies] == [
+        size_of(reply[3]) > LIMIT for reply in replies
+    ]
+    assert stream.awaited == 0
+
+
+def test_no_more_than_a_piece_of_a_large_message_is_held() -> None:
+    stream = ReplyStream()
+    feed_in_pieces(stream, message(1))
+    head = b"*4\r\n$8\r\npmessage\r\n$3\r\na.*\r\n$3\r\na.b\r\n$104857600\r\n"
+    tracemalloc.start()
+
+    feed_in_pieces(stream, head)
+    buffer = bytearray(PIECE)
+    for _ in range(1000):
+        stream.feed(buffer, PIECE)
+        assert stream.take(1000) == []
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert stream._reader.len() == 0
+    assert peak < 4 * PIECE
