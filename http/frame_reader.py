@@ -9,7 +9,12 @@ import codecs
 from typing import Final, NamedTuple, Protocol
 
 from websockets.exceptions import ProtocolError
-from websockets.frames import Close, CloseCode, Opcode, apply_mask
+from websockets.frames import (  # type: ignore[attr-defined] # the mask: in C where it is to be had
+    Close,
+    CloseCode,
+    Opcode,
+    apply_mask,
+)
 
 from ..runtime import OrchestratorError
 

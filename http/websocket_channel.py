@@ -144,9 +144,9 @@ class Channel:
         if self._finished:
             self._discard()
 
-    def _read(self) -> bytes:
+    def _read(self, size: int = _READ_BYTES) -> bytes:
         try:
-            return self._reader.read1(_READ_BYTES)
+            return self._reader.read1(size)
         except (OSError, ValueError):  # reset, or closed under us
             return b""
 
@@ -188,9 +188,9 @@ class Channel:
     def _discard(self) -> None:
         """Wait for the peer's end of the connection, and do not read much more for that."""
         left = _MAX_DISCARDED_BYTES
-        while left > 0 and (data := self._read()):
+        while left and (data := self._read(left)):
             left -= len(data)
-        if left <= 0:
+        if not left:
             self._write_ended.wait(2 * _CLOSE_TIMEOUT_S)
 
     # -- what is said ------------------------------------------------------------------------

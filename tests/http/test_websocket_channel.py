@@ -1,72 +1,15 @@
 """The channel by itself, as an echo server on a pair of sockets."""
 
+import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import time
 
-import gevent
 import pytest
-from orchestrator.actors.clients import SendBuffer
-from orchestrator.http.frame_reader import Message
-from orchestrator.http.settings import WebSocketSettings
-from orchestrator.http.websocket_channel import Channel
-from websockets.frames import Frame, Opcode
+from orchestrator.actors.clients import Chunk
+from orchestrator.runtime import give_way
+from websockets.frames import Opcode
 
-from .conftest import LIMIT_S
-
-
-class Echo:
-    """A session that sends back what it gets, and notes what it is told."""
-
-    def __init__(self, sock: Any, reader: Any, settings: WebSocketSettings) -> None:
-        self.told: list[object] = []
-        self.buffer = SendBuffer(settings.queue_bytes)
-        self.channel = Channel(
-            self, sock=sock, reader=reader, buffer=self.buffer, settings=settings
-        )
-
-    def opened(self) -> None:
-        self.told.append("opened")
-
-    def received(self, message: Message) -> None:
-        opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
-        self.buffer.add_urgent(Frame(opcode, message.data).serialize(mask=False))
-        self.channel.wake()
-
-    def closing(self) -> None:
-        self.told.append("closing")
-
-    def ended(self, code: int) -> None:
-        self.told.append(code)
-
-
-@contextmanager
-def echoing(**settings: Any) -> Iterator[tuple[socket.socket, Echo]]:
-    """A client's socket, and what serves it."""
-    ours, theirs = socket.socketpair()
-    ours.settimeout(LIMIT_S)
-    with theirs, theirs.makefile("rb") as reader:
-        echo = Echo(theirs, reader, WebSocketSettings(**settings))
-        server = gevent.spawn(echo.channel.run)
-        try:
-            with ours:
-                yield ours, echo
-        finally:
-            server.join(LIMIT_S)
-            assert server.dead
-
-
-def masked(opcode: Opcode, data: bytes) -> bytes:
-    return Frame(opcode, data).serialize(mask=True)
-
-
-def rest(sock: socket.socket) -> bytes:
-    """All that comes until the server closes."""
-    data = b""
-    while piece := sock.recv(65536):
-        data += piece
-    return data
+from .echo import echoing, masked, rest
 
 
 def test_what_is_sent_comes_back_until_the_client_closes() -> None:
@@ -106,3 +49,43 @@ def test_a_client_that_is_gone_ends_without_a_code() -> None:
         client.shutdown(socket.SHUT_RDWR)
 
     assert echo.told == ["opened", 1006]
+
+
+def test_nothing_follows_a_close_frame() -> None:
+    with echoing() as (client, echo):
+        client.sendall(masked(Opcode.TEXT, b"hello"))
+        assert client.recv(100) == b"\x81\x05hello"
+        echo.buffer.add(Chunk(b"an event", 1, 1, 1))
+        echo.channel.close(1001, "over")
+        client.sendall(masked(Opcode.TEXT, b"too late") + masked(Opcode.CLOSE, b"\x03\xe9"))
+
+        assert rest(client) == b"\x88\x06\x03\xe9over"
+    assert echo.buffer.dropped == 1
+
+
+def test_a_client_that_sends_on_after_its_fault_is_not_read() -> None:
+    with echoing() as (client, echo):
+        client.settimeout(0.2)
+        sent = 0
+        try:
+            while True:
+                sent += client.send(b"\x82\xff" + (1 << 30).to_bytes(8, "big") + bytes(65536))
+        except TimeoutError:  # it is not taken any more
+            pass
+
+        assert client.recv(4) == b"\x88\x24\x03\xf1"
+        assert echo.read_before_closing <= 65536
+        assert echo.reader.count <= 2 * 65536 < sent
+
+
+@pytest.mark.timing
+def test_one_client_that_talks_without_a_pause_leaves_others_their_turn() -> None:
+    with echoing(max_control_frames_per_s=100_000) as (client, echo):
+        client.sendall(masked(Opcode.TEXT, b"") * 10_000)
+        longest = last = 0.0
+        while echo.reader.count < 60_000:
+            now = time.perf_counter()
+            longest, last = max(longest, now - (last or now)), now
+            give_way()
+
+    assert longest < 0.05 * float(os.environ.get("TEST_TIME_SCALE", "1"))
