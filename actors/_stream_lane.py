@@ -259,7 +259,9 @@ class StreamLane:
             return
         self._trim_at = now + TRIM_S
         connection = self._connection
-        connection.send_command("XTRIM", STREAM, "MINID", committed.entry_id, check_health=False)
+        # Itself too: XINFO shows the first and the last entry, at each read, however large.
+        behind = f"{committed.ms}-{committed.seq + 1}"
+        connection.send_command("XTRIM", STREAM, "MINID", behind, check_health=False)
         try:
             self.trimmed += int(connection.read_response(timeout=ANSWER_S))
         except redis.ResponseError as error:  # before Redis 6.2

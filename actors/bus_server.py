@@ -83,8 +83,9 @@ class ServerFacts(msgspec.Struct, frozen=True):
             sizes = f"{limit.hard_bytes} bytes hard, {limit.soft_bytes} soft"
             what = f"subscribers are cut off in a burst ({BUFFER_SETTING}: pubsub {sizes})"
             found.append(Danger(what, limit.remedy))
-        if self.max_memory_bytes and self.eviction not in (None, "noeviction"):
-            what = f"the durable stream may be evicted (maxmemory-policy {self.eviction})"
+        if self.max_memory_bytes and self.eviction and self.eviction != "noeviction":
+            lives = "permit" if self.eviction.startswith("volatile") else "durable stream"
+            what = f"the {lives} may be evicted (maxmemory-policy {self.eviction})"
             found.append(Danger(what, "CONFIG SET maxmemory-policy noeviction"))
         if self.append_only is False:
             what = "the durable stream is lost when the server ends (appendonly no)"

@@ -1,4 +1,5 @@
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -71,6 +72,7 @@ def test_a_server_that_answers_is_described() -> None:
     [
         ({"pubsub_limit": PubsubLimit(32 * MIB, 8 * MIB, 60)}, "client-output-buffer-limit"),
         ({"max_memory_bytes": 1, "eviction": "allkeys-lru"}, "maxmemory-policy noeviction"),
+        ({"max_memory_bytes": 1, "eviction": "volatile-ttl"}, "maxmemory-policy noeviction"),
         ({"append_only": False}, "appendonly yes"),
     ],
 )
@@ -96,16 +98,47 @@ def test_what_is_well_or_unknown_is_no_danger(facts: dict[str, Any]) -> None:
     assert ServerFacts("redis", None, None, **facts).dangers == ()
 
 
-@pytest.mark.redis
-def test_a_real_server_is_checked_and_its_mending_helps(redis_url: str) -> None:
-    with redis.Redis.from_url(redis_url) as client:
-        before = client.config_get("client-output-buffer-limit")
-        client.config_set("client-output-buffer-limit", "pubsub 1mb 1mb 1")
-        (danger,) = check(redis_url, limit_s=2.0)
-        client.execute_command(*shlex.split(danger.command))
+DANGEROUS = {
+    "client-output-buffer-limit": "pubsub 1mb 1mb 1",
+    "maxmemory": "100mb",
+    "maxmemory-policy": "allkeys-lru",
+    "appendonly": "no",
+}
 
-        assert check(redis_url, limit_s=2.0) == ()
-        client.config_set("client-output-buffer-limit", before["client-output-buffer-limit"])
+
+@pytest.fixture
+def server(redis_url: str) -> Iterator[redis.Redis]:
+    """The server, whose settings are put back behind the test."""
+    with redis.Redis.from_url(redis_url) as client:
+        before = {name: client.config_get(name)[name] for name in DANGEROUS}
+        yield client
+        for name, value in before.items():
+            client.config_set(name, value)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        ({"client-output-buffer-limit"}, 1),
+        ({"maxmemory"}, 0),
+        ({"maxmemory-policy"}, 0),
+        ({"maxmemory", "maxmemory-policy"}, 1),
+        ({"appendonly"}, 1),
+        (DANGEROUS.keys(), 3),
+    ],
+)
+def test_each_danger_of_a_real_server_is_found_and_its_command_mends_it(
+    server: redis.Redis, redis_url: str, names: set[str], count: int
+) -> None:
+    for name in names:
+        server.config_set(name, DANGEROUS[name])
+    dangers = check(redis_url, limit_s=2.0)
+    for danger in dangers:
+        server.execute_command(*shlex.split(danger.command))
+
+    assert len(dangers) == count
+    assert check(redis_url, limit_s=2.0) == ()
 
 
 def test_a_server_that_is_away_endangers_nothing_yet() -> None:

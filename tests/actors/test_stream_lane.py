@@ -167,11 +167,13 @@ def test_what_is_committed_is_trimmed_and_nothing_else(
 
     third = reader.told[0].items[2].position
     reader.lane.note_progress(StreamProgress(reader.told[-1].end, third))
-    wait_until(lambda: client.xlen(STREAM) == 3)
+    wait_until(lambda: client.xlen(STREAM) == 2)
 
     reader.acknowledge()
-    wait_until(lambda: client.xlen(STREAM) == 1)
-    assert reader.lane.status().trimmed == 4
+    wait_until(lambda: client.xlen(STREAM) == 0)
+    assert reader.lane.status().trimmed == 5
+    add(client, 6)
+    wait_until(lambda: reader.payloads() == numbers(1, 2, 3, 4, 5, 6))
     assert reader.gaps() == []
 
 

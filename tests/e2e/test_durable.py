@@ -1,6 +1,8 @@
 """Durable messages, jumps, canaries: on a daemon that runs as users run it."""
 
 import json
+import re
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +51,7 @@ def test_what_was_added_while_the_daemon_was_down_is_stored_and_what_was_trimmed
 
     wait_until(lambda: stored(daemon) == [1, 2, 3, 10, 11, 12, 13])
     wait_until(lambda: [gap["count"] for gap in gaps(daemon, "stream")] == [6])
-    wait_until(lambda: daemon.redis.xlen(STREAM) == 1)
+    wait_until(lambda: daemon.redis.xlen(STREAM) == 0)
     assert daemon.metric("orchestrator_stream_reading") == 1
 
 
@@ -114,18 +116,33 @@ def test_the_canary_is_measured_and_seen_nowhere(daemon: Any) -> None:
     assert daemon.metric("orchestrator_bus_canary_rtt_seconds") < 1
 
 
-def test_in_strict_mode_a_redis_that_endangers_events_is_refused_with_the_remedy(
+def test_in_strict_mode_a_redis_that_endangers_events_is_refused_until_it_is_mended(
     new_daemon: Callable[..., Any], redis_url: str, pg_url: str
 ) -> None:
     settings = f'[redis]\nurl = "{redis_url}"\nstrict = true\n[postgres]\nurl = "{pg_url}"\n'
+    dangerous = {
+        "client-output-buffer-limit": "pubsub 1mb 1mb 1",
+        "maxmemory": "100mb",
+        "maxmemory-policy": "allkeys-lru",
+        "appendonly": "no",
+    }
     with redis.Redis.from_url(redis_url) as client:
-        before = client.config_get("client-output-buffer-limit")
-        client.config_set("client-output-buffer-limit", "pubsub 1mb 1mb 1")
+        before = {name: client.config_get(name)[name] for name in dangerous}
+        for name, value in dangerous.items():
+            client.config_set(name, value)
         daemon = new_daemon(settings + "[http]\nport = 0\n")
         code = daemon.launch().wait(timeout=60)
-        client.config_set("client-output-buffer-limit", before["client-output-buffer-limit"])
+        commands = re.findall(r"CONFIG SET [^;\n]+", daemon.log)
+        for command in commands:
+            client.execute_command(*shlex.split(command))
 
-    assert code == 1
-    assert "CONFIG SET client-output-buffer-limit" in daemon.log
-    daemon.start()
-    assert daemon.stop() == 0
+        assert code == 1
+        assert [command.split()[2] for command in commands] == [
+            "client-output-buffer-limit",
+            "maxmemory-policy",
+            "appendonly",
+        ]
+        daemon.start()
+        assert daemon.stop() == 0
+        for name, value in before.items():
+            client.config_set(name, value)
