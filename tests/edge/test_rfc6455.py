@@ -7,7 +7,7 @@ until the server ends the connection; a case that breaks no rule ends with a clo
 import random
 import socket
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gevent
 import pytest
@@ -83,7 +83,7 @@ def send_all(client: socket.socket, pieces: Iterable[bytes]) -> None:
         pass  # the server has read enough
 
 
-def answers(sent: bytes, *, step: int, **settings: int) -> Frames:
+def answers(sent: bytes, *, step: int, **settings: Any) -> Frames:
     """All frames that come back for ``sent``, given in pieces of ``step`` bytes."""
     with echoing(**settings) as (client, _):
         pieces = [sent[n : n + step] for n in range(0, len(sent), step)]
@@ -93,7 +93,7 @@ def answers(sent: bytes, *, step: int, **settings: int) -> Frames:
     return back
 
 
-def check(case: Case, *, step: int, **settings: int) -> None:
+def check(case: Case, *, step: int, **settings: Any) -> None:
     back = answers(case.sent, step=step, **settings)
     wanted = case.back
     assert [opcode for opcode, _ in back] == [opcode for opcode, _ in wanted]
@@ -307,10 +307,7 @@ INVALID = {
 }
 
 UTF_8 = [
-    *[
-        good(f"valid {n}", masked(TEXT, t.encode()), (TEXT, t.encode()))
-        for n, t in enumerate(VALID)
-    ],
+    *[good(f"valid {n}", masked(TEXT, text), (TEXT, text)) for n, text in enumerate(VALID)],
     *[
         good(
             f"a character cut behind byte {n}",
