@@ -83,23 +83,26 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
     import gevent
     from orchestrator.actors.broadcaster import Broadcaster
     from orchestrator.actors.clients import ClientRegistry
+    from orchestrator.http.catch_up import Streams
+    from orchestrator.http.past_events import PastEvents
     from orchestrator.http.peers import Instance
     from orchestrator.http.settings import WebSocketSettings
     from orchestrator.http.websocket import Connection, Handshake
-    from orchestrator.runtime import start_actor, stop_actor
+    from orchestrator.runtime import Address, start_actor, stop_actor
+    from orchestrator.sql.database import Database, PostgresSettings
 
     settings = WebSocketSettings(queue_bytes=64 * 1024 * 1024)
     registry = ClientRegistry(CLIENTS)
+    registry.saw(0)
+    past = PastEvents(Address("nobody"), Database(PostgresSettings()), registry)  # not asked
+    streams = Streams(registry, past, settings, Instance("bench", "dev", "0"))
     for sock in sockets:
         registry.reserve()
         connection = Connection(
             Handshake(HANDSHAKE, settings),
             sock=sock,
             reader=sock.makefile("rb"),
-            registry=registry,
-            settings=settings,
-            instance=Instance("bench", "dev", "0"),
-            cursor=lambda: 0,
+            streams=streams,
         )
         gevent.spawn(connection.run)
     gevent.sleep(0.2)

@@ -5,7 +5,8 @@ Bottle finds the route; what it takes and answers is declared in :class:`Route`.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,8 +18,10 @@ from ..actors.events import utc_now
 from ..runtime.log import log_context
 from .access import CALLER, Access, Caller, Role, require
 from .asyncapi import AsyncApi
+from .catch_up import Streams
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
 from .event_routes import EventRoutes
+from .event_stream import EventStreamRoutes
 from .health_routes import HealthRoutes
 from .metrics_page import MetricsPage
 from .openapi import OpenApi
@@ -26,10 +29,10 @@ from .page_routes import PageRoutes
 from .peers import Peers
 from .requests import Call, Environ, convert, read_body, read_query, request_id_of
 from .risk_routes import RiskRoutes
-from .routes import Answer, Route
+from .routes import Answer, Route, Stream
 from .runtime_routes import RuntimeRoutes
 from .security import HostRule, Origins, RateLimit
-from .settings import HttpSettings, is_loopback
+from .settings import HttpSettings, WebSocketSettings, is_loopback
 from .shapes import ErrorAnswer
 from .state_routes import StateRoutes
 
@@ -46,9 +49,17 @@ class Api:
         peers: Whom the routes ask.
         settings: Section ``[http]``.
         own_name: The HTTP server's name in the supervision tree.
+        streams: What the clients of the event stream share.
     """
 
-    def __init__(self, peers: Peers, settings: HttpSettings, *, own_name: str) -> None:
+    def __init__(
+        self,
+        peers: Peers,
+        settings: HttpSettings,
+        *,
+        own_name: str,
+        streams: Streams | None = None,
+    ) -> None:
         self.active = 0
         """Requests being answered."""
         self.hosts = HostRule(loopback=is_loopback(settings.host), allowed=settings.allowed_hosts)
@@ -60,7 +71,7 @@ class Api:
         self._log = structlog.get_logger(actor="http")
         self._router = bottle.Bottle()
         self._routes: dict[tuple[str, str], Route] = {}
-        for route in all_routes(peers, own_name):
+        for route in all_routes(peers, own_name, streams):
             rule = _bottle_path(route)
             self._routes[route.method, rule] = route
             self._router.route(rule, route.method, route.handler)
@@ -183,11 +194,13 @@ class Api:
         )
 
 
-def all_routes(peers: Peers, own_name: str) -> list[Route]:
+def all_routes(peers: Peers, own_name: str, streams: Streams | None = None) -> list[Route]:
     """Every route there is."""
+    streams = streams or Streams.of(peers, WebSocketSettings())
     routes = [
         *HealthRoutes(peers).routes(),
         *EventRoutes(peers).routes(),
+        *EventStreamRoutes(streams).routes(),
         *RiskRoutes(peers).routes(),
         *StateRoutes(peers).routes(),
         *RuntimeRoutes(peers, own_name).routes(),
@@ -200,23 +213,40 @@ def all_routes(peers: Peers, own_name: str) -> list[Route]:
 
 def send(
     environ: Environ, start_response: StartResponse, answer: Answer, request_id: str
-) -> list[bytes]:
+) -> Iterable[bytes]:
     """Start the response and return its body (none to ``HEAD``)."""
     empty = answer.status in {204, 304}
+    endless = answer.stream is not None
     headers = [
         *(() if empty else (("Content-Type", answer.content_type),)),
-        *(() if empty else (("Content-Length", str(len(answer.body))),)),
+        *(() if empty or endless else (("Content-Length", str(len(answer.body))),)),
         ("X-Request-ID", request_id),
         *_COMMON_HEADERS,
         *answer.headers,
     ]
     if not any(name == "Cache-Control" for name, _ in answer.headers):
         headers.append(("Cache-Control", "no-store"))
-    if answer.status in {408, 413}:
-        # What is still to come of the body is not worth reading.
+    if endless or answer.status in {408, 413}:
+        # The stream has no other end; what is still to come of a body is not worth reading.
         headers.append(("Connection", "close"))
     start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+    if answer.stream is not None:
+        return Endless(answer.stream)
     return [] if empty or environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+
+class Endless:
+    """A body for WSGI that is not iterated over: the handler runs its stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def close(self) -> None:
+        """WSGI's: called whatever has become of the response."""
+        self.stream.close()
 
 
 def _bucket(environ: Environ, caller: Caller) -> str:
@@ -251,4 +281,4 @@ def _path_value(route: Route, name: str, value: str) -> Any:
 
 
 def _with(answer: Answer, headers: Headers) -> Answer:
-    return Answer(answer.body, answer.status, answer.content_type, (*answer.headers, *headers))
+    return replace(answer, headers=(*answer.headers, *headers))

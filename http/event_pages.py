@@ -7,7 +7,7 @@ changed (replaced, or marked as processed), so it is never stale.
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -26,6 +26,17 @@ _CACHE_BYTES: Final = 16 * 1024 * 1024
 _CACHE_PAGES: Final = 512
 
 
+class Kept(Protocol):
+    """What a cache can hold."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it weighs."""
+
+
+P = TypeVar("P", bound=Kept)
+
+
 class ShownPage(msgspec.Struct, frozen=True):
     """A page, encoded."""
 
@@ -36,8 +47,13 @@ class ShownPage(msgspec.Struct, frozen=True):
     has_more: bool
     """Whether there are more."""
 
+    @property
+    def size_bytes(self) -> int:
+        """What it weighs."""
+        return len(self.events)
 
-class PageCache:
+
+class PageCache(Generic[P]):
     """Encoded pages, for 10 s, the least recently used making room. Pure: told ``now``."""
 
     def __init__(self, max_bytes: int = _CACHE_BYTES, max_pages: int = _CACHE_PAGES) -> None:
@@ -45,9 +61,9 @@ class PageCache:
         self.max_pages = max_pages
         self.size_bytes = 0
         self._revision: object = None
-        self._pages: OrderedDict[object, tuple[float, ShownPage]] = OrderedDict()
+        self._pages: OrderedDict[object, tuple[float, P]] = OrderedDict()
 
-    def get(self, key: object, *, now: float, revision: object) -> ShownPage | None:
+    def get(self, key: object, *, now: float, revision: object) -> P | None:
         """The page, if it is young enough and no event was changed since (``revision``)."""
         self._notice(revision)
         found = self._pages.get(key)
@@ -59,12 +75,12 @@ class PageCache:
         self._pages.move_to_end(key)
         return found[1]
 
-    def put(self, key: object, page: ShownPage, *, now: float, revision: object) -> None:
+    def put(self, key: object, page: P, *, now: float, revision: object) -> None:
         """Keep ``page``, which was made at ``now`` (monotonic seconds)."""
         self._notice(revision)
         self._remove(key)
         self._pages[key] = (now, page)
-        self.size_bytes += len(page.events)
+        self.size_bytes += page.size_bytes
         while self.size_bytes > self.max_bytes or len(self._pages) > self.max_pages:
             self._remove(next(iter(self._pages)))
 
@@ -77,7 +93,7 @@ class PageCache:
     def _remove(self, key: object) -> None:
         found = self._pages.pop(key, None)
         if found is not None:
-            self.size_bytes -= len(found[1].events)
+            self.size_bytes -= found[1].size_bytes
 
 
 class EventPages:
@@ -86,7 +102,7 @@ class EventPages:
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
         self._reader = EventReader(peers.database)
-        self._cache = PageCache()
+        self._cache: PageCache[ShownPage] = PageCache()
         self._marked = 0
 
     def page(self, query: EventQuery, *, ascending: bool) -> ShownPage:

@@ -3,7 +3,7 @@
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from ..actors.clients import ClientRegistry
 from ..actors.events import utc_now
 from ..runtime import OrchestratorError, deadline
 from .access import CALLER, Role, Sessions, caller_in, require
-from .api import Api, send
+from .api import Api, Endless, send
 from .connections import Held
 from .errors import ApiError, Internal, NotFound, Unavailable
 from .requests import BODY_READ, Environ, request_id_of
@@ -143,13 +143,13 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
 
     # -- the upgrade -------------------------------------------------------------------------
 
-    def upgrade_websocket(self) -> list[bytes] | None:
+    def upgrade_websocket(self) -> Iterable[bytes] | None:
         """Upgrade what asks for it; ``None`` leaves the request to the application."""
         if "websocket" not in str(self.environ.get("HTTP_UPGRADE", "")).lower():
             return None
         return self.upgrade_connection()
 
-    def upgrade_connection(self) -> list[bytes] | None:
+    def upgrade_connection(self) -> Iterable[bytes] | None:
         """Refuse as HTTP, or begin the 101 and leave the connection in ``self.websocket``."""
         upgrades: Upgrades = self.server.upgrades
         try:
@@ -176,7 +176,31 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     def _revoked(self) -> None:
         self.websocket.close(CloseCode.POLICY_VIOLATION, "the token was revoked")
 
-    def _refuse(self, error: ApiError) -> list[bytes]:
+    # -- answers without an end --------------------------------------------------------------
+
+    def process_result(self) -> None:
+        """Send the answer; an endless one goes out past WSGI, and the connection ends with it."""
+        if not isinstance(self.result, Endless):
+            super().process_result()
+            return
+        self.close_connection = True
+        self.server.book.upgraded(self._held)
+        self.write(b"")
+        stream, upgrades = self.result.stream, self.server.upgrades
+        revoke = partial(stream.end, CloseCode.POLICY_VIOLATION, "the token was revoked")
+        with upgrades.sessions.held(caller_in(self.environ), revoke, upgrades.api.access):
+            stream.run(self.socket, self.rfile)
+
+    def finalize_headers(self) -> None:
+        """Add what is missing; an endless answer comes in one piece, not in chunks."""
+        super().finalize_headers()
+        if isinstance(self.result, Endless):
+            self.response_use_chunked = False
+            chunked = (b"Transfer-Encoding", b"chunked")
+            kept = [one for one in self.response_headers if one != chunked]
+            self.response_headers: list[tuple[bytes, bytes]] = kept
+
+    def _refuse(self, error: ApiError) -> Iterable[bytes]:
         request_id = request_id_of(self.environ)
         answer = self.server.upgrades.api.refusal(error, request_id, self.environ)
         self._log.info("websocket refused", status=answer.status, reason=error.message)

@@ -25,7 +25,7 @@ GROUPS: Final = {
 }
 """Key → title and text of the groups of operations, in the order of the page."""
 
-_GROUP_OF: Final = {"ready": "health", "regime": "state"}
+_GROUP_OF: Final = {"ready": "health", "regime": "state", "events": "bus"}
 
 
 def group_of(path: str) -> str:
@@ -52,6 +52,13 @@ NOTES: Final = {
         "`before` pages backwards, with the page's lowest id as the next value. Give one of "
         "them.\n\n"
         "An answer never passes over an id that cannot be read at the moment; it is 503 then."
+    ),
+    "GET /events/stream": Note(
+        "The WebSocket's frames as Server-Sent Events: the first is `connection`, then one event a "
+        "message. A message's `id` is the event's; a browser that connects again sends it as "
+        "`Last-Event-ID`, and is given everything behind it, in order, then what comes live. What "
+        "cannot be given is said in a `gap` message. `error` `cursor_ahead`: there is no such "
+        "event."
     ),
     "POST /bus/events": Note(
         "Journalled on disk before it is answered, then published on the channel `type`. 202 with "

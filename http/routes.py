@@ -2,13 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from .access import Role
 from .errors import Headers
 from .requests import Call
+
+
+class Stream(Protocol):
+    """A response's content that has no end of its own."""
+
+    def run(self, sock: Any, reader: Any) -> None:
+        """Send it, after the headers, until it ends; blocks."""
+
+    def end(self, code: int, reason: str) -> None:
+        """Begin to end; must not wait."""
+
+    def close(self) -> None:
+        """Let go of what it holds, whether it was run or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,8 @@ class Answer:
     """Of the body."""
     headers: Headers = ()
     """Beside those that every response has."""
+    stream: Stream | None = None
+    """What follows instead of the body; the connection ends with it."""
 
 
 def json_answer(value: Any, status: int = 200, headers: Headers = ()) -> Answer:

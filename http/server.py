@@ -16,13 +16,13 @@ import structlog
 from gevent.pywsgi import WSGIServer
 from websockets.frames import CloseCode
 
-from ..actors.event_persister import GetPersisterStatus, PersisterStatus
-from ..runtime import Actor, OrchestratorError
+from ..runtime import Actor
 from .api import Api
+from .catch_up import Streams
 from .connections import Connections, Held
 from .handler import Handler, Upgrades
 from .listening import ControlSocket, ListeningSocket
-from .peers import Peers, ask
+from .peers import Peers
 from .security import Proxies
 from .settings import HttpSettings, WebSocketSettings
 from .tls import Tls
@@ -31,7 +31,6 @@ from .websocket import Connection, Handshake
 _CLOSE_WEBSOCKETS_S: Final = 2.5
 _FINISH_REQUESTS_S: Final = 1.5
 _POLL_S: Final = 0.01
-_CURSOR_TIMEOUT_S: Final = 1.0
 
 
 class GetHttpStatus(msgspec.Struct, frozen=True):
@@ -123,12 +122,15 @@ class HttpServer(Actor):
         self._settings = settings
         self._websocket = websocket
         self._peers = peers
+        self._streams = Streams.of(peers, websocket)
         self._api: Api | None = None
         self._servers: list[_Server] = []
 
     def on_start(self) -> None:
         """Begin to accept connections."""
-        self._api = Api(self._peers, self._settings, own_name=self.address.name)
+        self._api = Api(
+            self._peers, self._settings, own_name=self.address.name, streams=self._streams
+        )
         self._listening.sessions.close_revoked(self._api.access)
         tls = self._listening.tls
         if tls is not None and (trouble := tls.trouble()):
@@ -201,7 +203,7 @@ class HttpServer(Actor):
         return Upgrades(
             api,
             check=lambda environ: Handshake(environ, self._websocket),
-            open_connection=partial(_connection, self._peers, self._websocket),
+            open_connection=partial(_connection, self._streams),
             clients=self._peers.clients,
             sessions=self._listening.sessions,
         )
@@ -246,24 +248,5 @@ class _ErrorLog:
             self._log.warning("http server", said=text.strip()[:500])
 
 
-def _connection(
-    peers: Peers, settings: WebSocketSettings, handshake: Handshake, sock: Any, reader: Any
-) -> Connection:
-    return Connection(
-        handshake,
-        sock=sock,
-        reader=reader,
-        registry=peers.clients,
-        settings=settings,
-        instance=peers.instance,
-        cursor=partial(_newest_id, peers),
-    )
-
-
-def _newest_id(peers: Peers) -> int:
-    """The newest id by the persister's word; 0 if it does not answer (nothing is known then)."""
-    try:
-        status: PersisterStatus = ask(peers.persister, GetPersisterStatus(), _CURSOR_TIMEOUT_S)
-    except OrchestratorError:
-        return 0
-    return status.newest_id
+def _connection(streams: Streams, handshake: Handshake, sock: Any, reader: Any) -> Connection:
+    return Connection(handshake, sock=sock, reader=reader, streams=streams)

@@ -3,7 +3,7 @@
 How frames come and go is the channel's affair (``websocket_channel.py``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -13,21 +13,24 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from ..actors.clients import ALL_TYPES, Client, ClientRegistry
-from ..actors.frames import connection_frame, error_frame, pong_frame, subscribed_frame
+from ..actors.clients import ALL_TYPES, Client
+from ..actors.frames import error_frame, pong_frame, subscribed_frame
 from .access import SUBPROTOCOL
+from .catch_up import Feed, Streams
 from .errors import ApiError, BadRequest
 from .frame_reader import Message
 from .frame_shapes import Ping, Subscribe
-from .peers import Instance
 from .requests import Environ
 from .settings import WebSocketSettings
+from .shapes import MAX_ID
+from .stream_socket import bound
 from .websocket_channel import Channel, Readable
 
 MAX_TYPES: Final = 100
 MAX_TYPE_LENGTH: Final = 200
 
 _SWITCHING: Final = 101
+_MAX_DIGITS: Final = 20
 
 _decode_action = msgspec.json.Decoder(Subscribe | Ping).decode
 
@@ -51,7 +54,7 @@ class Handshake:
             raise BadRequest(f"This is no WebSocket handshake: {reason}.")
         self.headers = [(name, value) for name, value in response.headers.raw_items()]
         self.types = wanted_types(environ)
-        self.since = "since" in parse_qs(str(environ.get("QUERY_STRING", "")))
+        self.since = wanted_since(environ)
 
 
 def _bearer_only(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -66,28 +69,17 @@ class Connection:
         handshake: What was agreed.
         sock: The gevent socket.
         reader: Reads from that socket.
-        registry: Where it attaches; its place must have been reserved.
-        settings: Section ``[websocket]``.
-        instance: For the greeting.
-        cursor: Tells the newest id if the registry does not know one yet.
+        streams: What all share; a place in its registry must have been reserved.
     """
 
-    def __init__(  # noqa: PLR0913 made in one place, from parts that exist there
-        self,
-        handshake: Handshake,
-        *,
-        sock: Any,
-        reader: Readable,
-        registry: ClientRegistry,
-        settings: WebSocketSettings,
-        instance: Instance,
-        cursor: Callable[[], int],
+    def __init__(
+        self, handshake: Handshake, *, sock: Any, reader: Readable, streams: Streams
     ) -> None:
-        self._handshake = handshake
-        self._registry = registry
-        self._instance = instance
-        self._cursor = cursor
+        settings = streams.settings
+        bound(sock, settings)
+        self._registry = streams.registry
         self._client = Client(settings.queue_bytes, self._wake, handshake.types)
+        self._feed = Feed(streams, self._client, handshake.since)
         self._client.close = self.close
         self._channel = Channel(
             self, sock=sock, reader=reader, buffer=self._client.buffer, settings=settings
@@ -104,16 +96,8 @@ class Connection:
     # -- what the channel tells --------------------------------------------------------------
 
     def opened(self) -> None:
-        """Greet, and attach to what is shown from now on."""
-        newest = self._registry.newest_id
-        known = self._cursor() if newest is None else newest
-        self._registry.attach(self._client)
-        cursor = self._registry.newest_id if self._registry.newest_id is not None else known
-        name, env = self._instance.name, self._instance.env
-        self._client.urge(connection_frame(instance=name, env=env, cursor=cursor))
-        if self._handshake.since:
-            said = "Resuming by since is not available yet: read /bus/events?since=… instead."
-            self._client.urge(error_frame("since_unavailable", said))
+        """Greet, and show what comes, after what was missed."""
+        self._feed.open()
 
     def received(self, message: Message) -> None:
         """Do what a message asks for, or tell what may be asked."""
@@ -130,10 +114,11 @@ class Connection:
 
     def closing(self) -> None:
         """Show this client no more events."""
-        self._registry.detach(self._client)
+        self._feed.close()
 
     def ended(self, code: int) -> None:
         """Forget the client, and count how it went."""
+        self._feed.close()
         self._registry.forget(self._client, code)
 
     # -- parts -------------------------------------------------------------------------------
@@ -154,6 +139,33 @@ def wanted_types(environ: Environ) -> tuple[str, ...]:
     """
     given = parse_qs(str(environ.get("QUERY_STRING", ""))).get("types", [])
     return check_types([one for text in given for one in text.split(",")])
+
+
+def wanted_since(environ: Environ) -> int | None:
+    """The id in ``?since=``; None without any.
+
+    Raises:
+        BadRequest: It is no id, or there are several.
+    """
+    query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
+    match query.get("since", []):
+        case []:
+            return None
+        case [text]:
+            return parse_id(text, "since")
+        case _:
+            raise BadRequest("since: given more than once.")
+
+
+def parse_id(text: str, name: str) -> int:
+    """The id of an event in ``text``, or 0; ``name`` is where it was given.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text) <= MAX_ID:
+        return int(text)
+    raise BadRequest(f"{name}: must be the id of an event, or 0.")
 
 
 def check_types(types: list[str]) -> tuple[str, ...]:

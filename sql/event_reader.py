@@ -8,7 +8,7 @@ import msgspec
 from .connection import Row
 from .database import Database
 from .event_filter import ALL, EventFilter, parameters
-from .named_queries import ascending, query
+from .named_queries import ascending, query, within_bytes
 
 # bigint's largest: no upper bound.
 MAX_ID: Final = 2**63 - 1
@@ -76,9 +76,21 @@ class EventReader:
         event_filter: EventFilter = ALL,
         *,
         up_to_id: int | None = None,
+        max_bytes: int | None = None,
     ) -> list[EventRow]:
-        """The oldest `limit` events behind an id (up to another, included), oldest first."""
-        return self._page(limit, event_filter, low=since + 1, high=up_to_id, forward=True)
+        """The oldest `limit` events behind an id (up to another, included), oldest first.
+
+        With `max_bytes` no further ones as soon as their payloads together have that many, but
+        for those found in the whole table: these are rare, or a filter's.
+        """
+        return self._page(
+            limit,
+            event_filter,
+            low=since + 1,
+            high=up_to_id,
+            forward=True,
+            max_bytes=max_bytes,
+        )
 
     def before(self, event_id: int, limit: int, event_filter: EventFilter = ALL) -> list[EventRow]:
         """The newest `limit` events below an id, newest first."""
@@ -109,7 +121,7 @@ class EventReader:
         rows = self._database.rows(query("events_types"), {"percent": percent}, prepare=False)
         return [TypeRow(*row) for row in rows]
 
-    def _page(
+    def _page(  # noqa: PLR0913 one page, one call
         self,
         limit: int,
         event_filter: EventFilter,
@@ -117,17 +129,24 @@ class EventReader:
         low: int,
         high: int | None,
         forward: bool = False,
+        max_bytes: int | None = None,
     ) -> list[EventRow]:
         """Near first; if that does not fill the page, by the index that fits the filter."""
         bounds = {"low": low, "high": MAX_ID if high is None else high, "limit": limit}
-        given = bounds | parameters(event_filter)
+        given = bounds | parameters(event_filter) | {"max_bytes": max_bytes}
         named = ascending if forward else query
         scan = limit if event_filter == ALL else NEAR_ROWS
-        rows = self._database.rows(named("events_near"), given | {"scan": scan})
-        if event_filter != ALL and len(rows) < limit:
+        near = named("events_near") if max_bytes is None else within_bytes("events_near")
+        rows = self._database.rows(near, given | {"scan": scan})
+        if event_filter != ALL and len(rows) < limit and not fills(rows, max_bytes):
             whole = "events_of_types" if event_filter.types else "events_search"
             rows = self._database.rows(named(whole), given, prepare=False)
         return [_event(row) for row in rows]
+
+
+def fills(rows: Sequence[Row], max_bytes: int | None) -> bool:
+    """Whether `rows` may have been cut at that many bytes of payload."""
+    return max_bytes is not None and sum(len(row[2].encode()) for row in rows) >= max_bytes
 
 
 def _event(row: Row) -> EventRow:

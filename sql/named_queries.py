@@ -18,3 +18,18 @@ def ascending(name: str) -> bytes:
         .replace(b"ORDER BY id DESC", b"ORDER BY id ASC")
         .replace(b"ORDER BY nearest.id DESC", b"ORDER BY nearest.id ASC")
     )
+
+
+@cache
+def within_bytes(name: str) -> bytes:
+    """As `ascending`, but only until the payloads together have `%(max_bytes)s` bytes."""
+    return b"""
+SELECT id, type, payload, ts, source, processed FROM (
+  SELECT *, sum(octet_length(payload))
+    OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM (
+%b
+  ) AS page (id, type, payload, ts, source, processed)
+) AS summed
+WHERE coalesce(before, 0) < %%(max_bytes)s ORDER BY id
+""" % ascending(name)

@@ -58,7 +58,9 @@ def test_every_route_by_every_role(guarded: Served) -> None:
         for role in ROLES:
             # A body that no route takes: nothing happens, whoever asks.
             raw = b"no JSON" if route.method == "POST" and route.body is not None else None
-            reply = guarded.call(route.method, path, raw=raw, headers=bearer(role))
+            endless = route.path == "/events/stream"
+            method = "HEAD" if endless else route.method
+            reply = guarded.call(method, path, raw=raw, headers=bearer(role))
             name = f"{route.method} {route.path} by {role}"
             found[name] = reply.status if reply.status in {401, 403} else "let in"
             wanted[name] = "let in"

@@ -175,9 +175,69 @@ def test_a_message_that_means_nothing_is_answered_and_the_connection_stays(
         assert frame(client)["type"] == "pong"
 
 
-def test_since_is_said_to_be_unavailable(served: Served) -> None:
-    with served.socket("/?types=none&since=5") as client:
-        assert frame(client)["error"] == "since_unavailable"
+# -- resuming ------------------------------------------------------------------------------------
+
+
+def test_whoever_comes_back_gets_what_it_missed_and_then_what_comes(served: Served) -> None:
+    first = served.stored("strategy.back")
+    missed = [served.stored("strategy.back") for _ in range(3)]
+
+    with served.socket(f"/?types=strategy.back&since={first}") as client:
+        got = [frame(client)["id"] for _ in missed]
+        live = served.stored("strategy.back")
+        got.append(frame(client)["id"])
+
+    assert got == [*missed, live]
+
+
+def test_since_0_begins_with_the_very_first_event(serve: Serve) -> None:
+    served = serve()
+    served.stored()
+    known = served.get("/bus/events?after=0&order=asc&limit=200").json["events"]
+
+    with served.socket("/?since=0") as client:
+        got = [frame_where(client, type="redis_event")["id"] for _ in known]
+
+    assert got == [event["id"] for event in known]
+
+
+def test_a_resumed_event_looks_as_it_did_live(served: Served) -> None:
+    first = served.stored("strategy.same")
+    with served.socket("/?types=heartbeat.same-1") as client, served.redis as bus:
+        bus.publish("heartbeat.same-1", '{"agent_id":"same-1","x":1.10}')
+        live = frame_where(client, type="redis_event")
+
+    with served.socket(f"/?types=heartbeat.same-1&since={first}") as client:
+        assert frame_where(client, type="redis_event") == live
+
+
+def test_an_id_that_there_is_not_is_said_and_the_connection_goes_on_live(served: Served) -> None:
+    with served.socket("/?types=strategy.on&since=999999999999") as client:
+        error = frame(client)
+        live = served.stored("strategy.on")
+
+        assert error["error"] == "cursor_ahead"
+        assert frame(client)["id"] == live
+
+
+def test_a_filter_can_be_changed_while_one_catches_up(served: Served) -> None:
+    first = served.stored("strategy.other")
+    with served.socket(f"/?types=none&since={first}") as client:
+        ask(client, action="subscribe", types=["strategy.changed"])
+        assert frame_where(client, type="subscribed")["types"] == ["strategy.changed"]
+        live = served.stored("strategy.changed")
+
+        assert frame_where(client, type="redis_event")["id"] == live
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "-1", "1.5", "9" * 25, "9223372036854775808", "1&since=2"]
+)
+def test_what_is_no_id_is_refused_before_the_upgrade(served: Served, value: str) -> None:
+    assert refused(served, f"/?since={value}").response.status_code == 400
+
+
+# -- what passes every filter --------------------------------------------------------------------
 
 
 def test_the_killswitch_passes_filters_and_comes_as_an_event_too(serve: Serve) -> None:

@@ -1,0 +1,207 @@
+"""From where a client was to the present: every event once, in order, or a gap that is told.
+
+Stretch by stretch it reads what the client missed, each when the one before is on its way, so a
+client far behind costs no more memory than any other and is fed as fast as it reads. Once nothing
+is missing below what is shown live, the client is attached behind the last event that it was given.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import gevent
+import structlog
+from gevent.event import Event as Signal
+
+from ..actors.clients import Chunk, Client, ClientRegistry
+from ..actors.frames import connection_frame, error_frame
+from ..runtime import OrchestratorError, give_way
+from ..sql.errors import StoreError
+from .past_events import NotReadable, PastEvents
+from .peers import Instance, Peers
+from .settings import WebSocketSettings
+
+_RETRY_S: Final = 0.25
+
+_log = structlog.get_logger(actor="http")
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What all clients of the event stream share."""
+
+    registry: ClientRegistry
+    """Where they attach."""
+    past: PastEvents
+    """What they may have missed."""
+    settings: WebSocketSettings
+    """Section ``[websocket]``."""
+    instance: Instance
+    """For the greeting."""
+
+    @classmethod
+    def of(cls, peers: Peers, settings: WebSocketSettings) -> "Streams":
+        """Made once for all."""
+        past = PastEvents(peers.persister, peers.database, peers.clients)
+        return cls(peers.clients, past, settings, peers.instance)
+
+    def newest_id(self) -> int:
+        """The newest id that is shown, else that is known; 0 if nobody knows."""
+        if self.registry.newest_id is not None:
+            return self.registry.newest_id
+        known = self.past.known_id()
+        return self.registry.newest_id or known
+
+
+class Feed:
+    """What one client is shown: a greeting, what it missed, then what comes.
+
+    Args:
+        streams: What all share.
+        client: Its place must have been reserved.
+        since: The last event that it has; None: it wants none from before.
+    """
+
+    def __init__(self, streams: Streams, client: Client, since: int | None) -> None:
+        self._streams = streams
+        self._client = client
+        self._since = since
+        self._catch_up: CatchUp | None = None
+
+    def open(self) -> None:
+        """Greet, and begin; waits for the persister (1 s at most) before anything was shown."""
+        streams, client = self._streams, self._client
+        cursor = streams.newest_id()
+        name, env = streams.instance.name, streams.instance.env
+        greeting = connection_frame(instance=name, env=env, cursor=cursor)
+        if self._since is None:
+            streams.registry.attach(client, after=cursor)
+            client.urge(greeting, cursor)
+            return
+        client.urge(greeting, self._since)
+        self._catch_up = CatchUp(streams, client, self._since)
+        greenlet = gevent.spawn(self._catch_up.run)
+        greenlet.name = "http-catch-up"
+
+    def close(self) -> None:
+        """Show nothing more; does not wait."""
+        if self._catch_up is not None:
+            self._catch_up.stop()
+        self._streams.registry.detach(self._client)
+
+
+class CatchUp:
+    """Brings one client to the present; runs in a greenlet of its own, which it ends by itself.
+
+    Args:
+        streams: What all share.
+        client: Not attached.
+        since: The last event that it has.
+    """
+
+    def __init__(self, streams: Streams, client: Client, since: int) -> None:
+        self._registry = streams.registry
+        self._past = streams.past
+        self._wait_s = streams.settings.catch_up_wait_s
+        self._client = client
+        self._since = since
+        self._behind = self._registry.leave_behind(client, since)
+        self._over = Signal()
+        self._wake = Signal()
+        self._waiting_since: float | None = None
+        client.buffer.on_room = self._wake.set
+
+    def stop(self) -> None:
+        """The client has gone, or is about to; does not wait."""
+        self._over.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Until the client is attached, or has gone."""
+        if not self._is_ahead():
+            self._follow()
+        self._client.buffer.on_room = None
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _is_ahead(self) -> bool:
+        """Tell a client that has seen more than there is, and show it what comes from now on."""
+        newest = self._registry.newest_id
+        while (newest is None or newest < self._since) and not self._over.is_set():
+            try:
+                newest = self._past.newest_id(self._since)
+                break
+            except (OrchestratorError, StoreError):
+                self._pause()
+        if newest is None or newest >= self._since or self._over.is_set():
+            return False
+        said = f"There is no event {self._since}: the newest one is {newest}. From now on events "
+        said += "come live; read the others anew from an id of this daemon's."
+        self._client.urge(error_frame("cursor_ahead", said), newest)
+        self._registry.attach(self._client, after=newest)
+        return True
+
+    def _follow(self) -> None:
+        complete = False
+        while not self._over.is_set():
+            self._wait_for_room()
+            if self._over.is_set():
+                return
+            # Nothing lets go of the loop between the look and the attaching.
+            if self._is_current(complete=complete):
+                self._registry.attach(self._client, after=self._behind.position)
+                return
+            complete = self._read_on()
+            give_way()
+
+    def _is_current(self, *, complete: bool) -> bool:
+        shown = self._registry.newest_id
+        return complete if shown is None else self._behind.position >= shown
+
+    def _read_on(self) -> bool:
+        """Give the client the next stretch; whether there is nothing behind it."""
+        before = self._behind.position
+        self._behind.begin()
+        try:
+            stretch = self._past.after(before, self._client.types, self._client.wire)
+        except NotReadable as error:
+            self._behind.reach(before)
+            self._do_without(error.through)
+            return False
+        except OrchestratorError as error:
+            self._behind.reach(before)
+            _log.debug("a client that resumes has to wait", reason=str(error))
+            self._pause()
+            return False
+        self._waiting_since = None
+        self._give(stretch.chunk, stretch.through)
+        return stretch.through == before
+
+    def _give(self, chunk: Chunk | None, through: int) -> None:
+        if chunk is not None:
+            self._client.buffer.add(chunk)
+            self._registry.frames_sent += chunk.frames if chunk.data else 0
+        for replaced in self._behind.reach(through):
+            self._client.buffer.add(replaced)
+        self._client.wake()
+
+    def _do_without(self, through: int | None) -> None:
+        """Wait for events that cannot be read; when that takes too long, leave them out."""
+        now = time.monotonic()
+        self._waiting_since = self._waiting_since or now
+        if through is None or now - self._waiting_since < self._wait_s:
+            self._pause()
+            return
+        before = self._behind.position
+        _log.warning("a client resumes with a gap", after=before, through=through)
+        # Nobody knows how many of these ids it would have got.
+        self._give(Chunk(b"", before + 1, through, through - before), through)
+
+    def _pause(self) -> None:
+        self._over.wait(_RETRY_S)
+
+    def _wait_for_room(self) -> None:
+        """Until what was given last is on its way to the client."""
+        while self._client.buffer.size_bytes and not self._over.is_set():
+            self._wake.clear()
+            self._wake.wait()

@@ -1,0 +1,204 @@
+"""What clients that resume have missed: stretches of events, joined as they go on the wire.
+
+Memory has the newest ones, PostgreSQL the older ones. A stretch is cut so that it weighs little
+beside what may wait for a client; those in memory end at round ids, so that clients which were cut
+off at different moments soon read the same ones, and share them.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from gevent.lock import BoundedSemaphore
+
+from ..actors.clients import ALL_TYPES, Chunk, ClientRegistry
+from ..actors.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
+from ..actors.events import Event
+from ..actors.frames import EventFrames, Wire
+from ..actors.window import EventPage, EventQuery, NeedsDatabase, matcher
+from ..runtime import Address, OrchestratorError, deadline
+from ..sql.database import Database
+from ..sql.errors import StoreError
+from ..sql.event_filter import EventFilter
+from ..sql.event_reader import EventReader, EventRow
+from .event_pages import PageCache
+from .peers import ask
+
+STRETCH_BYTES: Final = 192 * 1024
+"""Of payloads in one stretch; beyond it only the rest of the last event."""
+
+STRETCH_IDS: Final = 512
+"""A stretch in memory ends at a multiple of this."""
+
+_ROWS: Final = 200
+_CACHE_BYTES: Final = 16 * 1024 * 1024
+# Questions at once: the persister's mailbox is not theirs to fill, nor PostgreSQL's connections.
+_ASKING: Final = 4
+_READING: Final = 4
+# A read has limits of its own; they do not hold for a server that was stopped in its tracks.
+_READ_LIMIT_S: Final = 10.0
+_CURSOR_TIMEOUT_S: Final = 1.0
+
+_id_of = attrgetter("id")
+_Key = tuple[tuple[str, ...], Wire, int]
+
+
+class NotReadable(OrchestratorError):
+    """Events behind a client's place can be read by nobody at the moment."""
+
+    def __init__(self, through: int | None) -> None:
+        super().__init__(through)
+        self.through = through
+        """The last id of which that is so; None: not known."""
+
+    def __str__(self) -> str:
+        return f"events up to {self.through} cannot be read at the moment"
+
+
+class Stretch(NamedTuple):
+    """Events behind a place."""
+
+    chunk: Chunk | None
+    """Those that are wanted; None if there are none."""
+    through: int
+    """Nothing that is wanted is left out up to this id."""
+    final: bool
+    """Whether it will be the same when it is read again."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it weighs."""
+        return len(self.chunk.data) if self.chunk is not None else 0
+
+
+class PastEvents:
+    """Reads stretches for all clients; each call blocks the caller's greenlet only.
+
+    Args:
+        persister: Has the newest ones in memory.
+        database: Has the others.
+        registry: Counts the replaced ones.
+    """
+
+    def __init__(self, persister: Address, database: Database, registry: ClientRegistry) -> None:
+        self._persister = persister
+        self._reader = EventReader(database)
+        self._registry = registry
+        self._frames = EventFrames()
+        self._cache: PageCache[Stretch] = PageCache(_CACHE_BYTES)
+        self._asking = BoundedSemaphore(_ASKING)
+        self._reading = BoundedSemaphore(_READING)
+
+    def known_id(self) -> int:
+        """The newest id by the persister's word; 0 if it does not answer within a second."""
+        try:
+            status: PersisterStatus = ask(self._persister, GetPersisterStatus(), _CURSOR_TIMEOUT_S)
+        except OrchestratorError:
+            return 0
+        return status.newest_id
+
+    def newest_id(self, at_least: int) -> int:
+        """The newest id there is; PostgreSQL is only asked if memory knows none from ``at_least``.
+
+        Raises:
+            OrchestratorError: The persister does not answer.
+            StoreError: PostgreSQL does not.
+        """
+        status: PersisterStatus = ask(self._persister, GetPersisterStatus())
+        if status.newest_id >= at_least:
+            return status.newest_id
+        with deadline(_READ_LIMIT_S, NotReadable(None)):
+            return max(status.newest_id, self._reader.newest_id())
+
+    def after(self, position: int, types: tuple[str, ...], wire: Wire) -> Stretch:
+        """The next stretch behind ``position``.
+
+        Raises:
+            NotReadable: PostgreSQL has them and is away, or does not have them yet.
+            OrchestratorError: The persister does not answer.
+        """
+        key: _Key = (types, wire, position)
+        revision = self._registry.replaced
+        stretch = self._cache.get(key, now=time.monotonic(), revision=revision)
+        if stretch is None:
+            stretch = self._read(position, types, wire)
+            if stretch.final and revision == self._registry.replaced:
+                self._cache.put(key, stretch, now=time.monotonic(), revision=revision)
+        return stretch
+
+    def _read(self, position: int, types: tuple[str, ...], wire: Wire) -> Stretch:
+        with self._asking:
+            # All types: to filter is our work, not the persister's.
+            query = EventQuery(limit=STRETCH_IDS, after=position)
+            answer: EventPage | NeedsDatabase = ask(self._persister, GetEvents(query))
+        if isinstance(answer, EventPage):
+            return self._from_memory(answer, position, types, wire)
+        return self._from_database(answer, position, types, wire)
+
+    # -- memory --------------------------------------------------------------------------------
+
+    def _from_memory(
+        self, page: EventPage, position: int, types: tuple[str, ...], wire: Wire
+    ) -> Stretch:
+        end = (position // STRETCH_IDS + 1) * STRETCH_IDS
+        events = [as_event(one) for one in reversed(page.events)]
+        events = events[: bisect_right(events, end, key=_id_of)]
+        if types != ALL_TYPES:
+            events = list(filter(matcher(EventQuery(types=types)), events))
+        kept = _cut(events)
+        if len(kept) < len(events):
+            return Stretch(self._joined(kept, wire), kept[-1].id, final=True)
+        through = max(position, min(end, page.cursor))
+        return Stretch(self._joined(kept, wire), through, final=through == end)
+
+    # -- PostgreSQL ----------------------------------------------------------------------------
+
+    def _from_database(
+        self, answer: NeedsDatabase, position: int, types: tuple[str, ...], wire: Wire
+    ) -> Stretch:
+        through = answer.floor_id if answer.readable else answer.committed_id
+        if through is not None and through <= position:
+            raise NotReadable(answer.floor_id)
+        try:
+            rows = self._rows(position, through, types)
+        except (StoreError, NotReadable) as error:
+            raise NotReadable(answer.floor_id) from error
+        events = [as_event(row) for row in rows]
+        chunk = self._joined(events, wire)
+        if len(rows) >= _ROWS or sum(len(one.payload) for one in events) >= STRETCH_BYTES:
+            return Stretch(chunk, events[-1].id, final=True)
+        if through is None:  # nothing of ours is known: what is there is all there is
+            through = max(position, answer.newest_id, *(one.id for one in events[-1:]))
+        return Stretch(chunk, through, final=False)
+
+    def _rows(self, position: int, through: int | None, types: tuple[str, ...]) -> list[EventRow]:
+        wanted = EventFilter() if types == ALL_TYPES else EventFilter(types)
+        with deadline(_READ_LIMIT_S, NotReadable(through)), self._reading:
+            return self._reader.after(
+                position, _ROWS, wanted, up_to_id=through, max_bytes=STRETCH_BYTES
+            )
+
+    def _joined(self, events: Sequence[Event], wire: Wire) -> Chunk | None:
+        if not events:
+            return None
+        frames = [wire(self._frames.build(event), event.id) for event in events]
+        return Chunk(b"".join(frames), events[0].id, events[-1].id, len(frames))
+
+
+def as_event(row: Event | EventRow) -> Event:
+    """A row as the event that it was."""
+    if isinstance(row, Event):
+        return row
+    return Event(row.id, row.type, bytes(row.payload), row.ts or "", row.source, row.processed)
+
+
+def _cut(events: list[Event]) -> list[Event]:
+    """The first of ``events``, until their payloads weigh enough."""
+    size_bytes = 0
+    for number, event in enumerate(events, 1):
+        size_bytes += len(event.payload)
+        if size_bytes >= STRETCH_BYTES:
+            return events[:number]
+    return events
