@@ -7,7 +7,16 @@ from contextlib import suppress
 # Commands that host greenlets; everything else runs unpatched.
 _DAEMON_COMMANDS = ("run", "demo")
 # Options before the command whose value is a word of its own.
-_VALUED_OPTIONS = ("--url", "--token-file", "-o", "--output", "--time", "--timeout", "--color")
+_VALUED_OPTIONS = (
+    "--url",
+    "--token-file",
+    "--ca-file",
+    "-o",
+    "--output",
+    "--time",
+    "--timeout",
+    "--color",
+)
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def _port(place: Place) -> Finding:
     if http.port == 0 and not place.announced:
         return ok("port", "any that is free")
     try:
-        with Client(place.http_url, timeout_s=ANSWER_LIMIT_S) as client:
+        with Client(place.http_url, timeout_s=ANSWER_LIMIT_S, trust=place.trust) as client:
             health = client.get("/health")
     except Failure as failure:
         if failure.code == "unreachable":

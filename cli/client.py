@@ -7,21 +7,25 @@ code; nothing is tried a second time but a GET on a connection that the daemon h
 import http.client
 import json
 import socket
+import ssl
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from functools import partial
 from typing import Any, Self
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from .failures import BadUsage, ExitCode, Failure
 from .options import Invocation
+from .trust import authorities, refusal_of
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A page of 200 events of 1 MiB each would be more; then ask for fewer."""
 
 Query = Mapping[str, object]
+Trust = Callable[[], ssl.SSLContext]
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,24 @@ class Client:
         token: sent as a bearer token.
         timeout_s: for connecting, and for each wait for bytes.
         verbose: tell each request on stderr.
+        trust: makes the context under ``https``; by default the system's authorities.
     """
 
     def __init__(
-        self, url: str, *, token: str | None = None, timeout_s: float, verbose: bool = False
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout_s: float,
+        verbose: bool = False,
+        trust: Trust | None = None,
     ) -> None:
         self.url = url
         self._place = split_url(url)
         self._token = token
         self._timeout_s = timeout_s
         self._verbose = verbose
+        self._trust = trust
         self._connection: http.client.HTTPConnection | None = None
 
     @classmethod
@@ -66,6 +78,7 @@ class Client:
             token=invocation.access_token(),
             timeout_s=timeout_s or invocation.timeout,
             verbose=invocation.verbose,
+            trust=partial(authorities, invocation.ca_file),
         )
 
     def __enter__(self) -> Self:
@@ -157,8 +170,19 @@ class Client:
         if self._place.scheme == "unix":
             return _UnixConnection(self._place.path, timeout=self._timeout_s)
         if self._place.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
+            context = self.tls_context()
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
         return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Whom to trust; None where no TLS is spoken.
+
+        Raises:
+            Failure: the certificates to trust cannot be read.
+        """
+        if self._place.scheme != "https":
+            return None
+        return authorities(None) if self._trust is None else self._trust()
 
     @property
     def _prefix(self) -> str:
@@ -189,6 +213,8 @@ class Client:
         return body
 
     def _unreachable(self, error: Exception) -> Failure:
+        if isinstance(error, ssl.SSLError):
+            return refusal_of(error, self.url)
         if isinstance(error, TimeoutError):
             return Failure(
                 f"the daemon at {self.url} did not answer",

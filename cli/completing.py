@@ -1,11 +1,14 @@
 """What the shell offers at the next Tab: agents and topics of the daemon that runs."""
 
+from functools import partial
+
 import click
 from click.shell_completion import CompletionItem
 
 from .client import Client
 from .failures import Failure
 from .options import DEFAULT_URL
+from .trust import authorities
 
 LIMIT_S = 0.5
 """Whoever presses Tab does not wait longer."""
@@ -13,9 +16,11 @@ LIMIT_S = 0.5
 
 def _offered(context: click.Context, path: str, items: str, name: str, text: str) -> list[str]:
     """The names at ``path`` that begin with the text; none when there is no daemon."""
-    url = str(getattr(context.find_root().obj, "url", DEFAULT_URL))
+    root = context.find_root().obj
+    url = str(getattr(root, "url", DEFAULT_URL))
+    trust = partial(authorities, getattr(root, "ca_file", None))
     try:
-        with Client(url, timeout_s=LIMIT_S) as client:
+        with Client(url, timeout_s=LIMIT_S, trust=trust) as client:
             rows = client.get(path).get(items, [])
     except Failure:
         return []

@@ -7,6 +7,7 @@ what came while the link was down is fetched by id as well.
 
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -17,6 +18,7 @@ from urllib.parse import urlencode, urlunsplit
 from .client import Answer, Client, cause_of, refusal, split_url, unix_socket
 from .failures import ExitCode, Failure
 from .pages import Event, Filter, Pages
+from .trust import refusal_of
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -253,6 +255,7 @@ def _connected(
         connection = connect(
             address,
             sock=sock,
+            ssl=client.tls_context(),
             additional_headers=client.headers(),
             open_timeout=timeout_s,
             close_timeout=CLOSE_LIMIT_S,
@@ -262,6 +265,8 @@ def _connected(
         return closing.enter_context(connection)
     except InvalidStatus as error:
         raise _refused(client, error.response.status_code, error.response.body) from error
+    except ssl.SSLError as error:
+        raise refusal_of(error, client.url) from error
     except (OSError, InvalidHandshake) as error:
         raise _no_link(client, error) from error
 

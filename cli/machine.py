@@ -5,6 +5,7 @@ Loads pydantic, and for embedded servers the runtime: only commands that need it
 
 import json
 import os
+import ssl
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .failures import ExitCode, Failure
+from .trust import pinned
 
 if TYPE_CHECKING:
     from ..runtime.embedded import EmbeddedServer
@@ -105,7 +107,16 @@ class Place:
             return self.announced["http"]
         host = self.settings.http.host
         host = _WILDCARDS.get(host, host).strip("[]")
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.http.port}"
+        scheme = "https" if self.settings.http.tls.cert else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.settings.http.port}"
+
+    def trust(self) -> ssl.SSLContext:
+        """The daemon's own certificate: of this machine's daemon it is known.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return pinned(self.settings.http.tls.cert)
 
     def redis_url(self) -> str | None:
         """The bus; None if it is an embedded server that does not run."""

@@ -28,6 +28,8 @@ class Invocation:
     """Where the daemon listens."""
     token_file: Path | None = None
     """A file whose first line is the access token."""
+    ca_file: Path | None = None
+    """Certificates of the authorities to trust, in PEM; None: the system's."""
     token: str | None = field(default=None, repr=False)
     """The token itself; from the environment only, never from an argument."""
     output: str | None = None
@@ -122,6 +124,11 @@ def _global_options(*, root: bool) -> list[click.Option]:
             "--token-file",
             type=click.Path(path_type=Path, dir_okay=False),
             help="A file with the access token (or set ORCHESTRATOR_TOKEN).",
+        ),
+        option(
+            "--ca-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Whom to trust under https://, in PEM.  [the system, or SSL_CERT_FILE]",
         ),
         option(
             "-o",

@@ -1,12 +1,18 @@
 """``config check|show``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from ..failures import ExitCode, Failure
+from ..findings import Level
 from ..machine import config_option, read_settings
 from ..options import Invocation, noun, pass_invocation
-from ..output import Column
+from ..output import Column, Screen
+
+if TYPE_CHECKING:
+    from ...settings import Settings
 
 SETTING_COLUMNS = (
     Column("KEY", "key"),
@@ -26,10 +32,32 @@ def config_command() -> None:
 def config_check(invocation: Invocation, *, config: Path | None) -> None:
     """Tell all that is wrong with the settings, at once. Exit code 2 if something is."""
     settings = read_settings(config)
+    _check_tls(settings, invocation.screen)
     source = str(settings.file) if settings.file else "no file, the environment only"
     row = {"status": "ok", "file": str(settings.file) if settings.file else None}
     screen = invocation.screen
     screen.record("config_check", row, lambda: [f"{screen.state('ok')}  {source}"], "file")
+
+
+def _check_tls(settings: "Settings", screen: Screen) -> None:
+    """Tell what is doubtful.
+
+    Raises:
+        Failure: the daemon would not start with it, or nobody would believe it.
+    """
+    from ..checks_tls import check_tls
+
+    for finding in check_tls(settings):
+        if finding.level is Level.CRITICAL:
+            raise Failure(
+                "the settings cannot be used",
+                code="bad_settings",
+                cause=finding.said,
+                advice=finding.advice,
+                exit_code=ExitCode.USAGE,
+            )
+        if finding.level is Level.WARNING:
+            screen.warn(f"{finding.name}: {finding.said}; {finding.advice}")
 
 
 @config_command.command(

@@ -44,14 +44,16 @@ def doctor_command(context: click.Context, /, config: Path | None) -> int | None
 
 def _findings(place: Place) -> Iterator[Finding]:
     from ..checks_machine import check_daemon, check_machine
+    from ..checks_tls import check_tls
 
     file = place.settings.file
     yield ok("settings", str(file) if file else "no file, the environment only")
+    yield from check_tls(place.settings)
     yield from check_machine(place)
     yield from _server_findings(place)
     if place.settings.http.port == 0 and not place.announced:
         return
-    with Client(place.http_url, timeout_s=2.0) as client:
+    with Client(place.http_url, timeout_s=2.0, trust=place.trust) as client:
         yield from check_daemon(client)
 
 
@@ -76,6 +78,18 @@ def _embedded(name: str, module: str) -> Finding:
             name, f"there is no module {module}", "pip install 'orchestrator-lite[embedded]'"
         )
     return ok(name, "embedded: it will start with the daemon")
+
+
+def _client(invocation: Invocation, place: Place) -> Client:
+    """The daemon that was named, else that of the settings."""
+    if invocation.url != DEFAULT_URL:
+        return Client.of(invocation)
+    return Client(
+        place.http_url,
+        token=invocation.access_token(),
+        timeout_s=invocation.timeout,
+        trust=place.trust,
+    )
 
 
 @doctor_command.command(
@@ -106,8 +120,7 @@ def doctor_agent(invocation: Invocation, *, agent_id: str, wait: float, config: 
     config = config or click.get_current_context().meta.get("config")
     place = Place(read_settings(config))
     settings = place.settings
-    url = place.http_url if invocation.url == DEFAULT_URL else invocation.url
-    with Client(url, token=invocation.access_token(), timeout_s=invocation.timeout) as client:
+    with _client(invocation, place) as client:
         findings = [*checks.check_id(agent_id), *checks.check_registry(client, agent_id)]
     patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
     findings += checks.check_patterns(agent_id, patterns)

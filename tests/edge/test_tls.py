@@ -17,6 +17,7 @@ from orchestrator.http.settings import HttpSettings, TlsSettings
 from orchestrator.http.tls import Tls, TlsUnusable, inspect
 from pydantic import ValidationError
 
+from ..cli.conftest import run_orc
 from ..http.conftest import frame
 from .conftest import LIMIT_S, Serve, Served, received, shared, statuses
 from .test_slow import is_open
@@ -327,3 +328,38 @@ def test_a_certificate_for_another_purpose_is_found_out(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_are_refused(given: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         TlsSettings.model_validate(given)
+
+
+# -- commands ----------------------------------------------------------------------------------
+
+
+def test_commands_speak_https_and_wss(
+    secured: Served, authority: Authority, tmp_path: Path
+) -> None:
+    where = {"ORCHESTRATOR_URL": f"https://localhost:{secured.port}"}
+    trusting = ("--ca-file", str(authority.cert))
+    event_id = secured.stored("strategy.seen")
+
+    words = ("tail", "strategy.seen", "--last", "1", "--count", "1", "-o", "jsonl", *trusting)
+    seen = run_orc(tmp_path, words, "", where)
+    by_variable = {**where, "SSL_CERT_FILE": str(authority.cert)}
+    status = run_orc(tmp_path, ("status", "-o", "json"), "", by_variable)
+    refused = run_orc(tmp_path, ("status",), "", where)
+
+    assert seen.code == 0, seen
+    assert json.loads(seen.out)["id"] == event_id
+    assert status.code == 0
+    assert (refused.code, "--ca-file" in refused.err) == (3, True)
+
+
+def test_doctor_knows_the_daemon_of_its_own_settings(
+    secured: Served, pair: Pair, tmp_path: Path
+) -> None:
+    text = f'[http]\nport = {secured.port}\n[http.tls]\ncert = "{pair.cert}"\nkey = "{pair.key}"\n'
+    (tmp_path / "supervisor.toml").write_text(text)
+
+    done = run_orc(tmp_path, ("doctor", "-o", "json"), "", {})
+
+    found = {row["name"]: row for row in json.loads(done.out)["items"]}
+    assert found["tls"]["level"] == "ok"
+    assert found[f"port {secured.port}"]["said"].startswith("the daemon answers")

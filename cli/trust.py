@@ -1,0 +1,59 @@
+"""Whom the commands take for the daemon when they speak TLS, and what they say if it is not."""
+
+import ssl
+from pathlib import Path
+
+from .failures import ExitCode, Failure
+
+
+def authorities(ca_file: Path | None) -> ssl.SSLContext:
+    """Trust those of a file, else the system's (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count).
+
+    Raises:
+        Failure: the file is none of certificates.
+    """
+    try:
+        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except OSError as error:
+        raise Failure(
+            f"cannot use the certificates in {ca_file}",
+            code="bad_ca_file",
+            cause=error.strerror or "it holds none in PEM",
+            advice="name a file of certificates in PEM with --ca-file",
+            exit_code=ExitCode.USAGE,
+        ) from error
+
+
+def pinned(cert: str) -> ssl.SSLContext:
+    """Trust the first certificate of this file and no other, under whatever name.
+
+    For the daemon of this machine, which is reached by an address that no certificate has.
+
+    Raises:
+        OSError: the file cannot be read, or holds none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cert)
+    return context
+
+
+def refusal_of(error: ssl.SSLError, url: str) -> Failure:
+    """The failure that a handshake without success is."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure(
+            f"what answers at {url} cannot prove to be the daemon",
+            code="untrusted",
+            cause=error.verify_message,
+            advice="trust who signed its certificate with --ca-file FILE (or SSL_CERT_FILE), "
+            "and use a name that stands in it",
+            exit_code=ExitCode.UNREACHABLE,
+        )
+    return Failure(
+        f"no TLS with what answers at {url}",
+        code="no_tls",
+        cause=(error.reason or "the handshake failed").replace("_", " ").lower(),
+        advice="if it speaks plain HTTP, name it with http://",
+        exit_code=ExitCode.UNREACHABLE,
+    )
