@@ -34,7 +34,7 @@ from .actors.broadcaster import Broadcaster
 from .actors.bus_server import Danger, check
 from .actors.canary import Canaries
 from .actors.clients import ClientRegistry
-from .actors.event_persister import EventPersister, Ledger
+from .actors.event_persister import EventPersister, Ledger, sweep
 from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED, format_time
 from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
 from .actors.latch import Latch
@@ -86,7 +86,7 @@ SERVER_START_LIMIT_S = 150.0
 """An embedded server's own limit is 120 s: recovery takes time."""
 
 START_LIMIT_S = 600.0
-"""A whole start, a journal of gigabytes included; each child has a limit of its own within it."""
+"""A whole start, embedded servers' recovery included; each child has a limit of its own in it."""
 
 STOP_LIMIT_S = 60.0
 """A whole stop; each child has a limit of its own within it."""
@@ -215,6 +215,7 @@ class Daemon:
     def _stop_tree(self) -> None:
         assert self._root is not None  # noqa: S101 started before
         stop_actor(self._root, timeout_s=STOP_LIMIT_S)
+        sweep(self._ledger, self._to.persister)
 
     def _root_ended(self, root: Actor) -> None:
         if root.exit_error is not None:
@@ -344,7 +345,6 @@ class Daemon:
                     on_fenced=self._fenced,
                 ),
                 shutdown_s=10.0,
-                start_timeout_s=300.0,  # it shows what a journal of gigabytes holds
             ),
             ChildSpec(
                 to.state_keeper,

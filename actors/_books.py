@@ -77,7 +77,8 @@ class SourceBooks(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     """``control``, ``data``, ``stream``: from Redis; ``daemon``: made by it or posted; ``earlier``:
-    journalled by a version that did not note the source."""
+    found in the journal at the start, and not looked at yet, or damaged, or journalled by a version
+    that did not note the source."""
     carried: int
     """Found in the journal at the start, not stored yet."""
     received: int

@@ -153,6 +153,14 @@ class Intake:
         (self._urgent if waiting.urgent else self._normal).append(waiting)
         self.events += waiting.left
 
+    def take_rest(self) -> list[tuple[Message, int]]:
+        """Give up what waits, but for what the durable stream has: each, and its events left."""
+        rest = [(waiting.message, waiting.left) for waiting in (*self._urgent, *self._normal)]
+        self._urgent.clear()
+        self._normal.clear()
+        self.events -= sum(left for _message, left in rest)
+        return rest
+
     def __bool__(self) -> bool:
         return bool(self._urgent or self._normal or self._stream)
 

@@ -1,18 +1,22 @@
-"""What a journal's segments hold, found by reading them once at the start; no I/O.
+"""What a journal's segments hold, found by reading all of them once; no I/O.
 
 Numbers are contiguous, so what is missing shows: between two records, before the first (all above
 the committed one must be there) and behind the last (the head says which that was). A
 place that is no record and where no number is missing is the end of an append that was cut short
 before it counted: torn, and nothing is lost by it.
+
+Ids are given in the order of receipt. So where a record without ids has one with ids behind it, the
+record that gave it its ids is damaged; which they were nobody knows, and its rows count as missing.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from ..sql.stream_position import StreamPosition
-from ._backlog import holds_rows, record_runs
+from ._backlog import record_runs
 from ._books import rows_by_lane
 from ._segments import Damage, Head, IdRange, Record, RecordKind, decode_assigned, scan
 from ._stream_offsets import decode_position
@@ -28,7 +32,7 @@ class JournalReport(msgspec.Struct):
     damaged_bytes: int = 0
     """Their size; their segments are set aside, not deleted."""
     missing_records: int = 0
-    """Records that were appended, are not known to be stored, and are not there."""
+    """Records that were appended, are not known to be stored, and are not there (or their ids)."""
     missing_rows: int = 0
     """The rows they held."""
     torn_bytes: int = 0
@@ -43,7 +47,7 @@ class Segment(msgspec.Struct):
     path: Path
     """Where it is; named by its first record's number."""
     last_number: int = 0
-    """Its last record, 0 if it has none."""
+    """Its last record, 0 if it has none; before it is read: none behind this one is in it."""
     size_bytes: int = 0
     """As far as it has been written."""
     damaged: bool = False
@@ -66,43 +70,67 @@ class Inventory:
     Args:
         head: What the head file says; None if it is lost.
         first_number: The first segment's, None without segments.
+        heed: Told each record, once it was noted.
     """
 
-    def __init__(self, head: Head | None, first_number: int | None) -> None:
+    def __init__(
+        self,
+        head: Head | None,
+        first_number: int | None,
+        heed: Callable[[Record], object] = lambda _record: None,
+    ) -> None:
         self.report = JournalReport(head_lost=head is None and first_number is not None)
         self.head = head or Head(committed_number=(first_number or 1) - 1)
         self.assigned: dict[int, tuple[IdRange, ...]] = {}
         """Ids given later, by the numbers of the records that were journalled without."""
-        self.unassigned: list[int] = []
-        """Records that have no ids yet, in order."""
         self.moved: set[int] = set()
         """Ids whose rows were journalled again under new ids."""
         self.stream: StreamPosition | None = None
         """How far the durable stream was read."""
         self.uncommitted: Counter[str] = Counter()
         """Rows of records that are not known to be committed, by lane."""
-        self.unassigned_rows: dict[int, Counter[str]] = {}
-        """Those of ``unassigned``."""
         self.moved_rows: Counter[str] = Counter()
         """Rows that such a record holds and that were journalled again, by lane."""
+        self.first_id: int | None = None
+        """The first id of those records, if there is one."""
         self.highest_id = self.head.highest_id
         self.last_at_ms = self.head.last_at_ms
+        self._heed = heed
+        self._bare: dict[int, tuple[Segment, Record]] = {}
         behind_committed = self.head.committed_number + 1
         self._expected = min(behind_committed, first_number or behind_committed)
         at_committed = self._expected == behind_committed and not self.report.head_lost
         self._rows = self.head.committed_rows if at_committed else None
         self._unjudged: list[tuple[Segment, Damage]] = []
 
-    def add(self, path: Path, data: bytes) -> Segment:
+    @property
+    def unassigned(self) -> list[int]:
+        """Records that have no ids yet, in order."""
+        return list(self._bare)
+
+    @property
+    def unassigned_rows(self) -> Counter[str]:
+        """Their rows, by lane."""
+        counts: Counter[str] = Counter()
+        for _segment, record in self._bare.values():
+            counts += rows_by_lane(record_runs(record))
+        return counts
+
+    def add(self, segment: Segment, data: bytes) -> None:
         """Read one segment."""
-        segment = Segment(path, size_bytes=len(data))
+        last_number = 0
         for _end, found in scan(data):
             if isinstance(found, Damage):
                 self._unjudged.append((segment, found))
             else:
-                segment.last_number = max(segment.last_number, found.number)
-                self._note(found)
-        return segment
+                last_number = max(last_number, found.number)
+                self._note(segment, found)
+                self._heed(found)
+        segment.last_number = last_number
+
+    def add_unreadable(self, segment: Segment, reason: str) -> None:
+        """Take a segment that the disk does not give back: damaged as a whole."""
+        self._unjudged.append((segment, Damage(0, segment.size_bytes, reason)))
 
     def finish(self) -> Head:
         """Judge the end; the head to go on from."""
@@ -117,21 +145,43 @@ class Inventory:
             rows_total=max(rows_total, self._rows or 0),
         )
 
-    def _note(self, record: Record) -> None:
+    def _note(self, segment: Segment, record: Record) -> None:
         self._judge(record.number, record.rows_before)
         self.report.records += 1
         self.last_at_ms = max(self.last_at_ms, record.at_ms)
         self.highest_id = max(self.highest_id, record.last_id)
         self._expected = max(self._expected, record.number + 1)
         self._rows = record.rows_before + record.rows
-        if record.number > self.head.committed_number and holds_rows(record):
-            self.uncommitted += rows_by_lane(record_runs(record))
         if record.kind is RecordKind.IDS:
             self._note_assigned(decode_assigned(record.body))
-        elif record.kind is RecordKind.MOVED:
+            return
+        if record.number > self.head.committed_number:
+            self.uncommitted += rows_by_lane(record_runs(record))
+            self._note_ids(segment, record)
+        if record.kind is RecordKind.MOVED:
             self._note_moved(record)
         else:
-            self._note_events(record)
+            self._note_position(record)
+
+    def _note_ids(self, segment: Segment, record: Record) -> None:
+        if not record.rows:
+            return
+        if not record.ranges:
+            # Without the body: there may be a gigabyte of them.
+            self._bare[record.number] = segment, msgspec.structs.replace(record, body=b"")
+            return
+        self.first_id = self.first_id or record.ranges[0][0]
+        if record.kind is RecordKind.EVENTS:
+            self._give_up_bare()
+
+    def _give_up_bare(self) -> None:
+        """Records with ids follow, so these had got theirs; but not by any record that is whole."""
+        for segment, record in self._bare.values():
+            segment.damaged = True
+            self.report.missing_records += 1
+            self.report.missing_rows += record.rows
+            self.uncommitted -= rows_by_lane(record_runs(record))
+        self._bare.clear()
 
     def _note_moved(self, record: Record) -> None:
         old_id = int.from_bytes(record.stream_offset)
@@ -139,19 +189,16 @@ class Inventory:
             self.moved_rows += rows_by_lane(record_runs(record))
         self.moved.add(old_id)
 
-    def _note_events(self, record: Record) -> None:
-        if record.rows and not record.ranges:
-            self.unassigned.append(record.number)
-            self.unassigned_rows[record.number] = rows_by_lane(record_runs(record))
+    def _note_position(self, record: Record) -> None:
         position = decode_position(record.stream_offset)
         if position is not None and (self.stream is None or position > self.stream):
             self.stream = position
 
     def _note_assigned(self, assigned: dict[int, tuple[IdRange, ...]]) -> None:
         self.assigned.update(assigned)
-        self.unassigned = [number for number in self.unassigned if number not in assigned]
-        for number in assigned:
-            self.unassigned_rows.pop(number, None)
+        for number, ranges in assigned.items():
+            if self._bare.pop(number, None) is not None:
+                self.first_id = self.first_id or ranges[0][0]
 
     def _judge(self, number: int, rows_before: int) -> None:
         """Compare the number that comes next with the one expected."""

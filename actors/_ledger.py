@@ -12,7 +12,7 @@ gives it ids, and neither do those behind it, since ids are in the order of rece
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -29,9 +29,10 @@ from ._draft import Draft, Former
 from ._echoes import EchoTable
 from ._in_hand import InHand
 from ._intake import Intake, Taken
+from ._inventory import Inventory
 from ._persister_messages import MAX_TURN_EVENTS, PersistEvents
 from ._rows import ids_of, parse_rows
-from ._segments import IdRange, RecordKind
+from ._segments import IdRange, Record, RecordKind
 from ._stream_offsets import OffsetFile
 from .canary import Canaries, Canary
 from .events import REJECTED, Event
@@ -94,7 +95,15 @@ class Ledger:
         self.stream_asked = False
         """Whether PostgreSQL has said so."""
         self._offset_file = OffsetFile(folder / "stream")
-        self.replayed = False
+        self.assigned: dict[int, tuple[IdRange, ...]] = {}
+        """Ids of records that were journalled without, by their numbers."""
+        self.shown_again = False
+        """Whether the newest of what the journal held at the start is in the window."""
+        self.shown_from_id = 1
+        """The first id that was shown again."""
+        self.surveyed = False
+        """Whether all of it was read; before that none of it is stored."""
+        self._unread: Counter[str] = Counter()
         self.committed_id = 0
         self.stored_number = 0
         self.rate_per_s = 0.0
@@ -102,8 +111,8 @@ class Ledger:
         self.stored = self.rejected = self.dropped = self.clashes = self.not_offered = 0
         self.dropped_types: Counter[str] = Counter()
         """Dropped and not said yet."""
-        self.damaged_rows = 0
-        """Found damaged in the journal after its opening, and not said yet."""
+        self.damaged_rows: int | None = None
+        """Rows of the journal that were found damaged, if that was not said yet."""
         self.replaced: set[int] = set()
         """Ids of a block under way at which PostgreSQL has ``bus.rejected`` already."""
         self.journal_error: str | None = None
@@ -123,25 +132,41 @@ class Ledger:
     # -- opening and closing -------------------------------------------------------------------
 
     def open(self) -> None:
-        """Read the journal and the ids; waits (about a second per GB of journal).
+        """Read the end of the journal and the ids; waits, but not for long.
 
         Raises:
             OSError: The data directory cannot be read or written.
         """
-        report = self.journal.open()
-        if report.missing_records or report.damaged_places or report.head_lost:
-            self._log.error("the journal is damaged", **msgspec.structs.asdict(report))
+        self.journal.open_end()
         head = self.journal.head
         self._next_number = head.last_number + 1
         self.stored_number = head.committed_number
         self.committed_id = head.committed_id
         self.last_journalled_ms = head.last_at_ms
-        self.moved = set(self.journal.moved)
-        self.stream_known = max(
-            filter(None, (self._offset_file.open(), self.journal.stream)), default=None
-        )
+        self.stream_known = self._offset_file.open()
         self._open_ids()
         self._find_backlog()
+
+    def survey(
+        self,
+        heed: Callable[[Record], object] = lambda _record: None,
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Read all of the journal: what is in it can be stored then; waits, as long as it takes.
+
+        Args:
+            heed: Told each record, in a thread of its own.
+            pause: Lets others run.
+        """
+        if self.surveyed:
+            return
+        found = self.journal.survey(heed, pause)
+        self._take_over(found)
+        report = found.report
+        if report.missing_rows or report.missing_records:
+            self.damaged_rows = report.missing_rows
+        if report.missing_records or report.damaged_places or report.head_lost:
+            self._log.error("the journal is damaged", **msgspec.structs.asdict(report))
 
     def close(self) -> None:
         """Finish the journal's work; waits for the disk."""
@@ -156,23 +181,45 @@ class Ledger:
         self.ids.discard_through(self.journal.head.highest_id)
 
     def _find_backlog(self) -> None:
-        head, unassigned = self.journal.head, self.journal.unassigned
-        first_held = unassigned[0] if unassigned else head.last_number + 1
-        if head.committed_number + 1 < first_held:
-            self.backlog.span = (head.committed_number + 1, first_held - 1)
-        if unassigned:
+        """By the end of the journal alone; the survey will say what exactly it holds."""
+        head, first_held = self.journal.head, self.journal.bare_from
+        self._span(first_held or head.last_number + 1)
+        if first_held is not None:
             self.held.span = (first_held, head.last_number)
-        self._carry_over()
+        self._unread = Counter({EARLIER: max(0, self.journal.pending_rows)})
+        self.backlog.counts.update(self._unread)
+        self.books.carried.update(self._unread)
 
-    def _carry_over(self) -> None:
-        """Begin the books with what the journal brings."""
-        journal, books = self.journal, self.books
-        missing = Counter({EARLIER: journal.report.missing_rows})
-        books.moving = journal.moved_rows.copy()
-        books.carried = journal.uncommitted - journal.moved_rows + missing
-        books.dropped = missing
-        self.held.counts = journal.unassigned_rows.copy()
-        self.backlog.counts = journal.uncommitted - journal.unassigned_rows
+    def _span(self, end: int) -> None:
+        first = self.journal.head.committed_number + 1
+        self.backlog.span = (first, end - 1) if first < end else None
+
+    def _take_over(self, found: Inventory) -> None:
+        """Go on with what the survey found; never lets go of the loop."""
+        self.surveyed = True
+        self.assigned = found.assigned | self.assigned
+        self.moved |= found.moved
+        known = (self.stream_known, found.stream)
+        self.stream_known = max(filter(None, known), default=None)
+        if found.unassigned and self.held.span is not None:
+            self._span(found.unassigned[0])
+            self.held.span = (found.unassigned[0], self.held.span[1])
+        if found.first_id is not None:
+            self.note_first_uncommitted(found.first_id)
+        self._carry_over(found)
+        self.to_store.set()
+        self.to_journal.set()
+
+    def _carry_over(self, found: Inventory) -> None:
+        """Instead of the sum, note in the books what the journal brings by each lane."""
+        books, missing = self.books, Counter({EARLIER: found.report.missing_rows})
+        books.moving.update(found.moved_rows)
+        books.carried = books.carried - self._unread + found.uncommitted - found.moved_rows
+        books.carried += missing
+        books.dropped += missing
+        self.held.counts.update(found.unassigned_rows)
+        self.backlog.counts.subtract(self._unread)
+        self.backlog.counts.update(found.uncommitted - found.unassigned_rows)
 
     def source_books(self) -> tuple[SourceBooks, ...]:
         """What became of all that came, by source; of one moment."""
@@ -214,7 +261,7 @@ class Ledger:
                 self._log.error("the journal was damaged while running", rows=lost)
                 self.books.dropped.update(backlog.missing)
                 self.dropped += lost
-                self.damaged_rows += lost
+                self.damaged_rows = (self.damaged_rows or 0) + lost
                 backlog.missing.clear()
 
     def note_refused(self, event_id: int) -> None:
@@ -228,15 +275,23 @@ class Ledger:
         """The highest id that was ever given."""
         return max(self.window.newest_id, self.journal.head.highest_id)
 
+    def is_out_of_reach(self, event_id: int) -> bool:
+        """Whether an event of ours with that id may be in the journal and nowhere else."""
+        return self.committed_id < event_id <= (self.window.floor_id or 0)
+
     @property
     def pending(self) -> int:
-        """Events that are not committed yet, as far as the journal has them."""
-        memory_only = sum(
+        """Events that are not committed yet."""
+        return self.journal.pending_rows + self.memory_only
+
+    @property
+    def memory_only(self) -> int:
+        """Those of them that the disk has not taken."""
+        return sum(
             hand.batches[0].rows
             for hand in self._unjournalled
             if hand.kind is not RecordKind.IDS and hand.number > self.stored_number
         )
-        return self.journal.pending_rows + memory_only
 
     # -- from the intake into the hand: never lets go of the loop ------------------------------
 
@@ -321,7 +376,7 @@ class Ledger:
 
     def begin_stream(self) -> StreamPosition | None:
         """Where reading the stream goes on; None while nobody knows."""
-        if self.intake.stream_end is None:
+        if self.intake.stream_end is None and self.surveyed:
             self.intake.stream_end = self.stream_known
         return self.intake.stream_end
 
@@ -409,7 +464,7 @@ class Ledger:
         events: list[Event] = []
         self.held.done(hand.batches)
         for batch in hand.batches:
-            batch.ranges = self.journal.assigned[batch.number] = hand.assigned[batch.number]
+            batch.ranges = self.assigned[batch.number] = hand.assigned[batch.number]
             found = parse_rows(batch.body, batch.ranges)
             self._show(batch, found, len(batch.body))
             events += found
@@ -485,7 +540,7 @@ class Ledger:
         self.stored_number = last.number
         self.committed_id = max(self.committed_id, *(batch.last_id for batch in block))
         for batch in block:
-            self.journal.assigned.pop(batch.number, None)
+            self.assigned.pop(batch.number, None)
         position = stream_of(block)
         if position is not None:
             self.stream_committed = position

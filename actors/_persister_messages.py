@@ -59,10 +59,17 @@ class GetEvents(msgspec.Struct, frozen=True):
 
 
 class GetEvent(msgspec.Struct, frozen=True):
-    """Asks for one event in memory; answered by ``Event`` or None (then PostgreSQL may have it)."""
+    """Asks for one event in memory; answered by ``Event``, ``StillStoring`` or None.
+
+    With None PostgreSQL has it, or nobody does.
+    """
 
     id: int
     """Which."""
+
+
+class StillStoring(msgspec.Struct, frozen=True):
+    """Nobody can say yet: neither in memory nor, as far as it is ours, in PostgreSQL."""
 
 
 class NoteProcessed(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ from ._backlog import Backlog, Batch, batch_of, holds_rows
 from ._draft import Rejection, reject
 from ._ledger import Ledger, stream_of
 from ._rows import parse_row, row_prefix, split_rows, with_ids
+from ._segments import Record
 from .events import REJECTED, Event, channel_of
 from .journal import JournalReader
 
@@ -52,9 +53,12 @@ class Loader:
         self._reader: JournalReader | None = None
 
     def load(self) -> None:
-        """Read the next batches into memory, if they are only in the journal; may wait."""
+        """Read the next batches into memory, if they are only in the journal; may wait.
+
+        Not before all of the journal was looked at: what stands behind a record may give it ids.
+        """
         backlog = self._backlog
-        if not backlog.needs_reading():
+        if not (backlog.needs_reading() and self._ledger.surveyed):
             return
         read_bytes = rows = 0
         while backlog.span and read_bytes < MAX_READ_BYTES and rows < MAX_BLOCK_ROWS:
@@ -68,13 +72,20 @@ class Loader:
             self._ledger.note_missing()
 
     def _next(self, span: tuple[int, int]) -> Batch | None:
-        """The next batch of ``span``; what was damaged, and records without rows, are passed."""
+        """The next batch of ``span``; what was damaged, and what is not for this one, is passed."""
         if self._reader is None:
             self._reader = self._ledger.journal.reader(after=span[0] - 1)
         while (record := self._reader.next()) is not None and record.number <= span[1]:
-            if holds_rows(record):
-                return batch_of(record, self._ledger.journal.assigned.get(record.number, ()))
+            if holds_rows(record) and self._is_ours(record):
+                return batch_of(record, self._ledger.assigned.get(record.number, ()))
         return None
+
+    def _is_ours(self, record: Record) -> bool:
+        """Rows with ids are the backlog's, those without wait for some."""
+        if not record.rows:
+            return True
+        has_ids = bool(record.ranges) or record.number in self._ledger.assigned
+        return has_ids is (self._backlog is self._ledger.backlog)
 
 
 class Storer:

@@ -1,7 +1,8 @@
 """The persister: gives ids, journals, passes on, and stores behind everyone's back.
 
 Three greenlets: the actor takes messages in and answers questions; linked to it, the *journaller*
-forms batches, appends them and passes them on, and the *storer* brings them into PostgreSQL.
+forms batches, appends them and passes them on, and the *storer* brings them into PostgreSQL. A
+fourth one reads what the journal holds at the start, and ends.
 
 What it holds is in the ``Ledger`` (and the writer's connection), which outlives incarnations: a
 message taken in, a batch in hand, the backlog, the window. A successor goes on with them; what dies
@@ -10,8 +11,7 @@ stored all the same.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Any, Final, assert_never
 
 import gevent
@@ -23,8 +23,8 @@ from ..runtime.errors import OrchestratorError
 from ..sql.errors import StoreError
 from ..sql.event_store import EventWriter
 from ._books import SourceBooks
-from ._in_hand import InHand
-from ._intake import Taken
+from ._journaller import Journaller
+from ._last_sweep import sweep
 from ._ledger import Ledger
 from ._persister_messages import (
     GetBooks,
@@ -35,14 +35,14 @@ from ._persister_messages import (
     PersisterStatus,
     PersistEvents,
     PersistReplies,
+    StillStoring,
     StoredEvent,
 )
-from ._replay import Replay
-from ._rows import ids_of
-from ._storer import Loader, Storer
-from .canary import Canary
-from .events import DROPPED, Event, EventReplaced, EventsJournalled, NewEvent, StopHeard
-from .publishing import Publish
+from ._persister_status import percentiles, status_of
+from ._replay import Newest, Stops
+from ._showing import Showing
+from ._storer import Storer
+from .events import DROPPED, Event, NewEvent, StopFound
 from .streaming import PersistStream, ReadStream, StreamProgress
 from .window import EventPage, NeedsDatabase
 
@@ -59,7 +59,10 @@ __all__ = [
     "PersistStream",
     "PersisterStatus",
     "SourceBooks",
+    "StillStoring",
     "StoredEvent",
+    "percentiles",
+    "sweep",
 ]
 
 Message = (
@@ -83,7 +86,6 @@ RETRY_S: Final = 1.0
 # At a stop: how long the journal, the backlog and the fence may take.
 DRAIN_S: Final = 3.0
 RELEASE_S: Final = 2.0
-STOPS: Final = "risk."
 # How often the place to read the stream from is looked for, and progress is told.
 BEGIN_S: Final = 0.25
 # So long PostgreSQL may take to say how far the stream is read; then the journal's word counts.
@@ -96,12 +98,12 @@ class EventPersister(Actor):
     Args:
         ledger: Opened; outlives this incarnation.
         writer: The connection that stores; outlives this incarnation.
-        consumers: Get ``EventsJournalled`` and ``EventReplaced`` by ``offer``: their own
-            mailboxes' policies decide what happens when they are full. Each gets events of the
-            types named beside it only (None: all), so that no flood of others fills its mailbox.
+        consumers: Get ``EventsJournalled`` and ``EventReplaced``, of the types named beside each
+            (None: all); see ``Showing``.
         listener: Gets ``Publish``, and is told what to read of the durable stream.
         monitor: Gets each ``Canary``.
-        stops: Gets ``StopHeard``: a durable stop that was published and comes by the stream soon.
+        stops: Gets ``StopHeard`` (a durable stop that was published and comes by the stream soon)
+            and ``StopFound`` (one that the journal held at the start).
         instance: The name under which the database's fence is claimed.
         stale_after_s: When another daemon may take the fence over.
         on_fenced: Told that another daemon writes to this database; the daemon must stop.
@@ -125,7 +127,7 @@ class EventPersister(Actor):
         super().__init__()
         self._ledger = ledger
         self._writer = writer
-        self._consumers = dict(consumers or {})
+        self._showing = Showing(consumers or {}, ledger)
         if listener is not None and ledger.to_publish is None:
             ledger.to_publish = Outbox(listener, on_drop=self._not_published)
         self._monitor = monitor
@@ -138,29 +140,38 @@ class EventPersister(Actor):
         self._stale_after_s = stale_after_s
         self._on_fenced = on_fenced
         self._storer: Greenlet | None = None
-        self._held = Loader(ledger, ledger.held)
         self._last_totals = (0, 0)
         self._told_refused = ledger.not_offered
 
     # -- hooks ---------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Show again what may not be stored (the first incarnation does), then begin."""
+        """Show again the newest of what may not be stored (the first incarnation does), begin."""
         ledger = self._ledger
-        if not ledger.replayed:
-            self._replay()
+        if not ledger.shown_again:
+            self._show_newest()
+        if not ledger.surveyed:
+            self.spawn(self._survey, name="survey")
         if ledger.to_publish is not None:
             self.spawn(ledger.to_publish.pump, name="outbox")
         if self._to_lane is not None:
             self.spawn(self._to_lane.pump, name="stream-outbox")
             self.every(BEGIN_S, self._keep_stream)
-        self.spawn(self._journal_for_ever, name="journaller")
+        journaller = Journaller(
+            ledger,
+            self._showing,
+            monitor=self._monitor,
+            stops=self._stops,
+            on_stream=self._tell_progress,
+            log=self.log,
+        )
+        self.spawn(journaller.run, name="journaller")
         storer = Storer(
             ledger,
             self._writer,
             instance=self._instance,
             stale_after_s=self._stale_after_s,
-            replaced=self._show_replaced,
+            replaced=self._showing.replace,
             on_fenced=self._on_fenced,
             log=self.log,
         )
@@ -206,7 +217,7 @@ class EventPersister(Actor):
             case GetEvents():
                 return self._handle_get_events(message)
             case GetEvent():
-                return self._ledger.window.get(message.id)
+                return self._handle_get_event(message)
             case NoteProcessed():
                 self._ledger.window.mark_processed(message.ids)
             case GetPersisterStatus():
@@ -270,123 +281,42 @@ class EventPersister(Actor):
         ledger = self._ledger
         return ledger.window.ask(message.query, ledger.committed_id, give_way)
 
-    # -- the journaller --------------------------------------------------------------------------
-
-    def _journal_for_ever(self) -> None:
-        ledger = self._ledger
-        while True:
-            ledger.to_journal.wait()
-            ledger.to_journal.clear()
-            ledger.append_waiting()
-            while self._journal_next():
-                give_way()
-
-    def _journal_next(self) -> bool:
-        """One batch: into the journal, then to those who show it."""
-        ledger = self._ledger
-        if ledger.ids.left:
-            self._held.load()
-        ledger.intake.examine_next(ledger.former, give_way)
-        hand = ledger.prepare()
-        if hand is None:
-            self._pass_aside()
-            return ledger.has_work()
-        ledger.append(hand)
-        self._pass_on(hand, ledger.finish(hand))
-        self._pass_aside()
-        if hand.batches and any(batch.stream for batch in hand.batches):
-            self._tell_progress()
-        return True
-
-    def _pass_aside(self) -> None:
-        """What is not stored: canaries to the monitor, durable stops to the keeper of stops."""
-        aside, self._ledger.aside = self._ledger.aside, []
-        for message in aside:
-            if isinstance(message, Canary):
-                if self._monitor is not None:
-                    self._monitor.offer(message)
-            elif self._stops is not None:
-                self._stops.offer(StopHeard(message), urgent=True)
-
-    def _pass_on(self, hand: InHand, events: tuple[Event, ...]) -> None:
-        """Never lets go of the loop: whoever is killed has passed on all of a batch or nothing."""
-        if events:
-            self._show(events)
-        for taken in hand.taken:
-            self._answer(hand, taken)
-
-    def _show(self, events: tuple[Event, ...]) -> None:
-        message = EventsJournalled(events)
-        types = {event.type for event in events}
-        for consumer, wanted in self._consumers.items():
-            if wanted is None or types <= wanted:
-                self._offer(consumer, message)
-            elif not types.isdisjoint(wanted):
-                part = tuple(event for event in events if event.type in wanted)
-                self._offer(consumer, EventsJournalled(part))
-
-    def _offer(self, consumer: Address, message: EventsJournalled) -> None:
-        if not consumer.offer(message):
-            self._note_refused(consumer, message.events)
-
-    def _note_refused(self, consumer: Address, events: tuple[Event, ...]) -> None:
-        """A full mailbox: stops still get through by the urgent lane, the others do not."""
-        stops = tuple(event for event in events if event.type.startswith(STOPS))
-        if stops:
-            consumer.offer(EventsJournalled(stops), urgent=True)
-        self._ledger.not_offered += 1
-
-    def _show_replaced(self, event: Event) -> None:
-        for consumer, wanted in self._consumers.items():
-            if (wanted is None or event.type in wanted) and not consumer.offer(
-                EventReplaced(event)
-            ):
-                self._ledger.not_offered += 1
-
-    def _answer(self, hand: InHand, taken: Taken) -> None:
-        stop = taken.start + len(taken.message.events)
-        given = islice(ids_of(hand.batches[0].ranges), taken.start, stop)
-        ids: list[int | None] = [*given] or [None] * len(taken.rejected)
-        if taken.reply is not None:
-            times = hand.draft.times[taken.start : stop]
-            taken.reply.set(tuple(map(StoredEvent, ids, times, taken.rejected)))
-        self._log_requests(taken, ids)
-        outbox = self._ledger.to_publish
-        if taken.message.publish and outbox is not None:
-            for event in taken.message.events:
-                outbox.send(
-                    Publish(event.type, event.payload, taken.message.reply_to, taken.message.tag)
-                )
-
-    def _log_requests(self, taken: Taken, ids: list[int | None]) -> None:
-        """Lead from an HTTP request's id to the event that came of it."""
-        for event, event_id in zip(taken.message.events, ids, strict=False):
-            if event.request_id is not None:
-                self.log.info(
-                    "event journalled",
-                    request_id=event.request_id,
-                    event_id=event_id,
-                    type=event.type,
-                )
+    def _handle_get_event(self, message: GetEvent) -> Event | StillStoring | None:
+        found = self._ledger.window.get(message.id)
+        if found is None and self._ledger.is_out_of_reach(message.id):
+            return StillStoring()
+        return found
 
     def _not_published(self, message: object) -> None:
         self.log.error("not published: the listener does not keep up", dropped=repr(message))
 
-    def _replay(self) -> None:
-        replay = Replay(self._ledger, self._show)
-        replay.run()
-        report = self._ledger.journal.report
-        if replay.rows:
-            self.log.info("the journal was replayed", events=replay.rows)
-        if report.missing_rows or report.missing_records:
-            self._tell_dropped("the journal was damaged", {}, report.missing_rows)
+    # -- what the journal brings -----------------------------------------------------------------
+
+    def _show_newest(self) -> None:
+        newest = Newest(self._ledger, self._showing.show)
+        newest.show()
+        if newest.rows:
+            self.log.info("the newest of the journal is shown again", events=newest.rows)
+
+    def _survey(self) -> None:
+        """Read all of the journal, while new events come in; what is in it can be stored then."""
+        ledger, began = self._ledger, time.monotonic()
+        stops = Stops(ledger, self._tell_stop)
+        ledger.survey(stops.heed, stops.tell_found)
+        if ledger.journal.report.records:
+            took_s = round(time.monotonic() - began, 3)
+            self.log.info("the journal was read", took_s=took_s, pending=ledger.pending)
+
+    def _tell_stop(self, event: Event) -> None:
+        if self._stops is not None:
+            self._stops.offer(StopFound(event), urgent=True)
 
     # -- now and then ----------------------------------------------------------------------------
 
     def _retry(self) -> None:
         ledger = self._ledger
-        if ledger.damaged_rows:
-            rows, ledger.damaged_rows = ledger.damaged_rows, 0
+        if ledger.damaged_rows is not None:
+            rows, ledger.damaged_rows = ledger.damaged_rows, None
             self._tell_dropped("the journal was damaged", {}, rows)
         if ledger.dropped_types:
             types = dict(ledger.dropped_types)
@@ -430,48 +360,3 @@ class EventPersister(Actor):
     def status(self) -> PersisterStatus:
         """How storing stands."""
         return status_of(self._ledger)
-
-
-def status_of(ledger: Ledger) -> PersisterStatus:
-    """How storing stands; readable without the actor, for metrics."""
-    head, report = ledger.journal.head, ledger.journal.report
-    return PersisterStatus(
-        received=dict(ledger.intake.received),
-        journalled=dict(ledger.journalled),
-        journalled_total=head.rows_total,
-        stored=ledger.stored,
-        rejected=ledger.rejected,
-        dropped=ledger.dropped,
-        copies=ledger.former.copies,
-        echoes=ledger.former.echoed,
-        clashes=ledger.clashes,
-        not_offered=ledger.not_offered,
-        pending=ledger.pending,
-        held=len(ledger.held.front) + len(ledger.held.rear),
-        ids_left=ledger.ids.left,
-        newest_id=ledger.newest_id,
-        committed_id=ledger.committed_id,
-        journal_bytes=ledger.journal.size_bytes,
-        journal_error=ledger.journal_error,
-        store_error=ledger.store_error,
-        damaged_places=report.damaged_places,
-        missing_rows=report.missing_rows,
-        memory_events=len(ledger.window),
-        durable={
-            "withheld": ledger.former.durable.withheld,
-            "found": ledger.former.durable.found,
-            "given_up": ledger.former.durable.given_up,
-            "repeated": ledger.former.durable.repeated,
-        },
-        sequence_gaps=ledger.former.sequences.gaps,
-        sequence_missing=ledger.former.sequences.missing,
-        journal_latency_ms=percentiles(ledger.latencies_ms),
-    )
-
-
-def percentiles(samples: Sequence[float]) -> dict[str, float]:
-    """``p50``, ``p95``, ``p99`` and ``max`` of ``samples``, zeros without any."""
-    ordered = sorted(samples) or [0.0]
-    places = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-    found = {name: ordered[int(part * (len(ordered) - 1))] for name, part in places.items()}
-    return {**found, "max": ordered[-1]}

@@ -65,6 +65,13 @@ class StopHeard(msgspec.Struct, frozen=True):
     """It, without an id."""
 
 
+class StopFound(msgspec.Struct, frozen=True):
+    """A stop of long ago, which the journal held at the start; newer ones may have come before."""
+
+    event: Event
+    """It, or the ``bus.rejected`` that stands for it."""
+
+
 class EventReplaced(msgspec.Struct, frozen=True):
     """PostgreSQL refused an event that was shown: its id now holds this ``bus.rejected``."""
 

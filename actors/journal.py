@@ -9,32 +9,33 @@ What survives what: an appended record lies in the operating system's page cache
 ``kill -9`` of the daemon. ``fsync_interval_ms`` bounds what a power failure can take; syncing has a
 thread of its own, since an append need not wait for it (with 0 it does).
 
-On opening, everything is read once; a new segment begins then, so that nothing is ever written
-behind a torn end. A segment is deleted (or kept for ``keep_hours``, for a restored dump) when all
-it holds is committed; a damaged one is moved to ``damaged/`` instead, for people to look at.
+Opening reads the end only, so that a journal of gigabytes holds nothing up; a new segment begins
+then, so that nothing is ever written behind a torn end. All the rest is read and checked by the
+*survey*, beside the writing, in a thread of its own. Until it is done no segment goes. Then one is
+deleted (or kept for ``keep_hours``, for a restored dump) when all it holds is committed; a damaged
+one is moved to ``damaged/`` instead, for people to look at. (docs/adr/0008.)
 """
 
 import errno
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
-import gevent
 import msgspec
 from gevent.threadpool import ThreadPool
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..runtime.errors import OrchestratorError
-from ..sql.stream_position import StreamPosition
-from ._inventory import Inventory, JournalReport, Segment, segment_name
+from ._inventory import Inventory, JournalReport, Segment
+from ._journal_end import find_end
+from ._journal_reader import JournalReader
 from ._kept_segments import HOUR_S, KeptSegments
+from ._segment_writer import SegmentWriter
 from ._segments import (
-    MAX_RECORD_BYTES,
     SLOT_BYTES,
-    Damage,
     Head,
     IdRange,
     Record,
@@ -42,7 +43,6 @@ from ._segments import (
     decode_head,
     encode,
     encode_head,
-    scan,
 )
 
 __all__ = [
@@ -61,7 +61,9 @@ __all__ = [
 T = TypeVar("T")
 
 # Damaged segments kept for people to look at; the oldest go, so that they do not fill the disk.
-DAMAGED_KEPT = 16
+DAMAGED_KEPT: Final = 16
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+SEGMENT_NAMES: Final = "[0-9]" * 20 + ".seg"
 
 
 class JournalSettings(BaseModel):
@@ -106,38 +108,33 @@ class Journal:
         self.folder = folder
         self.settings = settings or JournalSettings()
         self.report = JournalReport()
-        """What opening found."""
+        """What the survey found; what it has not looked at is not in it."""
+        self.surveyed: Inventory | None = None
+        """What there was at the opening, once all of it is read."""
         self.head = Head()
         """The last record, what is committed, and the sums."""
-        self.assigned: dict[int, tuple[IdRange, ...]] = {}
-        """Found at opening: ids of records that were journalled without, by their numbers."""
-        self.unassigned: list[int] = []
-        """Found at opening: records that have no ids yet, in order."""
-        self.moved: set[int] = set()
-        """Found at opening: ids whose rows were journalled again under new ids."""
-        self.stream: StreamPosition | None = None
-        """Found at opening: how far the durable stream was read."""
-        self.uncommitted: Counter[str] = Counter()
-        """Found at opening: rows that are not known to be committed, by lane."""
-        self.unassigned_rows: Counter[str] = Counter()
-        """Found at opening: those of them that have no ids yet."""
-        self.moved_rows: Counter[str] = Counter()
-        """Found at opening: rows among them that were journalled again, by lane."""
-        self.disk_errors = 0
-        """Syncs, head writes and deletions that failed; no record is lost by one of these alone."""
+        self.bare_from: int | None = None
+        """Found at opening: the last records have no ids, from this one on or from before it."""
         self.segments: list[Segment] = []
         """The files, oldest first; the last one is being written."""
         self.kept = KeptSegments(
             folder / "kept", self.settings.keep_hours * HOUR_S, self.settings.max_bytes
         )
         """Segments that are only there for a restored dump."""
-        self._file = -1
+        self._writer = SegmentWriter(
+            folder,
+            self.segments,
+            segment_bytes=self.settings.segment_bytes,
+            fsync_interval_ms=self.settings.fsync_interval_ms,
+        )
         self._head_file = -1
+        self._head_found: Head | None = None
+        self._found: tuple[Segment, ...] = ()
+        self._torn_bytes = 0
         self._worker = ThreadPool(1)
-        self._syncer = ThreadPool(1)
+        self._surveyor = ThreadPool(1)
         self._committing = False
         self._committed: tuple[int, ...] = (0, 0, 0)
-        self._sync_timer: gevent.Greenlet | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -149,26 +146,61 @@ class Journal:
         """Rows that are journalled and not known to be committed."""
         return self.head.rows_total - self.head.committed_rows
 
+    @property
+    def disk_errors(self) -> int:
+        """Syncs, head writes and deletions that failed; no record is lost by one of these alone."""
+        return self._writer.disk_errors
+
     # -- opening and closing -------------------------------------------------------------------
 
     def open(self) -> JournalReport:
-        """Read what is there; waits for the worker (about a second per GB).
+        """Open it and read all that is there; waits for that (about a second per GB).
 
         Whatever the segments hold, this succeeds; what was damaged is in the report.
 
         Raises:
             OSError: The folder or a file in it cannot be made or read.
         """
-        return self.work(self._open)
+        self.open_end()
+        self.survey()
+        return self.report
+
+    def open_end(self) -> None:
+        """Read what is needed to append; waits for the worker, however much there is not for long.
+
+        Raises:
+            OSError: The folder or a file in it cannot be made or read.
+        """
+        self.work(self._open_end)
+
+    def survey(
+        self,
+        heed: Callable[[Record], object] = lambda _record: None,
+        pause: Callable[[], object] = lambda: None,
+    ) -> Inventory:
+        """Read and check all that was there at the opening, beside the worker; waits for that.
+
+        Args:
+            heed: Told each record, in a thread of its own.
+            pause: Called after each segment, by the caller.
+        """
+        first_number = self._found[0].first_number if self._found else None
+        inventory = Inventory(self._head_found, first_number, heed)
+        for segment in self._found:
+            self._surveyor.apply(_read_into, (inventory, segment))
+            pause()
+        inventory.finish()
+        inventory.report.torn_bytes += self._torn_bytes
+        self.report, self.surveyed = inventory.report, inventory
+        self.work(self._forget_committed)
+        return inventory
 
     def close(self) -> None:
-        """Finish what the worker has to do, sync, and end both threads; waits for that."""
-        if self._sync_timer is not None:
-            self._sync_timer.kill()
-            self._sync_timer = None
+        """Finish what the worker has to do, sync, and end all threads; waits for that."""
+        self._writer.end_syncing()
         self.work(self._close)
         self._worker.kill()
-        self._syncer.kill()
+        self._surveyor.kill()
 
     def work(self, job: Callable[..., T], *arguments: object) -> T:
         """Run ``job`` in the worker, behind what it already has to do, and wait for it."""
@@ -185,39 +217,40 @@ class Journal:
         """
         self._worker.spawn(job, *arguments)
 
-    def _open(self) -> JournalReport:
+    def _open_end(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / "head"
         self._head_file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        head = decode_head(os.pread(self._head_file, 2 * SLOT_BYTES, 0))
-        paths = sorted(self.folder.glob("[0-9]" * 20 + ".seg"))
-        inventory = Inventory(head, int(paths[0].stem) if paths else None)
-        self.segments = [inventory.add(path, path.read_bytes()) for path in paths]
-        self.head = head = inventory.finish()
-        self.report = inventory.report
-        self.assigned, self.unassigned = inventory.assigned, inventory.unassigned
-        self.moved, self.stream = inventory.moved, inventory.stream
-        self.uncommitted, self.moved_rows = inventory.uncommitted, inventory.moved_rows
-        for rows in inventory.unassigned_rows.values():
-            self.unassigned_rows.update(rows)
-        self._committed = (head.committed_number, head.committed_id, head.committed_rows)
+        self._head_found = decode_head(os.pread(self._head_file, 2 * SLOT_BYTES, 0))
+        paths = sorted(self.folder.glob(SEGMENT_NAMES))
+        self.segments += (Segment(path, size_bytes=path.stat().st_size) for path in paths)
+        for segment, after in pairwise(self.segments):
+            segment.last_number = after.first_number - 1
+        end = find_end(self._head_found, self.segments)
+        self.head, self.bare_from = end.head, end.bare_from
+        self._committed = (
+            self.head.committed_number,
+            self.head.committed_id,
+            self.head.committed_rows,
+        )
+        self._forget_torn()
+        self._found = tuple(self.segments)
         self.kept.open()
-        self._forget_committed()
-        return self.report
+
+    def _forget_torn(self) -> None:
+        """The first append to the last segment was cut short: its name is needed again."""
+        while self.segments and self.segments[-1].first_number > self.head.last_number:
+            torn = self.segments.pop()
+            self._torn_bytes += torn.size_bytes
+            lost = self._head_found is None and torn.size_bytes
+            self._writer.attempt(self._set_aside if lost else Path.unlink, torn.path)
 
     def _close(self) -> None:
-        for file in (self._file, self._head_file):
-            if file != -1:
-                self._try(os.fsync, file)
-                os.close(file)
-        self._file = self._head_file = -1
-
-    def _try(self, call: Callable[..., object], *arguments: object) -> None:
-        """Do what may fail without harm to any record, and count if it does."""
-        try:
-            call(*arguments)
-        except OSError:
-            self.disk_errors += 1
+        self._writer.close()
+        if self._head_file != -1:
+            self._writer.attempt(os.fsync, self._head_file)
+            os.close(self._head_file)
+        self._head_file = -1
 
     # -- appending -----------------------------------------------------------------------------
 
@@ -232,9 +265,8 @@ class Journal:
             JournalUnavailable: The disk failed otherwise.
         """
         appended = self.work(self._append, record)
-        if appended and self.settings.fsync_interval_ms and self._sync_timer is None:
-            wait_s = self.settings.fsync_interval_ms / 1000
-            self._sync_timer = gevent.spawn_later(wait_s, self._sync)
+        if appended:
+            self._writer.sync_later()
         return appended
 
     def _append(self, record: Record) -> bool:
@@ -247,9 +279,9 @@ class Journal:
         if self.size_bytes + size > self.settings.max_bytes:
             raise JournalFull(f"it holds {self.size_bytes} of at most {self.settings.max_bytes} B")
         try:
-            self._write_where_room(record.number, parts, size)
+            self._write_where_room(record.number, parts)
         except OSError as error:
-            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            full = error.errno in _FULL
             raise (JournalFull if full else JournalUnavailable)(str(error)) from error
         self._write_head(
             last_at_ms=at_ms,
@@ -259,63 +291,19 @@ class Journal:
         )
         return True
 
-    def _write_where_room(self, number: int, parts: tuple[bytes, bytes], size: int) -> None:
+    def _write_where_room(self, number: int, parts: tuple[bytes, bytes]) -> None:
         """Write; on a full disk segments that are merely kept go first."""
         try:
-            self._write(number, parts, size)
+            self._writer.write(number, parts)
         except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not self.kept.give_up():
+            if error.errno not in _FULL or not self.kept.give_up():
                 raise
-            self._write(number, parts, size)
-
-    def _write(self, number: int, parts: tuple[bytes, bytes], size: int) -> None:
-        if size > MAX_RECORD_BYTES:
-            raise OSError(errno.EMSGSIZE, f"a record of {size} B")
-        if self._file == -1 or self.segments[-1].size_bytes >= self.settings.segment_bytes:
-            self._begin_segment(number)
-        segment = self.segments[-1]
-        try:
-            written = os.pwritev(self._file, parts, segment.size_bytes)
-            if written != size:
-                self._write_rest(b"".join(parts)[written:], segment.size_bytes + written)
-            if not self.settings.fsync_interval_ms:
-                os.fdatasync(self._file)
-        except OSError:
-            self._try(os.ftruncate, self._file, segment.size_bytes)
-            raise
-        segment.size_bytes += size
-        segment.last_number = number
-
-    def _write_rest(self, rest: bytes, offset: int) -> None:
-        """Write what a short write left; a full disk raises on the second attempt."""
-        while rest:
-            written = os.pwrite(self._file, rest, offset)
-            rest, offset = rest[written:], offset + written
-
-    def _begin_segment(self, number: int) -> None:
-        path = self.folder / segment_name(number)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        if self._file != -1:
-            self._try(os.fdatasync, self._file)
-            os.close(self._file)
-        self._file = file
-        self.segments.append(Segment(path))
+            self._writer.write(number, parts)
 
     def _write_head(self, **changes: int) -> None:
         self.head = msgspec.structs.replace(self.head, sequence=self.head.sequence + 1, **changes)
         offset, slot = encode_head(self.head)
-        self._try(os.pwrite, self._head_file, slot, offset)
-
-    def _sync(self) -> None:
-        """In a greenlet of its own, once per interval in which there were appends."""
-        self._sync_timer = None
-        if self._file != -1:
-            file = os.dup(self._file)
-            self._syncer.apply(self._sync_and_close, (file,))
-
-    def _sync_and_close(self, file: int) -> None:
-        self._try(os.fdatasync, file)
-        os.close(file)
+        self._writer.attempt(os.pwrite, self._head_file, slot, offset)
 
     # -- forgetting ----------------------------------------------------------------------------
 
@@ -341,16 +329,15 @@ class Journal:
         self._forget_committed()
 
     def _forget_committed(self) -> None:
-        """Delete segments of which all is committed, but not the one being written.
-
-        One that holds no record at all (the first append to it was cut short) goes at once:
-        its name will be needed again.
-        """
-        closed = self.segments[:-1] if self._file != -1 else self.segments
+        """Delete segments of which all is committed, but not the one being written."""
+        if self.surveyed is None:
+            return
+        closed = self.segments[:-1] if self._writer.begun else self.segments
         for segment in list(closed):
             if segment.last_number <= self.head.committed_number:
                 self.segments.remove(segment)
-                self._try(self._set_aside if segment.damaged else self.kept.take, segment.path)
+                forget = self._set_aside if segment.damaged else self.kept.take
+                self._writer.attempt(forget, segment.path)
         self.kept.expire()
 
     def _set_aside(self, path: Path) -> None:
@@ -362,9 +349,9 @@ class Journal:
 
     # -- reading back --------------------------------------------------------------------------
 
-    def reader(self, *, after: int) -> "JournalReader":
+    def reader(self, *, after: int) -> JournalReader:
         """A reader of the records behind number ``after``."""
-        return JournalReader(self, after)
+        return JournalReader(self.segments, self.work, after=after)
 
 
 def _outcome(
@@ -376,45 +363,10 @@ def _outcome(
         return None, error
 
 
-class JournalReader:
-    """Reads records in order, one segment's bytes in memory at a time.
-
-    It may reach the end while records are still being appended, and go on later.
-    """
-
-    def __init__(self, journal: Journal, after: int) -> None:
-        self.number = after
-        """The last record read."""
-        self._journal = journal
-        self._first_number = 0
-        self._offset = 0
-        self._records: list[Record] = []
-
-    def next(self) -> Record | None:
-        """The next record, None at the end; waits for the worker where it must read."""
-        while not self._records:
-            if not self._journal.work(self._load):
-                return None
-        record = self._records.pop()
-        self.number = record.number
-        return record
-
-    def _load(self) -> bool:
-        """Read what comes next into memory, in the worker; say whether there was anything."""
-        for segment in self._journal.segments:
-            if segment.last_number <= self.number:
-                continue
-            if segment.first_number != self._first_number:
-                self._first_number, self._offset = segment.first_number, 0
-            self._read(segment)
-            if self._records:
-                return True
-        return False
-
-    def _read(self, segment: Segment) -> None:
-        with segment.path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read(segment.size_bytes - self._offset)
-        found = [record for _end, record in scan(data) if not isinstance(record, Damage)]
-        self._offset += len(data)
-        self._records = [record for record in reversed(found) if record.number > self.number]
+def _read_into(inventory: Inventory, segment: Segment) -> None:
+    try:
+        data = segment.path.read_bytes()
+    except OSError as error:
+        inventory.add_unreadable(segment, str(error))
+    else:
+        inventory.add(segment, data)

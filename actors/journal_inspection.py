@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from ._inventory import Inventory, JournalReport
+from ._inventory import Inventory, JournalReport, Segment
 from ._segments import FORMAT_VERSION, SLOT_BYTES, Head, decode_head
 
 SEGMENTS = "[0-9]" * 20 + ".seg"
@@ -66,7 +66,7 @@ def inspect(folder: Path, on_read: Callable[[int, int], None] | None = None) -> 
     done = 0
     for path, size in zip(paths, sizes, strict=True):
         try:
-            inventory.add(path, path.read_bytes())
+            inventory.add(Segment(path, size_bytes=size), path.read_bytes())
         except FileNotFoundError:  # all it held was committed a moment ago
             continue
         done += size

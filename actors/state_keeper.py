@@ -26,6 +26,7 @@ from .events import (
     EventReplaced,
     EventsJournalled,
     NewEvent,
+    StopFound,
     StopHeard,
     utc_now,
 )
@@ -128,6 +129,7 @@ class SetState(msgspec.Struct, frozen=True):
 Message = (
     EventsJournalled
     | EventReplaced
+    | StopFound
     | StopHeard
     | EngageKillswitch
     | EngageTrip
@@ -186,6 +188,7 @@ class StateKeeper(Actor):
         self._unknown: str | None = "the state has not been read yet"
         self._latch_missing = False
         self._latch_damaged = False
+        self._heard_before = self._killswitch
         self._values = StateValues()
         self._saving = Signal()
         self._answers: dict[str, _Answer] = {}
@@ -206,6 +209,7 @@ class StateKeeper(Actor):
             self._latch_missing = latched is None
             if latched is not None:
                 self._killswitch, self._unknown = latched, None
+                self._heard_before = latched
                 self._keep(KILLSWITCH_KEY, msgspec.json.encode(latched))
         self._take_guards_trip()
         self._on_change(self._killswitch.enabled)
@@ -223,6 +227,8 @@ class StateKeeper(Actor):
                 self._handle_events(message)
             case EventReplaced() | StopHeard():
                 self._look_at(message.event)
+            case StopFound():
+                self._look_back(message.event)
             case EngageKillswitch():
                 self._handle_engage(message)
             case EngageTrip():
@@ -256,9 +262,18 @@ class StateKeeper(Actor):
         elif event.type == KILLSWITCH or _rejected_channel(event) == KILLSWITCH:
             self._hear_killswitch(event)
 
+    def _look_back(self, event: Event) -> None:
+        """A stop of before the start; what came since must not make it look like one of old."""
+        heard = self._heard_before.has_heard(event.id, event.ts)
+        if not heard and (event.type == KILLSWITCH or _rejected_channel(event) == KILLSWITCH):
+            self._engage_for(event)
+
     def _hear_killswitch(self, event: Event) -> None:
         if self._killswitch.has_heard(event.id, event.ts):
             return
+        self._engage_for(event)
+
+    def _engage_for(self, event: Event) -> None:
         self._killswitch = self._killswitch.heard(event.id, event.ts)
         trip = bus_trip(event.payload, self._killswitch, source=event.source, at=event.ts)
         if trip is not None and self._killswitch.trip(trip) is not self._killswitch:

@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from ..actors.event_persister import GetEvent, GetEvents
+from ..actors.event_persister import GetEvent, GetEvents, StillStoring
 from ..actors.events import Event
 from ..actors.window import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ..sql.event_filter import EventFilter
@@ -124,9 +124,18 @@ class EventPages:
         return shown
 
     def get(self, event_id: int) -> EventRow | None:
-        """One event."""
-        event: Event | None = ask(self._peers.persister, GetEvent(event_id))
-        return row_of(event) if event is not None else self._reader.get(event_id)
+        """One event.
+
+        Raises:
+            Unavailable: It may be one of ours that nobody can read just now.
+        """
+        found: Event | StillStoring | None = ask(self._peers.persister, GetEvent(event_id))
+        if isinstance(found, Event):
+            return row_of(found)
+        row = self._reader.get(event_id)
+        if row is None and found is not None:
+            raise Unavailable("This event may still be on its way to PostgreSQL; try again.")
+        return row
 
     def forget(self) -> None:
         """Older events were changed."""

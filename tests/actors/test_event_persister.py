@@ -27,17 +27,27 @@ from orchestrator.actors.event_persister import (
     PersisterStatus,
     PersistEvents,
     PersistReplies,
+    StillStoring,
     StoredEvent,
     percentiles,
+    sweep,
 )
-from orchestrator.actors.events import Event, EventReplaced, EventsJournalled, NewEvent, utc_now
-from orchestrator.actors.journal import JournalSettings
+from orchestrator.actors.events import (
+    Event,
+    EventReplaced,
+    EventsJournalled,
+    NewEvent,
+    StopFound,
+    utc_now,
+)
+from orchestrator.actors.journal import JournalSettings, _read_into
 from orchestrator.actors.publishing import Publish
-from orchestrator.actors.window import EventPage, EventQuery, EventWindow
+from orchestrator.actors.window import EventPage, EventQuery, EventWindow, NeedsDatabase
 from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import StoreError
+from orchestrator.sql.event_reader import EventReader
 from orchestrator.sql.event_store import EventWriter
 from orchestrator.sql.migrator import migrate
 
@@ -60,6 +70,7 @@ class Bench:
         self.url = url
         self.consumer = Address("Consumer", Mailbox(100_000))
         self.listener = Address("Listener")
+        self.stops = Address("Stops")
         self.address = Address("EventPersister", Mailbox(1000))
         self.fenced: list[StoreError] = []
         self.number = 0
@@ -84,6 +95,7 @@ class Bench:
             self.writer,
             consumers={self.consumer: None},
             listener=self.listener,
+            stops=self.stops,
             on_fenced=self.fenced.append,
         )
         start_actor(self.actor, self.address)
@@ -92,6 +104,11 @@ class Bench:
         """End the incarnation as a failure would; its address and ledger stay."""
         self.actor.kill(RuntimeError("made to fail"))
         assert self.actor.join(5.0)
+
+    def end(self) -> None:
+        """End the incarnation as its supervisor does: the address stays open."""
+        self.actor.stop()
+        assert self.actor.join(10.0)
 
     def close(self) -> None:
         """As the daemon does at its end."""
@@ -147,6 +164,14 @@ class Bench:
             message: Any = self.consumer.mailbox.get().message
             events += message.events if isinstance(message, EventsJournalled) else ()
         return events
+
+    def published(self, count: int) -> list[Publish]:
+        """The next that the listener is to publish."""
+        told: list[Publish] = []
+        while len(told) < count:
+            message: Any = self.listener.mailbox.get().message
+            told += [message] if isinstance(message, Publish) else []
+        return told
 
     def rows(self, columns: str = "(payload->>'n')::int", where: str = "true") -> list[Any]:
         with connect(self.url) as connection:
@@ -221,7 +246,7 @@ def test_posted_events_are_answered_when_journalled_and_then_published(bench: Be
 
     (stored,) = bench.ask(PersistEvents((stop,), publish=True, tag="t"))
 
-    told: Any = bench.listener.mailbox.get().message
+    (told,) = bench.published(1)
     assert told == Publish("risk.killswitch", b'{"enabled":true}', None, "t")
     echo = [b"pmessage", b"risk.*", b"risk.killswitch", b'{"enabled":true}']
     bench.address.tell(PersistReplies("control", utc_now(), [echo]))
@@ -241,9 +266,7 @@ def test_what_is_to_be_published_outlives_a_failure(bench: Bench) -> None:
     bench.crash()
     bench.start()
 
-    told: list[Any] = []
-    while len(told) < 3:
-        told.append(bench.listener.mailbox.get().message)
+    told = bench.published(3)
     assert [message.channel for message in told] == ["risk.one", "risk.two", "risk.three"]
 
 
@@ -689,6 +712,7 @@ from orchestrator.actors.event_persister import *
 from orchestrator.actors.events import utc_now
 from orchestrator.runtime import start_actor
 from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.sql.event_reader import EventReader
 from orchestrator.sql.event_store import EventWriter
 
 ledger = Ledger(Path(sys.argv[1]), ["strategy.*"])
@@ -730,7 +754,7 @@ def test_what_a_killed_daemon_had_journalled_is_stored_by_the_next(bench: Bench)
 
 
 @pytest.mark.db
-def test_after_a_start_the_newest_of_the_backlog_and_all_stops_are_shown(
+def test_after_a_start_the_newest_of_the_backlog_is_shown_and_all_stops_are_told(
     bench: Bench, migrated: str
 ) -> None:
     bench.open()
@@ -739,20 +763,239 @@ def test_after_a_start_the_newest_of_the_backlog_and_all_stops_are_shown(
     bench.url = NOWHERE
     bench.open()
     bench.publish(1, channel="risk.killswitch")
+    bench.publish(1, channel="risk.limit")
     for _ in range(4):
         bench.settle()
         bench.publish(1000)
-    wait_until(lambda: len(bench.ledger.window) == 4001)
+    bench.publish(1, channel="risk.killswitch")
+    wait_until(lambda: len(bench.ledger.window) == 4003)
     bench.close()
     bench.shown()
 
     bench.url = migrated
-    bench.open(window=EventWindow(2000))
+    bench.open(window=EventWindow(2500))
     shown = bench.shown()
-    assert shown[0].type == "risk.killswitch"
-    assert [json.loads(event.payload)["n"] for event in shown[1:]] == list(range(2002, 4002))
+    assert [json.loads(event.payload)["n"] for event in shown] == list(range(2003, 4004))
+    wait_until(lambda: len(bench.stops.mailbox))
+    (found,) = [envelope.message for envelope in bench.stops.mailbox.take_all()]
+    assert found == StopFound(found.event)
+    assert json.loads(found.event.payload)["n"] == 1
     bench.wait_stored()
-    assert bench.rows() == list(range(1, 4002))
+    assert bench.rows() == list(range(1, 4004))
+
+
+@pytest.mark.db
+def test_what_is_told_after_the_last_stop_is_stored_by_the_next_daemon(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(10)
+    bench.wait_stored()
+    bench.end()
+    bench.publish(1500)
+    bench.address.tell(PersistEvents((NewEvent("runtime.stopping", b"{}"),)))
+
+    assert sweep(bench.ledger, bench.address) == 0
+
+    assert bench.ledger.pending == 1501
+    assert bench.address.dead_letters.total == 0
+    bench.publish(1)
+    assert bench.address.dead_letters.total == 1
+    bench.close()
+    bench.open()
+    bench.wait_stored()
+    assert len(bench.rows("1", "type = 'strategy.x'")) == 1510
+    assert bench.rows("type", "type LIKE 'runtime.%'") == ["runtime.stopping"]
+
+
+def test_what_the_disk_does_not_take_before_the_end_is_counted(alone: Bench) -> None:
+    alone.open(settings=JournalSettings(segment_bytes=16_384, max_bytes=65_536))
+    for _ in range(10):
+        alone.publish(100, pad="x" * 100)
+    wait_until(lambda: alone.ledger.journal_error)
+    alone.end()
+    alone.publish(7)
+    kept = alone.ledger.journal.head.rows_total
+
+    with structlog.testing.capture_logs() as logs:
+        lost = sweep(alone.ledger, alone.address)
+
+    assert lost == 1007 - kept > 0
+    assert [entry["events"] for entry in logs if "lost" in entry["event"]] == [lost]
+
+
+def test_what_nobody_had_time_to_journal_becomes_a_dead_letter(alone: Bench) -> None:
+    alone.open()
+    alone.end()
+    alone.publish(3)
+
+    assert sweep(alone.ledger, alone.address, limit_s=0.0) == 3
+
+    (letter,) = alone.address.dead_letters.snapshot()
+    assert letter.actor == "EventPersister"
+
+
+# -- a backlog at the start ------------------------------------------------------------------------
+
+
+class Gate:
+    """Holds up the thread that reads the journal, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached = self.is_open = False
+        sleep = gevent.monkey.get_original("time", "sleep")
+        really = _read_into
+
+        def read_into(*arguments: Any) -> None:
+            self.reached = True
+            while not self.is_open:
+                sleep(0.001)
+            really(*arguments)
+
+        monkeypatch.setattr("orchestrator.actors.journal._read_into", read_into)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    made = Gate(monkeypatch)
+    yield made
+    made.is_open = True
+
+
+def leave_backlog(bench: Bench, count: int) -> None:
+    """As a daemon does that had ids, but no PostgreSQL."""
+    bench.open()
+    bench.wait_for_ids()
+    bench.close()
+    url, bench.url = bench.url, NOWHERE
+    bench.open()
+    for _ in range(count // 100):
+        bench.publish(100)
+    wait_until(lambda: len(bench.ledger.window) == count)
+    bench.close()
+    bench.shown()
+    bench.url = url
+
+
+@pytest.fixture
+def gated(gate: Gate, bench: Bench) -> Iterator[Bench]:
+    """A bench that is closed when the gate is open again."""
+    yield bench
+    gate.is_open = True
+
+
+@pytest.mark.db
+def test_new_events_are_shown_while_a_long_backlog_is_still_being_read(
+    gated: Bench, gate: Gate
+) -> None:
+    bench = gated
+    gate.is_open = True
+    leave_backlog(bench, 4000)
+    gate.is_open = gate.reached = False
+
+    bench.open(window=EventWindow(1500))
+    wait_until(lambda: gate.reached)
+    bench.shown()
+    bench.publish(10)
+    wait_until(lambda: len(bench.consumer.mailbox))
+
+    live = bench.shown()
+    assert [json.loads(event.payload)["n"] for event in live] == list(range(4001, 4011))
+    page = bench.ask(GetEvents(EventQuery(limit=20)))
+    assert page.events[0] == live[-1]
+    assert bench.differences() == {}
+    assert sum(row.journal for row in bench.ledger.source_books()) == 4010
+    assert bench.rows() == []
+    first_id = live[-1].id - 4009
+    assert bench.ask(GetEvent(first_id)) == StillStoring()
+    middle = bench.ask(GetEvents(EventQuery(before=live[-1].id - 3000, limit=20)))
+    assert middle.rows_wanted() is None
+
+    gate.is_open = True
+    bench.wait_stored()
+    assert bench.rows() == list(range(1, 4011))
+    assert bench.rows("id") == list(range(first_id, live[-1].id + 1))
+    assert bench.ask(GetEvent(first_id)) is None
+
+
+@pytest.mark.db
+def test_whoever_fails_while_the_journal_is_read_leaves_that_to_its_successor(
+    gated: Bench, gate: Gate
+) -> None:
+    bench = gated
+    gate.is_open = True
+    leave_backlog(bench, 1000)
+    gate.is_open = gate.reached = False
+    bench.open()
+    wait_until(lambda: gate.reached)
+    bench.publish(5)
+    bench.crash()
+    bench.start()
+    bench.publish(5)
+
+    gate.is_open = True
+    bench.wait_stored()
+
+    assert bench.rows() == list(range(1, 1011))
+    assert [json.loads(event.payload)["n"] for event in bench.shown()] == list(range(1, 1011))
+
+
+@pytest.mark.db
+def test_behind_events_without_ids_new_ones_wait_for_theirs_in_order(
+    gated: Bench, gate: Gate, migrated: str
+) -> None:
+    bench = gated
+    gate.is_open = True
+    bench.url = NOWHERE
+    bench.open()
+    for _ in range(20):
+        bench.publish(100)
+        bench.settle()
+    bench.close()
+    gate.is_open = gate.reached = False
+    bench.url = migrated
+    bench.open()
+    wait_until(lambda: gate.reached)
+    bench.publish(100)
+    bench.wait_for_ids()
+    bench.settle()
+    assert bench.shown() == []
+
+    gate.is_open = True
+    bench.wait_stored()
+
+    assert [json.loads(event.payload)["n"] for event in bench.shown()] == list(range(1, 2101))
+    assert bench.rows() == list(range(1, 2101))
+
+
+@pytest.mark.db
+def test_a_poller_sees_each_event_once_while_the_backlog_is_stored(
+    bench: Bench, migrated: str
+) -> None:
+    leave_backlog(bench, 6000)
+    bench.open(window=EventWindow(1500), memory_bytes=50_000)
+    database = Database(PostgresSettings(), url=migrated)
+    database.open()
+    reader = EventReader(database)
+    seen: list[int] = []
+    end = time.monotonic() + 30
+    while len(seen) < 6500 and time.monotonic() < end:
+        if bench.number < 6500:
+            bench.publish(10)
+        query = EventQuery(after=seen[-1] if seen else 0, limit=200)
+        page = bench.ask(GetEvents(query))
+        if isinstance(page, NeedsDatabase):
+            wanted = page.rows_wanted()
+            assert wanted is not None
+            rows = reader.after(wanted.after or 0, wanted.limit, up_to_id=wanted.through)
+            page = page.complete(rows)
+        if page is not None:  # None: 503
+            seen += [event.id for event in reversed(page.events)]
+        gevent.sleep(0.001)
+    database.close()
+
+    bench.wait_stored()
+    assert seen == bench.rows("id")
+    assert bench.rows() == list(range(1, 6501))
 
 
 # -- no room, no right -----------------------------------------------------------------------------
@@ -786,8 +1029,8 @@ def test_without_room_market_data_goes_first_and_it_is_said(bench: Bench) -> Non
 
     status = bench.status()
     assert len(bench.rows("1", "type = 'risk.x'")) == 50
-    said = bench.rows("(payload->>'count')::int", "type = 'bus.dropped'")
-    assert sum(said) == status.dropped
+    count = "(payload->>'count')::int"
+    wait_until(lambda: sum(bench.rows(count, "type = 'bus.dropped'")) == status.dropped)
     kept = len(bench.rows("1", "type = 'data.market.A'"))
     assert kept + status.dropped == 2500
 
@@ -925,6 +1168,7 @@ def test_the_books_say_what_became_of_all_and_what_was_carried_over(
     bench.close()
     bench.url = migrated
     bench.open()
+    wait_until(lambda: bench.ledger.surveyed)
     carried = {row.source: row for row in bench.ledger.source_books()}["data"]
     assert carried.carried == 6
     bench.publish(4)

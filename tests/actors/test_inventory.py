@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from orchestrator.actors._inventory import Inventory, segment_name
+from orchestrator.actors._inventory import Inventory, Segment, segment_name
 from orchestrator.actors._segments import Head, Record, RecordKind, encode, encode_assigned
 
 ROWS = 5
@@ -40,7 +40,7 @@ def head(last: int, committed: int = 0) -> Head:
 def take_stock(known: Head | None, segments: dict[int, bytes]) -> Inventory:
     inventory = Inventory(known, min(segments, default=None))
     for first, data in segments.items():
-        inventory.add(Path(segment_name(first)), data)
+        inventory.add(Segment(Path(segment_name(first))), data)
     return inventory
 
 
@@ -88,7 +88,8 @@ def test_a_damaged_record_between_whole_ones_is_counted_with_its_rows() -> None:
     inventory = Inventory(head(3), 1)
     data = bytearray(bytes_of(1, 2, 3))
     data[len(bytes_of(1)) + 30] ^= 1
-    segment = inventory.add(Path(segment_name(1)), bytes(data))
+    segment = Segment(Path(segment_name(1)))
+    inventory.add(segment, bytes(data))
     inventory.finish()
 
     assert segment.damaged
@@ -168,3 +169,33 @@ def test_ids_given_later_and_rows_that_moved_are_known() -> None:
     assert inventory.unassigned == [2]
     assert inventory.assigned == {1: ((7, 7),)}
     assert inventory.moved == {5}
+
+
+def test_a_segment_that_cannot_be_read_counts_as_missing_as_a_whole() -> None:
+    inventory = Inventory(head(4), 1)
+    segment = Segment(Path(segment_name(1)), size_bytes=7)
+    inventory.add_unreadable(segment, "the disk failed")
+    inventory.add(Segment(Path(segment_name(3))), bytes_of(3, 4))
+    inventory.finish()
+
+    assert segment.damaged
+    assert inventory.report.missing_records == 2
+    assert inventory.report.missing_rows == 2 * ROWS
+    assert inventory.report.damaged_bytes == 7
+
+
+def test_rows_whose_ids_were_damaged_count_as_missing() -> None:
+    bare = Record(1, RecordKind.EVENTS, 1, b"row\n", runs=((2, 1, 0),))
+    later = Record(3, RecordKind.EVENTS, 1, b"row\n", ((9, 9),), rows_before=1, runs=((2, 1, 0),))
+    data = b"".join(b"".join(encode(record)) for record in (bare, later))
+    inventory = Inventory(Head(last_number=3, rows_total=2), 1)
+    segment = Segment(Path(segment_name(1)))
+    inventory.add(segment, data)
+    inventory.finish()
+
+    assert segment.damaged
+    assert inventory.unassigned == []
+    assert inventory.uncommitted == {"data": 1}
+    assert inventory.report.missing_records == 2
+    assert inventory.report.missing_rows == 1
+    assert inventory.first_id == 9

@@ -263,7 +263,7 @@ def test_a_sync_that_fails_is_counted(opened: Any, monkeypatch: pytest.MonkeyPat
 def test_a_sync_that_comes_after_the_end_does_nothing(opened: Any) -> None:
     journal = opened()
 
-    journal._sync()
+    journal._writer._sync()
 
     assert journal.disk_errors == 0
 
@@ -425,3 +425,161 @@ def test_the_folder_is_private(opened: Any, folder: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
     shutil.rmtree(folder)
+
+
+# -- opened at its end, and surveyed beside the writing --------------------------------------------
+
+
+@pytest.fixture
+def at_end(folder: Path) -> Iterator[Any]:
+    """A function that opens the folder as a daemon does: the survey comes later."""
+    journals: list[Journal] = []
+
+    def open_end(settings: JournalSettings | None = None) -> Journal:
+        journals.append(Journal(folder, settings))
+        journals[-1].open_end()
+        return journals[-1]
+
+    yield open_end
+    while journals:
+        journals.pop().close()
+
+
+def rows_behind(journal: Journal) -> int:
+    return sum(found.rows for found in iter(journal.reader(after=0).next, None))
+
+
+def test_the_end_tells_where_to_go_on_without_the_rest_being_read(
+    opened: Any, at_end: Any, folder: Path
+) -> None:
+    fill(opened(SMALL), range(1, 101))
+    opened(SMALL).close()
+    segments = sorted(folder.glob("*.seg"))
+    for segment in segments[:-1]:
+        segment.write_bytes(bytes(segment.stat().st_size))
+
+    journal = at_end(SMALL)
+
+    assert (journal.head.last_number, journal.head.highest_id) == (100, 10002)
+    assert journal.pending_rows == 300
+    assert journal.bare_from is None
+    assert journal.report.records == 0
+    fill(journal, range(101, 111))
+    found = journal.survey()
+    assert journal.report.missing_records == int(segments[-1].stem) - 1
+    assert journal.report.missing_rows == 3 * journal.report.missing_records
+    assert found.uncommitted.total() + journal.report.missing_rows == 300
+    assert numbers_behind(journal) == list(range(int(segments[-1].stem), 111))
+
+
+def test_no_segment_goes_before_all_of_them_are_surveyed(
+    opened: Any, at_end: Any, folder: Path
+) -> None:
+    fill(opened(SMALL), range(1, 101))
+    journal = at_end(SMALL)
+    before = len(list(folder.glob("*.seg")))
+
+    journal.commit(100, committed_id=10002, rows_through=300)
+    settle(journal)
+    assert len(list(folder.glob("*.seg"))) == before
+
+    journal.survey()
+    assert list(folder.glob("*.seg")) == []
+
+
+def test_cut_anywhere_at_its_end_it_goes_on_writing_and_the_survey_counts_what_is_gone(
+    opened: Any, at_end: Any, folder: Path
+) -> None:
+    fill(opened(SMALL), range(1, 41), rows=5)
+    opened(SMALL).close()
+    original = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    ends = sorted(path for path in original if path.suffix == ".seg")
+
+    for cut in range(1, 4097, 61):
+        for path, data in original.items():
+            path.write_bytes(data)
+        left = cut
+        for path in reversed(ends):
+            size = len(original[path])
+            path.write_bytes(original[path][: max(0, size - left)])
+            left -= min(size, left)
+        journal = at_end(SMALL)
+        fill(journal, range(41, 44), rows=5)
+        journal.survey()
+
+        found = numbers_behind(journal)
+        gone = 43 - len(found)
+        assert found[-3:] == [41, 42, 43]
+        assert journal.report.missing_records == gone
+        assert journal.report.missing_rows == 5 * gone
+        journal.close()
+        for path in folder.glob("*.seg"):
+            path.unlink()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_flipped_bit_anywhere_hinders_no_writing_and_is_counted_by_the_survey(
+    opened: Any, at_end: Any, folder: Path, seed: int
+) -> None:
+    fill(opened(SMALL), range(1, 41))
+    chance = random.Random(seed)
+    victim = chance.choice([*sorted(folder.glob("*.seg")), folder / "head"])
+    data = bytearray(victim.read_bytes())
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    victim.write_bytes(data)
+
+    journal = at_end(SMALL)
+    assert journal.head.highest_id == 4002
+    fill(journal, range(41, 44))
+    journal.survey()
+
+    damaged = victim.suffix == ".seg"
+    assert journal.report.damaged_places == journal.report.missing_records == int(damaged)
+    assert rows_behind(journal) + journal.report.missing_rows == 43 * 3
+
+
+def test_a_segment_that_the_disk_does_not_give_back_is_damaged(
+    opened: Any, at_end: Any, folder: Path
+) -> None:
+    fill(opened(SMALL), range(1, 101))
+    victim = sorted(folder.glob("*.seg"))[1]
+    journal = at_end(SMALL)
+    victim.rename(folder / "elsewhere")
+    victim.mkdir()
+
+    journal.survey()
+
+    assert journal.report.damaged_places == 1
+    assert journal.report.missing_rows == 3 * journal.report.missing_records > 0
+    victim.rmdir()
+
+
+def test_records_without_ids_at_the_end_are_known_at_once(opened: Any, at_end: Any) -> None:
+    journal = opened(SMALL)
+    fill(journal, range(1, 60))
+    for number in range(60, 100):
+        journal.append(Record(number, RecordKind.EVENTS, 1, b"row\n"))
+
+    journal = at_end(SMALL)
+    assert journal.bare_from is not None
+    assert journal.bare_from >= 60
+    assert journal.survey().unassigned == list(range(60, 100))
+
+
+def test_without_its_head_the_end_says_where_to_go_on(
+    opened: Any, at_end: Any, folder: Path
+) -> None:
+    journal = opened(SMALL)
+    fill(journal, range(1, 101))
+    journal.commit(50, committed_id=5002, rows_through=150)
+    settle(journal)
+    first = int(min(folder.glob("*.seg")).stem)
+    (folder / "head").write_bytes(b"nonsense")
+
+    journal = at_end(SMALL)
+
+    assert journal.head.last_number == 100
+    assert journal.head.highest_id == 10002
+    assert journal.pending_rows == 3 * (101 - first)
+    fill(journal, range(101, 103))
+    assert journal.survey().report.head_lost

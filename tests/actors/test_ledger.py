@@ -14,6 +14,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     write_ids(tmp_path / "ids", [(101, 200)])
     made = Ledger(tmp_path, ["t.*"])
     made.open()
+    made.survey()
     yield made
     made.close()
 
@@ -64,7 +65,7 @@ def test_held_events_get_ids_before_new_ones_do(ledger: Ledger) -> None:
     (new,) = turn(ledger)
 
     assert (held.type, held.id, new.type, new.id) == ("t.held", 301, "t.new", 302)
-    assert ledger.journal.assigned == {1: ((301, 301),)}
+    assert ledger.assigned == {1: ((301, 301),)}
     assert ledger.ids_path.exists()
     assert read_ids(ledger.ids_path) == ((301, 400),)
 
@@ -153,3 +154,39 @@ def test_ids_that_were_journalled_are_not_used_again(ledger: Ledger, tmp_path: P
 def test_latency_is_never_negative() -> None:
     assert latency_ms("2999-01-01T00:00:00.000Z") == 0.0
     assert latency_ms("2020-01-01T00:00:00.000Z") > 1e9
+
+
+def test_before_the_journal_is_read_the_books_know_how_much_it_holds(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    tell(ledger, "a", "b", "c")
+    turn(ledger)
+    again = Ledger(tmp_path, ["t.*"])
+    again.open()
+    tell(again, "d")
+    turn(again)
+
+    (earlier,) = [row for row in again.source_books() if row.source == "earlier"]
+    assert (earlier.carried, earlier.journal, earlier.difference) == (3, 3, 0)
+    assert again.begin_stream() is None
+    again.survey()
+    again.survey()
+    books = {row.source: row for row in again.source_books()}
+    assert "earlier" not in books
+    assert (books["data"].carried, books["data"].journal) == (3, 4)
+    assert not any(row.difference for row in books.values())
+    again.close()
+
+
+def test_an_event_that_only_the_journal_has_is_out_of_reach(ledger: Ledger) -> None:
+    tell(ledger, "a", "b", "c")
+    turn(ledger)
+
+    assert not ledger.is_out_of_reach(102)
+    ledger.window.reset(103)
+    assert [ledger.is_out_of_reach(number) for number in (100, 101, 103, 104)] == [
+        False,
+        True,
+        True,
+        False,
+    ]

@@ -14,6 +14,7 @@ from orchestrator.actors.events import (
     REJECTED,
     Event,
     EventsJournalled,
+    StopFound,
     StopHeard,
     utc_now,
 )
@@ -392,3 +393,29 @@ def test_a_durable_stop_engages_before_the_stream_brings_it_and_once(office: Off
 
     assert engaged.status == "active"
     assert [trip.trip_id for trip in office.view().state.trips] == ["t1"]
+
+
+def test_a_stop_of_before_the_start_engages_although_newer_ones_were_heard(office: Office) -> None:
+    newer = Event(900, KILLSWITCH, b'{"enabled": false}', "2026-01-31T09:40:00.000Z", "operator")
+    older = Event(100, KILLSWITCH, b'{"enabled": true}', "2026-01-31T09:30:00.000Z", "risk-agent")
+
+    office.address.tell(EventsJournalled((newer,)))
+    office.address.tell(StopFound(older))
+
+    view = office.view()
+    assert view.status == "active"
+    assert [trip.triggered_by for trip in view.state.trips] == ["risk-agent"]
+
+
+def test_a_stop_of_before_the_start_that_was_heard_then_does_not_engage_again(
+    office: Office,
+) -> None:
+    stop = Event(100, KILLSWITCH, b'{"enabled": true}', "2026-01-31T09:30:00.000Z", "risk-agent")
+    office.address.tell(EventsJournalled((stop,)))
+    (trip,) = office.view().state.trips
+    office.ask(ReleaseKillswitch(trip.trip_id, "all is well", "anna"))
+    office.restart()
+
+    office.address.tell(StopFound(stop))
+
+    assert office.view().status == "inactive"

@@ -355,8 +355,8 @@ def test_a_full_disk_pauses_the_stream_and_it_alone(
             raise OSError(28, "no space")
         really(*arguments)
 
-    really = bench.ledger.journal._write
-    monkeypatch.setattr(bench.ledger.journal, "_write", write)
+    really = bench.ledger.journal._writer.write
+    monkeypatch.setattr(bench.ledger.journal._writer, "write", write)
     bench.publish({"n": 1})
     wait_until(lambda: bench.ledger.journal_error is not None)
     bench.tell(*numbered(2))
