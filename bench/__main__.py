@@ -5,7 +5,7 @@ Start it in the repository's root, with the package installed. Exit code 1 if a 
 
 import sys
 
-from . import drain, fanout, latency, messages, pipeline, retention, storing, supervision
+from . import drain, fanout, latency, messages, pages, pipeline, retention, storing, supervision
 from .picture import draw
 from .report import print_table, progress, save
 
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "latency": latency.run,
     "retention": retention.run,
     "storing": storing.run,
+    "pages": pages.run,
 }
 
 

@@ -22,7 +22,7 @@ from ..runtime import (
     Refusal,
     UnknownChild,
 )
-from ..sql.errors import StoreError
+from ..sql.errors import StoreError, TimedOut
 from ..sql.errors import Unavailable as StoreUnavailable
 
 RETRY_AFTER_S: Final = 1
@@ -158,6 +158,9 @@ def _of_actor(error: OrchestratorError) -> ApiError:
 
 
 def _of_store(error: StoreError) -> ApiError:
+    if isinstance(error, TimedOut):
+        _log.warning("database took too long for a request", reason=str(error))
+        return Unavailable("The database took too long; ask for less, or narrow it by from and to.")
     if isinstance(error, StoreUnavailable):
         _log.warning("database not available for a request", reason=str(error))
         return Unavailable("The database is not available; try again.")

@@ -35,10 +35,14 @@ def like(pattern: str) -> str:
 
 def parameters(event_filter: EventFilter) -> dict[str, Any]:
     """The filter as the parameters of the page queries."""
-    types, heartbeats = _split(event_filter.types)
+    types, suffixes = _split(event_filter.types)
     return {
-        "types": types if event_filter.types else None,
-        "heartbeats": heartbeats,
+        "types": [like(name) for name in types] if event_filter.types else None,
+        "exact": [name for name in types if "*" not in name],
+        "patterns": [like(name) for name in types if "*" in name],
+        "heartbeats": [like(name) for name in suffixes],
+        "beats": [name for name in suffixes if "*" not in name],
+        "beat_patterns": [like(name) for name in suffixes if "*" in name],
         "source": event_filter.source,
         "from_ts": event_filter.from_ts,
         "to_ts": event_filter.to_ts,
@@ -47,8 +51,8 @@ def parameters(event_filter: EventFilter) -> dict[str, Any]:
 
 
 def _split(wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """LIKE patterns of types, and of the sources of heartbeats."""
-    types = [like(pattern) for pattern in wanted]
+    """Patterns of types, and of the sources of heartbeats."""
+    types = list(wanted)
     suffixes = [
         pattern.removeprefix(HEARTBEAT_PREFIX)
         for pattern in wanted
@@ -56,4 +60,4 @@ def _split(wanted: tuple[str, ...]) -> tuple[list[str], list[str]]:
     ]
     if "*" in suffixes:  # also heartbeats without a source
         types.append("heartbeat")
-    return types, [like(suffix) for suffix in suffixes]
+    return types, suffixes

@@ -9,11 +9,12 @@ from .connection import Row
 from .database import Database
 from .event_filter import ALL, EventFilter, parameters
 from .named_queries import ascending, query, within_bytes
+from .page_search import search
 
 # bigint's largest: no upper bound.
 MAX_ID: Final = 2**63 - 1
 # A filtered page is looked for among so many rows first. It is found there nearly always, in about
-# 5 ms; the search of the whole table costs more than that as soon as there are many types.
+# 5 ms.
 NEAR_ROWS: Final = 5_000
 # Types are counted up to a table of so many disk pages (16 MB), else estimated from as many.
 COUNTED_PAGES: Final = 2_000
@@ -56,8 +57,9 @@ class TypeRow(msgspec.Struct, frozen=True):
 class EventReader:
     """Pages of events on pooled connections.
 
-    Each call blocks the caller's greenlet: 2 s for a connection and `statement_timeout_ms` for each
-    of at most two statements, and raises `Unavailable`, `TimedOut` or another `StoreError`.
+    Each call blocks the caller's greenlet: 2 s for a connection and `statement_timeout_ms` for a
+    statement (a page may take up to nine, of which only the last can be long), and raises
+    `Unavailable`, `TimedOut` or another `StoreError`.
     """
 
     def __init__(self, database: Database) -> None:
@@ -139,8 +141,7 @@ class EventReader:
         near = named("events_near") if max_bytes is None else within_bytes("events_near")
         rows = self._database.rows(near, given | {"scan": scan})
         if event_filter != ALL and len(rows) < limit and not fills(rows, max_bytes):
-            whole = "events_of_types" if event_filter.types else "events_search"
-            rows = self._database.rows(named(whole), given, prepare=False)
+            rows = search(self._database, event_filter, given, named)
         return [_event(row) for row in rows]
 
 

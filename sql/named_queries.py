@@ -13,11 +13,7 @@ def query(name: str) -> bytes:
 @cache
 def ascending(name: str) -> bytes:
     """The same page query for the other direction: forward, oldest first."""
-    return (
-        query(name)
-        .replace(b"ORDER BY id DESC", b"ORDER BY id ASC")
-        .replace(b"ORDER BY nearest.id DESC", b"ORDER BY nearest.id ASC")
-    )
+    return query(name).replace(b" DESC", b" ASC")
 
 
 @cache

@@ -1,10 +1,12 @@
--- A page by source, time or mark from the whole table. Sent unprepared, so that the planner sees which
--- conditions are set and picks their index. DESC becomes ASC for pages that go forward.
--- (id, type, payload, ts, source, processed)
+-- A page by mark or time from the whole table, between two ids. Sent unprepared, so that the planner sees
+-- which conditions are set: marked rows have an index of their own. DESC becomes ASC for pages that go
+-- forward. (id, type, payload, ts, source, processed)
 SELECT id, type, payload::text, to_char(coalesce(ts, created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
        source, coalesce(processed, false)
 FROM events
 WHERE id BETWEEN %(low)s AND %(high)s
+  AND (%(types)s::text[] IS NULL OR type LIKE ANY (%(types)s)
+       OR type = 'heartbeat' AND source LIKE ANY (%(heartbeats)s))
   AND (%(source)s::text IS NULL OR source = %(source)s)
   AND (%(from_ts)s::timestamptz IS NULL OR ts >= %(from_ts)s)
   AND (%(to_ts)s::timestamptz IS NULL OR ts <= %(to_ts)s)

@@ -9,6 +9,8 @@ from orchestrator.actors.window import EventQuery
 from orchestrator.http.errors import BadRequest
 from orchestrator.http.event_routes import event_query
 from orchestrator.http.shapes import EventsQuery
+from orchestrator.sql.connection import connect
+from orchestrator.sql.migrator import migrate
 
 from .conftest import Serve, Served
 
@@ -382,3 +384,21 @@ def test_a_day_begins_at_midnight_utc(served: Served) -> None:
 
     assert event_id in [event["id"] for event in since["events"]]
     assert until["events"] == []
+
+
+def test_a_page_that_takes_too_long_is_503_and_says_what_to_do(serve: Serve, pg_url: str) -> None:
+    with connect(pg_url) as connection:
+        migrate(connection)
+        connection.execute("INSERT INTO events (type) VALUES ('strategy.old')")
+    served = serve(postgres={"url": pg_url, "statement_timeout_ms": 200})
+    with psycopg.connect(pg_url) as connection:
+        connection.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+
+        reply = served.get("/bus/events?type=nothing.like.it")
+
+        assert reply.status == 503
+        assert "took too long" in reply.json["message"]
+        assert int(reply.headers["Retry-After"]) >= 1
+        # What memory has is there all the same.
+        event_id = served.stored("strategy.now")
+        assert served.get("/bus/events?limit=1").json["events"][0]["id"] == event_id

@@ -1,0 +1,103 @@
+"""Where a page is looked for, so that it costs what it holds, whatever the size of the table.
+
+In this order: among the nearest rows; for a time range between the two ids where its rows lie; by
+the index of whichever condition few rows meet. Only where many rows meet each condition and hardly
+any meets all of them is there nothing but to go through them: the statement timeout ends that.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from .connection import Connection, Row
+from .database import Database
+from .errors import TimedOut
+from .event_filter import EventFilter
+from .named_queries import query
+
+# What is looked for among so many rows is there or not after some 10 ms.
+FEW_ROWS: Final = 5_000
+# So far before and behind the ids of two moments their rows may lie: first for what is read in one
+# moment and numbered in another, then for a clock that was set by some minutes. Beyond that the
+# whole is searched.
+MARGINS: Final = (1_000, 200_000)
+# Where the index (id, ts) is missing (a host's table) it is not worth waiting for the bounds.
+BOUNDS_LIMIT_MS: Final = 1_000
+
+Given = dict[str, Any]
+Named = Callable[[str], bytes]
+
+
+def search(database: Database, event_filter: EventFilter, given: Given, named: Named) -> list[Row]:
+    """The rows of a page, in its order.
+
+    Args:
+        database: where.
+        event_filter: what is wanted; not all.
+        given: the parameters of the page queries, `low`, `high` and `limit` among them.
+        named: the text of a page query in the direction that is wanted.
+
+    Raises:
+        TimedOut: too many rows would have to be looked at.
+        StoreError: and its other kinds.
+    """
+    given = given | {"scan": FEW_ROWS}
+    if event_filter.from_ts is not None or event_filter.to_ts is not None:
+        given = given | _bounds_in_time(database, given)
+        if given["high"] - given["low"] < FEW_ROWS:
+            return database.rows(named("events_near"), given)
+    name = _most_selective(database, event_filter, given)
+    # With the index settled the plan is, too; else the planner has to see what is asked for.
+    prepare = False if name == "events_search" else None
+    return database.rows(named(name), given, prepare=prepare)
+
+
+def _most_selective(database: Database, event_filter: EventFilter, given: Given) -> str:
+    """The query by whose index the fewest rows have to be looked at."""
+    if not event_filter.types:
+        by_source = "events_of_source" if event_filter.source is not None else "events_search"
+        if event_filter.processed and by_source == "events_of_source":
+            return "events_search" if _are_few(database, "events_few_marked", given) else by_source
+        return by_source
+    if event_filter.source is not None and _are_few(database, "events_few_of_source", given):
+        return "events_of_source"
+    if event_filter.processed and _are_few(database, "events_few_marked", given):
+        return "events_search"
+    return "events_of_types"
+
+
+def _are_few(database: Database, name: str, given: Given) -> bool:
+    return int(database.rows(query(name), given)[0][0]) < FEW_ROWS
+
+
+def _bounds_in_time(database: Database, given: Given) -> dict[str, int]:
+    """Between which ids all rows of the time range lie; the page's own if that cannot be told."""
+    page = {"low": given["low"], "high": given["high"]}
+    with suppress(TimedOut), database.transaction(timeout_ms=BOUNDS_LIMIT_MS) as connection:
+        first, last = (_id_at(connection, given[name]) for name in ("from_ts", "to_ts"))
+        connection.execute(query("events_brin_only"))
+        for margin in MARGINS:
+            low, high = page["low"], page["high"]
+            if first is not None:
+                low = max(low, first - margin)
+            if last is not None:
+                high = min(high, last + margin)
+            if not _are_outside(connection, given, low=low, high=high):
+                return {"low": low, "high": high}
+    return page
+
+
+def _are_outside(connection: Connection, given: Given, *, low: int, high: int) -> bool:
+    """Whether rows of the time range lie outside two ids, but within those of the page."""
+    told = {"low": None if low == given["low"] else low}
+    told["high"] = None if high == given["high"] else high
+    rows = connection.execute(query("events_outside"), given | told).fetchall()
+    return bool(rows[0][0])
+
+
+def _id_at(connection: Connection, moment: str | None) -> int | None:
+    """The first id that is not older; none if no moment is given."""
+    if moment is None:
+        return None
+    row = connection.execute(query("events_at"), {"moment": moment}).fetchone()
+    return int(row[0]) if row is not None and row[0] is not None else 0
