@@ -18,6 +18,7 @@ import structlog
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
+from ..agents.tls_advice import tls_advice
 from ..runtime.errors import reason_of
 from ..sql.stream_position import STREAM, StreamPosition
 from ._dialing import Dialer, dial
@@ -197,7 +198,7 @@ class StreamLane:
             self._log.info("the durable stream can be read again")
 
     def _fail(self, error: BaseException) -> None:
-        reason = reason_of(error)
+        reason = reason_of(error) + tls_advice(error)
         if self._connection is not None or self.last_error is None:
             self._log.warning("cannot read the durable stream, trying again", reason=reason)
         self.last_error = reason

@@ -18,6 +18,7 @@ import structlog
 from gevent.lock import BoundedSemaphore
 
 from ..agents.routing import redis_glob
+from ..agents.tls_advice import tls_advice
 from ..runtime import give_way
 from ..runtime.errors import reason_of
 from ._dialing import Dialer, dial
@@ -285,7 +286,7 @@ class Subscription:
 
     def _cut(self, error: BaseException) -> None:
         self._gaps.deaf(self.lane, self._heard_at)
-        reason = reason_of(error)
+        reason = reason_of(error) + tls_advice(error)
         if self._subscribed:
             self.cuts += 1
             self._changed_at = utc_now()

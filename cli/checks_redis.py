@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..agents.tls_advice import tls_advice
 from .client import cause_of
 from .findings import Finding, critical, ok, unknown, warning
 from .wording import duration
@@ -68,7 +69,7 @@ def check_redis(url: str) -> Iterator[Finding]:
 def _unreachable(error: Exception) -> Finding:
     import redis
 
-    said = cause_of(error)
+    said = cause_of(error) + tls_advice(error)
     if isinstance(error, redis.AuthenticationError):
         return critical("redis", said, "put the right password into redis.url or REDIS_URL")
     return critical(

@@ -156,12 +156,30 @@ def _class_of(state: str) -> type[StoreError]:
 def _without_state(error: psycopg.Error, text: str) -> StoreError:
     """No answer from the server; but libpq tells a refused login by its text only."""
     if isinstance(error, psycopg.OperationalError):
+        if advice := _tls_advice(text):
+            return Unavailable(f"{text}; {advice}")
         refused = "authentication failed" in text or "no password supplied" in text
         missing = "does not exist" in text
         return Denied(text) if refused or missing else Unavailable(text)
     if isinstance(error, psycopg.DataError):
         return RefusedRows(text)
     return StoreError(text)
+
+
+def _tls_advice(text: str) -> str:
+    """What to do when the server is not whom the URL asks for; nothing where that is not it."""
+    if "does not support SSL" in text:
+        return "turn TLS on there, or leave sslmode out of PG_URL if nobody is on the way"
+    if "does not match host name" in text:
+        return "name the server in PG_URL as its certificate does"
+    if "certificate verify failed" in text:
+        return (
+            "its certificate has expired, or is signed by an authority that sslrootcert in PG_URL "
+            "does not have"
+        )
+    if "root certificate file" in text:
+        return "name the authority's certificate in PG_URL: sslrootcert=FILE, or sslrootcert=system"
+    return ""
 
 
 def _text_of(error: psycopg.Error) -> str:
