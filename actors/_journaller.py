@@ -8,10 +8,10 @@ from ..runtime import Address, give_way
 from ._in_hand import InHand
 from ._intake import Taken
 from ._ledger import Ledger
+from ._loader import Loader
 from ._persister_messages import StoredEvent
 from ._rows import ids_of
 from ._showing import Showing
-from ._storer import Loader
 from .canary import Canary
 from .events import Event, StopHeard
 from .publishing import Publish

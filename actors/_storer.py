@@ -10,11 +10,13 @@ import random
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import gevent
 import msgspec
 
+from ..runtime import deadline
+from ..runtime.errors import OrchestratorError
 from ..sql.copy_text import copy_field
 from ..sql.errors import (
     CommitUnknown,
@@ -27,65 +29,44 @@ from ..sql.errors import (
 )
 from ..sql.event_store import EventWriter
 from ..sql.stream_position import StreamPosition
-from ._backlog import Backlog, Batch, batch_of, holds_rows
+from ._backlog import MAX_BLOCK_ROWS, Batch
 from ._draft import Rejection, reject
 from ._ledger import Ledger, stream_of
+from ._loader import Loader
 from ._rows import parse_row, row_prefix, split_rows, with_ids
-from ._segments import Record
 from .events import REJECTED, Event, channel_of
-from .journal import JournalReader
 
-# A COPY of so many rows takes some 50 ms: long enough that its fixed costs do not count.
-MAX_BLOCK_ROWS: Final = 5_000
-# Read ahead from the journal, in memory.
-MAX_READ_BYTES: Final = 8 * 1024 * 1024
 RETRY_MIN_S: Final = 0.1
 RETRY_MAX_S: Final = 2.0
 MOVE_POLL_S: Final = 0.05
+# PostgreSQL's own limit for a statement of ours is 60 s, but a frozen one keeps none.
+SILENT_AFTER_S: Final = 75.0
+# A block of which rows are refused is stored by many statements.
+SIFTED_AFTER_S: Final = 600.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class Loader:
-    """Reads the part of a backlog that is only in the journal; belongs to one incarnation."""
+class PostgresSilent(OrchestratorError):
+    """PostgreSQL neither did what it was told nor said no; its connection is given up."""
 
-    def __init__(self, ledger: Ledger, backlog: Backlog) -> None:
-        self._ledger = ledger
-        self._backlog = backlog
-        self._reader: JournalReader | None = None
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(limit_s)
+        self.limit_s = limit_s
 
-    def load(self) -> None:
-        """Read the next batches into memory, if they are only in the journal; may wait.
+    def __str__(self) -> str:
+        return f"PostgreSQL has not answered for {self.limit_s:g} s"
 
-        Not before all of the journal was looked at: what stands behind a record may give it ids.
-        """
-        backlog = self._backlog
-        if not (backlog.needs_reading() and self._ledger.surveyed):
-            return
-        read_bytes = rows = 0
-        while backlog.span and read_bytes < MAX_READ_BYTES and rows < MAX_BLOCK_ROWS:
-            batch = self._next(backlog.span)
-            backlog.take_read(batch)
-            if batch is not None:
-                read_bytes += len(batch.body)
-                rows += batch.rows
-        if backlog.span is None:
-            self._reader = None
-            self._ledger.note_missing()
 
-    def _next(self, span: tuple[int, int]) -> Batch | None:
-        """The next batch of ``span``; what was damaged, and what is not for this one, is passed."""
-        if self._reader is None:
-            self._reader = self._ledger.journal.reader(after=span[0] - 1)
-        while (record := self._reader.next()) is not None and record.number <= span[1]:
-            if holds_rows(record) and self._is_ours(record):
-                return batch_of(record, self._ledger.assigned.get(record.number, ()))
-        return None
+def within(limit_s: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Make a call of the writer's.
 
-    def _is_ours(self, record: Record) -> bool:
-        """Rows with ids are the backlog's, those without wait for some."""
-        if not record.rows:
-            return True
-        has_ids = bool(record.ranges) or record.number in self._ledger.assigned
-        return has_ids is (self._backlog is self._ledger.backlog)
+    Raises:
+        PostgresSilent: It took too long, and the writer has discarded its connection.
+    """
+    with deadline(limit_s, PostgresSilent(limit_s)):
+        return call(*args, **kwargs)
 
 
 class Storer:
@@ -141,13 +122,16 @@ class Storer:
             except CommitUnknown as error:
                 self._doubt = error.doubt
                 self._note_error(error)
+            except PostgresSilent as error:
+                self._doubt = self._writer.doubt or self._doubt
+                self._note_error(error)
             except StoreError as error:
                 self._note_error(error)
                 self._wait_to_retry()
             else:
                 self._note_success()
 
-    def _note_error(self, error: StoreError) -> None:
+    def _note_error(self, error: StoreError | PostgresSilent) -> None:
         if self._ledger.store_error is None:
             self._log.warning("PostgreSQL does not store", reason=str(error))
         self._ledger.store_error = str(error)
@@ -181,14 +165,16 @@ class Storer:
         if self._writer.epoch is None:
             self._claim()
         elif time.monotonic() >= self._renew_at:
-            self._writer.renew()
+            within(SILENT_AFTER_S, self._writer.renew)
         else:
             return
         self._renew_at = time.monotonic() + self._stale_after_s / 3
 
     def _claim(self) -> None:
         """Become the one that writes, and raise the sequence above every id there is."""
-        self._writer.claim(
+        within(
+            SILENT_AFTER_S,
+            self._writer.claim,
             instance=self._instance,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -196,16 +182,20 @@ class Storer:
         )
         ledger = self._ledger
         try:
-            highest = self._writer.committed_max()
-            self._warn_if_set_back(highest)
-            ledger.ids.discard_through(highest)
-            self._writer.raise_sequence(max(highest, ledger.newest_id, ledger.ids.highest))
-            stream = self._writer.stream_position()
-        except StoreError:
+            highest, stream = within(SILENT_AFTER_S, self._look_round)
+        except (StoreError, PostgresSilent):
             self._writer.epoch = None
             raise
         ledger.note_in_database(highest)
         ledger.note_stream_in_database(stream)
+
+    def _look_round(self) -> tuple[int, StreamPosition | None]:
+        """The highest id there is, and how far the stream was read."""
+        ledger, highest = self._ledger, self._writer.committed_max()
+        self._warn_if_set_back(highest)
+        ledger.ids.discard_through(highest)
+        self._writer.raise_sequence(max(highest, ledger.newest_id, ledger.ids.highest))
+        return highest, self._writer.stream_position()
 
     def _warn_if_set_back(self, highest: int) -> None:
         """A restored dump ends before what was stored; refilling is only possible while stopped."""
@@ -223,7 +213,7 @@ class Storer:
         idle = not ledger.backlog
         count = ledger.ids.wanted(rate_per_s=ledger.rate_per_s, idle=idle)
         if count:
-            ledger.add_ids(self._writer.take_ids(count))
+            ledger.add_ids(within(SILENT_AFTER_S, self._writer.take_ids, count))
         return bool(count)
 
     # -- a block -------------------------------------------------------------------------------
@@ -265,7 +255,7 @@ class Storer:
             return _line_of(replaced[-1])
 
         try:
-            self._writer.sift(lines, instead, stream)
+            within(SIFTED_AFTER_S, self._writer.sift, lines, instead, stream)
         except (RefusedRows, UniqueClash):
             return False
         self._log.warning("PostgreSQL refused events", ids=[event.id for event in replaced][:100])
@@ -276,13 +266,13 @@ class Storer:
     def _put(self, rows: bytes, stream: StreamPosition | None) -> tuple[int, ...]:
         if self._doubt is None:
             try:
-                self._writer.store(rows, stream)
+                within(SILENT_AFTER_S, self._writer.store, rows, stream)
             except UniqueClash:
                 self._log.warning("ids of a block are taken", first=_id_of(rows))
             else:
                 return ()
         try:
-            resolution = self._writer.resolve(rows, self._doubt, stream)
+            resolution = within(SILENT_AFTER_S, self._writer.resolve, rows, self._doubt, stream)
         except RefusedRows:
             self._doubt = None
             raise
@@ -298,7 +288,7 @@ class Storer:
     def _was_replaced(self, line: bytes) -> bool:
         """Whether the row at our id is the ``bus.rejected`` that a daemon before put there."""
         event = _event_of(line)
-        there = self._writer.rejected_at(event.id)
+        there = within(SILENT_AFTER_S, self._writer.rejected_at, event.id)
         if there is None:
             return False
         instead = event.payload

@@ -112,6 +112,9 @@ class FencedConnection:
             self._connection = self._database.connect_writer(self._application)
         try:
             yield self._connection
+        except psycopg.errors.QueryCanceled as error:
+            self.close()  # a COPY may have been cut off half way
+            raise translate(error) from error
         except psycopg.Error as error:
             self._roll_back()
             raise translate(error) from error

@@ -326,6 +326,32 @@ def test_postgresql_killed_and_back_loses_nothing(
     assert bench.status().store_error is None
 
 
+@pytest.mark.db
+def test_a_server_that_falls_silent_costs_its_connection_and_no_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.actors._storer.SILENT_AFTER_S", 0.3)
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(10)
+    bench.wait_stored()
+    before = bench.writer._connection
+    with connect(bench.url) as connection:
+        connection.execute("BEGIN; LOCK TABLE events IN EXCLUSIVE MODE")
+        bench.publish(3000)
+        wait_until(lambda: "not answered" in (bench.ledger.store_error or ""))
+        assert before is not None
+        assert before.closed
+        bench.publish(10)
+        wait_until(lambda: len(bench.ledger.window) == 3020)
+        connection.execute("ROLLBACK")
+    monkeypatch.undo()
+    bench.wait_stored()
+
+    assert bench.rows() == list(range(1, 3021))
+    assert bench.status().store_error is None
+
+
 def test_without_postgresql_events_are_journalled_without_ids_and_held(alone: Bench) -> None:
     alone.open()
 

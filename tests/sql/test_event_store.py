@@ -14,6 +14,7 @@ from orchestrator.sql.errors import (
     Doubt,
     RefusedRows,
     SchemaError,
+    TimedOut,
     Unavailable,
     UniqueClash,
 )
@@ -355,6 +356,33 @@ def test_a_backend_killed_while_rows_are_copied_leaves_none_of_them(
 
     assert isinstance(job.exception, Unavailable)
     assert stored_ids() == [1]
+    writer.store(block(2, 3))
+    assert stored_ids() == [1, 2, 3]
+
+
+def test_a_copy_that_was_cancelled_costs_its_connection(
+    writer: EventWriter,
+    admin: Connection,
+    block: Block,
+    stored_ids: StoredIds,
+    wait_for_lock: Callable[[], None],
+) -> None:
+    writer.store(block(1))
+    before = writer._connection
+    admin.execute("BEGIN; LOCK TABLE events IN EXCLUSIVE MODE")
+    job = gevent.spawn(writer.store, block(2, 3))
+    wait_for_lock()
+
+    admin.execute(
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    job.join(timeout=10)
+    admin.execute("ROLLBACK")
+
+    assert isinstance(job.exception, TimedOut)
+    assert before is not None
+    assert before.closed
     writer.store(block(2, 3))
     assert stored_ids() == [1, 2, 3]
 
