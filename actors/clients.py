@@ -174,6 +174,7 @@ class ClientRegistry:
         self._groups: dict[tuple[tuple[str, ...], Wire], _Group] = {}
         self._late: dict[Client, int] = {}
         self._behind: dict[Client, Behind] = {}
+        self._given_up_id = 0
         self._reserved = 0
 
     def __len__(self) -> int:
@@ -190,6 +191,13 @@ class ClientRegistry:
     def filters(self) -> int:
         """How many different filters there are."""
         return len(self._groups)
+
+    @property
+    def passed_id(self) -> int | None:
+        """All above this id is still to be shown; None before anything was."""
+        if self.newest_id is None:
+            return self._given_up_id or None
+        return max(self.newest_id, self._given_up_id)
 
     @property
     def dropped(self) -> int:
@@ -319,6 +327,7 @@ class ClientRegistry:
         """
         if isinstance(message, EventsJournalled):
             events = message.events
+            self._given_up_id = max(self._given_up_id, events[-1].id)
             for group in self._groups.values():
                 wanted = sum(map(group.wants, events))
                 group.join()

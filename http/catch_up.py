@@ -6,7 +6,7 @@ is missing below what is shown live, the client is attached behind the last even
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import gevent
@@ -17,6 +17,7 @@ from ..actors.clients import Chunk, Client, ClientRegistry
 from ..actors.frames import connection_frame, error_frame
 from ..runtime import OrchestratorError, give_way
 from ..sql.errors import StoreError
+from .deflate import Deflater
 from .past_events import NotReadable, PastEvents
 from .peers import Instance, Peers
 from .settings import WebSocketSettings
@@ -38,6 +39,12 @@ class Streams:
     """Section ``[websocket]``."""
     instance: Instance
     """For the greeting."""
+    deflater: Deflater = field(init=False)
+    """How frames go to all who agreed on compression."""
+
+    def __post_init__(self) -> None:
+        deflater = Deflater(self.settings.compression_from_bytes)
+        object.__setattr__(self, "deflater", deflater)
 
     @classmethod
     def of(cls, peers: Peers, settings: WebSocketSettings) -> "Streams":
@@ -144,19 +151,19 @@ class CatchUp:
     def _follow(self) -> None:
         complete = False
         while not self._over.is_set():
-            self._wait_for_room()
-            if self._over.is_set():
-                return
             # Nothing lets go of the loop between the look and the attaching.
             if self._is_current(complete=complete):
                 self._registry.attach(self._client, after=self._behind.position)
                 return
-            complete = self._read_on()
-            give_way()
+            if self._client.buffer.size_bytes:
+                self._wait_for_room()
+            else:
+                complete = self._read_on()
+                give_way()
 
     def _is_current(self, *, complete: bool) -> bool:
-        shown = self._registry.newest_id
-        return complete if shown is None else self._behind.position >= shown
+        passed = self._registry.passed_id
+        return complete if passed is None else self._behind.position >= passed
 
     def _read_on(self) -> bool:
         """Give the client the next stretch; whether there is nothing behind it."""
