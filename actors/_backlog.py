@@ -40,6 +40,7 @@ class Batch:
         "rows",
         "rows_through",
         "runs",
+        "shed_for",
         "stream",
     )
 
@@ -55,6 +56,8 @@ class Batch:
         """By which lanes the rows came, in order."""
         self.stream: StreamPosition | None = None
         """How far the durable stream is read by these, if they came from it."""
+        self.shed_for = 0
+        """By how many of the steps of giving up its rows were looked through."""
 
     @property
     def last_id(self) -> int:
@@ -193,21 +196,38 @@ class Backlog:
             but: Batches up to this number stay whole (they are being stored).
         """
         lost: Counter[str] = Counter()
-        for is_lost in (_is_market, _is_not_risk):
-            for batch in self._sheddable(but):
+        if self.size_bytes <= self.max_bytes:
+            return lost
+        for step, is_lost in enumerate((_is_market, _is_not_risk), start=1):
+            for batch in self._sheddable(but, step):
                 if self.size_bytes <= self.max_bytes:
-                    return lost
+                    break
                 self.size_bytes -= len(batch.body)
                 self.counts.subtract(rows_by_lane(batch.runs))
                 lost += batch.shed(is_lost)
+                batch.shed_for = step  # no second time: what is left is left for good
                 self.counts.update(rows_by_lane(batch.runs))
                 self.size_bytes += len(batch.body)
+        if lost:
+            self._drop_empty(but)
         return lost
 
-    def _sheddable(self, but: int) -> Iterator[Batch]:
-        for batch in (*self.front, *self.rear):
-            if not batch.journalled and batch.number > but and batch.stream is None:
+    def _sheddable(self, but: int, step: int) -> Iterator[Batch]:
+        for batch in chain(self.front, self.rear):
+            if batch.shed_for < step and _is_in_memory_only(batch, but):
                 yield batch
+
+    def _drop_empty(self, but: int) -> None:
+        """Batches of which nothing is left would pile up for as long as the disk refuses."""
+        for where in (self.front, self.rear):
+            kept = [one for one in where if one.rows or not _is_in_memory_only(one, but)]
+            if len(kept) < len(where):
+                where.clear()
+                where.extend(kept)
+
+
+def _is_in_memory_only(batch: Batch, but: int) -> bool:
+    return not batch.journalled and batch.number > but and batch.stream is None
 
 
 def record_runs(record: Record) -> Runs:

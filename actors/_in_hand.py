@@ -22,6 +22,10 @@ class InHand:
         self.assigned: dict[int, tuple[IdRange, ...]] = {}
         self.moved_id = 0
 
+    def passed_on(self) -> None:
+        """Let go of what is not journalled: while the disk refuses, hands wait in memory."""
+        self.draft, self.taken = Draft(), []
+
     def record(self) -> Record:
         """What is journalled."""
         if self.kind is RecordKind.IDS:

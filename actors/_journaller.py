@@ -72,6 +72,7 @@ class Journaller:
         self._pass_aside()
         if any(batch.stream for batch in hand.batches):
             self._on_stream()
+        hand.passed_on()
         return True
 
     def _pass_aside(self) -> None:

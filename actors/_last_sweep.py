@@ -46,6 +46,7 @@ def sweep(ledger: Ledger, address: Address, *, limit_s: float = LIMIT_S) -> int:
         if hand is not None:
             ledger.append(hand)
             ledger.finish(hand)
+            hand.passed_on()
         elif not ledger.has_work():
             break
     return _give_up(ledger, address)

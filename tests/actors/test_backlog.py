@@ -1,3 +1,6 @@
+from collections import Counter
+from collections.abc import Callable
+
 from orchestrator.actors._backlog import Backlog, Batch, batch_of, holds_rows
 from orchestrator.actors._segments import Record, RecordKind
 
@@ -100,7 +103,40 @@ def test_without_room_the_oldest_market_data_goes_first_and_stops_never() -> Non
     backlog.max_bytes = 1
     assert backlog.shed(but=0) == {"strategy.x": 2}
     assert backlog.shed(but=0) == {}
-    assert [found.rows for found in backlog.front] == [0, 0, 2]
+    assert [found.number for found in backlog.front] == [3]
+
+
+class Looked(Batch):
+    """Counts how often its rows are looked through."""
+
+    times = 0
+
+    def shed(self, is_lost: Callable[[bytes], bool]) -> Counter[str]:
+        Looked.times += 1
+        return super().shed(is_lost)
+
+
+def test_what_stays_whatever_happens_is_not_looked_through_again_and_again() -> None:
+    backlog = Backlog(1)
+    for number in range(1, 101):
+        risky = batch(number, kind="risk.killswitch")
+        stop = Looked(number, risky.body, risky.rows, risky.ranges)
+        backlog.put(stop)
+        backlog.shed(but=0)
+
+    assert Looked.times == 200
+    assert len(backlog.front) == 100
+
+
+def test_batches_that_are_shed_leave_nothing_behind() -> None:
+    backlog = Backlog(ROOM_FOR_TWO)
+    for number in range(1, 1001):
+        backlog.put(batch(number, journalled=False, kind="data.market.A"))
+        backlog.shed(but=1)
+
+    assert len(backlog.front) <= 3
+    assert backlog.front[0].number == 1
+    assert backlog.size_bytes <= 2 * ROOM_FOR_TWO
 
 
 def test_shedding_spares_what_is_being_stored_and_what_the_journal_has() -> None:
