@@ -55,6 +55,8 @@ RETRY_S = 0.25
 """After a failure on Redis."""
 PING_S = 1.0
 """Keeps the connection proven, so that a stop needs no new one."""
+FALSE_WORDS = ("0", "F", "FALSE", "N", "NO")
+"""redis-py's."""
 REASON_CHARS = 500
 """The contract's limit."""
 BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -114,10 +116,18 @@ class Redis:
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self._socket = _connected(parts, query)
         self._answers = self._socket.makefile("rb")
-        user, password = parts.username or query.get("username"), parts.password
-        password = password if password is not None else query.get("password")
+        try:
+            self._log_in(parts, query)
+        except (OSError, ValueError):
+            self.close()
+            raise
+
+    def _log_in(self, parts: Any, query: dict[str, str]) -> None:
+        # The query's values are decoded already.
+        user = unquote(parts.username or "") or query.get("username", "")
+        password = query.get("password") if parts.password is None else unquote(parts.password)
         if password is not None:
-            self.call("AUTH", *([unquote(user)] if user else []), unquote(password))
+            self.call("AUTH", *([user] if user else []), password)
         number = query.get("db") or ("" if parts.scheme == "unix" else parts.path.strip("/"))
         if number and number != "0":
             self.call("SELECT", number)
@@ -137,6 +147,7 @@ class Redis:
 
     def close(self) -> None:
         """Hang up."""
+        self._answers.close()
         self._socket.close()
 
 
@@ -146,18 +157,33 @@ def _connected(parts: Any, query: dict[str, str]) -> socket.socket:
         local.settimeout(REDIS_LIMIT_S)
         local.connect(unquote(parts.path))
         return local
-    host = parts.hostname or "localhost"
+    host = unquote(parts.hostname or "localhost")
     plain = socket.create_connection((host, parts.port or 6379), timeout=REDIS_LIMIT_S)
     if parts.scheme != "rediss":
         return plain
+    try:
+        return _secured(plain, host, query)
+    except (OSError, ValueError):
+        plain.close()
+        raise
+
+
+def _secured(plain: socket.socket, host: str, query: dict[str, str]) -> socket.socket:
+    """Shake hands as redis-py does with these parameters."""
     import ssl  # noqa: PLC0415 slow to import, and rarely needed
 
-    context = ssl.create_default_context(cafile=query.get("ssl_ca_certs"))
+    context = ssl.create_default_context()
+    if query.get("ssl_check_hostname", "").upper() in FALSE_WORDS:
+        context.check_hostname = False
     if query.get("ssl_cert_reqs") == "none":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    places = [query.get(f"ssl_ca_{kind}") for kind in ("certs", "path", "data")]
+    if any(places):
+        context.load_verify_locations(*places)
     if "ssl_certfile" in query:
-        context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"))
+        password = query.get("ssl_password")
+        context.load_cert_chain(query["ssl_certfile"], query.get("ssl_keyfile"), password)
     return context.wrap_socket(plain, server_hostname=host)
 
 
@@ -167,12 +193,15 @@ class Bus(threading.Thread):  # noqa: TID251 no gevent here
     Args:
         url: where Redis is.
         on_done: called in this thread with each command and its answer.
+        on_trouble: called in this thread with the reason why Redis cannot be had, once for each.
     """
 
-    def __init__(self, url: str, on_done: Any) -> None:
+    def __init__(self, url: str, on_done: Any, on_trouble: Any) -> None:
         super().__init__(name="bus", daemon=True)
         self._url = url
         self._on_done = on_done
+        self._on_trouble = on_trouble
+        self._trouble = ""
         self._waiting: deque[tuple[str | bytes, ...]] = deque(maxlen=100)
         self._changed = threading.Condition()
 
@@ -190,13 +219,20 @@ class Bus(threading.Thread):  # noqa: TID251 no gevent here
     def run(self) -> None:
         """Connect and serve, for ever."""
         while True:
-            with suppress(OSError, ValueError):
+            try:
                 redis = Redis(self._url)
                 try:
                     self._serve(redis)
                 finally:
                     redis.close()
+            except (OSError, ValueError) as error:
+                self._tell(str(error) or type(error).__name__)
             time.sleep(RETRY_S)
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._on_trouble(trouble)
 
     def _serve(self, redis: Redis) -> None:
         while True:
@@ -205,6 +241,7 @@ class Bus(threading.Thread):  # noqa: TID251 no gevent here
                 command = self._waiting[0] if self._waiting else None
             if command is None:
                 redis.call("PING")
+                self._trouble = ""
                 continue
             answer = redis.call(*command)
             self._on_done(command, answer)
@@ -231,7 +268,7 @@ class Guard:
         self._seen_file: tuple[int, int] | None = None
         self._boot = os.urandom(8).hex()
         self._kill_at: float | None = None
-        self._bus = Bus(orders["redis_url"], self._delivered)
+        self._bus = Bus(orders["redis_url"], self._delivered, self._not_delivered)
 
     def run(self, begun: bytes) -> None:
         """Turn until the daemon ends; ``begun`` was read together with the orders."""
@@ -354,6 +391,9 @@ class Guard:
     def _delivered(self, command: tuple[str | bytes, ...], answer: Any) -> None:
         if command[0] == "PUBLISH":
             report(event="published", receivers=answer)
+
+    def _not_delivered(self, reason: str) -> None:
+        report(event="no_redis", text=f"the guard cannot reach Redis: {reason}")
 
     def _signal_daemon(self, number: signal.Signals) -> None:
         if os.getppid() == self._orders["daemon_pid"]:

@@ -32,7 +32,9 @@ MARK_VARIABLE: Final = "ORCHESTRATOR_CHILD_OF"
 PIPE_BYTES: Final = 64 * 1024
 """Room for all lines that a guard may be behind with."""
 PLAIN_ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "PATH": os.defpath}
-"""Nothing of ours changes what the guard does."""
+"""Nothing of ours changes what the guard does,"""
+KEPT_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""but that it trusts in Redis whom the daemon trusts."""
 
 _ENTRY: Final = Path(__file__).with_name("_guard_entry.py")
 
@@ -257,7 +259,7 @@ class GuardActor(Actor):
                 stdout=subprocess.PIPE,
                 pass_fds=(signals_out,),  # and nothing else of ours: no lock, no socket
                 cwd="/",
-                env=dict(PLAIN_ENVIRONMENT),
+                env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the daemon
                 bufsize=0,
             )
@@ -312,7 +314,14 @@ class GuardActor(Actor):
                 trip = msgspec.convert(report["trip"], GuardTrip)
                 self.log.critical("the guard has engaged the stop", **report["trip"])
                 self._link.on_trip(trip)
+            case "no_redis":
+                self.log.warning(report["text"])
             case "published":
                 self.log.info("the guard has published the stop", **report)
             case event:
                 self.log.error("guard", what=event, **report)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return PLAIN_ENVIRONMENT | kept

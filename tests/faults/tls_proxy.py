@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 import gevent
-from faults.certificates import Pair
+from faults.certificates import Authority, Pair
 from gevent import socket
 from gevent.server import StreamServer
 
@@ -21,10 +21,16 @@ class TlsProxy:
         target: ``(host, port)``, or the path of a Unix socket.
         pair: Shown to clients; None: no TLS is spoken.
         postgres: Wait to be asked for TLS, as PostgreSQL does.
+        clients_of: Who must have signed the clients' own certificates; None: they need none.
     """
 
     def __init__(
-        self, target: tuple[str, int] | str, pair: Pair | None, *, postgres: bool = False
+        self,
+        target: tuple[str, int] | str,
+        pair: Pair | None,
+        *,
+        postgres: bool = False,
+        clients_of: Authority | None = None,
     ) -> None:
         self._target = target
         self._postgres = postgres
@@ -32,6 +38,9 @@ class TlsProxy:
         if pair is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(pair.cert, pair.key)
+            if clients_of is not None:
+                self._context.verify_mode = ssl.CERT_REQUIRED
+                self._context.load_verify_locations(clients_of.cert)
         self.passed = 0
         """Connections whose client believed us, and said something."""
         self.heard = b""
