@@ -5,7 +5,18 @@ Start it in the repository's root, with the package installed. Exit code 1 if a 
 
 import sys
 
-from . import drain, fanout, latency, messages, pages, pipeline, retention, storing, supervision
+from . import (
+    compression,
+    drain,
+    fanout,
+    latency,
+    messages,
+    pages,
+    pipeline,
+    retention,
+    storing,
+    supervision,
+)
 from .picture import draw
 from .report import print_table, progress, save
 
@@ -14,6 +25,7 @@ BENCHMARKS = {
     "supervision": supervision.run,
     "drain": drain.run,
     "fanout": fanout.run,
+    "compression": compression.run,
     "pipeline": pipeline.run,
     "latency": latency.run,
     "retention": retention.run,
