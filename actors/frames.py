@@ -17,6 +17,8 @@ from .events import Event, channel_of, utc_now
 _CACHE_LIMIT: Final = 10_000
 
 _TEXT: Final = 0x81
+COMPRESSED_TEXT: Final = 0xC1
+"""The first byte of a text frame whose payload is compressed (RFC 7692, section 6)."""
 _SHORT: Final = 126
 _MEDIUM: Final = 1 << 16
 _MEDIUM_HEADER: Final = Packing("!BBH")
@@ -41,12 +43,17 @@ def text_of(frame: bytes) -> bytes:
 
 def text_frame(text: bytes) -> bytes:
     """One unfragmented text frame around ``text`` (UTF-8)."""
-    length = len(text)
+    return data_frame(_TEXT, text)
+
+
+def data_frame(first: int, payload: bytes) -> bytes:
+    """One unfragmented frame around ``payload``; ``first`` is its first byte."""
+    length = len(payload)
     if length < _SHORT:
-        return _SHORT_HEADERS[length] + text
+        return bytes((first, length)) + payload
     if length < _MEDIUM:
-        return _MEDIUM_HEADER.pack(_TEXT, 126, length) + text
-    return _LONG_HEADER.pack(_TEXT, 127, length) + text
+        return _MEDIUM_HEADER.pack(first, 126, length) + payload
+    return _LONG_HEADER.pack(first, 127, length) + payload
 
 
 class EventFrames:

@@ -173,6 +173,10 @@ class WebSocketSettings(BaseModel):
     """A message in more pieces closes it (1008)."""
     max_control_frames_per_s: int = Field(default=100, ge=10, le=100_000)
     """More pings and pongs of a client within a second close it (1008)."""
+    compression: bool = True
+    """Agree to permessage-deflate, if a client offers it; a frame is compressed once for all."""
+    compression_from_bytes: int = Field(default=512, ge=64, le=16 * 1024 * 1024)
+    """Shorter frames go as they are."""
 
 
 def origins_of(front_origin: str) -> tuple[str, ...]:

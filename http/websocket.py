@@ -14,9 +14,10 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from ..actors.clients import ALL_TYPES, Client
-from ..actors.frames import error_frame, pong_frame, subscribed_frame
+from ..actors.frames import as_is, error_frame, pong_frame, subscribed_frame
 from .access import SUBPROTOCOL
 from .catch_up import Feed, Streams
+from .deflate import MessageInflater, extensions_of
 from .errors import ApiError, BadRequest
 from .frame_reader import Message
 from .frame_shapes import Ping, Subscribe
@@ -42,17 +43,19 @@ class Handshake:
         BadRequest: It is no proper WebSocket handshake (RFC 6455, section 4.2.1).
     """
 
-    def __init__(self, environ: Environ, settings: WebSocketSettings) -> None:  # noqa: ARG002 what may be agreed depends on them
+    def __init__(self, environ: Environ, settings: WebSocketSettings) -> None:
         if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
             raise BadRequest("A WebSocket begins with HTTP/1.1.")
         request = HandshakeRequest(str(environ.get("PATH_INFO", "/")), _headers_of(environ))
         # A token offered as the second protocol is judged elsewhere; none is ever echoed.
-        handshake = ServerProtocol(select_subprotocol=_bearer_only)
+        extensions = extensions_of(compression=settings.compression)
+        handshake = ServerProtocol(select_subprotocol=_bearer_only, extensions=extensions)
         response = handshake.accept(request)
         if response.status_code != _SWITCHING:
             reason = handshake.handshake_exc
             raise BadRequest(f"This is no WebSocket handshake: {reason}.")
         self.headers = [(name, value) for name, value in response.headers.raw_items()]
+        self.compressed = bool(handshake.extensions)
         self.types = wanted_types(environ)
         self.since = wanted_since(environ)
 
@@ -78,11 +81,17 @@ class Connection:
         settings = streams.settings
         bound(sock, settings)
         self._registry = streams.registry
-        self._client = Client(settings.queue_bytes, self._wake, handshake.types)
+        wire = streams.deflater if handshake.compressed else as_is
+        self._client = Client(settings.queue_bytes, self._wake, handshake.types, wire)
         self._feed = Feed(streams, self._client, handshake.since)
         self._client.close = self.close
         self._channel = Channel(
-            self, sock=sock, reader=reader, buffer=self._client.buffer, settings=settings
+            self,
+            sock=sock,
+            reader=reader,
+            buffer=self._client.buffer,
+            settings=settings,
+            inflater=MessageInflater() if handshake.compressed else None,
         )
 
     def run(self) -> None:

@@ -166,7 +166,9 @@ def _play(name: str, daemon: Daemon) -> str:
     return "".join(said)
 
 
-@pytest.mark.parametrize("name", ["overview", "events", "hostile", "killswitch", "reference"])
+@pytest.mark.parametrize(
+    "name", ["overview", "events", "hostile", "killswitch", "reference", "compression"]
+)
 def test_an_operator_sees_and_does(name: str, modules: Path, daemon: Daemon) -> None:
     assert modules.exists()
 
