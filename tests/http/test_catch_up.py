@@ -54,10 +54,14 @@ class Memory(Actor):
     def __init__(self, window: EventWindow) -> None:
         super().__init__()
         self.window = window
+        self.afterwards: Callable[[], None] = lambda: None
+        """Called between an answer and its arrival."""
 
     def on_receive(self, message: object) -> Any:
         if isinstance(message, GetEvents):
-            return self.window.ask(message.query, 0, None)
+            answer = self.window.ask(message.query, 0, None)
+            self.afterwards()
+            return answer
         assert isinstance(message, GetPersisterStatus)
         return status(self.window.newest_id)
 
@@ -76,6 +80,7 @@ class World:
         self.streams = Streams(self.registry, past, limits, Instance("test", "dev", "0"))
         self.mailbox: deque[EventsJournalled | EventReplaced] = deque()
         self.events: dict[int, Event] = {}
+        self.replaced: set[int] = set()
         self.next_id = floor_id + 1
         self._frames = EventFrames()
 
@@ -97,6 +102,7 @@ class World:
         event_id = sorted(self.events)[nth % len(self.events)]
         event = Event(event_id, "bus.rejected", b"{}", TS, None)
         self.events[event_id] = event
+        self.replaced.add(event_id)
         self.window.replace(event)
         self.mailbox.append(EventReplaced(event))
 
@@ -200,6 +206,7 @@ def check(world: World, types: tuple[str, ...], known: set[int], got: list[dict[
     last = {one["id"]: one["eventType"] for one in got if one["type"] == "redis_event"}
     if "bus.rejected" in types or types == ("*",):
         stale = {n for n, kind in last.items() if kind != world.events[n].type}
+        stale |= world.replaced & known - set(last)
         assert not [n for n in stale if not any(first <= n <= last for first, last in gaps)]
 
 
@@ -222,7 +229,30 @@ def test_a_client_that_has_read_ahead_of_what_is_shown_gets_the_rest_once(ahead:
     world.close()
 
 
-def test_a_client_far_behind_is_fed_as_it_reads_and_costs_no_more(tmp_path: Path) -> None:  # noqa: ARG001
+def test_an_event_that_is_replaced_while_it_is_read_comes_right_behind() -> None:
+    world = World()
+    world.journal(8)
+    world.show(1)
+    client = Client(100_000, lambda: None)
+
+    def replace() -> None:
+        world.actor.afterwards = lambda: None
+        world.replace(5)
+        world.show(1)
+
+    world.actor.afterwards = replace
+    got: list[dict[str, Any]] = []
+    catch_up = gevent.spawn(CatchUp(world.streams, client, 2).run)
+    run(catch_up.ready, lambda: got.extend(parse(client.buffer.take())))
+    got += parse(client.buffer.take())
+
+    assert [one["id"] for one in got] == [3, 4, 5, 6, 7, 8, 6]
+    assert got[3]["eventType"] != got[-1]["eventType"] == "bus.rejected"
+    assert got[-1]["replaces"] is True
+    world.close()
+
+
+def test_a_client_far_behind_is_fed_as_it_reads_and_costs_no_more() -> None:
     world = World()
     world.journal(20_000)
     world.show(1)
