@@ -6,7 +6,7 @@ everybody who agreed on compression and is made once, and no client costs memory
 
 import zlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from websockets.exceptions import NegotiationError
 from websockets.extensions import Extension, ServerExtensionFactory
@@ -104,11 +104,11 @@ class MessageInflater:
     """Undoes the compression of one client's messages, each by itself."""
 
     def __init__(self) -> None:
-        self._decoder = zlib.decompressobj(-_CLIENT_WINDOW_BITS)
+        self._of_message: Any = None  # zlib's type has no name; it holds a window: 32 KiB
 
     def begin(self) -> None:
         """The next message begins."""
-        self._decoder = zlib.decompressobj(-_CLIENT_WINDOW_BITS)
+        self._of_message = zlib.decompressobj(-_CLIENT_WINDOW_BITS)
 
     def inflate(self, data: bytes, *, last: bool, max_bytes: int) -> bytes:
         """What ``data`` stands for; ``last`` if the message ends with it.
@@ -116,15 +116,17 @@ class MessageInflater:
         Raises:
             Violation: It is damaged (1007), or more than ``max_bytes`` (1009).
         """
+        decoder = self._of_message
         if last:
             data += _TAIL
+            self._of_message = None
         try:
             # One more than is allowed shows that there is more; 0 would mean any number.
-            inflated = self._decoder.decompress(data, max_bytes + 1)
+            inflated: bytes = decoder.decompress(data, max_bytes + 1)
         except zlib.error:
             raise Violation(CloseCode.INVALID_DATA, "a message cannot be decompressed") from None
         if len(inflated) > max_bytes:
             raise Violation(CloseCode.MESSAGE_TOO_BIG, "a message is too big when decompressed")
-        if self._decoder.unused_data.rstrip(_TAIL):
+        if decoder.unused_data.rstrip(_TAIL):
             raise Violation(CloseCode.INVALID_DATA, "a message goes on behind its end")
         return inflated

@@ -173,6 +173,8 @@ class WebSocketSettings(BaseModel):
     """A message in more pieces closes it (1008)."""
     max_control_frames_per_s: int = Field(default=100, ge=10, le=100_000)
     """More pings and pongs of a client within a second close it (1008)."""
+    close_timeout_s: float = Field(default=2.0, gt=0, le=60)
+    """A client has so long to take and answer a close frame; then the connection is cut."""
     compression: bool = True
     """Agree to permessage-deflate, if a client offers it; a frame is compressed once for all."""
     compression_from_bytes: int = Field(default=512, ge=64, le=16 * 1024 * 1024)

@@ -99,7 +99,7 @@ class Connection:
         self._channel.run()
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close; does not wait. The peer has 2 s to answer."""
+        """Begin to close; does not wait. The peer has ``close_timeout_s`` to answer."""
         self._channel.close(code, reason)
 
     # -- what the channel tells --------------------------------------------------------------

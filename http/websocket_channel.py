@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import gevent
 import structlog
 from gevent.event import Event as Signal
+from gevent.socket import socket as plain_socket
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from ..actors.clients import SendBuffer
@@ -20,8 +21,6 @@ from ..runtime import OrchestratorError, deadline, give_way
 from .frame_reader import Control, FrameReader, Inflater, Message, Violation, close_code_of
 from .settings import WebSocketSettings
 
-# A peer that answers at all answers a close in a round trip or two.
-_CLOSE_TIMEOUT_S: Final = 2.0
 _READ_BYTES: Final = 64 * 1024
 # Of what comes after the end so much is taken, lest a reset overtakes our close frame; the rest
 # stays where it is, and its sender waits.
@@ -115,7 +114,7 @@ class Channel:
             self._read_ended.set()
             self._wake.set()
             self._session.ended(self._code)
-            writer.join(_CLOSE_TIMEOUT_S)
+            writer.join(self._settings.close_timeout_s)
             writer.kill()  # it must have let go of the socket before that is closed
 
     def wake(self) -> None:
@@ -123,7 +122,7 @@ class Channel:
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close; does not wait. The peer has 2 s to answer.
+        """Begin to close; does not wait. The peer has ``close_timeout_s`` to answer.
 
         Events that wait are let go: after a close frame nothing may follow.
         """
@@ -191,14 +190,14 @@ class Channel:
         while left and (data := self._read(left)):
             left -= len(data)
         if not left:
-            self._write_ended.wait(2 * _CLOSE_TIMEOUT_S)
+            self._write_ended.wait(2 * self._settings.close_timeout_s)
 
     # -- what is said ------------------------------------------------------------------------
 
     def _say_goodbye(self, code: int, payload: bytes) -> None:
         self._session.closing()
         self._code = code
-        self._close_by = time.monotonic() + _CLOSE_TIMEOUT_S
+        self._close_by = time.monotonic() + self._settings.close_timeout_s
         self._buffer.forget_events()
         self._say(Opcode.CLOSE, payload)
 
@@ -218,6 +217,8 @@ class Channel:
         try:
             while not (self._read_ended.is_set() and not self._buffer):
                 self._wake.clear()
+                if self._close_by is not None:
+                    self._buffer.forget_events()  # nothing follows a close frame
                 data = self._buffer.take()
                 if data:
                     self._send(data)
@@ -253,7 +254,7 @@ class Channel:
             _Stalled: It does not.
         """
         self.close(CloseCode.TRY_AGAIN_LATER, "too slow")
-        with deadline(_CLOSE_TIMEOUT_S, _Stalled()):
+        with deadline(self._settings.close_timeout_s, _Stalled()):
             self._sock.sendall(rest + self._buffer.take())
 
     def _next_duty_s(self) -> float:
@@ -280,8 +281,9 @@ class Channel:
 
     def _linger(self) -> None:
         """Close our side only: closing at once would take back a close frame under way."""
-        self._sock.shutdown(SHUT_WR)
-        self._read_ended.wait(_CLOSE_TIMEOUT_S)
+        # Of the connection, whether TLS is on it or not: its own shutdown() would end reading, too.
+        plain_socket.shutdown(self._sock, SHUT_WR)
+        self._read_ended.wait(self._settings.close_timeout_s)
         self._shut()
 
     def _shut(self) -> None:

@@ -16,6 +16,7 @@ from orchestrator.http.listening import CannotListen, ListeningSocket
 from orchestrator.http.settings import HttpSettings, TlsSettings
 from orchestrator.http.tls import Tls, TlsUnusable, inspect
 from pydantic import ValidationError
+from websockets.exceptions import ConnectionClosed
 
 from ..cli.conftest import run_orc
 from ..http.conftest import frame
@@ -77,6 +78,15 @@ def test_events_come_over_wss(secured: Served) -> None:
         assert frame(client)["id"] == event_id
         client.close(1000, "done")
     assert client.close_code == 1000
+
+
+def test_close_codes_come_over_wss(secured: Served) -> None:
+    with secured.socket("/?types=none") as client:
+        client.socket.sendall(b"\x81\x02{}" + bytes(1 << 20))  # not masked, and a lot behind it
+
+        with pytest.raises(ConnectionClosed) as caught:
+            client.recv(timeout=LIMIT_S)
+    assert caught.value.rcvd.code == 1002
 
 
 def test_a_connection_is_kept_for_the_next_request_and_ends_in_order(secured: Served) -> None:

@@ -35,7 +35,7 @@ def test_closing_is_told_once_and_ends_with_its_own_code() -> None:
 
 @pytest.mark.timing
 def test_a_client_that_does_not_answer_the_close_is_left() -> None:
-    with echoing() as (client, echo):
+    with echoing(close_timeout_s=0.1) as (client, echo):
         client.sendall(masked(Opcode.TEXT, b"hello"))
         assert client.recv(100) == b"\x81\x05hello"
         echo.channel.close(1001, "over")
@@ -57,14 +57,15 @@ def test_nothing_follows_a_close_frame() -> None:
         assert client.recv(100) == b"\x81\x05hello"
         echo.buffer.add(Chunk(b"an event", 1, 1, 1))
         echo.channel.close(1001, "over")
+        echo.buffer.add(Chunk(b"another", 2, 2, 1))
         client.sendall(masked(Opcode.TEXT, b"too late") + masked(Opcode.CLOSE, b"\x03\xe9"))
 
         assert rest(client) == b"\x88\x06\x03\xe9over"
-    assert echo.buffer.dropped == 1
+    assert echo.buffer.dropped == 2
 
 
 def test_a_client_that_sends_on_after_its_fault_is_not_read() -> None:
-    with echoing() as (client, echo):
+    with echoing(close_timeout_s=0.5) as (client, echo):
         client.settimeout(0.2)
         sent = 0
         try:
