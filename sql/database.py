@@ -19,6 +19,8 @@ POOL_WAIT_S = 2.0
 # since the pool doubles its delays up to here: a server that is back is to be found within seconds.
 RECONNECT_S = 2.0
 CLOSE_LIMIT_S = 3.0
+_LIMIT = b"SET LOCAL statement_timeout = %d"
+_PLANNED_ONCE = b"; SET LOCAL plan_cache_mode = force_generic_plan"
 
 
 class PostgresSettings(BaseModel):
@@ -100,10 +102,14 @@ class Database:
         )
 
     @contextmanager
-    def transaction(self, *, timeout_ms: int | None = None) -> Iterator[Connection]:
+    def transaction(
+        self, *, timeout_ms: int | None = None, planned_once: bool = False
+    ) -> Iterator[Connection]:
         """A transaction on a pooled connection, under the statement limit; errors translated.
 
-        A greenlet that is ended inside loses the connection, not the pool's health.
+        A greenlet that is ended inside loses the connection, not the pool's health. With
+        `planned_once` prepared statements keep their plan whatever their parameters: to plan anew
+        costs more for each partition than many a page.
 
         Raises:
             Unavailable: no connection within 2 s, or lost on the way.
@@ -113,7 +119,7 @@ class Database:
         limit_ms = timeout_ms or self.settings.statement_timeout_ms
         try:
             with self.pool.connection() as connection, connection.transaction():
-                connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
+                connection.execute(_LIMIT % limit_ms + (_PLANNED_ONCE if planned_once else b""))
                 yield connection
         except (PoolTimeout, PoolClosed) as error:
             raise Unavailable(f"no connection to PostgreSQL: {error}") from error
@@ -126,13 +132,14 @@ class Database:
         parameters: Mapping[str, Any] | None = None,
         *,
         prepare: bool | None = None,
+        planned_once: bool = False,
     ) -> list[Row]:
         """Run one statement in a transaction of its own and fetch what it returns.
 
         Raises:
             StoreError: as `transaction`.
         """
-        with self.transaction() as connection:
+        with self.transaction(planned_once=planned_once) as connection:
             return connection.execute(statement, parameters, prepare=prepare).fetchall()
 
     def health(self) -> Health:

@@ -139,7 +139,7 @@ class EventReader:
         named = ascending if forward else query
         scan = limit if event_filter == ALL else NEAR_ROWS
         near = named("events_near") if max_bytes is None else within_bytes("events_near")
-        rows = self._database.rows(near, given | {"scan": scan})
+        rows = self._database.rows(near, given | {"scan": scan}, planned_once=True)
         if event_filter != ALL and len(rows) < limit and not fills(rows, max_bytes):
             rows = search(self._database, event_filter, given, named)
         return [_event(row) for row in rows]

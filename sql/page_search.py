@@ -45,11 +45,10 @@ def search(database: Database, event_filter: EventFilter, given: Given, named: N
     if event_filter.from_ts is not None or event_filter.to_ts is not None:
         given = given | _bounds_in_time(database, given)
         if given["high"] - given["low"] < FEW_ROWS:
-            return database.rows(named("events_near"), given)
+            return database.rows(named("events_near"), given, planned_once=True)
     name = _most_selective(database, event_filter, given)
-    # With the index settled the plan is, too; else the planner has to see what is asked for.
-    prepare = False if name == "events_search" else None
-    return database.rows(named(name), given, prepare=prepare)
+    # The planner has to see what is asked for.
+    return database.rows(named(name), given, prepare=False)
 
 
 def _most_selective(database: Database, event_filter: EventFilter, given: Given) -> str:
@@ -67,13 +66,14 @@ def _most_selective(database: Database, event_filter: EventFilter, given: Given)
 
 
 def _are_few(database: Database, name: str, given: Given) -> bool:
-    return int(database.rows(query(name), given)[0][0]) < FEW_ROWS
+    return int(database.rows(query(name), given, prepare=False)[0][0]) < FEW_ROWS
 
 
 def _bounds_in_time(database: Database, given: Given) -> dict[str, int]:
     """Between which ids all rows of the time range lie; the page's own if that cannot be told."""
     page = {"low": given["low"], "high": given["high"]}
-    with suppress(TimedOut), database.transaction(timeout_ms=BOUNDS_LIMIT_MS) as connection:
+    reading = database.transaction(timeout_ms=BOUNDS_LIMIT_MS, planned_once=True)
+    with suppress(TimedOut), reading as connection:
         first, last = (_id_at(connection, given[name]) for name in ("from_ts", "to_ts"))
         connection.execute(query("events_brin_only"))
         for margin in MARGINS:
