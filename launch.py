@@ -183,13 +183,13 @@ def running(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
 
 @contextmanager
 def announced(path: Path, daemon: Daemon, listening: ListeningSocket) -> Iterator[None]:
-    """A file that tells programs of this account where everything is; gone after a clean stop."""
-    told: dict[str, Any] = {
-        "http": listening.url,
-        "redis": daemon.redis_url,
-        "postgres": daemon.pg_url,
-        "pid": os.getpid(),
-    }
+    """A file that tells programs of this account where everything is; gone after a clean stop.
+
+    A URL with a password is not in it: who needs it has it from the settings.
+    """
+    told: dict[str, Any] = {"http": listening.url, "pid": os.getpid()}
+    servers = {"redis": daemon.redis_url, "postgres": daemon.pg_url}
+    told |= {name: url for name, url in servers.items() if url == masked(url)}
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
