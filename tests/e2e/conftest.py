@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,3 +190,16 @@ def daemon(new_daemon: Callable[..., DaemonProcess]) -> DaemonProcess:
     daemon = new_daemon()
     daemon.start()
     return daemon
+
+
+@pytest.fixture
+def node_modules() -> Path:
+    """Where ioredis is."""
+    if shutil.which("node") is None:
+        pytest.skip("needs Node")
+    modules = Path(__file__).with_name("node_modules")
+    if not modules.exists():
+        command = ["npm", "ci", "--silent"]
+        if subprocess.run(command, cwd=modules.parent, timeout=120, check=False).returncode:
+            pytest.skip("ioredis cannot be installed here")
+    return modules

@@ -1,10 +1,13 @@
 """Durable messages, jumps, canaries: on a daemon that runs as users run it."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +117,34 @@ def test_the_canary_is_measured_and_seen_nowhere(daemon: Any) -> None:
     assert daemon.count("type = 'heartbeat'") == 0
     assert daemon.count("strpos(payload::text, 'canary') > 0") == 0
     assert daemon.metric("orchestrator_bus_canary_rtt_seconds") < 1
+
+
+def test_the_example_in_javascript_is_stored_once_and_heard_at_once(
+    daemon: Any, node_modules: Path, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "durable.md").read_text()
+    (example,) = re.findall(r"```js\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "example.mjs").write_text(example)
+    (tmp_path / "node_modules").symlink_to(node_modules)
+    with daemon.redis.pubsub(ignore_subscribe_messages=True) as live:
+        live.subscribe("strategy.order")
+        environment = os.environ | {"REDIS_URL": daemon.told["redis"]}
+        command = ["node", str(tmp_path / "example.mjs")]
+        ran = subprocess.run(command, env=environment, timeout=60, capture_output=True, check=False)
+
+        assert (ran.returncode, ran.stderr) == (0, b"")
+        query = "SELECT payload FROM events WHERE source = 'my-agent' ORDER BY id"
+        wait_until(lambda: len(daemon.rows(query)) == 2)
+        payloads = [row[0] for row in daemon.rows(query)]
+        assert [(payload["side"], payload["seq"]) for payload in payloads] == [
+            ("BUY", 1),
+            ("SELL", 2),
+        ]
+        heard = [live.get_message(timeout=5) for _ in range(3)]
+        found = [json.loads(message["data"]) for message in heard if message]
+        assert found == payloads
+    # Two copies were withheld, and both were found in the stream: none was given up.
+    assert daemon.metric("orchestrator_durable_copies_total") == 4
 
 
 def test_in_strict_mode_a_redis_that_endangers_events_is_refused_until_it_is_mended(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -194,15 +193,8 @@ def test_a_second_daemon_on_the_same_database_stops(daemon: Any, new_daemon: Any
     assert not found, "its agents were never started"
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
+@pytest.mark.usefixtures("node_modules")
 def test_a_node_agent_without_any_of_our_code_appears_and_times_out(new_daemon: Any) -> None:
-    modules = Path(__file__).with_name("node_modules")
-    if not modules.exists():
-        installed = subprocess.run(
-            ["npm", "ci", "--silent"], cwd=modules.parent, timeout=120, check=False
-        )
-        if installed.returncode:
-            pytest.skip("ioredis cannot be installed here")
     daemon = new_daemon()
     daemon.start(ORCHESTRATOR_REGISTRY__TIMEOUT_S="3")
     agent = subprocess.Popen(

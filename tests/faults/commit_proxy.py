@@ -1,6 +1,7 @@
 """Between the daemon and PostgreSQL: swallows the replies to some commits of rows."""
 
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ class CommitProxy:
 
 
 def _pump(source: Any, target: Any) -> None:
-    try:
+    with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
-    except OSError:
-        return
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)  # a server that dies is not one that is silent

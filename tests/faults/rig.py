@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import socket
@@ -10,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -66,10 +69,19 @@ def wait_until(condition: Callable[[], object], limit_s: float = 60.0, what: str
 
 
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that was free a moment ago, and that no connection is given as its own.
+
+    While a server is dead nobody else must get its port: neither another server, nor whoever dials
+    some other one, for as long as that lasts.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class Rig:
@@ -254,10 +266,59 @@ def percentile(values: list[float], part: float) -> float:
     return ordered[int(part * (len(ordered) - 1))]
 
 
+RISING = ("carried", "received", "stored", "rejected", "dropped", "copies", "echoes", "aside")
+Books = dict[str, dict[str, int]]
+
+
+def compare_books(outcome: Outcome, of: Rig) -> Books:
+    """To the unit: the books balance, whoever is asked says the same, and so does the table.
+
+    They go on while they are read (once a second the daemon sends itself a sign of life): what is
+    read in between must lie between.
+    """
+    before = of.books()
+    others = {"/metrics": _books_of_metrics(of), "orchestrator books": _books_of_command(of)}
+    rows = of.rows("SELECT count(*) FROM events")[0][0]
+    starts = of.rows("SELECT count(*) FROM events WHERE type = 'runtime.started'")[0][0]
+    wait_until(of.drained, 60, "the books are read at rest")
+    after = of.books()
+    for who, books in others.items():
+        if any(_strays(before[source], books[source], after[source]) for source in before):
+            outcome.missed.append(f"{who} says otherwise: {before}, {books}, {after}")
+    if starts == 1 and not _stored_in(before) <= rows <= _stored_in(after):
+        outcome.missed.append(f"{rows} rows are there: {before}, {after}")
+    return after
+
+
+def _strays(low: dict[str, int], said: dict[str, int], high: dict[str, int]) -> bool:
+    outside = any(not low[name] <= said[name] <= high[name] for name in RISING)
+    return outside or said["difference"] != 0
+
+
+def _stored_in(books: Books) -> int:
+    return sum(row["stored"] + row["rejected"] for row in books.values())
+
+
+def _books_of_metrics(of: Rig) -> Books:
+    with urllib.request.urlopen(of.url + "/metrics", timeout=10) as response:
+        page = response.read().decode()
+    found: Books = {}
+    pattern = r'^orchestrator_books\{entry="(\w+)",source="(\w+)"\} (\S+)$'
+    for entry, source, value in re.findall(pattern, page, re.MULTILINE):
+        found.setdefault(source, {})[entry] = int(float(value))
+    return found
+
+
+def _books_of_command(of: Rig) -> Books:
+    command = [sys.executable, "-m", "orchestrator", "books", "--url", of.url, "-o", "json"]
+    said = subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return {row["source"]: row for row in json.loads(said.stdout)["items"]}
+
+
 def compare(outcome: Outcome, of: Rig, *, published: int | None = None) -> None:
     """Every number exactly once and in order; the books say the same."""
     numbers = of.numbers()
-    books = of.books()
+    books = compare_books(outcome, of)
     outcome.stored += len(numbers)
     outcome.twice += len(numbers) - len(set(numbers))
     if published is not None:

@@ -88,8 +88,13 @@ def _outage(of: Rig, outage_s: float, *, frozen: bool) -> None:
         of.postgres.start()
 
 
-def unknown_commits(*, seed: int, batches: int, share: float = 0.2, rate: int = 3000) -> Outcome:
-    """The replies to a share of all commits are swallowed; half of those never arrived either."""
+def unknown_commits(
+    *, seed: int, batches: int, share: float = 0.2, rate: int = 3000, kills: int = 1
+) -> Outcome:
+    """The replies to a share of all commits are swallowed; half of those never arrived either.
+
+    ``kills`` times PostgreSQL dies while the daemon is finding out.
+    """
     outcome = Outcome(f"commits of unknown fate, {share:.0%}")
     with tempfile.TemporaryDirectory(prefix="commits-") as name, rig() as of:
         proxy = CommitProxy(of.pg_url, Path(name), random.Random(seed), share)
@@ -99,15 +104,26 @@ def unknown_commits(*, seed: int, batches: int, share: float = 0.2, rate: int = 
         proxy.armed = True
         while proxy.commits < batches:
             of.publish(rate * 2, rate)
+            if outcome.faults < kills:
+                _kill_in_doubt(of, proxy)
+                outcome.faults += 1
             of.wait_published()
         proxy.armed = False
         wait_until(of.drained, 120)
-        outcome.runs, outcome.faults = proxy.commits, proxy.swallowed
+        outcome.runs = proxy.commits
+        outcome.faults += proxy.swallowed
         compare(outcome, of, published=of.published)
         compare_onlookers(outcome, of)
         of.daemon.stop()
         proxy.close()
     return outcome
+
+
+def _kill_in_doubt(of: Rig, proxy: CommitProxy) -> None:
+    before = proxy.swallowed
+    wait_until(lambda: proxy.swallowed > before, 60, "a reply is swallowed")
+    of.kill_postgres()
+    of.postgres.start()
 
 
 class Poster:
@@ -194,9 +210,14 @@ def _kill_somewhere(of: Rig, chance: random.Random) -> None:
     of.daemon.start()
 
 
-def poison(*, seed: int, events: int, one_in: int, goal_per_s: float = 0.0) -> Outcome:
-    """Events that only PostgreSQL refuses: each becomes ``bus.rejected`` at its id."""
-    outcome = Outcome(f"poison, 1 in {one_in}")
+def poison(
+    *, seed: int, events: int, one_in: int, goal_per_s: float = 0.0, again: bool = False
+) -> Outcome:
+    """Events that only PostgreSQL refuses: each becomes ``bus.rejected`` at its id.
+
+    With ``again`` PostgreSQL is killed while they are being found.
+    """
+    outcome = Outcome(f"poison, 1 in {one_in}{', killed' if again else ''}")
     offset = random.Random(seed).randrange(one_in)
     with rig() as of:
         _prepared(of)
@@ -210,6 +231,9 @@ def poison(*, seed: int, events: int, one_in: int, goal_per_s: float = 0.0) -> O
         wait_until(lambda: of.books()["data"]["journal"] >= events, 60)
         of.postgres.start()
         wait_until(lambda: of.books()["data"]["stored"] > 0, 60)
+        if again:
+            of.kill_postgres()
+            of.postgres.start()
         began, waited = time.monotonic(), _waiting(of)
         wait_until(of.drained, 300)
         took_s = time.monotonic() - began
@@ -233,14 +257,22 @@ def _execute(of: Rig, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def backlog_at_start(*, seed: int, size_mb: int) -> Outcome:
-    """A journal of so many MB waits when the daemon starts; new events are visible meanwhile."""
-    outcome = Outcome(f"{size_mb} MB of backlog at the start")
+def backlog_at_start(*, seed: int, size_mb: int, again: bool = False) -> Outcome:
+    """A journal of so many MB waits when the daemon starts; new events are visible meanwhile.
+
+    With ``again`` the daemon is killed while it drains, and starts once more.
+    """
+    outcome = Outcome(f"{size_mb} MB of backlog at the start{', twice' if again else ''}")
     with rig() as of:
         _prepared(of)
         of.daemon.stop()
         rows = _fill_journal(of.daemon.data, size_mb, random.Random(seed))
         of.daemon.launch()
+        if again:
+            wait_until(lambda: of.rows("SELECT count(*) FROM events")[0][0] > 1000, 120)
+            of.daemon.kill()
+            of.daemon.launch()
+            outcome.faults += 1
         memory = Meter(of.memory_mb)
         began = time.monotonic()
         while not _is_up(of):
@@ -319,9 +351,12 @@ def small_disk(size_mb: int) -> Iterator[Path]:
         folder.rmdir()
 
 
-def full_disk(*, seed: int, size_mb: int, events: int) -> Outcome:
-    """The journal's disk is full while PostgreSQL is away: memory, then market data goes first."""
-    outcome = Outcome(f"full disk, {size_mb} MB", faults=1)
+def full_disk(*, seed: int, size_mb: int, events: int, again: bool = False) -> Outcome:
+    """The journal's disk is full while PostgreSQL is away: memory, then market data goes first.
+
+    With ``again`` PostgreSQL is killed once more while the backlog drains.
+    """
+    outcome = Outcome(f"full disk, {size_mb} MB{', killed' if again else ''}", faults=1 + again)
     with small_disk(size_mb) as folder, rig(folder / "data") as of:
         _prepared(of)
         of.kill_postgres()
@@ -334,6 +369,10 @@ def full_disk(*, seed: int, size_mb: int, events: int) -> Outcome:
         of.wait_published()
         wait_until(lambda: of.books()["data"]["received"] >= events, 60)
         of.postgres.start()
+        if again:
+            wait_until(lambda: of.books()["data"]["stored"] > 0, 60)
+            of.kill_postgres()
+            of.postgres.start()
         wait_until(of.drained, 120)
         books = of.books()["data"]
         compare(outcome, of)
@@ -354,8 +393,11 @@ def _said_dropped(of: Rig) -> int:
     return int(of.rows(query)[0][0])
 
 
-def hostile(*, seed: int, rounds: int) -> Outcome:
-    """Payloads made to crash, to stall or to slip through: each is stored or rejected."""
+def hostile(*, seed: int, rounds: int, again: bool = True) -> Outcome:
+    """Payloads made to crash, to stall or to slip through: each is stored or rejected.
+
+    With ``again`` PostgreSQL is killed in the middle of each round.
+    """
     outcome = Outcome("hostile payloads", runs=rounds)
     chance = random.Random(seed)
     with rig() as of:
@@ -366,19 +408,25 @@ def hostile(*, seed: int, rounds: int) -> Outcome:
             for _ in range(rounds):
                 corpus = hostile_payloads()
                 chance.shuffle(corpus)
-                for payload in corpus:
+                for place, payload in enumerate(corpus):
                     client.publish("strategy.hostile", payload)
                     sent += 1
+                    if again and place == len(corpus) // 2:
+                        of.kill_postgres()
+                of.postgres.start()
         wait_until(lambda: of.books()["data"]["received"] >= sent, 120)
         wait_until(of.drained, 120)
         compare(outcome, of)
-        outcome.faults = outcome.received = sent
+        outcome.received = sent
+        outcome.faults = sent + rounds * again
         where = "type = 'strategy.hostile'"
         outcome.stored = of.daemon.count(where)
         outcome.lost = sent - outcome.stored - of.daemon.count("type = 'bus.rejected'")
         seen = of.seen(1)["probe"]
-        outcome.figures["REST p99 ms"] = round(percentile(seen["times_ms"], 0.99), 1)
+        outcome.expect("REST p99 ms", percentile(seen["times_ms"], 0.99), 100)
         outcome.figures["REST max ms"] = round(max(seen["times_ms"]), 1)
+        stalls = of.daemon.metric("orchestrator_loop_stall_seconds_count")
+        outcome.figures["stalls over 20 ms"] = stalls
     return outcome
 
 

@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from .proxy import Proxy
-from .rig import Outcome, Rig, rig, wait_until
+from .rig import Outcome, Rig, compare_books, rig, wait_until
 
 STREAM = "orchestrator:events"
 CHANNEL = "strategy.chaos"
@@ -83,8 +83,7 @@ def durable_stream(*, seed: int, runs: int) -> Outcome:
         outcome.lost = len(wanted - set(rows))
         outcome.twice = sum(times - 1 for times in Counter(rows).values())
         outcome.expect("out of order", sum(a > b for a, b in pairwise(rows)), 0)
-        for source, row in of.books().items():
-            outcome.expect(f"books of {source}", abs(row.get("difference", 0)), 0)
+        compare_books(outcome, of)
     return outcome
 
 
@@ -145,8 +144,11 @@ def _stored(of: Rig) -> list[int]:
 
 
 def redis_away(*, seed: int, outage_s: float) -> Outcome:
-    """Redis cannot be reached for a while, though producers still can: seldom tried, soon back."""
-    outcome = Outcome(f"Redis away for {outage_s:g} s", faults=1)
+    """Redis cannot be reached for a while, though producers still can: seldom tried, soon back.
+
+    As soon as it is dialled again it is cut once more.
+    """
+    outcome = Outcome(f"Redis away for {outage_s:g} s, twice", faults=2)
     del seed  # nothing is left to chance
     with rig() as of, Proxy(int(of.redis_url.rsplit(":", 1)[1].split("/")[0])) as proxy:
         direct = of.redis_url
@@ -169,14 +171,22 @@ def redis_away(*, seed: int, outage_s: float) -> Outcome:
             outcome.missed.append(f"while blind an agent was said to be: {agents}")
         attempts = of.daemon.metric("orchestrator_bus_attempts_total") - before
         outcome.expect("attempts per s", attempts / outage_s, 1.0)
+        dialled = proxy.accepted
         proxy.accept()
         began = time.monotonic()
-        wait_until(lambda: of.daemon.metric("orchestrator_bus_connected") == 1, 30)
+        wait_until(lambda: proxy.accepted > dialled, 30, "the daemon dials")
+        proxy.cut()
+        wait_until(lambda: _all_hear(of), 30, "all lanes subscribed")
         outcome.expect("back after s", time.monotonic() - began, RETURN_LIMIT_S)
         wait_until(lambda: len(_stored(of)) >= outcome.received, 30)
         _compare_gaps(outcome, of, outage_s)
+        compare_books(outcome, of)
         of.daemon.stop()
     return outcome
+
+
+def _all_hear(of: Rig) -> bool:
+    return of.daemon.metric("orchestrator_bus_connected") == 1
 
 
 def _compare_gaps(outcome: Outcome, of: Rig, outage_s: float) -> None:
@@ -184,12 +194,13 @@ def _compare_gaps(outcome: Outcome, of: Rig, outage_s: float) -> None:
     outcome.stored = len(numbers)
     outcome.lost = outcome.received - len(set(numbers))
     outcome.twice = len(numbers) - len(set(numbers))
-    wait_until(lambda: len(_gaps(of)) >= 2, 5, "a gap for each subscription")
+    cuts = of.daemon.metric("orchestrator_bus_cuts_total")
+    wait_until(lambda: len(_gaps(of)) >= cuts, 5, "a gap for each cut")
     gaps = _gaps(of)
     outcome.figures["gaps"] = len(gaps)
-    patterns = sorted(pattern for gap in gaps for pattern in gap["patterns"])
-    if len(patterns) != len(set(patterns)):
-        outcome.missed.append(f"more than one gap for a subscription: {gaps}")
+    outcome.expect("gaps that no cut explains", len(gaps) - cuts, 0)
+    if len({tuple(gap["patterns"]) for gap in gaps}) != 2:
+        outcome.missed.append(f"not each subscription has its gap: {gaps}")
     if any(gap["from"] >= gap["to"] for gap in gaps):
         outcome.missed.append(f"a gap without duration: {gaps}")
     outcome.figures["outage s"] = outage_s
