@@ -252,8 +252,10 @@ class EventPersister(Actor):
         PostgreSQL is asked first; without it, what the data directory says will do.
         """
         ledger = self._ledger
-        asked = ledger.stream_asked or time.monotonic() > self._started_at + ASK_POSITION_S
-        if self._to_lane is None or not asked:
+        begun = ledger.stream_asked or ledger.intake.stream_end is not None
+        if self._to_lane is None or not (
+            begun or time.monotonic() > self._started_at + ASK_POSITION_S
+        ):
             return
         position = ledger.begin_stream()
         if position is not None:

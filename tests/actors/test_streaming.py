@@ -229,6 +229,29 @@ def test_a_message_that_got_lost_on_the_way_is_told_again(bench: Bench) -> None:
     assert bench.rows() == [1, 2, 3]
 
 
+def test_what_a_failed_incarnation_lost_is_told_again_without_postgresql_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.actors.event_persister.ASK_POSITION_S", 0.1)
+    bench.start()
+    bench.begin()
+    bench.tell(*numbered(1))
+    bench.wait_committed()
+    bench.stop()
+    bench.start(url=NOWHERE)
+    before = bench.begin()
+    monkeypatch.setattr("orchestrator.actors.event_persister.ASK_POSITION_S", 60)
+    bench.actor.kill(RuntimeError("made to fail"))
+    assert bench.actor.join(5.0)
+    bench.incarnate()
+    bench.position = StreamPosition(0, before.ms + 1, 0, before.ms + 1, before.ms + 1)
+    bench.told(bench.listener)
+
+    bench.tell(*numbered(3))  # 2 was in the hand of the one that failed
+
+    wait_until(lambda: ReadStream(before, anew=True) in bench.told(bench.listener), limit_s=2)
+
+
 def test_an_incarnation_that_fails_loses_and_repeats_nothing(bench: Bench) -> None:
     bench.start()
     bench.begin()
