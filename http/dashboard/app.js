@@ -20,12 +20,13 @@ import { mountKillswitch } from "./panels/killswitch.js";
 import { mountPlaces } from "./panels/places.js";
 import { mountRegime } from "./panels/regime.js";
 import { mountReleaseDialog } from "./panels/release_dialog.js";
-import { mountSignIn } from "./panels/sign_in.js";
+import { mountSignIn, signOut } from "./panels/sign_in.js";
 import { mountStopDialog } from "./panels/stop_dialog.js";
 import { mountSupervision } from "./panels/supervision.js";
 import { applyFrame, createState } from "./store.js";
 import { Sync } from "./sync.js";
 import { themes } from "./themes.js";
+import { token } from "./token.js";
 
 /** At most four drawings a second: more cannot be read, and less work is left for the browser. */
 const DRAW_EVERY_MS = 250;
@@ -42,7 +43,7 @@ const $ = (id) => document.getElementById(id);
 
 const stopDialog = mountStopDialog({ state, api, onStopped: () => sync.soon("killswitch", 0) });
 const releaseDialog = mountReleaseDialog({ state, api, now, onReleased: () => sync.soon("killswitch", 0) });
-const help = mountHelp();
+const help = mountHelp({ onSignOut: token() ? signOut : null });
 const details = mountDetails($("details"), {
   state, api, now,
   onFilter: (words) => {

@@ -4,6 +4,7 @@ Each scenario is a small program under `scenarios/`; it fails by its exit code a
 ask us, a line at a time, to kill and to start the daemon.
 """
 
+import hashlib
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ import pytest
 HERE = Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 NODE = shutil.which("node")
+TOKENS = {"viewer": "viewer-canary-2b7d", "operator": "operator-canary-8e11"}
 START_LIMIT_S = 120
 """Of the daemon with a PostgreSQL that it has to make first."""
 LIMIT_S = 180
@@ -42,7 +44,7 @@ pytestmark = [
 class Daemon:
     """`orchestrator run` as a process of its own, with a PostgreSQL of its own."""
 
-    def __init__(self, folder: Path, redis_url: str, port: int) -> None:
+    def __init__(self, folder: Path, redis_url: str, port: int, more: str = "") -> None:
         self.host = f"127.0.0.1:{port}"
         self.base_url = f"http://{self.host}"
         self.redis_url = redis_url
@@ -54,7 +56,7 @@ class Daemon:
             # One page stays far below 60 (the link scenario counts); a dozen fresh ones may not.
             "rate_limit_max = 1000\n"
             f'[redis]\nurl = "{redis_url}"\n[postgres]\nurl = "embedded"\n'
-            f'[data]\ndir = "{folder / "data"}"\n'
+            f'[data]\ndir = "{folder / "data"}"\n{more}'
         )
 
     def start(self) -> None:
@@ -132,13 +134,33 @@ def daemon(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[Daem
     daemon.stop()
 
 
-def _play(name: str, daemon: Daemon) -> str:
+@pytest.fixture
+def guarded(server_folder: Path) -> Iterator[Daemon]:
+    """A daemon with tokens, and servers of its own: its stop concerns nobody else."""
+    folder = server_folder / "guarded"
+    folder.mkdir()
+    folder.chmod(0o711)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    tokens = "".join(
+        f'[[http.auth.tokens]]\nname = "{role}"\nrole = "{role}"\n'
+        f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'
+        for role, token in TOKENS.items()
+    )
+    daemon = Daemon(folder, "embedded", port, tokens)
+    daemon.start()
+    yield daemon
+    daemon.stop()
+
+
+def _play(name: str, daemon: Daemon, **more: str) -> str:
     """Run a scenario; returns what it printed."""
     environment = {
         **os.environ,
         "BASE_URL": daemon.base_url,
         "REDIS_URL": daemon.redis_url,
         "CHROMIUM": CHROMIUM,
+        **more,
     }
     process = subprocess.Popen(
         [str(NODE), str(HERE / "scenarios" / f"{name}.mjs")],
@@ -173,6 +195,16 @@ def test_an_operator_sees_and_does(name: str, modules: Path, daemon: Daemon) -> 
     assert modules.exists()
 
     _play(name, daemon)
+
+
+def test_strangers_sign_in_and_each_does_what_its_token_allows(
+    modules: Path, guarded: Daemon
+) -> None:
+    assert modules.exists()
+
+    _play("sign_in", guarded, **{f"{role.upper()}_TOKEN": text for role, text in TOKENS.items()})
+
+    assert not any(token in guarded.log() for token in TOKENS.values())
 
 
 @pytest.mark.timing

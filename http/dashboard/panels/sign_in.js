@@ -1,11 +1,35 @@
 /**
- * Asks for a token once the daemon has answered 401; with one the page starts anew.
+ * Asks for a token once the daemon has answered 401; with a good one the page starts anew.
+ *
+ * The token is tried by one call before the page uses it: with all of the page's calls a wrong one
+ * would soon be one too many.
  */
 
 import { h, setHidden, setText } from "../dom.js";
 import { dropToken, keepToken, token } from "../token.js";
 
+const TRIED_BY = "/risk/killswitch"; // needs a viewer, and counts for nobody's limit
 const TOKEN = /^[A-Za-z0-9._~+/-]{1,512}=*$/;
+
+/** What stands against this token, in words; null if nothing does. */
+export async function objection(text, { call = (path, request) => fetch(path, request) } = {}) {
+  if (!TOKEN.test(text)) return "That is no token.";
+  let response;
+  try {
+    response = await call(TRIED_BY, { cache: "no-store", credentials: "omit", headers: { Authorization: `Bearer ${text}` } });
+  } catch {
+    return "The daemon cannot be reached.";
+  }
+  if (response.status === 401) return "The daemon does not know this token.";
+  if (response.status === 429) return `There were too many wrong tokens. Wait ${Number(response.headers.get("Retry-After")) || 60} s.`;
+  return null;
+}
+
+/** Forget the token; whatever is asked for next is asked as a stranger. */
+export function signOut() {
+  dropToken();
+  location.reload();
+}
 
 export function mountSignIn() {
   const input = h("input", { id: "sign-in-token", type: "password", autocomplete: "off", spellcheck: "false", required: true });
@@ -23,10 +47,13 @@ export function mountSignIn() {
     setText(outcome, words);
   }
 
-  function send(event) {
+  async function send(event) {
     event.preventDefault();
     const text = input.value.trim();
-    if (!TOKEN.test(text)) return say("That is no token.");
+    submit.disabled = true;
+    const words = await objection(text);
+    submit.disabled = false;
+    if (words !== null) return say(words);
     keepToken(text);
     location.reload();
   }
