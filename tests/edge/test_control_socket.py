@@ -2,15 +2,19 @@
 
 import socket
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from orchestrator.cli.client import Client, split_url
+from orchestrator.cli.client import Client, split_url, unix_socket
 from orchestrator.cli.failures import BadUsage, Failure
+from orchestrator.cli.feed import Feed, Link, LinkLost, Start
+from orchestrator.cli.pages import Filter
 from orchestrator.http.listening import CannotListen, ControlSocket
 
 from .conftest import TOKENS, Serve, auth
-from .test_slow import HEAD, sockets
+from .test_reloading import use
+from .test_slow import HEAD, is_open, sockets
 
 
 def test_commands_reach_the_daemon_while_all_places_on_the_port_are_taken(
@@ -38,6 +42,61 @@ def test_only_this_account_may_use_it_and_tokens_hold_there_too(
         stranger.get("/state")
     with Client(f"unix://{path}", token=TOKENS["viewer"], timeout_s=20) as viewer:
         assert "state" in viewer.get("/state")
+
+
+def test_events_come_over_it_while_all_places_on_the_port_are_taken(
+    serve: Serve, server_folder: Path
+) -> None:
+    path = server_folder / "control-d.sock"
+    served = serve(
+        http=auth(max_connections=20, control_socket=str(path)), token=TOKENS["operator"]
+    )
+    first_id = served.stored("strategy.first")
+    with (
+        sockets(served, 40, HEAD),
+        Client(f"unix://{path}", token=TOKENS["viewer"], timeout_s=20) as client,
+    ):
+        feed = Feed(client, Filter(("strategy.*",)), timeout_s=20, note=print, on_stop=print)
+        events = feed.events(Start(last=1))
+        assert next(events)["id"] == first_id
+        second_id = served.stored("strategy.second")
+
+        assert next(events)["id"] == second_id
+        feed.close()
+
+
+def test_a_revoked_token_loses_its_stream_there_too(serve: Serve, server_folder: Path) -> None:
+    path = server_folder / "control-e.sock"
+    served = serve(http=auth(control_socket=str(path)), token=TOKENS["operator"])
+    client = Client(f"unix://{path}", token=TOKENS["viewer"], timeout_s=20)
+    link = Link(client, (), 20)
+    use(served, "operator")
+
+    with pytest.raises(LinkLost, match="1008"):
+        read_all(link)
+    link.close()
+
+
+def read_all(link: Link) -> None:
+    while True:
+        link.frame(20)
+
+
+def test_its_own_places_are_counted_apart(serve: Serve, server_folder: Path) -> None:
+    path = server_folder / "control-f.sock"
+    served = serve(http={"control_socket": str(path)})
+    control = served.listening.control
+    assert control is not None
+    with ExitStack() as stack:
+        opened = [stack.enter_context(unix_socket(str(path), 20)) for _ in range(40)]
+        served.wait_until(lambda: control.book.cut >= 40 - control.book.total)
+
+        with Client(f"unix://{path}", timeout_s=20) as client:
+            assert client.get("/health")["status"] == "ok"
+        assert not is_open(opened[0])
+        assert is_open(opened[-1])
+        assert served.listening.book.cut == 0
+        assert served.get("/health").status == 200
 
 
 def test_a_socket_left_behind_is_replaced_and_one_in_use_is_not(server_folder: Path) -> None:
