@@ -11,7 +11,7 @@ passed by what must not be lost.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, compress, repeat
 from typing import Final
 
@@ -254,3 +254,8 @@ def _is_not_risk(line: bytes) -> bool:
 def holds_rows(record: Record) -> bool:
     """Whether ``record`` is one to store, not one about others."""
     return record.kind is not RecordKind.IDS
+
+
+def stream_of(block: Sequence[Batch]) -> StreamPosition | None:
+    """How far the durable stream is read by ``block``, if any of it came from there."""
+    return next((batch.stream for batch in reversed(block) if batch.stream is not None), None)

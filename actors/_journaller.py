@@ -77,7 +77,8 @@ class Journaller:
 
     def _pass_aside(self) -> None:
         """What is not stored: canaries to the monitor, durable stops to the keeper of stops."""
-        aside, self._ledger.aside = self._ledger.aside, []
+        forming = self._ledger.forming
+        aside, forming.aside = forming.aside, []
         for message in aside:
             if isinstance(message, Canary):
                 if self._monitor is not None:

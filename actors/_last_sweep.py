@@ -53,7 +53,7 @@ def sweep(ledger: Ledger, address: Address, *, limit_s: float = LIMIT_S) -> int:
 
 
 def _give_up(ledger: Ledger, address: Address) -> int:
-    lost = ledger.memory_only
+    lost = ledger.appending.rows
     for message, left in ledger.intake.take_rest():
         address.dead_letters.add(address.name, message, _REASON)
         lost += left

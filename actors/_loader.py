@@ -36,7 +36,7 @@ class Loader:
                 rows += batch.rows
         if backlog.span is None:
             self._reader = None
-            self._ledger.note_missing()
+            self._ledger.accounts.note_missing()
 
     def _next(self, span: tuple[int, int]) -> Batch | None:
         """The next batch of ``span``; what was damaged, and what is not for this one, is passed."""

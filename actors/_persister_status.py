@@ -8,17 +8,17 @@ from ._persister_messages import PersisterStatus
 
 def status_of(ledger: Ledger) -> PersisterStatus:
     """How storing stands; readable without the actor, for metrics."""
-    head, report = ledger.journal.head, ledger.journal.report
+    head, report, accounts = ledger.journal.head, ledger.journal.report, ledger.accounts
     return PersisterStatus(
         received=dict(ledger.intake.received),
-        journalled=dict(ledger.journalled),
+        journalled=dict(accounts.journalled),
         journalled_total=head.rows_total,
-        stored=ledger.stored,
-        rejected=ledger.rejected,
-        dropped=ledger.dropped,
+        stored=accounts.stored,
+        rejected=accounts.rejected,
+        dropped=accounts.dropped,
         copies=ledger.former.copies,
         echoes=ledger.former.echoed,
-        clashes=ledger.clashes,
+        clashes=accounts.clashes,
         not_offered=ledger.not_offered,
         pending=ledger.pending,
         held=len(ledger.held.front) + len(ledger.held.rear),
@@ -39,7 +39,7 @@ def status_of(ledger: Ledger) -> PersisterStatus:
         },
         sequence_gaps=ledger.former.sequences.gaps,
         sequence_missing=ledger.former.sequences.missing,
-        journal_latency_ms=percentiles(ledger.latencies_ms),
+        journal_latency_ms=percentiles(accounts.latencies_ms),
     )
 
 

@@ -29,9 +29,9 @@ from ..sql.errors import (
 )
 from ..sql.event_store import EventWriter
 from ..sql.stream_position import StreamPosition
-from ._backlog import MAX_BLOCK_ROWS, Batch
+from ._backlog import MAX_BLOCK_ROWS, Batch, stream_of
 from ._draft import Rejection, reject
-from ._ledger import Ledger, stream_of
+from ._ledger import Ledger
 from ._loader import Loader
 from ._rows import parse_row, row_prefix, split_rows, with_ids
 from .events import REJECTED, Event, channel_of
@@ -304,11 +304,10 @@ class Storer:
         """Another row has our id: ours is journalled again under a new one."""
         event = _event_of(line)
         self._log.error("another writer used an id of ours", id=event_id, type=event.type)
-        self._ledger.to_move[event_id] = event
-        self._ledger.to_journal.set()
+        self._ledger.move(event)
 
     def _wait_until_moved(self, event_ids: tuple[int, ...]) -> None:
-        while any(event_id in self._ledger.to_move for event_id in event_ids):
+        while any(event_id in self._ledger.forming.to_move for event_id in event_ids):
             self._keep_ids()
             gevent.sleep(MOVE_POLL_S)
 

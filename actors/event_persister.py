@@ -316,19 +316,18 @@ class EventPersister(Actor):
     # -- now and then ----------------------------------------------------------------------------
 
     def _retry(self) -> None:
-        ledger = self._ledger
-        if ledger.damaged_rows is not None:
-            rows, ledger.damaged_rows = ledger.damaged_rows, None
+        ledger, accounts = self._ledger, self._ledger.accounts
+        if (rows := accounts.damaged_rows) is not None:
+            accounts.damaged_rows = None
             self._tell_dropped("the journal was damaged", {}, rows)
-        if ledger.dropped_types:
-            types = dict(ledger.dropped_types)
-            ledger.dropped_types.clear()
+        if types := dict(accounts.dropped_types):
+            accounts.dropped_types.clear()
             self._tell_dropped("no room on disk and in memory", types, sum(types.values()))
         if ledger.not_offered > self._told_refused:
             refused, self._told_refused = ledger.not_offered, ledger.not_offered
             self.log.warning("a consumer's mailbox is full", batches_refused=refused)
-        ledger.take_due(time.monotonic())
-        if ledger.journal_error is not None:
+        ledger.forming.take_due(time.monotonic())
+        if ledger.intake or ledger.journal_error is not None:
             ledger.to_journal.set()
 
     def _keep_stream(self) -> None:

@@ -717,7 +717,7 @@ def test_a_failure_while_an_event_gets_its_new_id_neither_loses_nor_doubles_it(
             "INSERT INTO events (id, type, payload) VALUES (%s, 'theirs', '{}')", (taken,)
         )
     bench.publish(10)
-    wait_until(lambda: bench.ledger.to_move or bench.ledger.moved)
+    wait_until(lambda: bench.ledger.forming.to_move or bench.ledger.moved)
     bench.crash()
     bench.start()
     bench.wait_stored()
@@ -756,7 +756,7 @@ while True:
         replies.append([b"pmessage", b"strategy.*", b"strategy.x", payload])
     address.tell(PersistReplies("data", utc_now(), replies))
     time.sleep(0.001)
-    print(sum(ledger.journalled.values()), flush=True)
+    print(sum(ledger.accounts.journalled.values()), flush=True)
 """
 
 

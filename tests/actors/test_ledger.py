@@ -2,7 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from orchestrator.actors._ledger import Ledger, latency_ms
+from orchestrator.actors._accounts import latency_ms
+from orchestrator.actors._ledger import Ledger
 from orchestrator.actors._persister_messages import PersistReplies
 from orchestrator.actors._segments import RecordKind
 from orchestrator.actors.events import Event, utc_now
@@ -81,16 +82,16 @@ def test_ids_are_used_even_if_the_disk_does_not_take_them(ledger: Ledger) -> Non
 def test_an_event_moves_to_a_new_id_when_there_is_one(ledger: Ledger) -> None:
     tell(ledger, "a")
     (event,) = turn(ledger)
-    ledger.to_move[event.id] = event
+    ledger.move(event)
 
     (moved,) = turn(ledger)
 
     assert moved.id == event.id + 1
     assert moved.type == event.type
     assert ledger.moved == {event.id}
-    assert not ledger.to_move
+    assert not ledger.forming.to_move
     assert ledger.window.get(event.id) is None
-    ledger.to_move[moved.id] = moved
+    ledger.move(moved)
     ledger.ids.take(ledger.ids.left)
     assert ledger.prepare() is None
 

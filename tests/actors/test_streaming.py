@@ -368,7 +368,7 @@ def test_a_durable_stop_is_heard_at_once_by_whichever_copy_comes_first(bench: Be
 def test_a_full_disk_pauses_the_stream_and_it_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors._ledger.JOURNAL_RETRY_S", 0.05)
+    monkeypatch.setattr("orchestrator.actors._appending.JOURNAL_RETRY_S", 0.05)
     bench.start()
     bench.begin()
     refuse = True
