@@ -1,4 +1,4 @@
-"""Latencies at 5,000 events a second: read to journal, REST, WebSocket."""
+"""Latencies at 5,000 events a second: read to journal, REST, WebSocket; and with 200 clients."""
 
 import json
 import subprocess
@@ -6,35 +6,93 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from urllib.parse import urlsplit
 
+import psutil
 from websockets.sync.client import connect
 
 from .report import Row, progress
 from .system import ROOT, System, system
 
 RATE = 5_000
+CLIENTS = 200
+CROWD_TYPE = "data.market.AAPL.1m"
 SECONDS = 20
 REST_PAUSE_S = 0.02
 REST_PATHS = ("/bus/events?limit=50", "/health/agents", "/bus/events?limit=50&type=data.market.*")
 
 
 def run() -> list[Row]:
-    """One daemon under a steady load, asked meanwhile."""
+    """One daemon under a steady load, asked meanwhile; another one with many clients."""
+    return [*_alone(), _in_a_crowd()]
+
+
+def _in_a_crowd() -> Row:
+    """REST while 200 clients follow one symbol each of five: 200,000 frames a second."""
+    with system() as daemon, _crowd(daemon) as crowd:
+        progress(f"{RATE:,} events/s for {SECONDS} s and {CLIENTS} WebSocket clients: REST")
+        process = psutil.Process(daemon.pid)
+        publisher = _publisher(daemon)
+        rest: list[float] = []
+        time.sleep(1)
+        before = process.cpu_times()
+        began = time.monotonic()
+        _ask(daemon, began + SECONDS - 2, rest)
+        took_s = time.monotonic() - began
+        used = sum(process.cpu_times()[:2]) - sum(before[:2])
+        publisher.wait(60)
+        assert crowd.stdin is not None
+        assert crowd.stdout is not None
+        crowd.stdin.close()
+        left, read = map(int, crowd.stdout.readline().split())
+    detail = (
+        f"{_spread(rest)}, {read / 1e6 / took_s:.0f} MB/s to {left} clients, "
+        f"{used / took_s:.0%} of a processor"
+    )
+    name = f"REST p99, {CLIENTS} clients"
+    return Row(name, _percentile(rest, 99), "ms", 50, at_most=True, detail=detail)
+
+
+@contextmanager
+def _crowd(daemon: System) -> Iterator[subprocess.Popen[str]]:
+    parts = urlsplit(daemon.url)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "bench.listeners"),
+            *(str(parts.hostname), str(parts.port), str(CLIENTS), CROWD_TYPE),
+        ],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert int(process.stdout.readline()) == CLIENTS
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _publisher(daemon: System) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "bench.publisher"),
+            *(daemon.redis_url, str(RATE * SECONDS), str(RATE)),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def _alone() -> list[Row]:
     with system() as daemon:
         progress(f"{RATE:,} events/s for {SECONDS} s: read to journal, REST, WebSocket")
-        publisher = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "bench.publisher",
-                daemon.redis_url,
-                str(RATE * SECONDS),
-                str(RATE),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
+        publisher = _publisher(daemon)
         rest: list[float] = []
         frames: list[float] = []
         end = time.monotonic() + SECONDS - 2
