@@ -136,7 +136,9 @@ class SupervisorSettings(Section):
     """Each delay varies by this share, so that many actors do not restart in step."""
     hang_timeout_s: float = Field(default=3.0, ge=0.1, le=300)
     """How long an actor may leave a ping unanswered before it is killed and restarted."""
+    stop_s: float = Field(default=60.0, ge=1, le=600)
+    """How long a whole stop may take; agents, which are stopped first, get half of it at most."""
 
     def limits(self) -> RestartLimits:
         """The same as the runtime takes it."""
-        return RestartLimits(**self.model_dump(exclude={"hang_timeout_s"}))
+        return RestartLimits(**self.model_dump(exclude={"hang_timeout_s", "stop_s"}))

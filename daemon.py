@@ -15,11 +15,8 @@
     └── agents (one_for_one)  those that this daemon runs; a failing one touches nobody
 """
 
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -28,7 +25,6 @@ import structlog
 from gevent.event import Event as Signal
 
 from ._version import __version__
-from .actors.agent_host import agent_child_spec
 from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
 from .actors.bus_server import Danger, check
@@ -41,10 +37,10 @@ from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener import RedisListener, Subscriptions
 from .actors.state_keeper import StateKeeper
-from .actors.stopped_agents import StoppedAgents
 from .actors.subscriptions import CONTROL, DATA
 from .addresses import addresses
 from .emergency import Emergency
+from .hosted_agents import HostedAgents
 from .http.listening import ListeningSocket
 from .http.peers import Instance, Peers
 from .http.server import HttpServer, UseSettings
@@ -60,7 +56,6 @@ from .runtime import (
     Mailbox,
     OrchestratorError,
     RestartChild,
-    Shutdown,
     StartFailed,
     Supervisor,
     stop_actor,
@@ -70,7 +65,6 @@ from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from .runtime.guard import GuardActor
 from .runtime.log import set_log_level
 from .runtime.metrics import Metrics
-from .runtime.process_record import ProcessRecord
 from .runtime.server_keeper import ServerKeeper
 from .runtime.watchdog import LOG_AFTER_S, Watchdog
 from .settings import Settings
@@ -88,11 +82,8 @@ SERVER_START_LIMIT_S = 150.0
 START_LIMIT_S = 600.0
 """A whole start, embedded servers' recovery included; each child has a limit of its own in it."""
 
-STOP_LIMIT_S = 60.0
-"""A whole stop; each child has a limit of its own within it."""
-
-SUBSCRIBED_WAIT_S = 1.5
-"""How long agents wait for the bus before they start without."""
+STOP_MARGIN_S = 5.0
+"""What a stop that has used up its time may take to kill what is left."""
 
 KILL_LIMIT_S = 2.0
 """What a greenlet may take to end."""
@@ -161,13 +152,13 @@ class Daemon:
             state_keeper=self._to.state_keeper,
         )
         self._guard = self.emergency.guard
-        self._stopped_agents = StoppedAgents(data.path / "stopped-agents.json")
-        self._processes = {
-            agent_id: ProcessRecord()
-            for agent_id, agent in settings.agents.items()
-            if agent.mode == "process"
-        }
-        self._agent_specs = self._new_agent_specs()
+        self._agents = HostedAgents(
+            settings,
+            folder=data.path,
+            redis_url=self.redis_url,
+            guard=self._guard,
+            dead_letters=self._dead_letters,
+        )
         self._root: Supervisor | None = None
         self._subscriptions: Subscriptions | None = None
 
@@ -214,8 +205,14 @@ class Daemon:
 
     def _stop_tree(self) -> None:
         assert self._root is not None  # noqa: S101 started before
-        stop_actor(self._root, timeout_s=STOP_LIMIT_S)
-        sweep(self._ledger, self._to.persister)
+        before = self._dead_letters.total
+        stop_actor(
+            self._root,
+            timeout_s=self.settings.supervisor.stop_s + STOP_MARGIN_S,
+            before_close=lambda: sweep(self._ledger, self._to.persister),
+        )
+        if unhandled := self._dead_letters.total - before:
+            log.info("messages that waited at the stop were not handled", count=unhandled)
 
     def _root_ended(self, root: Actor) -> None:
         if root.exit_error is not None:
@@ -301,16 +298,20 @@ class Daemon:
 
     def _new_root(self, subscriptions: Subscriptions) -> Supervisor:
         """The supervisor of everything."""
+        to = self._to
         return Supervisor(
             [
-                ChildSpec(self._to.guard, lambda: GuardActor(self._guard)),
+                ChildSpec(to.guard, lambda: GuardActor(self._guard)),
                 *self._server_specs(),
                 *self._actor_specs(subscriptions),
-                self._agents_spec(subscriptions),
+                self._agents.child_spec(
+                    to.agents, lambda: subscriptions.status().connected, self._own_events.report
+                ),
             ],
             limits=self.settings.supervisor.limits(),
             on_report=self._own_events.report,
             hang_timeout_s=self.settings.supervisor.hang_timeout_s,
+            stop_s=self.settings.supervisor.stop_s,
         )
 
     def _server_specs(self) -> list[ChildSpec]:
@@ -359,7 +360,7 @@ class Daemon:
             ChildSpec(
                 to.monitor,
                 lambda: HeartbeatMonitor(
-                    table=AgentTable(self.settings.registry, self._agent_kinds()),
+                    table=AgentTable(self.settings.registry, self._agents.kinds),
                     registry=AgentRegistry(self._database),
                     persister=to.persister,
                     broadcaster=to.broadcaster,
@@ -383,43 +384,6 @@ class Daemon:
             ),
         ]
 
-    def _agents_spec(self, subscriptions: Subscriptions) -> ChildSpec:
-        def make() -> Supervisor:
-            wait_subscribed(subscriptions)
-            return Supervisor(
-                [
-                    replace(spec, autostart=spec.name not in self._stopped_agents)
-                    for spec in self._agent_specs
-                ],
-                limits=self.settings.supervisor.limits(),
-                on_report=self._own_events.report,
-                escalate=False,
-                hang_timeout_s=self.settings.supervisor.hang_timeout_s,
-            )
-
-        return ChildSpec(
-            self._to.agents,
-            make,
-            shutdown_s=Shutdown.INFINITY,  # its children have limits
-            start_timeout_s=STOP_LIMIT_S,
-            kind="supervisor",
-        )
-
-    def _new_agent_specs(self) -> list[ChildSpec]:
-        """One for each agent of the settings; an operator may have stopped some of them."""
-        return [
-            agent_child_spec(
-                agent_id,
-                agent,
-                redis_url=self.redis_url,
-                environment=os.environ,
-                record=self._processes.get(agent_id),
-                guard=self._guard,
-                dead_letters=self._dead_letters,
-            )
-            for agent_id, agent in self.settings.agents.items()
-        ]
-
     # -- what the tree tells -----------------------------------------------------------------
 
     def _loop_stalled(self, seconds: float) -> None:
@@ -432,9 +396,6 @@ class Daemon:
         self._give_up(str(error))
 
     # -- what children need ------------------------------------------------------------------
-
-    def _agent_kinds(self) -> dict[str, str]:
-        return {agent_id: agent.mode for agent_id, agent in self.settings.agents.items()}
 
     def _retention_rules(self) -> list[RetentionRule]:
         kept = self.settings.retention.items()
@@ -454,16 +415,9 @@ class Daemon:
             dead_letters=self._dead_letters,
             metrics=self._metrics,
             instance=self._instance,
-            processes=self._processes,
-            stopped_agents=self._stopped_agents,
+            processes=self._agents.processes,
+            stopped_agents=self._agents.stopped,
         )
-
-
-def wait_subscribed(subscriptions: Subscriptions) -> None:
-    """Wait a moment for the bus: an agent's first beat should be heard by us too."""
-    end = time.monotonic() + SUBSCRIBED_WAIT_S
-    while not subscriptions.status().connected and time.monotonic() < end:
-        gevent.sleep(0.02)
 
 
 @contextmanager

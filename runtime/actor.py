@@ -92,6 +92,10 @@ class Actor(Incarnation):
         """The actors below this one, for ``/runtime/actors``; a supervisor has some."""
         return []
 
+    def addresses_below(self) -> list[Address]:
+        """The addresses of the actors below this one; a supervisor has some."""
+        return []
+
     # -- the loop ----------------------------------------------------------------------------
 
     def _actor_loop(self) -> None:

@@ -151,6 +151,16 @@ class Child:
         }
 
 
+def addresses_of(children: Iterable[Child]) -> list[Address]:
+    """The addresses of ``children`` and of all below them."""
+    found = []
+    for child in children:
+        found.append(child.spec.address)
+        if child.actor is not None:
+            found += child.actor.addresses_below()
+    return found
+
+
 def parent_of(name: str, children: Iterable[Child]) -> Actor | None:
     """The one of ``children`` below which, at any depth, there is a child of that name."""
     for child in children:

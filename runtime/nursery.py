@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import gevent
 from pykka._envelope import Envelope
 
 from ._future import GreenletFuture
@@ -49,7 +50,7 @@ class Nursery:
         self.supervisor = ""
         """Its name, known once it starts."""
         self.stop_by: float | None = None
-        """Monotonic seconds; set when the supervisor has failed and must be gone soon."""
+        """Monotonic seconds; set when all children together have a limit to be gone."""
 
     # -- starting ----------------------------------------------------------------------------
 
@@ -132,6 +133,29 @@ class Nursery:
         """Stop ``children`` in this order."""
         for child in children:
             self.stop(child)
+
+    def stop_within(
+        self, limit_s: float | None, children: Iterable[Child], *, together: bool
+    ) -> None:
+        """Stop ``children`` in this order, or all at once, in ``limit_s`` if that is given."""
+        if limit_s is not None:
+            self.stop_by = time.monotonic() + limit_s
+        if together:
+            self._stop_together(children)
+        else:
+            self.stop_all(children)
+
+    def _stop_together(self, children: Iterable[Child]) -> None:
+        stops = []
+        for child in children:
+            stop = gevent.Greenlet(self.stop, child)
+            stop.name = f"{self.supervisor}-stop-{child.name}"
+            stop.start()
+            stops.append(stop)
+        try:
+            gevent.joinall(stops, raise_error=True)
+        finally:
+            gevent.killall(stops, block=False)  # the supervisor itself was killed meanwhile
 
     def stop(self, child: Child) -> None:
         """Stop ``child`` within its limit, else kill it; in the end it does not run."""

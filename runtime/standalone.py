@@ -1,5 +1,7 @@
 """Actors without a supervisor: a root, or one actor in a test."""
 
+from collections.abc import Callable
+
 from .actor import Actor
 from .address import Address
 from .errors import ActorFailed
@@ -19,10 +21,26 @@ def start_actor(
     return address
 
 
-def stop_actor(actor: Actor, *, timeout_s: float = 10.0) -> None:
-    """Stop ``actor``, kill it when ``timeout_s`` passes, and close its address."""
+def stop_actor(
+    actor: Actor, *, timeout_s: float = 10.0, before_close: Callable[[], object] | None = None
+) -> None:
+    """Stop ``actor``, kill it when ``timeout_s`` passes, and close its address.
+
+    So are the addresses below it, if it is a supervisor: what still waits there becomes dead
+    letters, since no successor will come for it.
+
+    Args:
+        actor: One without a supervisor.
+        timeout_s: How long it may take before it is killed, and again until it has ended.
+        before_close: Called when nothing runs any more, to save what waits.
+    """
     actor.stop()
     if not actor.join(timeout_s):
         actor.kill(ActorFailed(actor.address.name, f"did not stop within {timeout_s:g} s"))
         actor.join(timeout_s)
-    actor.address.close()
+    try:
+        if before_close is not None:
+            before_close()
+    finally:
+        for address in (actor.address, *actor.addresses_below()):
+            address.close()

@@ -20,14 +20,9 @@ import gevent
 from pykka._envelope import Envelope
 
 from .actor import Actor, ExitKind
+from .address import Address
 from .belongings import LINKED_KILL_S
-from .child import (
-    Child,
-    ChildSpec,
-    ChildState,
-    SupervisorReport,
-    parent_of,
-)
+from .child import Child, ChildSpec, ChildState, SupervisorReport, addresses_of, parent_of
 from .commands import (
     AddChild,
     ChildCommand,
@@ -66,6 +61,8 @@ class Supervisor(Actor):
             that child becomes ``FATAL``, has a window of its own, and nobody else is touched.
         hang_timeout_s: How long a child may leave a ping unanswered.
         failure_stop_s: How long all children together may take to stop when it has failed.
+        stop_s: The same when it is stopped; ``None``: as long as each of them may.
+        stop_together: Whether they stop all at once, as OTP's ``simple_one_for_one``.
 
     Raises:
         ValueError: Two children have one name, or one is significant for nothing.
@@ -82,6 +79,8 @@ class Supervisor(Actor):
         escalate: bool = True,
         hang_timeout_s: float = HANG_TIMEOUT_S,
         failure_stop_s: float = FAILURE_STOP_S,
+        stop_s: float | None = None,
+        stop_together: bool = False,
     ) -> None:
         super().__init__()
         self._strategy = strategy
@@ -90,6 +89,8 @@ class Supervisor(Actor):
         self._on_report = on_report
         self._escalate = escalate
         self._failure_stop_s = failure_stop_s
+        self._stop_s = stop_s
+        self._stop_together = stop_together
         self._random = Random()  # noqa: S311 spreads restarts, protects nothing
         self._crowd = Crowd(self._random)
         self._window = RestartWindow(self._limits)
@@ -126,8 +127,8 @@ class Supervisor(Actor):
         self.every(self._watch.interval_s, self._check_children)
 
     def on_stop(self) -> None:
-        """Stop the children in reverse order, each within its limit."""
-        self._stop_children()
+        """Stop the children in reverse order or all at once, each within its limit."""
+        self._stop_children(self._stop_s)
 
     def on_failure(
         self,
@@ -137,12 +138,12 @@ class Supervisor(Actor):
     ) -> None:
         """Stop the children within ``failure_stop_s``; then the parent is told."""
         self.log.error("supervisor failed", reason=str(exception_value))
-        self._nursery.stop_by = time.monotonic() + self._failure_stop_s
-        self._stop_children()
+        self._stop_children(self._failure_stop_s)
 
-    def _stop_children(self) -> None:
+    def _stop_children(self, limit_s: float | None) -> None:
         gevent.killall(list(self._jobs), timeout=LINKED_KILL_S)
-        self._nursery.stop_all(reversed(list(self._children.values())))
+        children = list(reversed(self._children.values()))
+        self._nursery.stop_within(limit_s, children, together=self._stop_together)
 
     def _release_everything(self) -> None:
         """Also the last resort: of a supervisor that was killed while it stopped them."""
@@ -178,6 +179,10 @@ class Supervisor(Actor):
     def describe_children(self) -> list[dict[str, Any]]:
         """The children, each as :meth:`Child.describe` has it."""
         return [child.describe() for child in self._children.values()]
+
+    def addresses_below(self) -> list[Address]:
+        """Those of the children, and of all below them."""
+        return addresses_of(self._children.values())
 
     # -- ends --------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from orchestrator.runtime import (
     ActorFailed,
     Address,
     ChildSpec,
+    DeadLetters,
     GetTree,
     RestartChild,
     RestartLimits,
@@ -146,3 +147,88 @@ def test_a_child_that_fails_to_start_says_why(reports: list[SupervisorReport]) -
         start_actor(supervisor)
 
     assert [(one.context, one.reason) for one in reports] == [("start_error", "OSError: no port")]
+
+
+def test_children_that_stop_together_take_as_long_as_the_slowest(diary: list[str]) -> None:
+    specs = [ChildSpec(Address(name), partial(Member, name, diary, 0.5)) for name in "abcdefgh"]
+    supervisor = Supervisor(specs, stop_together=True)
+    start_actor(supervisor)
+    begin = time.monotonic()
+
+    stop_actor(supervisor)
+
+    assert time.monotonic() - begin < 2
+    assert sorted(diary) == [f"-{name}" for name in "abcdefgh"]
+
+
+def test_deaf_children_that_stop_together_are_killed_together(
+    diary: list[str], reports: list[SupervisorReport]
+) -> None:
+    deaf = [
+        ChildSpec(Address(name), partial(Member, name, diary, 60), shutdown_s=0.3)
+        for name in "abcdefgh"
+    ]
+    polite = ChildSpec(Address("polite"), lambda: Member("polite", diary), shutdown_s=60)
+    supervisor = Supervisor([*deaf, polite], stop_together=True, on_report=reports.append)
+    start_actor(supervisor)
+    begin = time.monotonic()
+
+    stop_actor(supervisor)
+
+    assert time.monotonic() - begin < 1.5
+    assert diary == ["-polite"]
+    assert sorted(report.child for report in reports) == list("abcdefgh")
+    assert all(child.actor.gone for child in supervisor._children.values())
+
+
+def test_nobody_is_left_of_a_supervisor_killed_while_it_stops_children_together(
+    diary: list[str],
+) -> None:
+    specs = [ChildSpec(Address(name), partial(Member, name, diary, 60)) for name in "abc"]
+    supervisor = Supervisor(specs, stop_together=True)
+    start_actor(supervisor)
+    children = [child.actor for child in supervisor._children.values()]
+    supervisor.stop()
+    assert not supervisor.join(0.05)
+
+    supervisor.kill(ActorFailed("root", "a test says so"))
+
+    assert supervisor.join(5)
+    assert all(child.gone for child in children)
+
+
+def test_a_whole_stop_has_a_limit_in_which_everybody_gets_a_turn(diary: list[str]) -> None:
+    deaf = [
+        ChildSpec(Address(name), partial(Member, name, diary, 60), shutdown_s=60) for name in "abc"
+    ]
+    first = ChildSpec(Address("first"), lambda: Member("first", diary), shutdown_s=60)
+    supervisor = Supervisor([first, *deaf], stop_s=0.5)
+    start_actor(supervisor)
+    begin = time.monotonic()
+
+    stop_actor(supervisor)
+
+    assert time.monotonic() - begin < 2
+    assert diary == ["-first"]
+
+
+def test_what_waits_anywhere_at_the_final_stop_becomes_dead_letters(diary: list[str]) -> None:
+    letters = DeadLetters()
+    leaf = ChildSpec(Address("leaf", None, letters), lambda: Member("leaf", diary))
+    inner = ChildSpec(
+        Address("inner"),
+        lambda: Supervisor([leaf]),
+        shutdown_s=Shutdown.INFINITY,
+        kind="supervisor",
+    )
+    supervisor = Supervisor([inner])
+    start_actor(supervisor)
+    leaf.address.tell(lambda _actor: supervisor.stop())
+    leaf.address.tell(lambda _actor: gevent.sleep(0.2))
+    leaf.address.tell("too late")
+
+    stop_actor(supervisor)
+    leaf.address.tell("later still")
+
+    kept = [(letter.actor, letter.message) for letter in letters.snapshot()]
+    assert kept == [("leaf", "'too late'"), ("leaf", "'later still'")]

@@ -162,6 +162,7 @@ def test_the_restart_kind_decides_after_which_end_a_child_returns(
     assert row["restarts"] == (state == "RUNNING")
 
 
+@pytest.mark.timing
 def test_a_failed_child_is_back_within_100_ms_with_its_waiting_messages(family: Family) -> None:
     names = "abcde"
     family.start(*(family.spec(name) for name in names))
