@@ -1,20 +1,24 @@
 """``agent ls|show|logs|run|start|stop|restart|resume``."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, repeat
 from typing import Any
 
 import click
 
 from ..client import Client, segment
 from ..completing import complete_agents
-from ..failures import ExitCode, Failure
+from ..failures import BadUsage, ExitCode, Failure
+from ..following import follow
 from ..options import Invocation, confirm, noun, pass_invocation
-from ..output import Column, Row, Screen
+from ..output import Column, Row, Screen, cell
 from ..preview import preview
 from ..wording import duration, printable
 
 RECENT_EVENTS = 5
 """So many of its latest events are shown with an agent."""
+MOST_LINES = 200
+"""So many lines the daemon keeps of each agent."""
 EXECUTION = "execution"
 """The group whose agents place orders: starting one is asked about."""
 # Trouble comes first.
@@ -191,25 +195,56 @@ _LOG_COLUMNS = (
     "logs",
     examples="""
         orc agent logs quotes-agent
+        orc agent logs quotes-agent -f
         orc agent logs quotes-agent --before-crash -n 50
     """,
 )
 @click.argument("agent_id", metavar="ID", shell_complete=complete_agents)
-@click.option("-n", "--lines", type=click.IntRange(1, 200), default=200, help="How many at most.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, MOST_LINES),
+    default=MOST_LINES,
+    help="How many at most.",
+)
 @click.option("--before-crash", is_flag=True, help="The last lines before it ended by itself.")
+@click.option("-f", "--follow", "following", is_flag=True, help="Go on with what it prints.")
 @pass_invocation
-def agent_logs(invocation: Invocation, *, agent_id: str, lines: int, before_crash: bool) -> None:
+def agent_logs(
+    invocation: Invocation, *, agent_id: str, lines: int, before_crash: bool, following: bool
+) -> None:
     """Show the last lines that an agent printed, of those that run as child processes."""
-    query = {"limit": lines, "before_crash": "true" if before_crash else None}
-    with Client.of(invocation) as client:
-        try:
-            answer = client.get(f"/runtime/agents/{segment(agent_id)}/logs", query)
-        except Failure as failure:
-            raise _of_agent(failure, agent_id) from failure
+    if following and before_crash:
+        raise BadUsage("--follow and --before-crash exclude each other")
     screen = invocation.screen
+    with Client.of(invocation) as client:
+
+        def fetch(limit: int = lines) -> dict[str, Any]:
+            query = {"limit": limit, "before_crash": "true" if before_crash else None}
+            try:
+                return client.get(f"/runtime/agents/{segment(agent_id)}/logs", query)
+            except Failure as failure:
+                raise _of_agent(failure, agent_id) from failure
+
+        if following:
+            limits = chain([lines], repeat(MOST_LINES))
+            write = _line_writer(screen)
+            for line in follow(lambda: fetch(next(limits)), screen.note):
+                write(line)
+        answer = fetch()
     screen.records("lines", answer["lines"], _LOG_COLUMNS, "text")
     if not screen.for_programs:
         screen.note(_exit_words(answer.get("last_exit"), screen))
+
+
+def _line_writer(screen: Screen) -> Callable[[Row], None]:
+    if screen.output in ("json", "jsonl"):
+        return screen.json_line
+    if screen.output == "name":
+        return lambda row: screen.line(str(row.get("text")))
+    if screen.output == "csv":
+        raise BadUsage("a stream cannot be CSV", advice="use -o jsonl, or leave out -f")
+    return lambda row: screen.line("  ".join(cell(row, one, screen) for one in _LOG_COLUMNS))
 
 
 def _exit_words(last_exit: Row | None, screen: Screen) -> str:

@@ -1,10 +1,13 @@
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 import redis
 from orchestrator.cli.commands.agent import agent_state, in_order
 
-from ..conftest import Double, Orc, RunningDaemon, on_a_terminal
+from ..conftest import Double, Orc, RunningDaemon, clean_environ, on_a_terminal
 
 AGENT = "dev-agent"
 
@@ -169,3 +172,31 @@ def test_a_row_without_liveness_goes_by_is_alive() -> None:
     assert agent_state({"is_alive": True}) == "up"
     assert agent_state({"is_alive": False}) == "down"
     assert agent_state({"liveness": "down", "status": "error"}) == "down"
+
+
+@pytest.mark.subprocess
+def test_what_an_agent_prints_is_followed_until_ctrl_c(daemon: RunningDaemon) -> None:
+    words = ["--url", daemon.url, "agent", "logs", AGENT, "-f", "-n", "1", "-o", "jsonl"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *words],
+        stdout=subprocess.PIPE,
+        cwd=daemon.folder,
+        env=clean_environ(),
+    )
+    try:
+        assert json.loads(process.stdout.readline())["text"], "the last one of before"
+        assert daemon.orc("agent", "restart", AGENT, "--yes").code == 0
+        assert json.loads(process.stdout.readline())["text"], "a new one"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("words", [("--before-crash",), ("-o", "csv")])
+def test_what_cannot_be_followed_is_said(double: Double, orc: Orc, words: tuple[str, ...]) -> None:
+    done = orc("--url", double.url, "agent", "logs", "a", "-f", *words)
+
+    assert done.code == 2
+    assert "exclude each other" in done.err or "cannot be CSV" in done.err
