@@ -78,9 +78,10 @@ _ABOUT: Final = (
     "`x-stored-events`: they come as `redis_event` frames."
 )
 _SOCKET: Final = (
-    "JSON text frames, one event a frame. A client that does not answer pings for 60 s is closed. "
-    "Close codes: 1001 going away, 1008 policy, 1009 too big, 1013 try again later. Refusals come "
-    "before the upgrade, as HTTP errors."
+    "JSON text frames, one event a frame; permessage-deflate if a client offers it. One that does "
+    "not answer pings for 60 s is closed. Close codes: 1001 going away, 1002 no proper frame, "
+    "1007 not UTF-8, 1008 policy, 1009 too big, 1013 try again later. Refusals come before the "
+    "upgrade, as HTTP errors."
 )
 
 
