@@ -1,6 +1,7 @@
 """Tokens that come and go while the daemon runs."""
 
 import hashlib
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from ..http.conftest import frame
-from .conftest import TOKENS, Serve, Served, auth
+from .conftest import LIMIT_S, TOKENS, Serve, Served, auth, received
 
 
 def use(served: Served, *roles: str, **more: Any) -> None:
@@ -60,6 +61,23 @@ def test_a_revoked_token_is_out_at_once_and_its_websockets_with_it(serve: Serve)
         assert status(served, "viewer") == 401
         event_id = served.stored()
         assert frame(operator)["id"] == event_id
+    served.wait_until(lambda: len(served.listening.sessions) == 0)
+
+
+def test_server_sent_events_of_a_revoked_token_end(serve: Serve) -> None:
+    served = serve(http=auth(), token=TOKENS["operator"])
+    request = (
+        "GET /events/stream HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {TOKENS['viewer']}\r\n\r\n"
+    )
+    with socket.create_connection((served.host, served.port), timeout=LIMIT_S) as sock:
+        sock.sendall(request.encode())
+        begin = sock.recv(65536)
+        served.wait_until(lambda: len(served.listening.sessions) == 1)
+        use(served, "operator")
+
+        received(sock)  # ends
+    assert begin.startswith(b"HTTP/1.1 200")
     served.wait_until(lambda: len(served.listening.sessions) == 0)
 
 
