@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from . import journal_damage, scenarios, streams
+from . import journal_damage, scenarios, streams, subscribers
 from .rig import Outcome
 
 Run = Callable[..., Outcome]
@@ -40,6 +40,10 @@ FULL: dict[str, Run] = {
     "hostile": partial(scenarios.hostile, rounds=20),
     "redis": partial(streams.redis_away, outage_s=60),
     "streams": partial(streams.durable_stream, runs=50),
+    "subscribers": partial(
+        subscribers.cut_off, clients=1000, cuts=100, away_s=30, rate=50, load_s=60, outage_s=15
+    ),
+    "readers": partial(subscribers.not_reading, clients=200, quiet=100, rate=1000, load_s=20),
 }
 
 SHORT: dict[str, Run] = {
@@ -55,6 +59,9 @@ SHORT: dict[str, Run] = {
     "hostile": partial(scenarios.hostile, rounds=1),
     "redis": partial(streams.redis_away, outage_s=5),
     "streams": partial(streams.durable_stream, runs=3),
+    "subscribers": partial(
+        subscribers.cut_off, clients=40, cuts=20, away_s=1, rate=200, load_s=4, outage_s=1
+    ),
 }
 
 COUNTS = ("runs", "faults", "received", "stored", "rejected", "dropped", "lost", "twice")

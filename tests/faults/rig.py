@@ -169,6 +169,10 @@ class Rig:
         with psycopg.connect(self.pg_url, autocommit=True) as connection:
             return connection.execute(query.encode()).fetchall()
 
+    def newest_id(self) -> int:
+        """The highest id stored, 0 without any."""
+        return int(self.rows("SELECT coalesce(max(id), 0) FROM events")[0][0])
+
     def numbers(self) -> list[int]:
         """The numbers of all market data stored, in order of id."""
         where = "type LIKE 'data.market.%' AND payload ? 'n'"
