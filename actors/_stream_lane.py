@@ -19,12 +19,15 @@ from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
 from ..agents.tls_advice import tls_advice
+from ..runtime import give_way
 from ..runtime.errors import reason_of
 from ..sql.stream_position import STREAM, StreamPosition
+from ._cut_replies import NOTHING, CutReplies
 from ._dialing import Dialer, dial
 from ._stream_book import Entry, StreamBook, StreamFacts, read_facts
 from ._subscription import BUS_ERRORS, Tell
 from .events import format_time, utc_now
+from .payloads import size_of
 from .streaming import PersistStream, ReadStream, StreamProgress
 
 BLOCK_MS: Final = 1_000
@@ -38,6 +41,9 @@ MAX_ENTRIES: Final = 500
 
 READ_BYTES: Final = 4 * 1024 * 1024
 """What one read should bring at most; the number asked for follows from what entries were like."""
+
+READ_AT_ONCE_BYTES: Final = 64 * 1024
+"""What is taken off the socket at once."""
 
 MAX_IN_FLIGHT: Final = 4
 """Messages told and not journalled."""
@@ -84,8 +90,11 @@ class StreamLane:
         self._dialer = dialer
         self._running = BoundedSemaphore(1)
         self._connection: Any = None  # redis-py's, whose methods have no types
+        self._replies = CutReplies(_refusal)
+        self._buffer = bytearray(READ_AT_ONCE_BYTES)
         self._book: StreamBook | None = None
         self._told_to = StreamPosition()
+        self._journalled = StreamPosition()
         self._in_flight: deque[StreamPosition] = deque()
         self._pending: deque[PersistStream] = deque()
         self._turn = 0
@@ -136,6 +145,7 @@ class StreamLane:
 
     def note_progress(self, progress: StreamProgress) -> None:
         """Take in how far what was told has got."""
+        self._journalled = progress.journalled
         while self._in_flight and self._in_flight[0] <= progress.journalled:
             self._in_flight.popleft()
         self._committed = progress.committed
@@ -182,7 +192,8 @@ class StreamLane:
             if turn != self._turn:
                 return  # it was told to read anew meanwhile: nothing of this counts
             self._pending.popleft()
-            if message.items:
+            # What was told last may be journalled by now: nobody would say so again.
+            if message.items and message.end > self._journalled:
                 self._in_flight.append(message.end)
 
     def _connect(self) -> None:
@@ -194,6 +205,7 @@ class StreamLane:
                 connection.disconnect()
                 raise
         self._connection = connection
+        self._replies = CutReplies(_refusal)
         if self.last_error is not None:
             self._log.info("the durable stream can be read again")
 
@@ -229,24 +241,37 @@ class StreamLane:
             self._pending.append(message)
 
     def _ask(self, behind: str) -> tuple[list[Entry], StreamFacts | None]:
-        connection = self._connection
         asked = ("COUNT", self._count, "BLOCK", BLOCK_MS, "STREAMS", STREAM, behind)
-        packed = connection.pack_commands([("XREAD", *asked), ("XINFO", "STREAM", STREAM)])
-        connection.send_packed_command(packed, check_health=False)
-        answer = connection.read_response(timeout=BLOCK_MS / 1000 + ANSWER_S)
+        answer = self._call("XREAD", *asked, limit_s=BLOCK_MS / 1000 + ANSWER_S)
         entries = answer[0][1] if answer else []
         try:
-            facts = read_facts(connection.read_response(timeout=ANSWER_S))
+            facts = read_facts(self._call("XINFO", "STREAM", STREAM))
         except redis.ResponseError as error:
             if "no such key" not in str(error).lower():
                 raise
             return entries, None
         return entries, facts
 
+    def _call(self, *command: str | int, limit_s: float = ANSWER_S) -> Any:
+        """One command's answer; ``limit_s`` is for each piece of it."""
+        connection = self._connection
+        connection.send_command(*command, check_health=False)
+        connection._sock.settimeout(limit_s)  # noqa: SLF001 redis-py's parser would hold all of it
+        while (answer := self._replies.take()) is NOTHING:
+            size = connection._sock.recv_into(self._buffer)  # noqa: SLF001
+            if size == 0:
+                raise redis.ConnectionError("the server closed the connection")
+            self._replies.feed(memoryview(self._buffer)[:size])
+            if size == READ_AT_ONCE_BYTES:
+                give_way()  # reads of a long answer never wait
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     def _note_size(self, entries: list[Entry]) -> None:
         """Ask for as many the next time as these let expect to fit."""
         if entries:
-            size = sum(sum(map(len, entry[1] or ())) for entry in entries)
+            size = sum(sum(map(size_of, entry[1] or ())) for entry in entries)
             mean = max(1, size // len(entries))
             self._count = max(1, min(MAX_ENTRIES, READ_BYTES // mean, self._count * 4))
 
@@ -259,13 +284,18 @@ class StreamLane:
         if self._book is None or committed.generation != self._book.position.generation:
             return
         self._trim_at = now + TRIM_S
-        connection = self._connection
         # Itself too: XINFO shows the first and the last entry, at each read, however large.
         behind = f"{committed.ms}-{committed.seq + 1}"
-        connection.send_command("XTRIM", STREAM, "MINID", behind, check_health=False)
         try:
-            self.trimmed += int(connection.read_response(timeout=ANSWER_S))
+            self.trimmed += int(self._call("XTRIM", STREAM, "MINID", behind))
         except redis.ResponseError as error:  # before Redis 6.2
             self._log.warning("the durable stream is not trimmed", reason=reason_of(error))
             self._trim_at = now + 3600
         self._trimmed_to = committed
+
+
+def _refusal(text: str) -> redis.RedisError:
+    """A server that still loads is as good as away; all else that it refuses, it means."""
+    if text.startswith("LOADING"):
+        return redis.BusyLoadingError(text)
+    return redis.ResponseError(text)

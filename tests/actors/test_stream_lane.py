@@ -1,5 +1,8 @@
 """The lane of the durable stream, on a real server."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +16,7 @@ from faults.proxy import Proxy
 from orchestrator.actors import _stream_lane
 from orchestrator.actors._dialing import Dialer
 from orchestrator.actors._stream_lane import MAX_IN_FLIGHT, StreamLane
+from orchestrator.actors.payloads import Cut
 from orchestrator.actors.streaming import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.subscriptions import _pool
 from orchestrator.sql.stream_position import STREAM, StreamPosition
@@ -300,3 +304,64 @@ def test_killed_at_any_moment_it_loses_and_repeats_nothing(
 
     payloads = [item.payload for message in told for item in message.items]
     assert payloads == numbers(*range(2000))
+
+
+def test_what_is_journalled_while_it_is_told_takes_no_room(
+    client: redis.Redis,
+    redis_url: str,
+    wait_until: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_stream_lane, "MAX_IN_FLIGHT", 1)
+    lane = StreamLane(_pool(redis_url, 2.0), Dialer())
+    told: list[PersistStream] = []
+
+    def tell(message: PersistStream) -> None:
+        told.append(message)
+        lane.note_progress(StreamProgress(message.end, None))
+
+    lane.read_from(ReadStream(START))
+    runner = gevent.spawn(lane.run, tell)
+    for number in range(1, 4):
+        add(client, number)
+        wait_until(lambda number=number: sum(len(m.items) for m in told) == number, limit_s=5)
+    runner.kill()
+    lane.close()
+
+
+@pytest.mark.timing
+def test_an_entry_of_a_hundred_megabytes_holds_nobody_up_and_its_size_is_told(
+    new_reader: Callable[..., Reader],
+    client: redis.Redis,
+    redis_url: str,
+    wait_until: Callable[..., None],
+) -> None:
+    reader = new_reader()
+    wait_until(reader.at_end)
+    held_s: list[float] = []
+
+    def measure() -> None:
+        while True:
+            began = time.thread_time()  # what others do on this machine is not ours
+            gevent.sleep(0.001)
+            held_s.append(time.thread_time() - began)
+
+    meter = gevent.spawn(measure)
+    add_elsewhere = (
+        f"import redis; redis.Redis.from_url({redis_url!r}, socket_timeout=60).xadd("
+        f"{STREAM!r}, {{'channel': 'strategy.x', 'payload': b'x' * {100 * 1024 * 1024}}})"
+    )
+    adder = subprocess.Popen([sys.executable, "-c", add_elsewhere])
+    wait_until(reader.payloads, limit_s=30)
+    wait_until(reader.at_end)
+    adder.wait(timeout=30)
+    meter.kill()
+    reader.acknowledge()
+    add(client, 2)
+    wait_until(lambda: len(reader.payloads()) == 2)
+
+    large, small = reader.payloads()
+    assert isinstance(large, Cut)
+    assert (large.size, bytes(large)) == (100 * 1024 * 1024, b"x" * 4096)
+    assert small == b"2"
+    assert max(held_s) < 0.010 * float(os.environ.get("TEST_TIME_SCALE", "1"))
