@@ -39,8 +39,14 @@ def _waiting(of: Rig) -> int:
     return sum(row["journal"] for row in of.books().values())
 
 
-def postgres_away(
-    *, seed: int, outage_s: float, rate: int, frozen: bool = False, again: bool = False
+def postgres_away(  # noqa: PLR0913 sizes of one scenario
+    *,
+    seed: int,
+    outage_s: float,
+    rate: int,
+    frozen: bool = False,
+    again: bool = False,
+    after_s: float = 10.0,
 ) -> Outcome:
     """PostgreSQL is killed (or stopped in its tracks) under load, and comes back."""
     how = "frozen" if frozen else "killed"
@@ -50,7 +56,7 @@ def postgres_away(
         _prepared(of)
         of.look_on("poll", "follow", "probe")
         # Load goes on for as long as draining may take, so that old and new compete.
-        of.publish(int(rate * (2 * outage_s + 10)), rate)
+        of.publish(int(rate * (2 * outage_s + after_s)), rate)
         time.sleep(2 + chance.random())
         before_mb = of.memory_mb()
         memory = Meter(of.memory_mb)
@@ -169,7 +175,7 @@ def daemon_killed(*, seed: int, points: int, rate: int = 2000) -> Outcome:
         of.look_on("poll", "follow")
         poster = Poster(of.url)
         for _ in range(points):
-            of.publish(rate * 3, rate)
+            of.publish(rate * 2, rate)
             _kill_somewhere(of, chance)
             outcome.faults += 1
             of.wait_published()
