@@ -47,14 +47,14 @@ FULL: dict[str, Run] = {
 }
 
 SHORT: dict[str, Run] = {
-    "killed": partial(scenarios.postgres_away, outage_s=4, rate=2000, again=True),
-    "frozen": partial(scenarios.postgres_away, outage_s=3, rate=1000, frozen=True),
+    "killed": partial(scenarios.postgres_away, outage_s=3, rate=2000, again=True, after_s=5),
+    "frozen": partial(scenarios.postgres_away, outage_s=3, rate=1000, frozen=True, after_s=4),
     "commits": partial(scenarios.unknown_commits, batches=20),
     "daemon": partial(scenarios.daemon_killed, points=3),
     "truncated": partial(journal_damage.truncated, cuts=128),
     "flipped": partial(journal_damage.flipped, flips=32),
-    "full-disk": partial(scenarios.full_disk, size_mb=20, events=250_000, again=True),
-    "backlog": partial(scenarios.backlog_at_start, size_mb=30, again=True),
+    "full-disk": partial(scenarios.full_disk, size_mb=18, events=200_000, again=True),
+    "backlog": partial(scenarios.backlog_at_start, size_mb=15, again=True),
     "poison": partial(scenarios.poison, events=5_000, one_in=1000, again=True),
     "hostile": partial(scenarios.hostile, rounds=1),
     "redis": partial(streams.redis_away, outage_s=5),
