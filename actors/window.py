@@ -165,7 +165,8 @@ def matcher(query: EventQuery) -> Callable[[Event], bool]:
 
 
 def _type_test(types: tuple[str, ...]) -> Callable[[Event], bool]:
-    match_type = TypeMatcher(types)
+    every_beat = (HEARTBEAT,) if f"{HEARTBEAT_PREFIX}*" in types else ()  # without a source, too
+    match_type = TypeMatcher((*types, *every_beat))
     beats = tuple(name for name in types if name.startswith(HEARTBEAT_PREFIX))
     match_source = TypeMatcher(name.removeprefix(HEARTBEAT_PREFIX) for name in beats)
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from orchestrator.actors.events import Event, format_time
+from orchestrator.actors.window import EventQuery, matcher
 from orchestrator.sql import event_reader, page_search
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database
@@ -110,6 +112,33 @@ def test_every_combination_finds_its_events(
         assert [row.id for row in newest] == expected[::-1][:limit], wanted
         assert [row.id for row in before] == [i for i in expected[::-1] if i < border][:limit]
         assert [row.id for row in behind] == [i for i in expected if i > border][:limit]
+
+
+def test_memory_takes_the_same_events_for_wanted() -> None:
+    chance = random.Random(5)
+    stored = [row for row in rows(chance, disorder_s=3) if row.ts is not None]
+    for _ in range(200):
+        wanted = some_filter(chance)
+        low, high = (
+            moment and format_time(datetime.fromisoformat(moment))
+            for moment in (wanted.from_ts, wanted.to_ts)
+        )
+        given = EventQuery(
+            types=wanted.types,
+            source=wanted.source,
+            processed=wanted.processed,
+            from_ts=low,
+            to_ts=high,
+        )
+
+        taken = [row.id for row in stored if matcher(given)(as_event(row))]
+
+        assert taken == [row.id for row in stored if fits(row, wanted)], wanted
+
+
+def as_event(row: Stored) -> Event:
+    ts = "" if row.ts is None else format_time(row.ts)
+    return Event(row.id, row.type, b"{}", ts, row.source, bool(row.processed))
 
 
 @pytest.fixture
