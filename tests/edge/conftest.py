@@ -35,6 +35,16 @@ def exchange(served: Served, request: bytes, *, end: bool = False) -> bytes:
         return received(sock)
 
 
+def answered(served: Served, request: bytes) -> bytes:
+    """The head of the first response, without waiting for the connection's end."""
+    data = b""
+    with socket.create_connection((served.host, served.port), timeout=LIMIT_S) as sock:
+        sock.sendall(request)
+        while b"\r\n\r\n" not in data and (piece := sock.recv(65536)):
+            data += piece
+    return data
+
+
 def received(sock: socket.socket) -> bytes:
     """All that comes until the server closes."""
     data = b""

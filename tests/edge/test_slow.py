@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from orchestrator.http.connections import Connections, Held
 
-from .conftest import LIMIT_S, Serve, Served, exchange, received, statuses
+from .conftest import LIMIT_S, Serve, Served, answered, exchange, received, statuses
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 POST = (
@@ -81,7 +81,7 @@ def test_a_head_that_drips_gains_no_time_by_it(serve: Serve) -> None:
 def test_a_body_that_never_ends_is_408(serve: Serve) -> None:
     served = serve(http={"body_timeout_s": 0.2})
 
-    assert statuses(exchange(served, POST + b'{"type":')) == [408]
+    assert statuses(answered(served, POST + b'{"type":')) == [408]
 
 
 def test_an_idle_connection_is_closed_after_its_answer(serve: Serve) -> None:
