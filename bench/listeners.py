@@ -26,10 +26,10 @@ def main(host: str, port: str, count: str, types: str) -> None:
         sock.setblocking(False)
         selector.register(sock, selectors.EVENT_READ)
     print(count, flush=True)
-    ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    waiting = threading.Thread(target=sys.stdin.read, daemon=True)
+    waiting.start()
     room, read = bytearray(1 << 20), 0
-    while not ended.is_set() and selector.get_map():
+    while waiting.is_alive() and selector.get_map():
         for key, _ in selector.select(0.2):
             assert isinstance(key.fileobj, socket.socket)
             if not (size := key.fileobj.recv_into(room)):
