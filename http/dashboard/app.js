@@ -144,6 +144,10 @@ function draw() {
 
 /* ---- what comes in ---- */
 
+/** A link that was lost for longer is made good by a page and a row that stands for the rest. */
+const RESUME_MS = 60_000;
+let greeted = 0;
+
 const REFRESH_AFTER = { killswitch_activated: "killswitch", killswitch_released: "killswitch" };
 
 function onFrame(frame, size, sentAt) {
@@ -155,6 +159,7 @@ function onFrame(frame, size, sentAt) {
   } else if (frame.type === "connection") onGreeting(frame);
   else if (frame.type === "redis_event" && Number.isFinite(frame.id)) onEvent(frame, size, nowMs);
   else if (frame.type === "gap") sync.onGap(frame);
+  else if (frame.type === "error" && frame.error === "cursor_ahead") sync.catchUp(greeted);
   const names = applyFrame(state, frame, nowMs);
   if (REFRESH_AFTER[frame.type]) {
     sync.soon(REFRESH_AFTER[frame.type]);
@@ -165,7 +170,14 @@ function onFrame(frame, size, sentAt) {
 
 function onGreeting(frame) {
   clock.sample(parseTime(frame.timestamp), Date.now());
-  if (Number.isFinite(frame.cursor)) sync.catchUp(frame.cursor);
+  greeted = frame.cursor;
+  if (Number.isFinite(frame.cursor) && !link.resumes) sync.catchUp(frame.cursor);
+}
+
+/** Where the socket is to resume; 0: nowhere. */
+function resumeBehind() {
+  const short = state.link.phase === "lost" && now() - state.link.since < RESUME_MS;
+  return short ? log.lastId : 0;
 }
 
 function onEvent(frame, size, nowMs) {
@@ -188,7 +200,7 @@ function onPhase(phase, { retryAt = NaN }) {
   changed(Object.keys(panels));
 }
 
-const link = new Link({ url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`, onPhase, onFrame });
+const link = new Link({ url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`, onPhase, onFrame, since: resumeBehind });
 
 listenToKeys({
   goTo,

@@ -1,8 +1,9 @@
 /**
  * The live link: one WebSocket, kept up.
  *
- * It says what it sees (`onPhase`, `onFrame`) and decides nothing about the content. Lost frames are
- * not its business either: whoever holds the events compares the greeting's `cursor` with what it has.
+ * It says what it sees (`onPhase`, `onFrame`) and decides nothing about the content. `since` is asked at
+ * each attempt for the id to resume behind: then the socket brings what was missed. Without one (0),
+ * whoever holds the events compares the greeting's `cursor` with what it has.
  */
 
 import { protocols } from "./token.js";
@@ -32,8 +33,11 @@ export class Link {
   #stopped = false;
 
   /** `onPhase(phase, details)` with `live` or `lost`; `onFrame(frame, size, sentAt)`, `sentAt` for a pong only. */
-  constructor({ url, onPhase, onFrame }) {
+  constructor({ url, onPhase, onFrame, since = () => 0 }) {
     this.url = url;
+    this.since = since;
+    /** Whether the socket itself brings what was missed. */
+    this.resumes = false;
     this.onPhase = onPhase;
     this.onFrame = onFrame;
   }
@@ -55,7 +59,9 @@ export class Link {
   #connect() {
     clearTimeout(this.#retry);
     this.#retry = null;
-    const socket = new WebSocket(this.url, protocols());
+    const since = this.since();
+    this.resumes = since > 0;
+    const socket = new WebSocket(this.resumes ? `${this.url}?since=${since}` : this.url, protocols());
     this.#socket = socket;
     this.#heardAt = Date.now();
     clearInterval(this.#pinger);
