@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from . import journal_damage, scenarios, streams, subscribers
+from . import journal_damage, rule_breakers, scenarios, sieges, streams, subscribers
 from .rig import Outcome
 
 Run = Callable[..., Outcome]
@@ -40,6 +40,9 @@ FULL: dict[str, Run] = {
     "hostile": partial(scenarios.hostile, rounds=20),
     "redis": partial(streams.redis_away, outage_s=60),
     "streams": partial(streams.durable_stream, runs=50),
+    "rule-breakers": partial(rule_breakers.rule_breakers, duration_s=60),
+    "siege": partial(sieges.besieged, dripping=500, idle=1000, stops=200),
+    "descriptors": partial(sieges.descriptors, besiegers=600),
     "subscribers": partial(
         subscribers.cut_off, clients=1000, cuts=100, away_s=30, rate=50, load_s=60, outage_s=15
     ),
@@ -59,6 +62,7 @@ SHORT: dict[str, Run] = {
     "hostile": partial(scenarios.hostile, rounds=1),
     "redis": partial(streams.redis_away, outage_s=5),
     "streams": partial(streams.durable_stream, runs=3),
+    "descriptors": partial(sieges.descriptors, besiegers=300),
     "subscribers": partial(
         subscribers.cut_off, clients=40, cuts=20, away_s=1, rate=200, load_s=4, outage_s=1
     ),
