@@ -3,12 +3,14 @@
 # make chaos  all faults in full, and a table of what became of all events (some 25 minutes)
 # make bench  the benchmarks     make clean  remove what was built; make distclean: .venv too
 #
+# JOBS=1 runs the tests in one process instead of three side by side.
 # PYTHON=/path/to/python3.12 chooses the interpreter of a new .venv; ARGS="…" is passed on.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
+JOBS ?= 3
 
 # Python 3.11 or newer that can make environments; pyenv's shims exist for missing versions too.
 CHECK := import sys, venv, ensurepip, ssl; sys.exit(sys.version_info < (3, 11))
@@ -21,7 +23,7 @@ run: $(VENV)/.installed-embedded
 	@exec $(BIN)/orchestrator run $(ARGS)
 
 test: $(VENV)/.installed-dev $(VENV)/.installed-node
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --jobs $(JOBS) $(ARGS)
 
 coverage: $(VENV)/.installed-dev $(VENV)/.installed-node
 	$(BIN)/python -m coverage run -m pytest $(ARGS)

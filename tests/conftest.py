@@ -23,6 +23,8 @@ import pytest
 import redis
 from orchestrator.runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 
+pytest_plugins = ["side_by_side"]
+
 
 def wait_until(condition: Callable[[], object], *, limit_s: float = 10.0, what: str = "") -> None:
     """Wait for `condition` to be true, asking every 10 ms; fail the test at the limit."""

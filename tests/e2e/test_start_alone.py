@@ -79,6 +79,7 @@ def launch(daemon: Any, **more: str) -> None:
     assert took < 5.0
 
 
+@pytest.mark.timing
 def test_without_servers_it_serves_says_why_and_stops_trading(lonely: Any) -> None:
     launch(lonely)
 
@@ -132,6 +133,7 @@ class Manager:
         self._socket.close()
 
 
+@pytest.mark.timing
 def test_systemd_hears_when_it_serves_lives_and_stops(lonely: Any) -> None:
     manager = Manager(lonely.folder / "notify")
     try:
@@ -148,6 +150,7 @@ def test_systemd_hears_when_it_serves_lives_and_stops(lonely: Any) -> None:
         manager.close()
 
 
+@pytest.mark.timing
 def test_a_daemon_that_hangs_gives_systemd_no_sign_of_life(lonely: Any) -> None:
     manager = Manager(lonely.folder / "notify")
     try:

@@ -6,7 +6,12 @@ import pytest
 from faults.chaos import SHORT, line
 from faults.scenarios import seed_of
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.subprocess,
+    pytest.mark.slow,
+    pytest.mark.timing,
+    pytest.mark.timeout(300),
+]
 
 SEED = seed_of()
 NEEDS_ROOT = {"full-disk"}

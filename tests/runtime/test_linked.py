@@ -68,7 +68,11 @@ def test_a_linked_greenlet_that_fails_while_its_actor_ends_is_logged_too() -> No
     assert "failed while its actor ended" in [line["event"] for line in lines]
 
 
-@pytest.mark.parametrize("leak", [SystemExit(3), KeyboardInterrupt(), gevent.Timeout(1)], ids=repr)
+@pytest.mark.parametrize(
+    "leak",
+    [SystemExit(3), KeyboardInterrupt(), gevent.Timeout(1)],
+    ids=lambda leak: type(leak).__name__,
+)
 @pytest.mark.usefixtures("hub_logs")
 def test_whatever_leaves_a_linked_greenlet_is_an_ordinary_failure(leak: BaseException) -> None:
     linked = Linked(fail, leak)

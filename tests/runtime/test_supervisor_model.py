@@ -1,7 +1,7 @@
 """Random failures and commands against a supervisor and, beside it, a small model of OTP's rules.
 
 After each step both are compared: who runs, how often each was started, and in which order. The
-long run (10,000 steps) is marked slow; TEST_MODEL_STEPS asks for another number.
+long run is marked slow; TEST_MODEL_STEPS=10000 makes it five times as long.
 """
 
 import os
@@ -42,7 +42,7 @@ from orchestrator.runtime import (
     stop_actor,
 )
 
-STEPS_IN_THE_LONG_RUN = int(os.environ.get("TEST_MODEL_STEPS", "10000"))
+STEPS_IN_THE_LONG_RUN = int(os.environ.get("TEST_MODEL_STEPS", "2000"))
 STEP_LIMIT_S = 10.0
 
 RUNNING, STOPPED, EXITED, FATAL = "RUNNING", "STOPPED", "EXITED", "FATAL"
@@ -392,5 +392,5 @@ def test_a_supervisor_agrees_with_otps_rules_whatever_happens() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_supervisor_agrees_with_otps_rules_for_ten_thousand_steps() -> None:
+def test_a_supervisor_agrees_with_otps_rules_for_thousands_of_steps() -> None:
     run(examples=max(1, STEPS_IN_THE_LONG_RUN // 50), steps=50)

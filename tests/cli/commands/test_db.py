@@ -89,7 +89,7 @@ def test_a_dry_run_deletes_nothing(orc: Orc, pg_url: str, tmp_path: Path) -> Non
 
     done = orc("db", "prune", "--dry-run", PG_URL=pg_url)
 
-    assert done.err == "1 event would be deleted\n"
+    assert done.err.splitlines()[-1] == "1 event would be deleted"
     assert len(types_left(pg_url)) == 3
 
 

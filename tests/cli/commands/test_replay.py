@@ -86,6 +86,7 @@ def test_history_goes_below_its_prefix_in_order_and_nowhere_else(
     }
 
 
+@pytest.mark.timing
 def test_events_come_as_far_apart_as_they_were_or_faster(
     database: psycopg.Connection, replay: Replay
 ) -> None:
