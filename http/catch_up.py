@@ -181,7 +181,8 @@ class CatchUp:
             self._pause()
             return False
         self._waiting_since = None
-        self._give(stretch.chunk, stretch.through)
+        if not self._over.is_set():
+            self._give(stretch.chunk, stretch.through)
         return stretch.through == before
 
     def _give(self, chunk: Chunk | None, through: int) -> None:
