@@ -74,14 +74,14 @@ class AgentStatus(_Frame, frozen=True, tag="agent_status"):
 
 
 class StreamGap(_Frame, frozen=True, tag="gap", rename={"from_": "from"}):
-    """This client was too slow; fetch what it missed with `since`."""
+    """This client was too slow, or resumed where nobody can read; fetch the rest with `since`."""
 
     from_: int
     """The first id left out."""
     to: int
     """The last id left out."""
     dropped: int
-    """How many events that were."""
+    """How many events that were; of those that could not be read: at most."""
 
 
 class Subscribed(_Frame, frozen=True, tag="subscribed"):
