@@ -1,3 +1,6 @@
+import os
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +32,29 @@ def test_rows_are_what_copy_takes_and_can_be_read_back(batch: list[Event]) -> No
     assert [(e.type, e.payload, e.ts, e.source) for e in parsed] == [
         (e.type, e.payload, e.ts, e.source) for e in batch
     ]
+
+
+ESCAPES = st.lists(st.sampled_from([b"\\", b"n", b"t", b"r", b"\n", b"\t", b"\r", b"\xff"]))
+
+
+@given(ESCAPES)
+def test_whatever_is_escaped_comes_back(parts: list[bytes]) -> None:
+    payload = b"".join(parts)
+
+    (event,) = parse_rows(body_of([Event(0, "t", payload, TS, None)]), [(1, 1)])
+
+    assert event.payload == payload
+
+
+@pytest.mark.timing
+def test_a_megabyte_of_escapes_is_read_back_in_no_time() -> None:
+    body = body_of([Event(0, "t", b'"' + b"\\" * 1_000_000 + b'"', TS, None)])
+    began = time.thread_time()
+
+    (event,) = parse_rows(body, [(1, 1)])
+
+    assert len(event.payload) == 1_000_002
+    assert time.thread_time() - began < 0.05 * float(os.environ.get("TEST_TIME_SCALE", "1"))
 
 
 @pytest.mark.parametrize("payload", [b'{"a": "\\"\\n"}', b'{\n\t"a": 1\r\n}', b"\\.", b"\\N"])
