@@ -90,6 +90,10 @@ class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
         wrapped.close()
         return None
 
+    def stop(self, timeout: float | None = None) -> None:  # noqa: ARG002 gevent's signature
+        """Accept nothing more; what is open is the next incarnation's, not ours to cut."""
+        self.close()
+
     def update_environ(self) -> None:
         """Give WSGI the name that we know, instead of asking a name server for it."""
         if not isinstance(self.address, tuple):

@@ -1,4 +1,5 @@
 import socket
+import time
 
 import gevent
 import pytest
@@ -63,6 +64,17 @@ def test_a_failed_server_is_back_and_open_connections_never_noticed(serve: Serve
         served.stored("strategy.after")
 
         assert frame_where(client, eventType="strategy.after")
+
+
+def test_what_is_open_outlives_the_failed_server_for_good(serve: Serve) -> None:
+    served = serve()
+    with served.socket("/?types=strategy.*") as client:
+        served.daemon._to.http.tell(object())
+        end = time.monotonic() + 1.5  # gevent's own servers cut what is open after a second
+        while time.monotonic() < end:
+            client.send('{"action":"ping"}')
+            frame_where(client, type="pong")
+            gevent.sleep(0.05)
 
 
 def test_a_failed_broadcaster_is_back_and_clients_never_noticed(serve: Serve) -> None:
