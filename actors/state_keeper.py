@@ -13,9 +13,22 @@ import gevent
 import msgspec
 from gevent.event import Event as Signal
 
-from ..runtime import Actor, Address, DeferredReply, OrchestratorError, Outbox
+from ..runtime import Actor, Address, OrchestratorError, Outbox
 from ..sql.errors import StoreError
 from ..sql.state import StateStore
+from ._state_messages import (
+    EngageKillswitch,
+    EngageTrip,
+    EngageUnderWay,
+    GetKillswitch,
+    GetRegime,
+    GetState,
+    KillswitchEngaged,
+    KillswitchView,
+    Message,
+    ReleaseKillswitch,
+    SetState,
+)
 from .broadcaster import KillswitchNotice
 from .event_persister import PersistEvents
 from .events import (
@@ -36,124 +49,24 @@ from .publishing import Published
 from .regime import Regime, read_regime, regime_value
 from .state_values import KILLSWITCH_KEY, REGIME_KEY, StateValues
 
+__all__ = [
+    "EngageKillswitch",
+    "EngageTrip",
+    "GetKillswitch",
+    "GetRegime",
+    "GetState",
+    "KillswitchEngaged",
+    "KillswitchView",
+    "ReleaseKillswitch",
+    "SetState",
+    "StateKeeper",
+]
+
 ANSWER_WITHIN_S: Final = 0.5
 """How long an engage waits for Redis and PostgreSQL before it answers what it has."""
 
 RETRY_S: Final = 1.0
 """How long to wait when PostgreSQL is away."""
-
-
-class EngageKillswitch(msgspec.Struct, frozen=True):
-    """Stop trading; answered by :class:`KillswitchEngaged`."""
-
-    reason: str
-    """1 to 500 characters."""
-    triggered_by: str
-    """Who asks."""
-    request_id: str | None = None
-    """The HTTP request, for the log."""
-
-
-class EngageTrip(msgspec.Struct, frozen=True):
-    """Put a stop in force that the guard has engaged and announced itself."""
-
-    trip: Trip
-    """The trip."""
-
-
-class KillswitchEngaged(msgspec.Struct, frozen=True):
-    """What has become of a stop when it was answered; what is still missing goes on being tried."""
-
-    trip: Trip
-    """The trip, in force."""
-    already_active: bool
-    """Whether another one was in force before."""
-    latched: bool
-    """On disk."""
-    persisted: bool
-    """Committed in PostgreSQL."""
-    published_to: int
-    """Receivers on Redis, without our own."""
-
-
-class ReleaseKillswitch(msgspec.Struct, frozen=True):
-    """Let trading go on; answered by the new :class:`KillswitchState`, or ``WrongTrip``."""
-
-    trip_id: str
-    """Which trip."""
-    reason: str
-    """Why it may."""
-    released_by: str
-    """Who says so."""
-    request_id: str | None = None
-    """The HTTP request, for the log."""
-
-
-class GetKillswitch(msgspec.Struct, frozen=True):
-    """Asks for the killswitch; answered by :class:`KillswitchView`."""
-
-
-class KillswitchView(msgspec.Struct, frozen=True):
-    """The killswitch as it is known here."""
-
-    state: KillswitchState
-    """Its state."""
-    unknown: str | None
-    """Why it cannot be known; agents treat this as active."""
-
-    @property
-    def status(self) -> str:
-        """``active``, ``inactive`` or ``unknown``."""
-        if self.state.enabled:
-            return "active"
-        return "unknown" if self.unknown else "inactive"
-
-
-class GetRegime(msgspec.Struct, frozen=True):
-    """Asks for the last regime; answered by a ``Regime`` or ``None``."""
-
-
-class GetState(msgspec.Struct, frozen=True):
-    """Asks for all values this actor knows; answered by a tuple of ``StateRow``."""
-
-
-class SetState(msgspec.Struct, frozen=True):
-    """Keep a value; told by other actors."""
-
-    key: str
-    """Its key in ``orchestrator_state``."""
-    value: bytes
-    """JSON."""
-
-
-Message = (
-    EventsJournalled
-    | EventReplaced
-    | StopFound
-    | StopHeard
-    | EngageKillswitch
-    | EngageTrip
-    | ReleaseKillswitch
-    | GetKillswitch
-    | GetRegime
-    | GetState
-    | SetState
-    | Published
-)
-
-
-class _Answer:
-    """An engage that waits for the news from Redis and PostgreSQL."""
-
-    def __init__(self, reply: DeferredReply, result: KillswitchEngaged, revision: int) -> None:
-        self.reply = reply
-        self.result = result
-        self.revision = revision
-        self.published = False
-
-    @property
-    def complete(self) -> bool:
-        return self.published and self.result.persisted
 
 
 class StateKeeper(Actor):
@@ -191,7 +104,7 @@ class StateKeeper(Actor):
         self._heard_before = self._killswitch
         self._values = StateValues()
         self._saving = Signal()
-        self._answers: dict[str, _Answer] = {}
+        self._answers: dict[str, EngageUnderWay] = {}
         self._saved_revision = 0
 
     # -- hooks -------------------------------------------------------------------------------
@@ -299,7 +212,7 @@ class StateKeeper(Actor):
         result = KillswitchEngaged(
             trip, already_active, latched=latched, persisted=persisted, published_to=0
         )
-        self._answers[trip.trip_id] = _Answer(reply, result, revision)
+        self._answers[trip.trip_id] = EngageUnderWay(reply, result, revision)
         self.after(ANSWER_WITHIN_S, lambda: self._answer(trip.trip_id))
         self._announce(trip, enabled=True, request_id=message.request_id)
         self.log.critical(
