@@ -26,7 +26,7 @@ from .errors import Conflict, NotFound
 from .peers import Peers, ask
 from .requests import Call
 from .routes import Answer, Route, json_answer
-from .shapes import (
+from .runtime_shapes import (
     ActorAnswer,
     ActorNode,
     ActorsAnswer,

@@ -16,6 +16,8 @@ COVERED_BY = {
     # The shapes that AsyncAPI is written from; held against what is really sent.
     "http/bus_shapes.py": "tests/http/test_asyncapi.py",
     "http/frame_shapes.py": "tests/http/test_asyncapi.py",
+    # The answers of its routes, read back by their tests.
+    "http/runtime_shapes.py": "tests/http/test_runtime_routes.py",
     # The harness by which all other actors are tested alone.
     "runtime/standalone.py": "tests/runtime/test_actor.py",
     # Halves that mean nothing without the other one.
