@@ -159,7 +159,6 @@ class CatchUp:
                 self._wait_for_room()
             else:
                 complete = self._read_on()
-                give_way()
 
     def _is_current(self, *, complete: bool) -> bool:
         passed = self._registry.passed_id
@@ -181,8 +180,10 @@ class CatchUp:
             self._pause()
             return False
         self._waiting_since = None
-        if not self._over.is_set():
-            self._give(stretch.chunk, stretch.through)
+        with self._past.turns:
+            if not self._over.is_set():
+                self._give(stretch.chunk, stretch.through)
+            give_way()
         return stretch.through == before
 
     def _give(self, chunk: Chunk | None, through: int) -> None:
