@@ -55,6 +55,8 @@ class Table(NamedTuple):
     rows: int
     reader: EventReader
     database: Database
+    filled_at: float
+    """The newest row's time."""
 
     def at(self, part: float) -> int:
         """The id that lies so far into the table."""
@@ -65,12 +67,6 @@ class Table(NamedTuple):
         seconds = (self.rows - self.at(part)) * 0.1
         moment = time.gmtime(self.filled_at - seconds)
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
-
-    @property
-    def filled_at(self) -> float:
-        """Of the newest row."""
-        statement = b"SELECT extract(epoch FROM ts)::float8 FROM events WHERE id = %(id)s"
-        return float(self.database.rows(statement, {"id": self.rows})[0][0])
 
 
 Page = Callable[[Table], list[EventRow]]
@@ -174,8 +170,10 @@ def opened(url: str, rows: int) -> Iterator[Table]:
     """A database that is filled; reads are limited as they are in a daemon."""
     database = Database(PostgresSettings(), url=url)
     database.open()
+    newest = b"SELECT extract(epoch FROM max(ts))::float8 FROM events WHERE id = %(id)s"
     try:
-        yield Table(rows, EventReader(database), database)
+        filled_at = database.rows(newest, {"id": rows})[0][0]
+        yield Table(rows, EventReader(database), database, filled_at)
     finally:
         database.close()
 
