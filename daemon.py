@@ -212,7 +212,9 @@ class Daemon:
             before_close=lambda: sweep(self._ledger, self._to.persister),
         )
         if unhandled := self._dead_letters.total - before:
-            log.info("messages that waited at the stop were not handled", count=unhandled)
+            actors = sorted({one.actor for one in self._dead_letters.snapshot()[-unhandled:]})
+            text = "messages that waited at the stop were not handled"
+            log.info(text, count=unhandled, actors=actors)
 
     def _root_ended(self, root: Actor) -> None:
         if root.exit_error is not None:

@@ -1,5 +1,7 @@
 """What a supervisor is told and asked."""
 
+from typing import ClassVar
+
 import msgspec
 
 from .actor import Actor
@@ -7,7 +9,13 @@ from .child import Child, ChildSpec
 from .errors import Refusal
 
 
-class ChildEnded(msgspec.Struct, frozen=True):
+class ToItself(msgspec.Struct, frozen=True):
+    """What its children and jobs tell a supervisor; of no use once it has ended."""
+
+    runtime_internal: ClassVar[bool] = True
+
+
+class ChildEnded(ToItself, frozen=True):
     """An incarnation has ended and cleaned up."""
 
     name: str
@@ -16,7 +24,7 @@ class ChildEnded(msgspec.Struct, frozen=True):
     """Which incarnation."""
 
 
-class ChildReady(msgspec.Struct, frozen=True):
+class ChildReady(ToItself, frozen=True):
     """A child answered its ping."""
 
     name: str
@@ -25,7 +33,7 @@ class ChildReady(msgspec.Struct, frozen=True):
     """Which incarnation."""
 
 
-class JobDone(msgspec.Struct, frozen=True):
+class JobDone(ToItself, frozen=True):
     """Children that were stopped or started on purpose are the supervisor's again."""
 
     children: tuple[Child, ...]

@@ -212,6 +212,17 @@ def test_a_whole_stop_has_a_limit_in_which_everybody_gets_a_turn(diary: list[str
     assert diary == ["-first"]
 
 
+def test_a_supervisors_own_news_are_no_dead_letters(diary: list[str]) -> None:
+    letters = DeadLetters()
+    specs = [ChildSpec(Address(name), partial(Member, name, diary)) for name in "abc"]
+    supervisor = Supervisor(specs)
+    start_actor(supervisor, Address("root", None, letters))
+
+    stop_actor(supervisor)
+
+    assert letters.snapshot() == []
+
+
 def test_what_waits_anywhere_at_the_final_stop_becomes_dead_letters(diary: list[str]) -> None:
     letters = DeadLetters()
     leaf = ChildSpec(Address("leaf", None, letters), lambda: Member("leaf", diary))
