@@ -177,7 +177,7 @@ def redis_away(*, seed: int, outage_s: float) -> Outcome:
         wait_until(lambda: proxy.accepted > dialled, 30, "the daemon dials")
         proxy.cut()
         wait_until(lambda: _all_hear(of), 30, "all lanes subscribed")
-        outcome.expect("back after s", time.monotonic() - began, RETURN_LIMIT_S)
+        outcome.expect_soon("back after s", time.monotonic() - began, RETURN_LIMIT_S)
         wait_until(lambda: len(_stored(of)) >= outcome.received, 30)
         _compare_gaps(outcome, of, outage_s)
         compare_books(outcome, of)

@@ -18,7 +18,11 @@ NEEDS_ROOT = {"full-disk"}
 
 
 @pytest.mark.parametrize("name", SHORT)
-def test_nothing_is_lost_and_nothing_is_there_twice(name: str) -> None:
+def test_nothing_is_lost_and_nothing_is_there_twice(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside other tests; `make chaos` has the machine for itself, and is held to the goals.
+    monkeypatch.setenv("CHAOS_SLACK", str(4 * float(os.environ.get("TEST_TIME_SCALE", "1"))))
     if name in NEEDS_ROOT and os.geteuid() != 0:
         pytest.skip("a small disk can be mounted by root only")
     outcome = SHORT[name](seed=SEED)
