@@ -152,7 +152,7 @@ class EventStream:
                 return
             if data:
                 send_all(sock, data, limit_s)
-            elif not self._wake.wait(self._settings.ping_interval_s):
+            elif not self._wake.wait(self._settings.ping_interval_s / 2):
                 send_all(sock, sse.KEEP_ALIVE, limit_s)
 
 

@@ -156,7 +156,8 @@ class WebSocketSettings(BaseModel):
     queue_bytes: int = Field(default=1536 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
     """What may wait for one client before it loses events (and is told which)."""
     ping_interval_s: float = Field(default=30.0, gt=0, le=3_600)
-    """How often a client is asked for a sign of life, or sent one (Server-Sent Events)."""
+    """How often a client is asked for a sign of life; Server-Sent Events bring one twice as often,
+    since proxies take a silence of 30 s for an end."""
     ping_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
     """A client that is silent for so long is closed."""
     send_timeout_s: float = Field(default=7.0, gt=0, le=3_600)
