@@ -300,7 +300,9 @@ class ProcessActor(Actor):
         return {**self._command.environment, **ours}
 
     def _note_up(self) -> None:
-        if self._process is not None and self._state is ChildState.STARTING:
+        if self._process is None:  # still being started, on a machine with much to do
+            self.after(UP_AFTER_S, self._note_up)
+        elif self._state is ChildState.STARTING:
             self._state = ChildState.RUNNING
 
     def _status(self) -> ProcessStatus:

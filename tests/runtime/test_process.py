@@ -127,6 +127,15 @@ def test_a_process_runs_and_after_a_while_counts_as_running(
     assert os.getsid(pid) == pid, "Ctrl-C must not reach it"
 
 
+def test_a_process_that_is_started_slowly_counts_as_running_too(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.runtime.process.UP_AFTER_S", 0.0)  # looked at before it runs
+    actor = runner.start(command(SLEEP))
+
+    until(lambda: runner.status(actor).state is ChildState.RUNNING)
+
+
 def test_what_it_prints_is_kept_and_logged_under_its_name(runner: Runner) -> None:
     with structlog.testing.capture_logs() as logs:
         actor = runner.start(
