@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -91,6 +92,7 @@ class Mate:
         self.log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed by end()
         self.in_hand: deque[str] = deque()
         """What it has not reported yet."""
+        self.told_to_end = False
         self._buffer = b""
         overrides = [f"--override-ini={one}" for one in config.option.override_ini or ()]
         quiet = ["-q", "-p", "no:cacheprovider", f"--worker={orders},{reports}"]
@@ -109,6 +111,7 @@ class Mate:
         """Hand it work; none is the end."""
         handed = list(nodeids)
         self.in_hand.extend(handed)
+        self.told_to_end = not handed
         with contextlib.suppress(BrokenPipeError):  # its end is seen when it is read
             os.write(self._orders, json.dumps(handed).encode() + b"\n")
 
@@ -117,6 +120,10 @@ class Mate:
         data = os.read(self.reports, 1 << 20)
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         return [json.loads(line) for line in lines] if data else None
+
+    def interrupt(self) -> None:
+        """Ctrl-C: it leaves the test in its hand, and stops its servers."""
+        self._process.send_signal(signal.SIGINT)
 
     def end(self) -> str:
         """End it, which takes as long as its servers take; returns what it has printed."""
@@ -155,6 +162,8 @@ class Parent:
             while self._mates:
                 self._hear(session)
         finally:
+            for mate in self._mates.values():
+                mate.interrupt()
             for mate in self._mates.values():
                 mate.end()
         for item, following in zip(alone, [*alone[1:], None], strict=False):
@@ -206,7 +215,7 @@ class Parent:
             if mate.in_hand:
                 self._lists.append(list(mate.in_hand))
             self._start()
-        elif self._lists:
+        elif not mate.told_to_end:
             raise pytest.UsageError(f"a worker ended before its time:\n{said}")
 
 
