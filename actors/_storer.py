@@ -15,7 +15,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import gevent
 import msgspec
 
-from ..runtime import deadline
+from ..runtime import deadline, give_way
 from ..runtime.errors import OrchestratorError
 from ..sql.copy_text import copy_field
 from ..sql.errors import (
@@ -43,6 +43,8 @@ MOVE_POLL_S: Final = 0.05
 SILENT_AFTER_S: Final = 75.0
 # A block of which rows are refused is stored by many statements.
 SIFTED_AFTER_S: Final = 600.0
+# Rows put together without letting others run: some 2 ms.
+_TURN_BYTES: Final = 1024 * 1024
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -219,7 +221,7 @@ class Storer:
     # -- a block -------------------------------------------------------------------------------
 
     def _store(self, block: list[Batch]) -> None:
-        rows = b"".join([with_ids(batch.body, batch.ranges) for batch in block])
+        rows = _rows_of(block)
         if self._ledger.moved or self._ledger.replaced:
             done = self._ledger.moved | self._ledger.replaced
             kept = (line for line in split_rows(rows) if _id_of(line) not in done)
@@ -330,6 +332,18 @@ class Storer:
         self._ledger.note_refused(rejected.id)
         self._ledger.window.replace(rejected)
         self._replaced(rejected)
+
+
+def _rows_of(block: list[Batch]) -> bytes:
+    """The rows of ``block`` as COPY takes them; others have their turns meanwhile."""
+    parts, turn_bytes = [], 0
+    for batch in block:
+        parts.append(with_ids(batch.body, batch.ranges))
+        turn_bytes += len(parts[-1])
+        if turn_bytes > _TURN_BYTES:
+            turn_bytes = 0
+            give_way()
+    return b"".join(parts)
 
 
 def _rejected(line: bytes, reason: str) -> Event:
