@@ -17,7 +17,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 
 import gevent
@@ -27,18 +26,16 @@ from gevent.event import Event as Signal
 from ._version import __version__
 from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
-from .actors.bus_server import Danger, check
-from .actors.canary import Canaries
 from .actors.clients import ClientRegistry
 from .actors.event_persister import EventPersister, Ledger, sweep
-from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED, format_time
+from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
 from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
 from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener import RedisListener, Subscriptions
 from .actors.state_keeper import StateKeeper
-from .actors.subscriptions import CONTROL, DATA
 from .addresses import addresses
+from .bus import Bus
 from .emergency import Emergency
 from .hosted_agents import HostedAgents
 from .http.listening import ListeningSocket
@@ -69,7 +66,6 @@ from .runtime.server_keeper import ServerKeeper
 from .runtime.watchdog import LOG_AFTER_S, Watchdog
 from .settings import Settings
 from .sql.database import Database
-from .sql.errors import StoreError
 from .sql.event_store import EventWriter
 from .sql.registry import AgentRegistry
 from .sql.retention import RetentionRule
@@ -89,17 +85,6 @@ KILL_LIMIT_S = 2.0
 """What a greenlet may take to end."""
 
 log = structlog.get_logger(actor="daemon")
-
-
-class BusEndangered(OrchestratorError):
-    """The server's settings cannot keep what ours promise, and ``redis.strict`` is set."""
-
-    def __init__(self, dangers: tuple[Danger, ...]) -> None:
-        super().__init__(dangers)
-        self.dangers = dangers
-
-    def __str__(self) -> str:
-        return "redis.strict: " + "; ".join(map(str, self.dangers))
 
 
 class Daemon:
@@ -138,10 +123,12 @@ class Daemon:
         self._database = Database(settings.postgres, url=self.pg_url)
         self._writer = EventWriter(self._database)
         self._latch = Latch(data.path / "killswitch.latch")
-        patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
-        lanes = {CONTROL: settings.bus.control_patterns, DATA: settings.bus.data_patterns}
-        self._canaries = Canaries(data.instance, lanes)
-        self._ledger = Ledger(data.path, patterns, settings.journal, canaries=self._canaries)
+        self._bus = Bus(
+            settings, url=self.redis_url, instance=data.instance, on_unusable=self._give_up
+        )
+        self._ledger = Ledger(
+            data.path, self._bus.patterns, settings.journal, canaries=self._bus.canaries
+        )
         self._own_events = OwnEvents(self._to.persister, settings.agents)
         self._tables = Tables(self._database, instance=data.instance, on_unusable=self._give_up)
         self.emergency = Emergency(
@@ -169,6 +156,7 @@ class Daemon:
         """Start everything; stop it in reverse at the end of the block.
 
         Raises:
+            BusEndangered: The server's settings endanger events, and ours are strict.
             TablesUnusable: Another daemon writes to this database, or its tables are not ours.
             StartFailed: A child did not start; those before it have been stopped again.
             OSError: The data directory cannot be read or written.
@@ -177,7 +165,7 @@ class Daemon:
             watchdog = Watchdog(self._loop_stalled)
             watchdog.start()
             stack.callback(watchdog.stop)
-            self._check_bus()
+            self._bus.check()
             self._tables.prepare()
             self._database.open()
             stack.callback(self._database.close)
@@ -185,7 +173,8 @@ class Daemon:
             stack.callback(self._latch.close)
             self._ledger.open()
             stack.callback(self._ledger.close)
-            subscriptions = self._subscriptions = self._new_subscriptions()
+            subscriptions = self._bus.subscribe(down_since_ms=self._ledger.last_journalled_ms)
+            self._subscriptions = subscriptions
             stack.callback(subscriptions.close)
             with spawned(self._tables.keep_trying), spawned(self._own_events.pump):
                 self._start_tree(subscriptions)
@@ -220,29 +209,6 @@ class Daemon:
         if root.exit_error is not None:
             self.failure = str(root.exit_error)
         self.ended.set()
-
-    def _new_subscriptions(self) -> Subscriptions:
-        down_ms = self._ledger.last_journalled_ms
-        down_since = format_time(datetime.fromtimestamp(down_ms / 1000, UTC)) if down_ms else None
-        return Subscriptions(
-            self.redis_url,
-            control_patterns=self.settings.bus.control_patterns,
-            data_patterns=self.settings.bus.data_patterns,
-            connect_timeout_s=self.settings.redis.connect_timeout_s,
-            down_since=down_since,
-            canaries=self._canaries,
-            on_danger=self._endangered,
-        )
-
-    def _check_bus(self) -> None:
-        """Refuse to start on a server that endangers events, if the settings are strict."""
-        redis = self.settings.redis
-        if redis.strict and (dangers := check(self.redis_url, limit_s=redis.connect_timeout_s)):
-            raise BusEndangered(dangers)
-
-    def _endangered(self, dangers: tuple[Danger, ...]) -> None:
-        if self.settings.redis.strict:
-            self._give_up(str(BusEndangered(dangers)))
 
     def _give_up(self, reason: str) -> None:
         self.failure = reason
@@ -345,7 +311,7 @@ class Daemon:
                     monitor=to.monitor,
                     stops=to.state_keeper,
                     instance=self.data.instance,
-                    on_fenced=self._fenced,
+                    on_fenced=lambda error: self._give_up(str(error)),
                 ),
                 shutdown_s=10.0,
             ),
@@ -393,9 +359,6 @@ class Daemon:
         self._metrics.histogram("loop_stall_seconds", text).observe(seconds)
         if seconds >= LOG_AFTER_S:
             self._own_events.tell("runtime.loop_stalled", {"seconds": round(seconds, 3)})
-
-    def _fenced(self, error: StoreError) -> None:
-        self._give_up(str(error))
 
     # -- what children need ------------------------------------------------------------------
 

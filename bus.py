@@ -1,0 +1,81 @@
+"""The bus as the daemon hears it: its lanes, and whether the server can keep our promises."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from .actors.bus_server import Danger, check
+from .actors.canary import Canaries
+from .actors.events import format_time
+from .actors.subscriptions import CONTROL, DATA, Subscriptions
+from .runtime import OrchestratorError
+from .settings import Settings
+
+
+class BusEndangered(OrchestratorError):
+    """The server's settings cannot keep what ours promise, and ``redis.strict`` is set."""
+
+    def __init__(self, dangers: tuple[Danger, ...]) -> None:
+        super().__init__(dangers)
+        self.dangers = dangers
+
+    def __str__(self) -> str:
+        return "redis.strict: " + "; ".join(map(str, self.dangers))
+
+
+class Bus:
+    """One daemon's Redis.
+
+    Args:
+        settings: All of them; the sections ``redis`` and ``bus`` count.
+        url: Of the server, which may be an embedded one.
+        instance: Unguessable, of this data directory: by it canaries are known.
+        on_unusable: Told why the daemon must end; must not wait.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        url: str,
+        instance: str,
+        on_unusable: Callable[[str], None],
+    ) -> None:
+        self._redis = settings.redis
+        self._lanes = {CONTROL: settings.bus.control_patterns, DATA: settings.bus.data_patterns}
+        self._url = url
+        self._on_unusable = on_unusable
+        self.patterns = (*self._lanes[CONTROL], *self._lanes[DATA])
+        """All that is subscribed to."""
+        self.canaries = Canaries(instance, self._lanes)
+        """Prove that what is published arrives."""
+
+    def check(self) -> None:
+        """Before the start: look at the server, if the settings are strict.
+
+        Raises:
+            BusEndangered: Its settings endanger events. One that is away is checked when it comes.
+        """
+        limit_s = self._redis.connect_timeout_s
+        if self._redis.strict and (dangers := check(self._url, limit_s=limit_s)):
+            raise BusEndangered(dangers)
+
+    def subscribe(self, *, down_since_ms: int) -> Subscriptions:
+        """The sockets, which connect by themselves; the caller closes them.
+
+        Args:
+            down_since_ms: The last journalled moment of the life before; 0 if there was none.
+        """
+        died_at = datetime.fromtimestamp(down_since_ms / 1000, UTC) if down_since_ms else None
+        return Subscriptions(
+            self._url,
+            control_patterns=self._lanes[CONTROL],
+            data_patterns=self._lanes[DATA],
+            connect_timeout_s=self._redis.connect_timeout_s,
+            down_since=format_time(died_at) if died_at else None,
+            canaries=self.canaries,
+            on_danger=self._endangered,
+        )
+
+    def _endangered(self, dangers: tuple[Danger, ...]) -> None:
+        if self._redis.strict:
+            self._on_unusable(str(BusEndangered(dangers)))

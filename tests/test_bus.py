@@ -1,0 +1,72 @@
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+import redis
+from gevent.event import Event as Signal
+from orchestrator.actors.subscriptions import CONTROL, DATA
+from orchestrator.bus import Bus, BusEndangered
+from orchestrator.settings import Settings
+
+SETTING = "maxmemory-policy"
+
+
+def bus(url: str, *, strict: bool, on_unusable: Callable[[str], None] = pytest.fail) -> Bus:
+    settings = Settings.model_validate(
+        {
+            "redis": {"strict": strict},
+            "bus": {"control_patterns": ["risk.*"], "data_patterns": ["data.*"]},
+        }
+    )
+    return Bus(settings, url=url, instance="0123456789abcdef", on_unusable=on_unusable)
+
+
+@pytest.fixture
+def evicting_url(redis_url: str) -> Iterator[str]:
+    """A server that may evict the durable stream."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set(SETTING, "allkeys-lru")
+        yield redis_url
+        client.config_set(SETTING, "noeviction")
+        client.config_set("maxmemory", "0")
+
+
+@pytest.mark.redis
+def test_only_strict_settings_refuse_a_server_that_endangers_events(evicting_url: str) -> None:
+    bus(evicting_url, strict=False).check()
+
+    with pytest.raises(BusEndangered, match=r"^redis\.strict: .*CONFIG SET maxmemory-policy"):
+        bus(evicting_url, strict=True).check()
+
+
+def test_a_server_that_is_away_is_not_refused() -> None:
+    bus("redis://127.0.0.1:1/0", strict=True).check()
+
+
+@pytest.mark.redis
+def test_a_server_that_came_later_is_refused_when_it_comes(evicting_url: str) -> None:
+    told: list[str] = []
+    was_told = Signal()
+
+    def end(reason: str) -> None:
+        told.append(reason)
+        was_told.set()
+
+    subscriptions = bus(evicting_url, strict=True, on_unusable=end).subscribe(down_since_ms=0)
+    publishing = gevent.spawn(subscriptions.publisher.run, lambda *_: None)
+
+    assert was_told.wait(5)
+    publishing.kill()
+    subscriptions.close()
+    assert len(told) == 1
+    assert SETTING in told[0]
+
+
+def test_each_lane_of_the_settings_has_a_canary() -> None:
+    made = bus("redis://127.0.0.1:1/0", strict=False)
+
+    assert made.patterns == ("risk.*", "data.*")
+    risk, data = (made.canaries.channels[lane] for lane in (CONTROL, DATA))
+    assert risk.startswith(b"risk.canary-")
+    assert data.startswith(b"data.canary-")
