@@ -1,7 +1,8 @@
 """``event replay``."""
 
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -71,7 +72,9 @@ def replay_command(  # noqa: PLR0913 - its options
     """Publish stored events again, each on replay.NAME.<its channel>, in their order.
 
     Never on a live channel, and never stored again: it refuses if the daemon subscribes to a
-    pattern that would catch them. After a kill -9 the last second may be published twice.
+    pattern that would catch them. After Ctrl-C or SIGTERM --resume goes on exactly where it was.
+    After a kill -9 the last second may be published twice, after Redis broke off (which it says)
+    the last 200 events.
     """
     times_as_fast = _check(speed, target)
     settings = read_settings(config)
@@ -129,11 +132,16 @@ def _ask(invocation: Invocation, settings: "Settings", target: str) -> None:
 def _redis(settings: "Settings") -> Iterator[Any]:
     try:
         import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error
     url = Place(settings).needed_redis_url()
     client = redis.Redis.from_url(
-        url, socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=settings.redis.connect_timeout_s
+        url,
+        socket_timeout=REDIS_LIMIT_S,
+        socket_connect_timeout=settings.redis.connect_timeout_s,
+        retry=Retry(NoBackoff(), 0),  # it would publish again what had arrived, and say nothing
     )
     try:
         with client:
@@ -143,9 +151,35 @@ def _redis(settings: "Settings") -> Iterator[Any]:
             "Redis did not take it",
             code="unreachable",
             cause=str(error),
-            advice="go on with --resume when it is back",
+            advice="go on with --resume when it is back; nobody knows which of the last"
+            f" {BATCH_EVENTS} events had arrived: those may be published twice",
             exit_code=ExitCode.UNREACHABLE,
         ) from error
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _heard_by(handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call ``handler``."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)
+
+
+@contextmanager
+def _undivided() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until what is inside is done."""
+    heard: list[int] = []
+    with _heard_by(lambda number, _frame: heard.append(number)):
+        yield
+    if heard:
+        raise KeyboardInterrupt
 
 
 class _Replay:
@@ -167,6 +201,10 @@ class _Replay:
     def run(self, history: History) -> None:
         """All that is left; however it ends, the bookmark says where."""
         mark = self._mark
+        with _heard_by(_interrupt):
+            self._run(history, mark)
+
+    def _run(self, history: History, mark: Bookmark) -> None:
         try:
             mark.save()
             for page in history.pages(mark.last_id, mark.up_to):
@@ -175,10 +213,11 @@ class _Replay:
                 self._publish()
                 mark.last_id = page.last_id
                 self._told(0)
+            mark.remove()
         except BaseException:
-            mark.save()
+            with _undivided():
+                mark.save()
             raise
-        mark.remove()
 
     def _take(self, event: "EventRow") -> None:
         """Wait until it is due; meanwhile what is due already goes out."""
@@ -198,11 +237,12 @@ class _Replay:
         for event in self._batch:
             channel = channel_for(self._target, event.type, event.source)
             pipe.publish(channel, bytes(event.payload))
-        pipe.execute()
-        self._mark.last_id = self._batch[-1].id
-        self._mark.done += len(self._batch)
         count = len(self._batch)
-        self._batch.clear()
+        with _undivided():  # what is published is noted as published
+            pipe.execute()
+            self._mark.last_id = self._batch[-1].id
+            self._mark.done += count
+            self._batch.clear()
         self._told(count)
 
     def _told(self, count: int) -> None:

@@ -5,10 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
+from urllib.parse import urlsplit
 
+import gevent
 import psycopg
 import pytest
 import redis
+from faults.proxy import Proxy
 
 from ..conftest import Done, Orc, clean_environ
 
@@ -138,33 +142,91 @@ def test_a_span_of_one_kind_is_replayed_alone(
     assert [number for _, number in heard()] == [32, 35, 38]
 
 
-def test_a_replay_that_was_broken_off_goes_on_without_a_gap_or_a_double(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_that_was_broken_off_goes_on_without_a_gap_or_a_double(  # noqa: PLR0913, PLR0917
+    database: psycopg.Connection,
+    replay: Replay,
+    heard: Callable[[], list[tuple[str, int]]],
+    place: dict[str, str],
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    fill(database, 400)
+    state = tmp_path / "replay.a.state"
+
+    process = begin(place, tmp_path, "--speed", "20x")
+    wait_for(process, lambda: state.exists() and json.loads(state.read_text())["done"] > 0)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    done = replay("--to", "replay.a", "--yes", "--speed", "max", "--resume")
+
+    assert process.returncode == 130
+    assert done.code == 0, done.err
+    assert [number for _, number in heard()] == list(range(1, 401))
+    assert not state.exists()
+
+
+def test_what_redis_had_taken_when_it_was_broken_off_is_noted(
     database: psycopg.Connection,
     replay: Replay,
     heard: Callable[[], list[tuple[str, int]]],
     place: dict[str, str],
     tmp_path: Path,
 ) -> None:
+    """The answer is on its way: all of a batch is published, and nobody has said so."""
     fill(database, 400)
-    state = tmp_path / "replay.a.state"
-    words = ("--to", "replay.a", "--yes", "--speed")
-
-    process = subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", "event", "replay", *words, "20x"],
-        cwd=tmp_path,
-        env=clean_environ(**place),
-        stderr=subprocess.PIPE,
-    )
-    end = time.monotonic() + 30
-    while not state.exists() or json.loads(state.read_text())["done"] == 0:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    done = replay(*words, "max", "--resume")
+    with Proxy(urlsplit(place["REDIS_URL"]).port or 6379) as proxy:
+        sent = Event()
+        proxy.to_server = lambda data: (b"PUBLISH" in data and sent.set()) or data
+        proxy.to_client = lambda data: (sent.is_set() and gevent.sleep(0.3)) or data
+        slow = place | {"REDIS_URL": f"redis://127.0.0.1:{proxy.port}"}
+        process = begin(slow, tmp_path, "--speed", "max")
+        wait_for(process, sent.is_set)
+        process.send_signal(signal.SIGINT)
+        wait_for(None, lambda: process.poll() is not None)
+    done = replay("--to", "replay.a", "--yes", "--speed", "max", "--resume")
 
     assert process.returncode == 130
     assert done.code == 0, done.err
     assert [number for _, number in heard()] == list(range(1, 401))
-    assert not state.exists()
+
+
+def test_a_lost_connection_is_not_tried_again_in_silence(
+    database: psycopg.Connection,
+    heard: Callable[[], list[tuple[str, int]]],
+    place: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    fill(database, 100)
+    with Proxy(urlsplit(place["REDIS_URL"]).port or 6379) as proxy:
+        sent = Event()
+        proxy.to_server = lambda data: (b"PUBLISH" in data and sent.set()) or data
+        proxy.to_client = lambda data: None if sent.is_set() else data
+        process = begin(
+            place | {"REDIS_URL": f"redis://127.0.0.1:{proxy.port}"}, tmp_path, "--speed", "max"
+        )
+        wait_for(process, sent.is_set)
+        assert [number for _, number in heard()] == list(range(1, 101))
+        proxy.cut()
+        wait_for(None, lambda: process.poll() is not None)
+
+    assert process.returncode == 3
+    assert b"may be published twice" in process.communicate()[1]
+    assert heard() == []
+
+
+def begin(place: dict[str, str], folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-m", "orchestrator", "event", "replay", "--to", "replay.a", "--yes")
+    return subprocess.Popen(
+        [*command, *words], cwd=folder, env=clean_environ(**place), stderr=subprocess.PIPE
+    )
+
+
+def wait_for(process: subprocess.Popen[bytes] | None, condition: Callable[[], object]) -> None:
+    """The condition holds, while the process (if any) lives."""
+    end = time.monotonic() + 30
+    while not condition():
+        if process is not None:
+            assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.01)
