@@ -86,8 +86,12 @@ class Accounts:
                 self.damaged_rows = (self.damaged_rows or 0) + lost
                 backlog.missing.clear()
 
-    def shed(self) -> None:
-        """Keep to the bound of memory, where the disk does not take what waits."""
+    def shed(self) -> bool:
+        """Keep to the bound of memory, where the disk does not take what waits.
+
+        Returns:
+            Whether anything was given up for that.
+        """
         front = self._backlog.front
         storing = front[0].number if front else 0
         before = self._backlog.counts + self._held.counts
@@ -98,6 +102,7 @@ class Accounts:
                 self._log.error("no room for events, neither on disk nor in memory")
             self.dropped += lost.total()
             self.dropped_types += lost
+        return bool(lost)
 
     def note_refused(self, event_id: int) -> None:
         """PostgreSQL did not take an event of the block that is being stored."""

@@ -50,6 +50,10 @@ class Appending:
         if hand not in self._waiting:
             self._waiting.append(hand)
 
+    def forget_given_up(self) -> None:
+        """Let go of batches of which nothing is left: the disk may refuse them for hours."""
+        self._waiting = deque(hand for hand in self._waiting if not _is_given_up(hand))
+
     def offer(self) -> bool:
         """Offer to the journal what it does not have; waits for the worker.
 
@@ -81,3 +85,8 @@ class Appending:
                 batch.journalled = True
                 batch.rows_through = batch.rows_through or rows_through
         self._waiting.popleft()
+
+
+def _is_given_up(hand: InHand) -> bool:
+    batch = hand.batches[0]
+    return hand.kind is RecordKind.EVENTS and not batch.rows and batch.shed_for > 0

@@ -3,7 +3,9 @@
 Numbers are contiguous, so what is missing shows: between two records, before the first (all above
 the committed one must be there) and behind the last (the head says which that was). A
 place that is no record and where no number is missing is the end of an append that was cut short
-before it counted: torn, and nothing is lost by it.
+before it counted: torn, and nothing is lost by it. Nor is it where numbers are missing between two
+records, no rows, and nothing is damaged: those batches were given up before the disk took them.
+(But where records wait for ids, one that gives some may be missing.)
 
 Ids are given in the order of receipt. So where a record without ids has one with ids behind it, the
 record that gave it its ids is damaged; which they were nobody knows, and its rows count as missing.
@@ -146,7 +148,8 @@ class Inventory:
         )
 
     def _note(self, segment: Segment, record: Record) -> None:
-        self._judge(record.number, record.rows_before)
+        if self._unjudged or self._bare or record.rows_before != self._rows:
+            self._judge(record.number, record.rows_before)
         self.report.records += 1
         self.last_at_ms = max(self.last_at_ms, record.at_ms)
         self.highest_id = max(self.highest_id, record.last_id)

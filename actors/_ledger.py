@@ -276,8 +276,8 @@ class Ledger:
                 events = self._finish_assigned(hand)
             case RecordKind.MOVED:
                 events = self._finish_moved(hand)
-        if self.journal_error is not None:
-            self.accounts.shed()
+        if self.journal_error is not None and self.accounts.shed():
+            self.appending.forget_given_up()
         self.to_store.set()
         return events
 

@@ -5,9 +5,10 @@ import pytest
 from orchestrator.actors._accounts import latency_ms
 from orchestrator.actors._ledger import Ledger
 from orchestrator.actors._persister_messages import PersistReplies
-from orchestrator.actors._segments import RecordKind
+from orchestrator.actors._segments import Record, RecordKind
 from orchestrator.actors.events import Event, utc_now
 from orchestrator.actors.ids import read_ids, write_ids
+from orchestrator.actors.journal import Journal, JournalSettings
 
 
 @pytest.fixture
@@ -129,6 +130,54 @@ def test_records_without_rows_at_the_end_count_as_stored(ledger: Ledger) -> None
     ledger.journal.work(lambda: None)
 
     assert ledger.journal.head.committed_number == ledger.journal.head.last_number == 2
+
+
+def test_what_is_given_up_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The disk refuses for long, and PostgreSQL is away: what stays in memory is bounded."""
+    settings = JournalSettings(max_bytes=64 * 1024)
+    write_ids(tmp_path / "ids", [(101, 100_000)])
+    ledger = Ledger(tmp_path, ["data.*"], settings, memory_bytes=20_000)
+    ledger.open()
+    ledger.survey()
+    payload = b'"%b"' % (b"x" * 1000)
+    for number in range(500):
+        channel = b"data.market.%d" % number
+        reply = [b"pmessage", b"data.*", channel, payload]
+        ledger.intake.put(PersistReplies("data", utc_now(), [reply]))
+        turn(ledger)
+
+    assert ledger.journal_error is not None
+    assert ledger.accounts.dropped > 400
+    assert len(ledger.appending._waiting) < 20
+    assert ledger.appending.rows + ledger.accounts.dropped + ledger.journal.pending_rows == 500
+    ledger.close()
+
+    # The disk takes more again: the next start sees that nothing is damaged.
+    ledger = Ledger(tmp_path, ["data.*"])
+    ledger.open()
+    ledger.survey()
+    report = ledger.journal.report
+    ledger.close()
+    assert (report.missing_records, report.damaged_places) == (0, 0)
+
+
+def test_batches_that_were_given_up_are_no_damage(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.open()
+    for number in (1, 2, 900):
+        journal.append(
+            Record(number, RecordKind.EVENTS, 1, b"t.a\t\\N\tx\t{}\n", ((number, number),))
+        )
+    journal.close()
+
+    again = Journal(tmp_path)
+    report = again.open()
+    reader = again.reader(after=0)
+    numbers = [record.number for record in iter(reader.next, None)]
+    again.close()
+
+    assert (report.records, report.missing_records, report.missing_rows) == (3, 0, 0)
+    assert numbers == [1, 2, 900]
 
 
 def test_a_damaged_file_of_ids_gives_none(tmp_path: Path) -> None:
