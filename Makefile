@@ -1,6 +1,7 @@
 # make run    everything, from nothing: .venv, install, embedded servers, daemon, sample agents
 # make test   all tests          make lint   make typecheck   make coverage
-# make chaos  all faults in full, and a table of what became of all events (some 25 minutes)
+# make chaos  all faults in full, and a table of what became of all events (some 25 minutes);
+#             ARGS="killed redis" some of them, ARGS=--list which there are, ARGS=--help
 # make bench  the benchmarks     make clean  remove what was built; make distclean: .venv too
 #
 # JOBS=1 runs the tests in one process instead of three side by side.

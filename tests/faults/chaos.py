@@ -1,13 +1,15 @@
 """``make chaos``: every fault in full, and a table of what became of all events.
 
-``python -m faults.chaos [--short] [NAME…]``. Every random choice comes from a printed seed;
-``CHAOS_SEED`` gives it back. Exit code 1 if anything was lost, is there twice, or took too long.
+``python -m faults.chaos [--short] [--list] [NAME…]``. Every random choice comes from a printed
+seed; ``CHAOS_SEED`` gives it back. Exit code 1 if anything was lost, is there twice, or took too
+long; 2 if there is no fault of a name.
 """
 
 from gevent import monkey
 
 monkey.patch_all()
 
+import argparse
 import sys
 import time
 import traceback
@@ -73,9 +75,15 @@ COUNTS = ("runs", "faults", "received", "stored", "rejected", "dropped", "lost",
 
 def main() -> int:
     """Run those that are named, or all."""
-    arguments = sys.argv[1:]
-    runs = SHORT if "--short" in arguments else FULL
-    names = [name for name in arguments if not name.startswith("-")] or list(runs)
+    options = _parser().parse_args()
+    runs = SHORT if options.short else FULL
+    if options.list:
+        print("\n".join(runs))
+        return 0
+    names = options.names or list(runs)
+    if unknown := [name for name in names if name not in runs]:
+        form = "short form" if options.short else "fault"
+        _parser().error(f"no {form} {', '.join(unknown)}; there are {', '.join(runs)}")
     seed = scenarios.seed_of()
     print(f"seed {seed}", file=sys.stderr, flush=True)
     outcomes = [run_one(name, runs[name], seed) for name in names]
@@ -83,6 +91,19 @@ def main() -> int:
     for outcome in outcomes:
         print(line(outcome))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make chaos ARGS=…",
+        description="Break things, and count what became of all events.",
+        epilog="CHAOS_SEED=N repeats the choices of a run; CHAOS_SLACK=4 makes goals of time four"
+        " times wider, beside other work. docs/faults.md says what each fault is.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a fault; none: all")
+    parser.add_argument("--short", action="store_true", help="small, as in make test")
+    parser.add_argument("--list", action="store_true", help="say the names, and run none")
+    return parser
 
 
 def run_one(name: str, run: Run, seed: int) -> Outcome:
