@@ -31,7 +31,6 @@ the running handler has run) and ``last_handled_s``, and says ``error`` once
 """
 
 import logging
-import re
 import threading
 import time
 import uuid
@@ -41,16 +40,18 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from .errors import AgentError, BadAgent, BusUnavailable
+from .attempts import Attempts, name_of
+from .errors import AgentError, BusUnavailable
 from .health import Health
 from .heart import Heart
 from .killswitch import CHANNEL as KILLSWITCH_CHANNEL
 from .killswitch import KillswitchState, after_reconnect, read_message
+from .naming import checked_id, kebab_case
 from .options import NoOptions, read_options
 from .pace import Backoff, Breath, Throttle
 from .publisher import Publisher, connect
 from .routing import Event, Router, TimerSpec, marked_events, marked_timers
-from .schedule import Schedule, Timer
+from .schedule import Schedule
 from .subscriber import Received, Subscriber
 from .threads import run_in_threads
 from .work_queue import Work, WorkQueue
@@ -112,7 +113,7 @@ class Agent:
         interval_s: float | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.agent_id = _checked_id(agent_id or self.agent_id or _kebab(type(self).__name__))
+        self.agent_id = checked_id(agent_id or self.agent_id or kebab_case(type(self).__name__))
         self.name = name or self.name or self.agent_id
         self.group = group or self.group
         self.redis_url = redis_url or self.redis_url
@@ -123,19 +124,17 @@ class Agent:
         """Tells this run from the one before, for the daemon."""
         self._publisher = self._new_publisher()
         self._killswitch = KillswitchState.UNKNOWN
-        self._router = Router()
-        self._schedule = Schedule()
-        self._timers: list[tuple[Callable[[], object], TimerSpec]] = list(marked_timers(self))
+        self._router = Router(marked_events(self))
+        self._schedule = Schedule(marked_timers(self))
         self._queue = WorkQueue(self.queue_capacity, self._on_drop)
         self._health = Health(time.monotonic(), self.handler_limit_s)
         self._throttle = Throttle()
         self._heart = self._new_heart()
+        self._attempts = Attempts(self._health, on_trouble=self._heart.hurry, log=self.log)
         self._subscriber: Subscriber | None = None
         self._stopping = threading.Event()
         self._start_failed = False
         self._handlers_ended = threading.Event()
-        for function, patterns in marked_events(self):
-            self._router.add(function, patterns)
 
     # -- what a subclass may override ------------------------------------------------
 
@@ -226,7 +225,7 @@ class Agent:
         self, seconds: float, function: Callable[[], object], *, at_start: bool = False
     ) -> None:
         """As `every`, for intervals known only at run time. In ``__init__`` or `on_start`."""
-        self._timers.append((function, TimerSpec(seconds, at_start)))
+        self._schedule.add(function, TimerSpec(seconds, at_start))
 
     @property
     def killswitch(self) -> KillswitchState:
@@ -301,20 +300,21 @@ class Agent:
             engaged, fields = read_message(message.data)
             self._killswitch = KillswitchState.ENGAGED if engaged else KillswitchState.RELEASED
             call = partial(self.on_killswitch, engaged, fields)
-            self._queue.put_urgent(
-                Work(message.channel, partial(self._attempt, "on_killswitch", call))
-            )
+            self._call_soon("on_killswitch", call, channel=message.channel)
             return
         handlers = self._router.handlers(message.pattern, message.channel)
         if handlers:
-            self._queue.put(Work(message.channel, partial(self._deliver, message, handlers)))
+            call = partial(self._attempts.deliver, message, handlers)
+            self._queue.put(Work(message.channel, call))
 
     def _connected(self, away_s: float) -> None:
         if away_s:
             self._heart.hurry()
             self._killswitch = after_reconnect(self._killswitch)
-            call = partial(self.on_reconnect, away_s)
-            self._queue.put_urgent(Work("", partial(self._attempt, "on_reconnect", call)))
+            self._call_soon("on_reconnect", partial(self.on_reconnect, away_s))
+
+    def _call_soon(self, name: str, call: Callable[[], object], *, channel: str = "") -> None:
+        self._queue.put_urgent(Work(channel, partial(self._attempts.run, name, call)))
 
     def _on_drop(self, work: Work) -> None:
         held = self._throttle.admit("drop", time.monotonic())
@@ -327,7 +327,7 @@ class Agent:
         try:
             if self._bring_up(subscriber):
                 self._loop()
-                self._attempt("on_stop", self.on_stop)
+                self._attempts.run("on_stop", self.on_stop)
         finally:
             self._handlers_ended.set()
 
@@ -353,54 +353,14 @@ class Agent:
     def _loop(self) -> None:
         breath = Breath()
         while not self.stopping:
-            self._set_up_timers()
+            self._schedule.set_up(time.monotonic())
             work = self._queue.get(self._schedule.wait_s(time.monotonic(), LONGEST_WAIT_S))
             if work is not None:
                 work.run()
             for timer in self._schedule.take_due(time.monotonic()):
                 if not self.stopping:
-                    self._attempt(_name(timer.function), timer.function)
+                    self._attempts.run(name_of(timer.function), timer.function)
             breath.take()
-
-    def _set_up_timers(self) -> None:
-        timers, self._timers = self._timers, []
-        for function, spec in timers:
-            due = time.monotonic() + (0.0 if spec.at_start else spec.seconds)
-            self._schedule.add(Timer(function, seconds=spec.seconds, due=due))
-
-    def _deliver(self, message: Received, handlers: tuple[Callable[[Event], object], ...]) -> None:
-        try:
-            event = Event(message.channel, msgspec.json.decode(message.data))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._health.undecodable()
-            if self._throttle.admit("undecodable", time.monotonic()) is not None:
-                self.log.warning("left out a message on %s: %s", message.channel, error)
-            return
-        for handler in handlers:
-            self._attempt(_name(handler), partial(handler, event))
-
-    def _attempt(self, name: str, call: Callable[[], object]) -> None:
-        """Run one piece of the author's code; what it raises ends here."""
-        self._health.begin(name, time.monotonic())
-        try:
-            call()
-        except BusUnavailable as error:
-            self._health.unpublished(time.monotonic())
-            if self._throttle.admit(f"{name} unpublished", time.monotonic()) is not None:
-                self.log.warning("%s: %s", name, error)
-        except Exception as error:  # noqa: BLE001 - the border of one item; it is logged
-            self._failed(name, error)
-        else:
-            self._health.succeed(name, time.monotonic())
-
-    def _failed(self, name: str, error: Exception) -> None:
-        now = time.monotonic()
-        held = self._throttle.admit(name, now)
-        if held is not None:
-            text = "%s failed (and %d times more since it was last said)"
-            self.log.error(text, name, held, exc_info=error)
-        if self._health.fail(name, error, now):
-            self._heart.hurry()
 
     # -- the heart's job -------------------------------------------------------------
 
@@ -436,18 +396,3 @@ class Agent:
             about=self._about,
             log=self.log,
         )
-
-
-def _name(function: Callable[..., object]) -> str:
-    return getattr(function, "__name__", repr(function))
-
-
-def _kebab(name: str) -> str:
-    """``QuotesAgent`` → ``quotes-agent``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
-
-
-def _checked_id(agent_id: str) -> str:
-    if not re.fullmatch(r"[!-~]{1,128}", agent_id) or "*" in agent_id:
-        raise BadAgent(f"{agent_id!r} cannot be an agent's id: 1 to 128 characters, no spaces")
-    return agent_id

@@ -5,7 +5,7 @@ characters, dots included, and nothing else is special.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -113,10 +113,15 @@ class Router:
     Redis sends a message once for each pattern it matches; the router gives each
     copy to those handlers for which this pattern is their first that matches. So
     every handler gets every event exactly once.
+
+    Args:
+        handlers: each with its patterns.
     """
 
-    def __init__(self) -> None:
-        self._routes: list[Route] = []
+    def __init__(
+        self, handlers: Iterable[tuple[Callable[[Event], object], tuple[str, ...]]] = ()
+    ) -> None:
+        self._routes = [Route(function, patterns) for function, patterns in handlers]
         self._cache: dict[tuple[str, str], tuple[Callable[[Event], object], ...]] = {}
 
     def add(self, function: Callable[[Event], object], patterns: tuple[str, ...]) -> None:

@@ -1,6 +1,8 @@
 """The timers of an agent: what is due, and how long until the next. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from .routing import TimerSpec
 
 
 class Timer:
@@ -18,14 +20,26 @@ class Timer:
 
 
 class Schedule:
-    """Timers in the order they were added. The caller brings the clock."""
+    """Timers in the order they were added. The caller brings the clock.
 
-    def __init__(self) -> None:
+    Args:
+        wanted: what to `add`.
+    """
+
+    def __init__(self, wanted: Iterable[tuple[Callable[[], object], TimerSpec]] = ()) -> None:
         self._timers: list[Timer] = []
+        self._wanted = list(wanted)
 
-    def add(self, timer: Timer) -> None:
-        """Add a timer."""
-        self._timers.append(timer)
+    def add(self, function: Callable[[], object], spec: TimerSpec) -> None:
+        """Have a timer, which runs once it was set up."""
+        self._wanted.append((function, spec))
+
+    def set_up(self, now: float) -> None:
+        """Let the timers run that were added since: an interval counts from here."""
+        wanted, self._wanted = self._wanted, []
+        for function, spec in wanted:
+            due = now + (0.0 if spec.at_start else spec.seconds)
+            self._timers.append(Timer(function, seconds=spec.seconds, due=due))
 
     def take_due(self, now: float) -> list[Timer]:
         """The timers that are due, each already set to its next time.
