@@ -242,6 +242,8 @@ class Daemon:
         self._renew_certificate()
         if any(key.startswith("retention.") for key in found.now):
             self._to.root.offer(RestartChild(self._to.pruner.name))
+        if found.refused:
+            log.error("the tokens stay as they were", reason=found.refused)
         log.info("settings read anew", changed=found.now, at_next_start=found.at_restart)
         if found.at_restart:
             log.warning("some settings change at the next start only", keys=found.at_restart)

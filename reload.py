@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from .http.settings import is_open_to_strangers
 from .settings import Settings
 
 LIVE: Final = (
@@ -27,10 +28,16 @@ class Changes(NamedTuple):
     """Keys (``section.key``) that change at once."""
     at_restart: tuple[str, ...]
     """Keys that change at the next start only."""
+    refused: str | None = None
+    """Why the tokens stay as they were."""
 
 
 def changes(old: Settings, new: Settings) -> Changes:
     """Compare two readings."""
+    refused = None
+    if is_open_to_strangers(_with_live(old, new).http):
+        refused = f"without any, whoever reaches {old.http.host} could do everything"
+        new = new.model_copy(update={"http": new.http.model_copy(update={"auth": old.http.auth})})
     before, after = dict(_leaves(old.model_dump())), dict(_leaves(new.model_dump()))
     changed = sorted(
         path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
@@ -40,6 +47,7 @@ def changes(old: Settings, new: Settings) -> Changes:
         _with_live(old, new),
         tuple(".".join(path) for path in live),
         tuple(".".join(path) for path in changed if path not in live),
+        refused,
     )
 
 

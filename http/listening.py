@@ -13,7 +13,7 @@ from ..runtime import OrchestratorError
 from .access import Sessions
 from .connections import Connections, allowed_connections
 from .security import Proxies
-from .settings import HttpSettings, is_loopback
+from .settings import HttpSettings, is_open_to_strangers
 from .tls import Tls, TlsUnusable
 
 _BACKLOG: Final = 1024
@@ -34,7 +34,7 @@ class ListeningSocket:
     """
 
     def __init__(self, settings: HttpSettings) -> None:
-        if not (is_loopback(settings.host) or settings.insecure or settings.auth.tokens):
+        if is_open_to_strangers(settings):
             raise CannotListen(
                 f"http.host is {settings.host}, and whoever reaches it could do everything: make "
                 "tokens (`orchestrator token new`), use a loopback address (127.0.0.1), or set "

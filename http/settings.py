@@ -146,6 +146,11 @@ class HttpSettings(BaseModel):
         return value
 
 
+def is_open_to_strangers(settings: HttpSettings) -> bool:
+    """Whether others than this machine could do everything, and nobody said that they may."""
+    return not (is_loopback(settings.host) or settings.insecure or settings.auth.tokens)
+
+
 class WebSocketSettings(BaseModel):
     """Section ``[websocket]``: the event stream, over WebSockets and as Server-Sent Events."""
 

@@ -70,3 +70,26 @@ def test_every_live_key_exists() -> None:
     for section, *keys in LIVE:
         model = Settings.model_fields[section].annotation
         assert not keys or set(keys) <= set(model.model_fields)
+
+
+def test_the_last_token_is_not_taken_where_strangers_could_call(tmp_path: Path) -> None:
+    here, everywhere = '[http]\nhost = "127.0.0.1"\n', '[http]\nhost = "192.0.2.7"\n'
+    token = f'[[http.auth.tokens]]\nname = "a"\nrole = "viewer"\nsha256 = "{"0" * 64}"\n'
+    old = settings(tmp_path, everywhere + token)
+
+    for text in (here, everywhere + "insecure = true\n"):  # both count at the next start only
+        found = changes(old, settings(tmp_path, text + "rate_limit_max = 7\n"))
+        assert found.settings.http.auth == old.http.auth
+        assert found.settings.http.rate_limit_max == 7
+        assert "http.auth.tokens" not in found.now
+        assert found.refused is not None
+        assert "192.0.2.7" in found.refused
+
+
+def test_the_last_token_may_be_taken_on_loopback(tmp_path: Path) -> None:
+    token = f'[[http.auth.tokens]]\nname = "a"\nrole = "viewer"\nsha256 = "{"0" * 64}"\n'
+    old, new = settings(tmp_path, token), settings(tmp_path, "")
+
+    found = changes(old, new)
+
+    assert (found.settings.http.auth.tokens, found.refused) == ((), None)

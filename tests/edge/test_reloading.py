@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from orchestrator.http.access import NOBODY, Access, Caller, Role, Sessions
+from orchestrator.http.server import GetHttpStatus
 from orchestrator.http.settings import AuthSettings, TokenSettings
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
@@ -101,6 +102,18 @@ def test_a_websocket_from_before_there_were_tokens_is_closed(serve: Serve) -> No
 
         assert close_of(anybody)[0] == 1008
         assert served.call("GET", "/state", headers={"Authorization": None}).status == 401
+
+
+def test_strangers_are_not_let_in_by_taking_the_last_token(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = serve(http=auth(host="0.0.0.0"), token=TOKENS["operator"])  # noqa: S104 that is the point
+    use(served)  # no token is left
+    served.daemon._to.http.ask(GetHttpStatus(), timeout_s=5)  # behind the change
+
+    assert served.call("GET", "/state", headers={"Authorization": None}).status == 401
+    assert served.get("/state").status == 200
+    assert "the tokens stay as they were" in capsys.readouterr().out
 
 
 def test_it_outlives_a_restart_of_the_server(serve: Serve) -> None:
