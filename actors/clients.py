@@ -14,6 +14,7 @@ has, the client is *late*: it is in no group yet, and joins one exactly behind t
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final
 
@@ -153,6 +154,18 @@ class _Group:
                 client.wake()
 
 
+@dataclass(slots=True)
+class Compressed:
+    """What compression has brought since the daemon's start."""
+
+    frames: int = 0
+    """Frames that were compressed, each once for all clients."""
+    bytes_before: int = 0
+    """Their size before."""
+    bytes_after: int = 0
+    """And as they went; never larger."""
+
+
 class ClientRegistry:
     """All clients, by what they want.
 
@@ -167,6 +180,8 @@ class ClientRegistry:
         self.replaced = 0
         """How many events were replaced; what was read before may be out of date then."""
         self.frames_sent = 0
+        self.compressed = Compressed()
+        """Outlives the servers that do it."""
         self.dropped_before = 0
         """Events that clients now gone did not get."""
         self.closed: Counter[int] = Counter()

@@ -43,7 +43,7 @@ class Streams:
     """How frames go to all who agreed on compression."""
 
     def __post_init__(self) -> None:
-        deflater = Deflater(self.settings.compression_from_bytes)
+        deflater = Deflater(self.settings.compression_from_bytes, self.registry.compressed)
         object.__setattr__(self, "deflater", deflater)
 
     @classmethod

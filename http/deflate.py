@@ -17,6 +17,7 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import CloseCode
 from websockets.typing import ExtensionParameter
 
+from ..actors.clients import Compressed
 from ..actors.frames import COMPRESSED_TEXT, data_frame, text_of
 from .frame_reader import Violation
 
@@ -67,18 +68,14 @@ class Deflater:
 
     Args:
         from_bytes: Shorter frames go as they are.
+        counts: Where it counts; outlives it.
     """
 
-    def __init__(self, from_bytes: int) -> None:
+    def __init__(self, from_bytes: int, counts: Compressed | None = None) -> None:
         self._from_bytes = from_bytes
         # Clients with different filters ask for the same frame one after the other.
         self._last: tuple[bytes, bytes] = (b"", b"")
-        self.frames = 0
-        """Frames that were compressed."""
-        self.bytes_before = 0
-        """Their size before."""
-        self.bytes_after = 0
-        """And after."""
+        self.counts = counts if counts is not None else Compressed()
 
     def __call__(self, frame: bytes, _event_id: int | None) -> bytes:
         """``frame`` as it goes to these clients; compressed if that makes it shorter."""
@@ -88,16 +85,15 @@ class Deflater:
         if known is not frame:
             compressed = min(self._compress(frame), frame, key=len)
             self._last = (frame, compressed)
+            self.counts.frames += 1
+            self.counts.bytes_before += len(frame)
+            self.counts.bytes_after += len(compressed)
         return compressed
 
     def _compress(self, frame: bytes) -> bytes:
         deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_WINDOW_BITS, _MEMORY_LEVEL)
         data = deflater.compress(text_of(frame)) + deflater.flush(zlib.Z_SYNC_FLUSH)
-        compressed = data_frame(COMPRESSED_TEXT, data.removesuffix(_TAIL))
-        self.frames += 1
-        self.bytes_before += len(frame)
-        self.bytes_after += len(compressed)
-        return compressed
+        return data_frame(COMPRESSED_TEXT, data.removesuffix(_TAIL))
 
 
 class MessageInflater:

@@ -78,6 +78,11 @@ class MetricsPage:
         yield _counter("ws_dropped", "Events that slow clients did not get.", clients.dropped)
         codes = [((str(code),), float(count)) for code, count in clients.closed.items()]
         yield _counters("ws_closed", "Connections that ended, by close code.", "code", codes)
+        made = clients.compressed
+        yield _counter("ws_compressed_frames", "Frames compressed, once for all.", made.frames)
+        sizes = [(("before",), float(made.bytes_before)), (("after",), float(made.bytes_after))]
+        text = "Size of those frames, before and as they went to each client."
+        yield _counters("ws_compressed_bytes", text, "size", sizes)
         letters = self._peers.dead_letters.total
         yield _counter("dead_letters", "Messages that nobody handled.", letters)
 

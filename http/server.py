@@ -137,8 +137,10 @@ class HttpServer(Actor):
         )
         self._listening.sessions.close_revoked(self._api.access)
         tls = self._listening.tls
-        if tls is not None and (trouble := tls.trouble()):
-            self.log.error("http.tls", trouble=trouble)
+        if tls is not None:
+            tls.watch(self._peers.metrics)
+            if trouble := tls.trouble():
+                self.log.error("http.tls", trouble=trouble)
         self._servers = [self._serving(self._listening, self._api)]
         if self._listening.control is not None:
             self._servers.append(self._serving(self._listening.control, self._api))

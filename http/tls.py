@@ -13,8 +13,10 @@ from typing import Any, Final, NamedTuple, cast
 
 import gevent.ssl
 import structlog
+from prometheus_client import Counter, Gauge
 
 from ..runtime import OrchestratorError, deadline
+from ..runtime.metrics import Metrics
 from .settings import TlsSettings
 
 EXPIRES_SOON_S: Final = 14 * 86_400.0
@@ -102,7 +104,7 @@ class Tls:
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
-        self._context = _server_context(settings, _Context(ssl.PROTOCOL_TLS_SERVER))
+        self._context, self._expires_at = self._read()
         self.failures = 0
         """Handshakes that came to nothing."""
 
@@ -112,7 +114,34 @@ class Tls:
         Raises:
             TlsUnusable: They do not do; those read before stay in use.
         """
-        self._context = _server_context(self._settings, _Context(ssl.PROTOCOL_TLS_SERVER))
+        self._context, self._expires_at = self._read()
+
+    def watch(self, metrics: Metrics) -> None:
+        """Show when the certificate in use ends, and what has failed."""
+        metrics.watch(
+            Gauge,
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, Unix time; 0: it has ended.",
+            lambda: [] if self._expires_at is None else [((), self._expires_at)],
+        )
+        metrics.watch(
+            Counter,
+            "tls_handshake_failures",
+            "TLS handshakes that came to nothing.",
+            lambda: self.failures,
+        )
+
+    def _read(self) -> tuple[ssl.SSLContext, float | None]:
+        """What connections are made of, and until when clients take it; None: they take it never.
+
+        Raises:
+            TlsUnusable: The files do not do.
+        """
+        context = _server_context(self._settings, _Context(ssl.PROTOCOL_TLS_SERVER))
+        try:
+            return context, inspect(self._settings).expires_at
+        except TlsUnusable:
+            return context, None  # the log says why, by trouble()
 
     def trouble(self) -> str | None:
         """What is wrong with the certificate by now, if anything."""

@@ -15,6 +15,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from ..http.conftest import frame, frame_where
+from ..http.test_metrics_page import samples
 from .conftest import LIMIT_S, Serve, Served
 
 NODE = shutil.which("node")
@@ -115,10 +116,36 @@ def test_an_event_is_compressed_once_whatever_the_filters() -> None:
     registry.flush()
 
     *read, nothing = (client.buffer.take() for client in clients)
-    assert deflater.frames == len(events)
+    assert deflater.counts.frames == len(events)
     assert read[0].count(b"\xc1") >= len(events)
     assert set(read) == {read[0]}
     assert nothing == b""
+
+
+def test_metrics_tell_what_it_brought_whichever_server_did_it(serve: Serve) -> None:
+    served = serve()
+    for count in (1, 2):
+        with (
+            served.socket("/?types=quant.*") as first,
+            served.socket("/?types=quant.regime.*") as second,
+        ):
+            served.stored("quant.regime.state", STATE)
+            for client in (first, second):
+                frame_where(client, eventType="quant.regime.state")
+            found = samples(served)
+
+        assert found["orchestrator_ws_compressed_frames_total"] == count
+        before = found["orchestrator_ws_compressed_bytes_total,size=before"]
+        assert before > count * len(json.dumps(STATE, separators=(",", ":")))
+        assert 0 < found["orchestrator_ws_compressed_bytes_total,size=after"] < before / 3
+        restart_server(served)
+
+
+def restart_server(served: Served) -> None:
+    name = "orchestrator_actor_restarts_total,actor=http"
+    before = samples(served).get(name, 0)
+    served.daemon._to.http.tell(object())  # nothing that it knows
+    served.wait_until(lambda: samples(served).get(name, 0) > before)
 
 
 def test_compression_can_be_left_out(serve: Serve) -> None:

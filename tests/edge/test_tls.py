@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from ..cli.conftest import run_orc
 from ..http.conftest import frame
+from ..http.test_metrics_page import samples
 from .conftest import LIMIT_S, Serve, Served, received, shared, statuses
 from .test_slow import is_open
 
@@ -276,6 +277,37 @@ def test_a_renewal_that_will_not_do_leaves_the_old_one_in_use(
     served.daemon.reload(served.daemon.settings)
 
     assert served.get("/health").status == 200
+
+
+def test_metrics_tell_when_the_certificate_in_use_ends(
+    serve: Serve, authority: Authority, tmp_path: Path
+) -> None:
+    old, new = authority.issue(days=3), authority.issue(days=40)
+    here = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
+    copy(old, here)
+    served = serve(http=tls(here), trust=authority.trusting())
+    name = "orchestrator_tls_certificate_expiry_timestamp_seconds"
+    now = time.time()
+
+    first = samples(served)[name]
+    copy(new, here)
+    before_it_is_read = samples(served)[name]
+    served.daemon.reload(served.daemon.settings)
+    renewed = samples(served)[name]
+
+    assert first == before_it_is_read == pytest.approx(now + 3 * 86_400, abs=7_200)
+    assert renewed == pytest.approx(now + 40 * 86_400, abs=7_200)
+
+
+def test_metrics_count_handshakes_that_failed(secured: Served) -> None:
+    name = "orchestrator_tls_handshake_failures_total"
+    before = samples(secured)[name]
+    for _ in range(3):
+        with socket.create_connection((secured.host, secured.port), timeout=LIMIT_S) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            received(sock)
+
+    assert samples(secured)[name] == before + 3
 
 
 def copy(pair: Pair, to: Pair) -> None:

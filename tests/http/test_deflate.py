@@ -113,8 +113,8 @@ def test_one_frame_is_compressed_once_for_all() -> None:
 
     assert deflate(first, 1) is deflate(first, 1)
     assert deflate(second, 2) is not deflate(first, 1)
-    assert deflate.frames == 3  # the last only is remembered
-    assert deflate.bytes_after < deflate.bytes_before / 3
+    assert deflate.counts.frames == 3  # the last only is remembered
+    assert deflate.counts.bytes_after < deflate.counts.bytes_before / 3
 
 
 # -- what clients send ---------------------------------------------------------------------------
