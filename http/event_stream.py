@@ -46,6 +46,14 @@ class EventStreamQuery(msgspec.Struct, frozen=True):
     it."""
 
 
+class EventStreamHeaders(msgspec.Struct, frozen=True):
+    """The headers that ``/events/stream`` reads."""
+
+    last_event_id: EventId | None = msgspec.field(name="Last-Event-ID", default=None)
+    """As `since`, and goes before it: the last id that the client has seen. Browsers send it by
+    themselves when they connect again."""
+
+
 class EventStreamRoutes:
     """The route."""
 
@@ -62,6 +70,7 @@ class EventStreamRoutes:
                 "Events as they come (Server-Sent Events)",
                 {200: sse.CONTENT_TYPE},
                 query=EventStreamQuery,
+                headers=EventStreamHeaders,
                 errors=(503,),
             )
         ]

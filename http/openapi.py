@@ -107,8 +107,9 @@ def _types_of(route: Route) -> list[Any]:
     kinds = [kind for answer in route.answers.values() for kind in _alternatives(answer)]
     if route.body is not None:
         kinds.append(route.body)
-    if route.query is not None:
-        kinds += [field.type for field in msgspec.structs.fields(route.query)]
+    for given in (route.query, route.headers):
+        if given is not None:
+            kinds += [field.type for field in msgspec.structs.fields(given)]
     return kinds + list(route.path_types.values())
 
 
@@ -131,7 +132,11 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     operation["x-role"] = route.needs.name.lower()
     if route.needs == Role.OPEN:
         operation["security"] = []
-    parameters = [*_path_parameters(route, schemas), *_query_parameters(route, schemas)]
+    parameters = [
+        *_path_parameters(route, schemas),
+        *_parameters("query", route.query, schemas),
+        *_parameters("header", route.headers, schemas),
+    ]
     if HTTPStatus.NOT_MODIFIED in route.answers:
         parameters.append(_IF_NONE_MATCH)
     if parameters:
@@ -245,19 +250,21 @@ def _path_parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
-    if route.query is None:
+def _parameters(
+    place: str, given: type[msgspec.Struct] | None, schemas: Schemas
+) -> list[dict[str, Any]]:
+    if given is None:
         return []
-    docs = field_docs(route.query)
+    docs = field_docs(given)
     return [
         {
             "name": field.encode_name,
-            "in": "query",
+            "in": place,
             "required": field.required,
             **({"description": docs[field.encode_name]} if field.encode_name in docs else {}),
             "schema": _parameter_schema(schemas, field),
         }
-        for field in msgspec.structs.fields(route.query)
+        for field in msgspec.structs.fields(given)
     ]
 
 

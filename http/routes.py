@@ -65,6 +65,8 @@ class Route:
     plain text, or a media type."""
     query: type[msgspec.Struct] | None = None
     """What the query string may hold."""
+    headers: type[msgspec.Struct] | None = None
+    """Headers that it reads, by the names of fields; the handler checks them."""
     body: type[msgspec.Struct] | None = None
     """What the body must be."""
     path_types: Mapping[str, Any] = field(default_factory=dict)

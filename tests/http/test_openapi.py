@@ -73,6 +73,15 @@ def test_parameters_have_their_types_and_defaults(made: dict[str, Any]) -> None:
     assert by_name["source"]["required"] is False
 
 
+def test_headers_that_a_route_reads_are_parameters(served: Served) -> None:
+    stream = served.get("/openapi.json").json["paths"]["/events/stream"]["get"]
+    (header,) = (one for one in stream["parameters"] if one["in"] == "header")
+
+    assert (header["name"], header["required"]) == ("Last-Event-ID", False)
+    assert header["schema"] == {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+    assert "`since`" in header["description"]
+
+
 def test_bodies_and_answers_refer_to_components(made: dict[str, Any]) -> None:
     post = made["paths"]["/things"]["post"]
     get = made["paths"]["/things/{id}"]["get"]
