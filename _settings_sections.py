@@ -117,6 +117,13 @@ class BusSettings(Section):
         "strategy.*",
     )
     """All the rest."""
+    stream_read_entries: int = Field(default=500, ge=1, le=10_000)
+    """Entries of the durable stream that one read asks for at most."""
+    stream_read_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
+    """What one read should bring at most, by the size of those before; four reads may wait for the
+    journal in memory."""
+    stream_trim_s: float = Field(default=5.0, ge=0.1, le=3600)
+    """How often what is committed in PostgreSQL is trimmed off the stream."""
 
 
 class SupervisorSettings(Section):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from .actors.bus_server import Danger, check
 from .actors.canary import Canaries
 from .actors.events import format_time
-from .actors.subscriptions import CONTROL, DATA, Subscriptions
+from .actors.subscriptions import CONTROL, DATA, StreamLimits, Subscriptions
 from .runtime import OrchestratorError
 from .settings import Settings
 
@@ -41,7 +41,11 @@ class Bus:
         on_unusable: Callable[[str], None],
     ) -> None:
         self._redis = settings.redis
-        self._lanes = {CONTROL: settings.bus.control_patterns, DATA: settings.bus.data_patterns}
+        bus = settings.bus
+        self._stream_limits = StreamLimits(
+            bus.stream_read_entries, bus.stream_read_bytes, bus.stream_trim_s
+        )
+        self._lanes = {CONTROL: bus.control_patterns, DATA: bus.data_patterns}
         self._url = url
         self._on_unusable = on_unusable
         self.patterns = (*self._lanes[CONTROL], *self._lanes[DATA])
@@ -74,6 +78,7 @@ class Bus:
             down_since=format_time(died_at) if died_at else None,
             canaries=self.canaries,
             on_danger=self._endangered,
+            stream_limits=self._stream_limits,
         )
 
     def _endangered(self, dangers: tuple[Danger, ...]) -> None:

@@ -48,7 +48,8 @@ class Ledger:
         folder: The data directory: ``journal/`` and ``ids`` are kept in it.
         patterns: The subscribed patterns, in the order of the settings.
         settings: Of the journal.
-        memory_bytes: Of rows waiting in memory; beyond it they wait in the journal.
+        memory_bytes: Of rows waiting in memory; beyond it they wait in the journal. By default the
+            setting's.
         window: The newest events; by default one of 50,000.
         canaries: Recognises those.
     """
@@ -59,7 +60,7 @@ class Ledger:
         patterns: Sequence[str],
         settings: JournalSettings | None = None,
         *,
-        memory_bytes: int = 32 * 1024 * 1024,
+        memory_bytes: int | None = None,
         window: EventWindow | None = None,
         canaries: Canaries | None = None,
     ) -> None:
@@ -67,8 +68,9 @@ class Ledger:
         self.ids = IdRanges()
         self.ids_path = folder / "ids"
         self.window = EventWindow(50_000) if window is None else window
-        self.backlog = Backlog(memory_bytes)
-        self.held = Backlog(memory_bytes)
+        limit = memory_bytes or self.journal.settings.memory_bytes
+        self.backlog = Backlog(limit)
+        self.held = Backlog(limit)
         self.intake = Intake()
         self.accounts = Accounts(self.intake, self.backlog, self.held)
         echoes = EchoTable()

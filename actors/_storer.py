@@ -39,8 +39,6 @@ from .events import REJECTED, Event, channel_of
 RETRY_MIN_S: Final = 0.1
 RETRY_MAX_S: Final = 2.0
 MOVE_POLL_S: Final = 0.05
-# PostgreSQL's own limit for a statement of ours is 60 s, but a frozen one keeps none.
-SILENT_AFTER_S: Final = 75.0
 # A block of which rows are refused is stored by many statements.
 SIFTED_AFTER_S: Final = 600.0
 # Rows put together without letting others run: some 2 ms.
@@ -133,6 +131,9 @@ class Storer:
             else:
                 self._note_success()
 
+    def _within(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return within(self._writer.silent_after_s, call, *args, **kwargs)
+
     def _note_error(self, error: StoreError | PostgresSilent) -> None:
         if self._ledger.store_error is None:
             self._log.warning("PostgreSQL does not store", reason=str(error))
@@ -167,15 +168,14 @@ class Storer:
         if self._writer.epoch is None:
             self._claim()
         elif time.monotonic() >= self._renew_at:
-            within(SILENT_AFTER_S, self._writer.renew)
+            self._within(self._writer.renew)
         else:
             return
         self._renew_at = time.monotonic() + self._stale_after_s / 3
 
     def _claim(self) -> None:
         """Become the one that writes, and raise the sequence above every id there is."""
-        within(
-            SILENT_AFTER_S,
+        self._within(
             self._writer.claim,
             instance=self._instance,
             host=socket.gethostname(),
@@ -184,7 +184,7 @@ class Storer:
         )
         ledger = self._ledger
         try:
-            highest, stream = within(SILENT_AFTER_S, self._look_round)
+            highest, stream = self._within(self._look_round)
         except (StoreError, PostgresSilent):
             self._writer.epoch = None
             raise
@@ -215,7 +215,7 @@ class Storer:
         idle = not ledger.backlog
         count = ledger.ids.wanted(rate_per_s=ledger.rate_per_s, idle=idle)
         if count:
-            ledger.add_ids(within(SILENT_AFTER_S, self._writer.take_ids, count))
+            ledger.add_ids(self._within(self._writer.take_ids, count))
         return bool(count)
 
     # -- a block -------------------------------------------------------------------------------
@@ -268,13 +268,13 @@ class Storer:
     def _put(self, rows: bytes, stream: StreamPosition | None) -> tuple[int, ...]:
         if self._doubt is None:
             try:
-                within(SILENT_AFTER_S, self._writer.store, rows, stream)
+                self._within(self._writer.store, rows, stream)
             except UniqueClash:
                 self._log.warning("ids of a block are taken", first=_id_of(rows))
             else:
                 return ()
         try:
-            resolution = within(SILENT_AFTER_S, self._writer.resolve, rows, self._doubt, stream)
+            resolution = self._within(self._writer.resolve, rows, self._doubt, stream)
         except RefusedRows:
             self._doubt = None
             raise
@@ -290,7 +290,7 @@ class Storer:
     def _was_replaced(self, line: bytes) -> bool:
         """Whether the row at our id is the ``bus.rejected`` that a daemon before put there."""
         event = _event_of(line)
-        there = within(SILENT_AFTER_S, self._writer.rejected_at, event.id)
+        there = self._within(self._writer.rejected_at, event.id)
         if there is None:
             return False
         instead = event.payload

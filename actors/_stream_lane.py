@@ -36,26 +36,28 @@ BLOCK_MS: Final = 1_000
 ANSWER_S: Final = 3.5
 """So much longer an answer may take: a dead connection is noticed within 5 s."""
 
-MAX_ENTRIES: Final = 500
-"""Entries of one read."""
-
-READ_BYTES: Final = 4 * 1024 * 1024
-"""What one read should bring at most; the number asked for follows from what entries were like."""
-
 READ_AT_ONCE_BYTES: Final = 64 * 1024
 """What is taken off the socket at once."""
 
 MAX_IN_FLIGHT: Final = 4
 """Messages told and not journalled."""
 
-TRIM_S: Final = 5.0
-"""How often the stream is trimmed."""
-
 REFUSED_S: Final = 5.0
 """How long to wait where the server refuses to read the stream (no permission, no stream)."""
 
 FULL_S: Final = 1.0
 """How often a paused lane looks whether it may go on."""
+
+
+class StreamLimits(msgspec.Struct, frozen=True):
+    """What the settings say (``[bus] stream_…``)."""
+
+    entries: int = 500
+    """Of one read, at most."""
+    read_bytes: int = 4 * 1024 * 1024
+    """What one read should bring at most; how many are asked for follows from those before."""
+    trim_s: float = 5.0
+    """How often the stream is trimmed."""
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
@@ -83,11 +85,15 @@ class StreamLane:
     Args:
         pool: Makes the connection.
         dialer: Shared with the subscriptions.
+        limits: From the settings.
     """
 
-    def __init__(self, pool: redis.ConnectionPool, dialer: Dialer) -> None:
+    def __init__(
+        self, pool: redis.ConnectionPool, dialer: Dialer, limits: StreamLimits | None = None
+    ) -> None:
         self._pool = pool
         self._dialer = dialer
+        self._limits = limits or StreamLimits()
         self._running = BoundedSemaphore(1)
         self._connection: Any = None  # redis-py's, whose methods have no types
         self._replies = CutReplies(_refusal)
@@ -102,7 +108,7 @@ class StreamLane:
         self._committed: StreamPosition | None = None
         self._trimmed_to: StreamPosition | None = None
         self._trim_at = 0.0
-        self._count = 100
+        self._count = min(100, self._limits.entries)
         self._sure_at = ""
         self._log: Any = structlog.get_logger(actor="RedisListener", lane="stream")
         self.entries = 0
@@ -273,7 +279,8 @@ class StreamLane:
         if entries:
             size = sum(sum(map(size_of, entry[1] or ())) for entry in entries)
             mean = max(1, size // len(entries))
-            self._count = max(1, min(MAX_ENTRIES, READ_BYTES // mean, self._count * 4))
+            limits = self._limits
+            self._count = max(1, min(limits.entries, limits.read_bytes // mean, self._count * 4))
 
     # -- trimming ------------------------------------------------------------------------------
 
@@ -283,7 +290,7 @@ class StreamLane:
             return
         if self._book is None or committed.generation != self._book.position.generation:
             return
-        self._trim_at = now + TRIM_S
+        self._trim_at = now + self._limits.trim_s
         # Itself too: XINFO shows the first and the last entry, at each read, however large.
         behind = f"{committed.ms}-{committed.seq + 1}"
         try:

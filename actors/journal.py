@@ -80,6 +80,9 @@ class JournalSettings(BaseModel):
     keep_hours: float = Field(default=0, ge=0, le=24 * 366)
     """For how long segments are kept after all they hold is in PostgreSQL, so that `db refill` can
     bring a restored dump up to date; at most ``max_bytes`` of them. 0: not at all."""
+    memory_bytes: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024, le=64 * 1024**3)
+    """Rows that wait for PostgreSQL in memory; beyond it they wait in the journal alone. While the
+    disk refuses those, the oldest market data beyond it is given up, then others, never stops."""
 
 
 class JournalUnavailable(OrchestratorError):

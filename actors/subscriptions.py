@@ -11,12 +11,12 @@ from redis.retry import Retry
 from ._bus_publisher import BusPublisher
 from ._dialing import Dialer
 from ._gap_book import GapBook
-from ._stream_lane import StreamLane, StreamStatus
+from ._stream_lane import StreamLane, StreamLimits, StreamStatus
 from ._subscription import LaneStatus, Subscription
 from .bus_server import Danger, ServerFacts
 from .canary import Canaries
 
-__all__ = ["CONTROL", "DATA", "BusStatus", "LaneStatus", "Subscriptions"]
+__all__ = ["CONTROL", "DATA", "BusStatus", "LaneStatus", "StreamLimits", "Subscriptions"]
 
 CONTROL: Final = "control"
 DATA: Final = "data"
@@ -65,6 +65,7 @@ class Subscriptions:
             becomes one ``bus.gap`` once all lanes are subscribed.
         canaries: Prove that what is published arrives.
         on_danger: Told what of the server's settings endangers events, at each connect.
+        stream_limits: Of reading the durable stream.
 
     Raises:
         ValueError: The URL is none (the text does not repeat it), or a lane has no pattern.
@@ -80,6 +81,7 @@ class Subscriptions:
         down_since: str | None = None,
         canaries: Canaries | None = None,
         on_danger: Callable[[tuple[Danger, ...]], None] = lambda _dangers: None,
+        stream_limits: StreamLimits | None = None,
     ) -> None:
         control = tuple(dict.fromkeys(control_patterns))
         data = tuple(p for p in dict.fromkeys(data_patterns) if p not in control)
@@ -102,7 +104,7 @@ class Subscriptions:
             on_danger=on_danger,
         )
         self._canary_lanes = tuple(canaries.channels) if canaries else ()
-        self.stream = StreamLane(pool, dialer)
+        self.stream = StreamLane(pool, dialer, stream_limits)
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -36,6 +36,10 @@ class PostgresSettings(BaseModel):
     """Prepare a statement at its nth use; 0: never (for transaction poolers)."""
     statement_timeout_ms: int = Field(default=5_000, ge=100, le=600_000)
     """Limit of one read or small write."""
+    silent_after_s: float = Field(default=75.0, ge=1, le=3600)
+    """So long it may leave the writer without an answer before that connection is given up. Its
+    own limit for storing a block is 60 s, but a frozen one keeps none, and a proxy may hold the
+    connection of a dead one open."""
 
 
 @dataclass(frozen=True, slots=True)

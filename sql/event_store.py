@@ -65,6 +65,11 @@ class EventWriter(FencedConnection):
         self.copy_refused = False
         self.doubt: Doubt | None = None
 
+    @property
+    def silent_after_s(self) -> float:
+        """So long PostgreSQL may leave a call without an answer."""
+        return self._database.settings.silent_after_s
+
     # -- ids ------------------------------------------------------------------------------------
 
     def take_ids(self, count: int) -> list[tuple[int, int]]:

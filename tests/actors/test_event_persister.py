@@ -13,6 +13,7 @@ import gevent
 import psycopg
 import pytest
 import structlog
+from faults.commit_proxy import CommitProxy
 from gevent import socket
 from gevent.server import StreamServer
 from orchestrator.actors._draft import reject
@@ -73,6 +74,7 @@ class Bench:
         self.stops = Address("Stops")
         self.address = Address("EventPersister", Mailbox(1000))
         self.fenced: list[StoreError] = []
+        self.postgres = PostgresSettings()
         self.number = 0
         self.ledger: Any = None
         self.actor: Any = None
@@ -83,7 +85,7 @@ class Bench:
         arguments.setdefault("settings", JournalSettings(segment_bytes=65_536))
         self.ledger = Ledger(self.folder, PATTERNS, **arguments)
         self.ledger.open()
-        database = Database(PostgresSettings(), url=self.url)
+        database = Database(self.postgres, url=self.url)
         self.writer = EventWriter(database)
         self._ends += [self.writer.close, database.close, self.ledger.close]
         self.start()
@@ -328,9 +330,9 @@ def test_postgresql_killed_and_back_loses_nothing(
 
 @pytest.mark.db
 def test_a_server_that_falls_silent_costs_its_connection_and_no_event(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors._storer.SILENT_AFTER_S", 0.3)
+    bench.postgres = PostgresSettings(silent_after_s=1)
     bench.open()
     bench.wait_for_ids()
     bench.publish(10)
@@ -345,9 +347,36 @@ def test_a_server_that_falls_silent_costs_its_connection_and_no_event(
         bench.publish(10)
         wait_until(lambda: len(bench.ledger.window) == 3020)
         connection.execute("ROLLBACK")
-    monkeypatch.undo()
     bench.wait_stored()
 
+    assert bench.rows() == list(range(1, 3021))
+    assert bench.status().store_error is None
+
+
+@pytest.mark.db
+def test_a_server_that_dies_behind_a_proxy_which_holds_its_connections_is_given_up(
+    bench: Bench, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres_server")
+    bench.postgres = PostgresSettings(silent_after_s=1)
+    direct = bench.url
+    with tempfile.TemporaryDirectory(prefix="held-") as name:
+        proxy = CommitProxy(direct, Path(name), random.Random(1), 0.0)
+        bench.url = proxy.url
+        bench.open()
+        bench.wait_for_ids()
+        bench.publish(10)
+        bench.wait_stored()
+        proxy.holds = True
+        server.kill()
+        bench.publish(3000)
+        wait_until(lambda: "not answered" in (bench.ledger.store_error or ""))
+        server.start()
+        bench.publish(10)
+        bench.wait_stored()
+        proxy.close()
+
+    bench.url = direct
     assert bench.rows() == list(range(1, 3021))
     assert bench.status().store_error is None
 

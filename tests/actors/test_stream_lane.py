@@ -15,7 +15,7 @@ import redis
 from faults.proxy import Proxy
 from orchestrator.actors import _stream_lane
 from orchestrator.actors._dialing import Dialer
-from orchestrator.actors._stream_lane import MAX_IN_FLIGHT, StreamLane
+from orchestrator.actors._stream_lane import MAX_IN_FLIGHT, StreamLane, StreamLimits
 from orchestrator.actors.payloads import Cut
 from orchestrator.actors.streaming import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.subscriptions import _pool
@@ -29,8 +29,8 @@ START = StreamPosition()
 class Reader:
     """A lane that a greenlet runs, and what it told; it acknowledges nothing by itself."""
 
-    def __init__(self, url: str) -> None:
-        self.lane = StreamLane(_pool(url, 2.0), Dialer())
+    def __init__(self, url: str, limits: StreamLimits | None = None) -> None:
+        self.lane = StreamLane(_pool(url, 2.0), Dialer(), limits)
         self.told: list[PersistStream] = []
         self.greenlet = gevent.spawn(self.lane.run, self.told.append)
 
@@ -68,8 +68,13 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 def new_reader(redis_url: str) -> Iterator[Callable[..., Reader]]:
     readers: list[Reader] = []
 
-    def make(url: str = redis_url, *, behind: StreamPosition | None = START) -> Reader:
-        readers.append(Reader(url))
+    def make(
+        url: str = redis_url,
+        *,
+        behind: StreamPosition | None = START,
+        limits: StreamLimits | None = None,
+    ) -> Reader:
+        readers.append(Reader(url, limits))
         if behind is not None:
             readers[-1].lane.read_from(ReadStream(behind))
         return readers[-1]
@@ -118,14 +123,10 @@ def test_entries_come_at_once_and_in_order_and_each_message_joins_the_one_before
 
 
 def test_a_few_messages_only_are_ahead_of_the_journal(
-    new_reader: Callable[..., Reader],
-    client: redis.Redis,
-    wait_until: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
+    new_reader: Callable[..., Reader], client: redis.Redis, wait_until: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(_stream_lane, "MAX_ENTRIES", 10)
     add(client, *range(200))
-    reader = new_reader()
+    reader = new_reader(limits=StreamLimits(entries=10))
     wait_until(lambda: len(reader.told) == MAX_IN_FLIGHT or len(reader.payloads()) == 200)
     gevent.sleep(0.1)
     assert len(reader.told) <= MAX_IN_FLIGHT
@@ -153,16 +154,25 @@ def test_told_to_read_anew_it_goes_back(
     assert reader.told[0].after == first
 
 
+def test_no_read_brings_more_entries_than_the_settings_allow(
+    new_reader: Callable[..., Reader], client: redis.Redis, wait_until: Callable[..., None]
+) -> None:
+    add(client, *range(20))
+    reader = new_reader(limits=StreamLimits(entries=3))
+    wait_until(lambda: len(reader.told) == MAX_IN_FLIGHT)
+
+    assert [len(message.items) for message in reader.told] == [3] * MAX_IN_FLIGHT
+
+
 def test_what_is_committed_is_trimmed_and_nothing_else(
     new_reader: Callable[..., Reader],
     client: redis.Redis,
     wait_until: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_stream_lane, "TRIM_S", 0.05)
     monkeypatch.setattr(_stream_lane, "BLOCK_MS", 50)
     add(client, 1, 2, 3)
-    reader = new_reader()
+    reader = new_reader(limits=StreamLimits(trim_s=0.05))
     wait_until(lambda: len(reader.payloads()) == 3)
     reader.acknowledge(committed=False)
     add(client, 4, 5)

@@ -29,6 +29,8 @@ class CommitProxy:
         self._chance, self._share = chance, share
         self.armed = False
         self.commits = self.swallowed = 0
+        self.holds = False
+        """Whether a server that dies leaves its connections open, in silence."""
         listener: Any = ("127.0.0.1", 0)
         if self._unix:
             listener = socket.socket(socket.AF_UNIX)
@@ -45,7 +47,7 @@ class CommitProxy:
         server = socket.socket(socket.AF_UNIX if self._unix else socket.AF_INET)
         try:
             server.connect(self._target)
-            back = gevent.spawn(_pump, server, client)
+            back = gevent.spawn(self._pass_back, server, client)
             self._pass_on(client, server, back)
         except OSError:
             pass
@@ -67,16 +69,23 @@ class CommitProxy:
                         server.sendall(data)
                         server.recv(65536)  # it is committed; nobody learns of it
                     return
+            self._send(server, data)
+
+    def _send(self, server: Any, data: bytes) -> None:
+        try:
             server.sendall(data)
+        except OSError:
+            if not self.holds:
+                raise
+
+    def _pass_back(self, server: Any, client: Any) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+        if not self.holds:  # a server that dies is not one that is silent
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Take no more connections."""
         self._server.stop()
-
-
-def _pump(source: Any, target: Any) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_RDWR)  # a server that dies is not one that is silent
