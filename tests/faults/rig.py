@@ -187,6 +187,16 @@ class Rig:
             )
         ]
 
+    def wait_taken(self, count: int, limit_s: float = 60.0) -> None:
+        """So many data messages arrived, canaries not counted; what never does counts as lost."""
+        end = time.monotonic() + limit_s
+        while self._taken() < count and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def _taken(self) -> int:
+        row = self.books()["data"]
+        return row["received"] - row["copies"] - row["echoes"] - row["aside"]
+
     def drained(self) -> bool:
         """Whether nothing waits to be stored."""
         return all(row["journal"] == 0 for row in self.books().values())

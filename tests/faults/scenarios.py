@@ -71,6 +71,7 @@ def postgres_away(  # noqa: PLR0913 sizes of one scenario
         wait_until(lambda: _waiting(of) < rate, 120, "the backlog is drained")
         drained_s = time.monotonic() - back_at
         of.wait_published()
+        of.wait_taken(of.published)
         wait_until(of.drained, 120)
         outcome.expect_soon("drained s", drained_s, 60)
         outcome.expect("memory + MB", max(memory.stop()) - before_mb, 200)
@@ -115,6 +116,7 @@ def unknown_commits(
                 outcome.faults += 1
             of.wait_published()
         proxy.armed = False
+        of.wait_taken(of.published)
         wait_until(of.drained, 120)
         outcome.runs = proxy.commits
         outcome.faults += proxy.swallowed
@@ -373,7 +375,7 @@ def full_disk(*, seed: int, size_mb: int, events: int, again: bool = False) -> O
                 time.sleep(random.Random(seed + number).random() / 10)
                 client.publish("risk.limit", json.dumps({"stop": number}))
         of.wait_published()
-        wait_until(lambda: of.books()["data"]["received"] >= events, 60)
+        of.wait_taken(events)
         of.postgres.start()
         if again:
             wait_until(lambda: of.books()["data"]["stored"] > 0, 60)
@@ -420,7 +422,7 @@ def hostile(*, seed: int, rounds: int, again: bool = True) -> Outcome:
                     if again and place == len(corpus) // 2:
                         of.kill_postgres()
                 of.postgres.start()
-        wait_until(lambda: of.books()["data"]["received"] >= sent, 120)
+        of.wait_taken(sent, 120)
         wait_until(of.drained, 120)
         compare(outcome, of)
         outcome.received = sent
