@@ -7,6 +7,7 @@ moment (a long backlog after a start), and a page that would have to pass over t
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, takewhile
 from operator import attrgetter
 from typing import Final
 
@@ -17,6 +18,9 @@ from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event, TypeMatcher
 
 MAX_PAGE: Final = 200
 """The contract's limit for a page."""
+
+MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
+"""A page ends before its payloads grow larger; there are more then, which the cursor brings."""
 
 _CHUNK_EVENTS: Final = 1024
 # What an event weighs besides its payload: the struct, its strings, its place in a list.
@@ -138,14 +142,20 @@ class NeedsDatabase(msgspec.Struct, frozen=True):
 
 def page_of(query: EventQuery, found: Sequence[Event | EventRow], newest_id: int) -> EventPage:
     """Cut ``found`` (in the query's order, one more than wanted if there are more) to a page."""
-    events = found[: query.limit]
-    has_more = len(found) > query.limit
+    events = found[: min(query.limit, _fitting(found))]
+    has_more = len(found) > len(events)
     highest = max((event.id for event in events), default=newest_id)
     if query.after is not None:
         cursor = highest if has_more else max(highest, newest_id)
         return EventPage(tuple(reversed(events)), cursor, has_more)
     cursor = max(highest, newest_id) if query.before is None else highest
     return EventPage(tuple(events), cursor, has_more)
+
+
+def _fitting(found: Sequence[Event | EventRow]) -> int:
+    """How many of ``found`` fit into a page; one always does."""
+    sizes = accumulate(memoryview(event.payload).nbytes for event in found)
+    return max(1, sum(1 for _ in takewhile(lambda size: size <= MAX_PAGE_BYTES, sizes)))
 
 
 def matcher(query: EventQuery) -> Callable[[Event], bool]:

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from orchestrator.actors.events import Event
 from orchestrator.actors.window import (
+    MAX_PAGE_BYTES,
     DatabaseRange,
     EventPage,
     EventQuery,
@@ -65,6 +66,35 @@ def test_a_follower_gets_the_oldest_behind_its_cursor_and_misses_nothing() -> No
 
     assert seen == [1, 2, 3, 4, 5, 6, 7]
     assert cursor == 7
+
+
+def test_a_page_of_large_events_ends_early_and_its_cursor_brings_the_rest() -> None:
+    payload = b'"' + b"x" * (MAX_PAGE_BYTES // 4) + b'"'
+    window = EventWindow()
+    for event_id in range(1, 11):
+        window.append((Event(event_id, "a", payload, "", None),), len(payload))
+
+    followed, cursor = [], 0
+    while True:
+        answer = page(window, after=cursor)
+        followed += ids(answer)[::-1]
+        if not answer.has_more:
+            break
+        assert len(answer.events) == 3
+        cursor = answer.cursor
+
+    assert followed == list(range(1, 11))
+    latest = page(window)
+    assert (ids(latest), latest.cursor, latest.has_more) == ([10, 9, 8], 10, True)
+
+
+def test_an_event_too_large_for_a_page_has_one_of_its_own() -> None:
+    window = EventWindow()
+    for event_id in (1, 2):
+        payload = b"1" * (MAX_PAGE_BYTES + 1)
+        window.append((Event(event_id, "a", payload, "", None),), len(payload))
+
+    assert ids(page(window, after=0)) == [1]
 
 
 def test_paging_backwards_goes_below_the_given_id() -> None:
