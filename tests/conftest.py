@@ -21,6 +21,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from caretaker import watched
 from orchestrator.runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 
 pytest_plugins = ["side_by_side"]
@@ -57,6 +58,13 @@ class Server:
             if process.is_running():
                 process.send_signal(signal.SIGKILL)
         wait_until(lambda: not self.embedded.alive(), what="end of the server")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caretaker(server_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Should this run be killed, its servers and daemons end with it."""
+    with watched(server_folder, tmp_path_factory.getbasetemp()):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -103,6 +103,7 @@ class Mate:
             stdout=self.log,
             stderr=self.log,
             pass_fds=(orders, reports),
+            process_group=0,  # else Ctrl-C comes twice, and cuts short how its servers stop
         )
         os.close(orders)
         os.close(reports)

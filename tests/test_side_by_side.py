@@ -1,10 +1,13 @@
 """`--jobs`: tests in several processes are told of as if they had run in one."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 
 pytestmark = pytest.mark.subprocess
 
@@ -43,6 +46,22 @@ def test_before(): pass
 def test_death(): os.abort()
 def test_behind(): pass
 """
+HANGING = """
+import pathlib, pytest, signal, time
+@pytest.fixture(scope="session", autouse=True)
+def server():
+    yield
+    pathlib.Path(__name__ + ".stopped").touch()
+def interrupted(*_):
+    with open(__name__ + ".interrupts", "a") as file:
+        file.write("!")
+    raise KeyboardInterrupt
+def test_hangs():
+    signal.signal(signal.SIGINT, interrupted)
+    pathlib.Path(__name__ + ".here").touch()
+    time.sleep(60)
+def test_behind(): pass
+"""
 TIMED = """
 import os, pytest
 @pytest.mark.timing
@@ -50,22 +69,27 @@ def test_timed(): open("timed", "w").write(str(os.getppid()))
 """
 
 
-def run(folder: Path, *words: str, **files: str) -> tuple[int, str]:
+def start(folder: Path, *words: str, **files: str) -> "subprocess.Popen[str]":
     (folder / "conftest.py").write_text(FIXTURES)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = timing\naddopts = -p side_by_side\n")
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HERE)}
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "pytest", "--jobs", "2", *words],
         cwd=folder,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=110,
-        check=False,
+        process_group=0,
     )
-    return done.returncode, done.stdout + done.stderr
+
+
+def run(folder: Path, *words: str, **files: str) -> tuple[int, str]:
+    process = start(folder, *words, **files)
+    said, _ = process.communicate(timeout=110)
+    return process.returncode, said
 
 
 def test_all_run_and_the_closing_line_counts_them(tmp_path: Path) -> None:
@@ -119,3 +143,16 @@ def test_the_first_failure_can_be_the_end(tmp_path: Path) -> None:
     assert code == 1
     assert "stopping after 1 failures" in said
     assert "1 failed in" in said.splitlines()[-1]
+
+
+def test_ctrl_c_lets_each_worker_stop_its_servers(tmp_path: Path) -> None:
+    with start(tmp_path, one=HANGING, two=HANGING) as process:
+        for name in ("one", "two"):
+            wait_until((tmp_path / f"test_{name}.here").exists, limit_s=30)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+
+    assert "KeyboardInterrupt" in said
+    for name in ("one", "two"):
+        assert (tmp_path / f"test_{name}.interrupts").read_text() == "!", "or it cuts itself short"
+        assert (tmp_path / f"test_{name}.stopped").exists()
