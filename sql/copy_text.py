@@ -4,11 +4,21 @@ A line is `id TAB type TAB source TAB ts TAB payload LF`, with `\N` for no sourc
 documentation of COPY, "Text Format".)
 """
 
+from typing import Final
+
 NULL = rb"\N"
+
+# What is longer and nothing but printable ASCII, tabs, newlines and returns goes another way.
+_LONG_BYTES: Final = 1024
+_PLAIN: Final = bytes([*b"\t\n\r", *range(32, 127)])
+_SPECIAL: Final = (b"\\", b"\t", b"\n", b"\r")
 
 
 def copy_field(value: bytes) -> bytes:
     r"""The bytes of one field: backslash, tab, newline and carriage return escaped."""
+    if len(value) >= _LONG_BYTES and _is_plain_and_special(value):
+        # Of such text it escapes the same four: a megabyte of them takes 2 ms instead of 10.
+        return value.decode("ascii").encode("unicode_escape")
     # replace() without a hit costs a memchr and hands back the same object.
     return (
         value.replace(b"\\", b"\\\\")
@@ -16,6 +26,10 @@ def copy_field(value: bytes) -> bytes:
         .replace(b"\t", b"\\t")
         .replace(b"\r", b"\\r")
     )
+
+
+def _is_plain_and_special(value: bytes) -> bool:
+    return any(one in value for one in _SPECIAL) and not value.translate(None, _PLAIN)
 
 
 def copy_row(event_id: int, event_type: str, source: str | None, ts: str, payload: bytes) -> bytes:

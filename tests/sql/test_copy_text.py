@@ -37,6 +37,13 @@ def test_any_bytes_come_back_and_never_break_a_line(value: bytes) -> None:
     assert not set(field) & set(b"\t\n\r")
 
 
+@given(st.text(st.sampled_from('\\\t\n\r"x~ \x7f\x00é'), min_size=1), st.integers(1000, 3000))
+def test_long_values_are_escaped_as_short_ones_are(text: str, size: int) -> None:
+    value = (text.encode() * size)[:size]
+
+    assert copy_field(value) == b"".join(copy_field(bytes([byte])) for byte in value)
+
+
 def test_a_row_is_a_line_in_the_order_of_columns() -> None:
     row = copy_row(7, "heartbeat", None, "2026-01-31T09:30:00.123Z", b'{"a":\t1}')
 
