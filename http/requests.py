@@ -72,7 +72,7 @@ def read_query(environ: Environ, wanted: type[S]) -> S:
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name not in fields:
-            _check_typo(name, fields)
+            check_typo(name, fields)
             continue
         if _may_repeat(fields[name]):
             values.setdefault(name, []).append(value)
@@ -86,7 +86,12 @@ def read_query(environ: Environ, wanted: type[S]) -> S:
     return convert(values, wanted)
 
 
-def _check_typo(name: str, known: Iterable[str]) -> None:
+def check_typo(name: str, known: Iterable[str]) -> None:
+    """Check the name of a parameter that is not ``known``.
+
+    Raises:
+        BadRequest: It is nearly one that is.
+    """
     if near := difflib.get_close_matches(name.lower(), known, n=1, cutoff=_TYPO_LIKENESS):
         raise BadRequest(f"{name}: there is no such parameter; did you mean {near[0]}?")
 

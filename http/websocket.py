@@ -21,7 +21,7 @@ from .deflate import MessageInflater, extensions_of
 from .errors import ApiError, BadRequest
 from .frame_reader import Message
 from .frame_shapes import Ping, Subscribe
-from .requests import Environ
+from .requests import Environ, check_typo
 from .settings import WebSocketSettings
 from .shapes import MAX_ID
 from .stream_socket import bound
@@ -30,6 +30,7 @@ from .websocket_channel import Channel, Readable
 MAX_TYPES: Final = 100
 MAX_TYPE_LENGTH: Final = 200
 
+_PARAMETERS: Final = frozenset({"types", "since"})
 _SWITCHING: Final = 101
 _MAX_DIGITS: Final = 20
 
@@ -56,6 +57,7 @@ class Handshake:
             raise BadRequest(f"This is no WebSocket handshake: {reason}.")
         self.headers = [(name, value) for name, value in response.headers.raw_items()]
         self.compressed = bool(handshake.extensions)
+        _check_names(environ)
         self.types = wanted_types(environ)
         self.since = wanted_since(environ)
 
@@ -138,6 +140,17 @@ class Connection:
     def _subscribe(self, types: tuple[str, ...]) -> None:
         self._registry.subscribe(self._client, types)
         self._client.urge(subscribed_frame(types))
+
+
+def _check_names(environ: Environ) -> None:
+    """Refuse ``?type=`` and the like: who filters must not be given everything.
+
+    Raises:
+        BadRequest: A parameter is nearly a known one.
+    """
+    query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
+    for name in query.keys() - _PARAMETERS:
+        check_typo(name, _PARAMETERS)
 
 
 def wanted_types(environ: Environ) -> tuple[str, ...]:

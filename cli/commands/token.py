@@ -59,7 +59,7 @@ def _lines(row: dict[str, str]) -> list[str]:
         "",
         f"  {row['token']}",
         "",
-        "Put this into supervisor.toml and start the daemon anew:",
+        "Put this into supervisor.toml, then start the daemon, or send it SIGHUP if it runs:",
         "",
         "  [[http.auth.tokens]]",
         f'  name = "{row["name"]}"',

@@ -476,6 +476,21 @@ def test_too_many_types_in_the_url_are_400(served: Served) -> None:
     assert refused(served, f"/?types={types}").response.status_code == 400
 
 
+@pytest.mark.parametrize(("given", "meant"), [("type=risk.*", "types"), ("sinse=3", "since")])
+def test_a_parameter_that_is_nearly_a_known_one_is_refused(
+    served: Served, given: str, meant: str
+) -> None:
+    response = refused(served, f"/?{given}").response
+
+    assert response.status_code == 400
+    assert f"did you mean {meant}?" in bytes(response.body or b"").decode()
+
+
+def test_other_parameters_do_no_harm(served: Served) -> None:
+    with served.socket("/?_=1&client=dashboard&v="):
+        pass
+
+
 # -- pure parts ----------------------------------------------------------------------------------
 
 
