@@ -21,8 +21,9 @@ import psutil
 import psycopg
 import pytest
 import redis
-from caretaker import watched
 from orchestrator.runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+
+from .caretaker import watched
 
 pytest_plugins = ["side_by_side"]
 

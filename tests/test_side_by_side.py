@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+
+from .conftest import wait_until
 
 pytestmark = pytest.mark.subprocess
 
