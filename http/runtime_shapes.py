@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from ..actors.event_persister import SourceBooks
+
 
 class MailboxShape(msgspec.Struct, frozen=True):
     """How full a mailbox is."""
@@ -137,23 +139,13 @@ class DeadLettersAnswer(msgspec.Struct, frozen=True):
     total: int
 
 
-class SourceBooksShape(msgspec.Struct, frozen=True):
+class SourceBooksShape(SourceBooks, frozen=True, kw_only=True):
     """What became of all that came from one source since the daemon's start.
 
     carried + received = stored + rejected + journal + dropped + copies + echoes + aside, and what
     is not placed by that is the difference: 0 unless the program is at fault.
     """
 
-    source: str
-    carried: int
-    received: int
-    stored: int
-    rejected: int
-    journal: int
-    dropped: int
-    copies: int
-    echoes: int
-    aside: int
     difference: int
 
 
