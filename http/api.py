@@ -168,8 +168,9 @@ class Api:
         if route is None:
             raise values["error"]
         body = None
-        if route.method == "POST":
+        if route.method == "POST" or route.endless:
             self.origins.check(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"))
+        if route.method == "POST":
             body = read_body(
                 environ, route.body, self._settings.max_body_bytes, self._settings.body_timeout_s
             )

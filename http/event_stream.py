@@ -71,6 +71,7 @@ class EventStreamRoutes:
                 {200: sse.CONTENT_TYPE},
                 query=EventStreamQuery,
                 headers=EventStreamHeaders,
+                endless=True,
                 errors=(503,),
             )
         ]

@@ -79,6 +79,8 @@ class Route:
     """Whether it is part of the API."""
     access: Role | None = None
     """Who may call; by default viewers may read, and operators do everything else."""
+    endless: bool = False
+    """Whether its answer is a stream, which foreign pages may not open, as no WebSocket."""
     always: bool = False
     """Never answered 429, not even after wrong tokens."""
 

@@ -7,7 +7,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from .conftest import LIMIT_S, Serve, Served
+from .conftest import LIMIT_S, Serve, Served, answered, statuses
 
 FRONT = "https://desk.example.com"
 ORIGINS = {
@@ -91,6 +91,17 @@ def test_websockets_open_for_allowed_origins_only(fronted: Served) -> None:
             found[name] = refused.response.status_code
 
     assert found == {name: 101 if name in ALLOWED else 403 for name in ORIGINS}
+
+
+def test_server_sent_events_open_for_allowed_origins_only(fronted: Served) -> None:
+    found = {}
+    for name in ORIGINS:
+        origin = origin_of(fronted, name)
+        lines = ["GET /events/stream HTTP/1.1", f"Host: {fronted.host}:{fronted.port}"]
+        lines += [f"Origin: {origin}"] if origin else []
+        (found[name],) = statuses(answered(fronted, "\r\n".join([*lines, "", ""]).encode()))
+
+    assert found == {name: 200 if name in ALLOWED else 403 for name in ORIGINS}
 
 
 def test_a_page_that_rebinds_its_name_to_us_gets_nothing(fronted: Served) -> None:
