@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ._inventory import Segment
-from ._segments import Damage, Head, Record, RecordKind, decode_assigned, scan
+from ._segments import Head, Record, RecordKind, decode_assigned, records_in
 
 
 class JournalEnd(msgspec.Struct):
@@ -60,11 +60,9 @@ def _without_head(segments: Sequence[Segment]) -> Head:
 
 def _records(segment: Segment) -> list[Record]:
     """A segment's records, without the rows."""
-    found = (found for _end, found in scan(segment.path.read_bytes()))
     return [
         record if record.kind is RecordKind.IDS else msgspec.structs.replace(record, body=b"")
-        for record in found
-        if not isinstance(record, Damage)
+        for record in records_in(segment.path.read_bytes())
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._inventory import Segment
-from ._segments import Damage, Record, scan
+from ._segments import Record, records_in
 
 
 class JournalReader:
@@ -54,6 +54,6 @@ class JournalReader:
         with segment.path.open("rb") as file:
             file.seek(self._offset)
             data = file.read(segment.size_bytes - self._offset)
-        found = [record for _end, record in scan(data) if not isinstance(record, Damage)]
+        found = records_in(data)
         self._offset += len(data)
         self._records = [record for record in reversed(found) if record.number > self.number]

@@ -14,7 +14,7 @@ from ..runtime import give_way
 from ._inventory import Segment
 from ._ledger import Ledger
 from ._rows import ids_of, parse_row, parse_rows, split_rows
-from ._segments import Damage, IdRange, Record, RecordKind, decode_assigned, scan
+from ._segments import IdRange, Record, RecordKind, decode_assigned, records_in
 from .events import KILLSWITCH, REJECTED, Event
 
 Kept = tuple[Record, tuple[IdRange, ...]]
@@ -143,5 +143,4 @@ def _is_stop(line: bytes) -> bool:
 
 
 def _records(segment: Segment) -> list[Record]:
-    found = (found for _end, found in scan(segment.path.read_bytes()))
-    return [record for record in found if not isinstance(record, Damage)]
+    return records_in(segment.path.read_bytes())

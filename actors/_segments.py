@@ -206,6 +206,11 @@ def scan(data: bytes, offset: int = 0) -> Iterator[tuple[int, Record | Damage]]:
             yield offset, record
 
 
+def records_in(data: bytes) -> list[Record]:
+    """The whole records of a segment."""
+    return [found for _end, found in scan(data) if isinstance(found, Record)]
+
+
 def _next_record(data: bytes, offset: int) -> int:
     """Where the next whole record begins; the end of ``data`` if there is none."""
     while (offset := data.find(MAGIC, offset)) != -1:
