@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import structlog
+
 from ._backlog import MAX_BLOCK_ROWS, Backlog, Batch, batch_of, holds_rows
 from ._journal_reader import JournalReader
 from ._ledger import Ledger
@@ -9,6 +11,8 @@ from ._segments import Record
 
 # Read ahead, in memory.
 MAX_READ_BYTES: Final = 8 * 1024 * 1024
+
+_log = structlog.get_logger(actor="EventPersister")
 
 
 class Loader:
@@ -18,6 +22,7 @@ class Loader:
         self._ledger = ledger
         self._backlog = backlog
         self._reader: JournalReader | None = None
+        self._refused = False
 
     def load(self) -> None:
         """Read the next batches into memory, if they are only in the journal; may wait.
@@ -27,6 +32,16 @@ class Loader:
         backlog = self._backlog
         if not (backlog.needs_reading() and self._ledger.surveyed):
             return
+        try:
+            self._load(backlog)
+        except OSError as error:  # such as too many open files: it stays where it is, for later
+            if not self._refused:
+                _log.warning("the journal cannot be read back now", reason=str(error))
+            self._refused = True
+        else:
+            self._refused = False
+
+    def _load(self, backlog: Backlog) -> None:
         read_bytes = rows = 0
         while backlog.span and read_bytes < MAX_READ_BYTES and rows < MAX_BLOCK_ROWS:
             batch = self._next(backlog.span)

@@ -1,6 +1,7 @@
 import errno
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -368,6 +369,67 @@ def test_a_reader_passes_over_what_is_damaged_after_opening(opened: Any, folder:
     segment.write_bytes(data)
 
     assert numbers_behind(journal) == [2, 3]
+
+
+def test_what_a_reader_finds_damaged_is_set_aside(opened: Any, folder: Path) -> None:
+    journal = opened(SMALL)
+    fill(journal, range(1, 101))
+    victim, gone = sorted(folder.glob("*.seg"))[:2]
+    data = bytearray(victim.read_bytes())
+    data[-10] ^= 1
+    victim.write_bytes(data)
+    behind = sorted(folder.glob("*.seg"))[2]
+    gone.rename(folder / "elsewhere")
+    gone.mkdir()
+
+    read = numbers_behind(journal)
+    journal.commit(100, committed_id=1)
+    settle(journal)
+
+    last_of_victim, last_of_gone = (int(path.stem) - 1 for path in (gone, behind))
+    assert read == [*range(1, last_of_victim), *range(last_of_gone + 1, 101)]
+    assert {path.name for path in (folder / "damaged").iterdir()} == {victim.name, gone.name}
+    assert (folder / "damaged" / victim.name).read_bytes() == data
+
+
+def test_what_was_cut_short_before_it_counted_is_not_set_aside(opened: Any, folder: Path) -> None:
+    journal = opened(SMALL)
+    fill(journal, range(1, 101))
+    torn = min(folder.glob("*.seg"))
+    torn.write_bytes(torn.read_bytes() + b"cut")
+    journal.segments[0].size_bytes += 3
+
+    assert numbers_behind(journal) == list(range(1, 101))
+    journal.commit(100, committed_id=1)
+    settle(journal)
+    assert not (folder / "damaged").exists()
+    assert not torn.exists()
+
+
+def test_damage_at_the_very_end_is_set_aside_too(opened: Any, folder: Path) -> None:
+    journal = opened()
+    fill(journal, range(1, 4))
+    segment = next(folder.glob("*.seg"))
+    segment.write_bytes(segment.read_bytes()[:-1] + b"?")
+
+    assert numbers_behind(journal) == [1, 2]
+    assert [one.damaged for one in journal.segments] == [True]
+
+
+def test_what_the_disk_does_not_give_now_is_read_later(opened: Any) -> None:
+    journal = opened(SMALL)
+    fill(journal, range(1, 101))
+    reader = journal.reader(after=0)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            reader.next()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    assert [found.number for found in iter(reader.next, None)] == list(range(1, 101))
+    assert not any(segment.damaged for segment in journal.segments)
 
 
 APPENDER = """
