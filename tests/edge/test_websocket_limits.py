@@ -108,6 +108,7 @@ def test_a_huge_frame_is_refused_by_its_header_and_not_read(served: Served, mega
     size = megabytes << 20
     piece = bytes(65536)
     with client_of(served) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)  # it grows to megabytes
         sock.sendall(begun(BINARY, size))
         sock.settimeout(0.1)
         taken = 0
