@@ -10,6 +10,14 @@ from .settings import WebSocketSettings
 class Stalled(OrchestratorError):
     """The client took nothing for too long."""
 
+    def __init__(self, rest: memoryview) -> None:
+        super().__init__(len(rest))
+        self.rest = rest
+        """What it did not take."""
+
+    def __str__(self) -> str:
+        return f"the client leaves {len(self.rest)} bytes where they are"
+
 
 def bound(sock: Any, settings: WebSocketSettings) -> None:
     """Have the system hold little for this client, and notice soon that its machine has gone."""
@@ -28,5 +36,5 @@ def send_all(sock: Any, data: bytes, limit_s: float) -> None:
     """
     view = memoryview(data)
     while view:
-        with deadline(limit_s, Stalled()):
+        with deadline(limit_s, Stalled(view)):
             view = view[sock.send(view) :]

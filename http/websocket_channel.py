@@ -17,9 +17,10 @@ from gevent.socket import socket as plain_socket
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from ..actors.clients import SendBuffer
-from ..runtime import OrchestratorError, deadline, give_way
+from ..runtime import deadline, give_way
 from .frame_reader import Control, FrameReader, Inflater, Message, Violation, close_code_of
 from .settings import WebSocketSettings
+from .stream_socket import Stalled, send_all
 
 _READ_BYTES: Final = 64 * 1024
 # Of what comes after the end so much is taken, lest a reset overtakes our close frame; the rest
@@ -54,10 +55,6 @@ class Session(Protocol):
 
     def ended(self, code: int) -> None:
         """Nothing comes any more; ``code`` is that of our close frame (1006: there was none)."""
-
-
-class _Stalled(OrchestratorError):
-    """The client took nothing for too long."""
 
 
 class Channel:
@@ -229,33 +226,28 @@ class Channel:
                 else:
                     self._wake.wait(self._next_duty_s())
                     self._do_duties()
-        except (OSError, _Stalled):
+        except (OSError, Stalled):
             pass
         finally:
             self._shut()
             self._write_ended.set()
 
     def _send(self, data: bytes) -> None:
-        """Send all of ``data``, however slowly the client takes it, as long as it takes some."""
-        view = memoryview(data)
-        limit_s = self._settings.send_timeout_s
         try:
-            while view:
-                with deadline(limit_s, _Stalled()):
-                    view = view[self._sock.send(view) :]
-        except _Stalled:
-            self._log.warning("websocket client takes nothing", waiting=len(view))
-            self._give_up(bytes(view))
+            send_all(self._sock, data, self._settings.send_timeout_s)
+        except Stalled as stalled:
+            self._log.warning("websocket client takes nothing", waiting=len(stalled.rest))
+            self._give_up(stalled.rest)
 
-    def _give_up(self, rest: bytes) -> None:
+    def _give_up(self, rest: memoryview) -> None:
         """Close a client that takes nothing; if it reads again at last, it learns why.
 
         Raises:
-            _Stalled: It does not.
+            Stalled: It does not.
         """
         self.close(CloseCode.TRY_AGAIN_LATER, "too slow")
-        with deadline(self._settings.close_timeout_s, _Stalled()):
-            self._sock.sendall(rest + self._buffer.take())
+        with deadline(self._settings.close_timeout_s, Stalled(rest)):
+            self._sock.sendall(bytes(rest) + self._buffer.take())
 
     def _next_duty_s(self) -> float:
         now = time.monotonic()

@@ -35,8 +35,10 @@ def test_one_that_takes_nothing_is_found_out() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         began = time.monotonic()
-        with pytest.raises(Stalled):
+        with pytest.raises(Stalled) as caught:
             send_all(ours, b"x" * 10_000_000, 0.1)
+        assert 0 < len(caught.value.rest) < 10_000_000
+        assert str(len(caught.value.rest)) in str(caught.value)
         assert time.monotonic() - began >= 0.1
 
 
