@@ -1,7 +1,8 @@
 """The open connections: how many there may be, and which has to go when there is one too many.
 
-Whoever only holds a connection (a head that drips, a body that drips, an idle keep-alive) loses it
-to whoever comes anew. Connections whose request has come in full, and WebSockets, are never taken.
+Whoever only holds a connection (a head that drips, a body that drips, an idle keep-alive, an answer
+that is not taken) loses it to whoever comes anew. Connections whose request is being answered, and
+WebSockets, are never taken.
 """
 
 import resource

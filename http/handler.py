@@ -1,5 +1,6 @@
 """One connection's requests on gevent's WSGI server, and the way from HTTP to a WebSocket."""
 
+import errno
 import socket
 import time
 import uuid
@@ -27,6 +28,7 @@ from .routes import Answer
 from .security import without_port
 from .settings import HttpSettings, is_loopback
 from .shapes import ErrorAnswer
+from .stream_socket import Stalled, send_all
 from .strict import (
     MAX_LINE_BYTES,
     Malformed,
@@ -181,6 +183,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     def process_result(self) -> None:
         """Send the answer; an endless one goes out past WSGI, and the connection ends with it."""
         if not isinstance(self.result, Endless):
+            # Whoever does not take its answer only holds the connection.
+            self.server.book.waits(self._held)
             super().process_result()
             return
         self.close_connection = True
@@ -300,6 +304,16 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         else:
             self.server.book.works(self._held)
         return environ
+
+    def _sendall(self, data: bytes) -> None:
+        """As gevent's, but not for ever."""
+        settings: HttpSettings = self.server.settings
+        try:
+            send_all(self.socket, data, settings.send_timeout_s)
+        except Stalled:
+            self._log.info("a client takes nothing of its answer", client=self.client_address)
+            raise BrokenPipeError(errno.EPIPE, "nobody takes the answer") from None
+        self.response_length += len(data)
 
     # -- what it says ------------------------------------------------------------------------
 

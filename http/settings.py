@@ -113,6 +113,8 @@ class HttpSettings(BaseModel):
     """A request's headers must be there by then."""
     body_timeout_s: float = Field(default=10.0, gt=0, le=300)
     """And so long later its body."""
+    send_timeout_s: float = Field(default=30.0, gt=0, le=300)
+    """A client may take nothing of its answer for so long."""
     keep_alive_s: float = Field(default=30.0, gt=0, le=3_600)
     """A connection may be idle for so long between two requests."""
     max_headers: int = Field(default=100, ge=10, le=1_000)

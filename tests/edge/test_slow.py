@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -82,6 +83,61 @@ def test_a_body_that_never_ends_is_408(serve: Serve) -> None:
     served = serve(http={"body_timeout_s": 0.2})
 
     assert statuses(answered(served, POST + b'{"type":')) == [408]
+
+
+def test_a_body_that_drips_gains_no_time_by_it(serve: Serve) -> None:
+    served = serve(http={"body_timeout_s": 0.5})
+    began = time.monotonic()
+    with socket.create_connection((served.host, served.port), timeout=0.05) as sock:
+        sock.sendall(POST)
+        data = b""
+        while not data and time.monotonic() - began < LIMIT_S:
+            try:
+                sock.sendall(b" ")
+                data = sock.recv(1_000)
+            except TimeoutError:
+                continue
+
+    assert statuses(data) == [408]
+    assert time.monotonic() - began < 5
+
+
+@contextmanager
+def deaf(served: Served) -> Iterator[socket.socket]:
+    """A client that asks for more than the system holds, and takes nothing of it."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        sock.settimeout(LIMIT_S)
+        sock.connect((served.host, served.port))
+        sock.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+        yield sock
+
+
+def test_an_answer_that_nobody_takes_is_given_up(serve: Serve) -> None:
+    served = serve(http={"send_timeout_s": 0.3})
+    with deaf(served):
+        served.wait_until(lambda: len(served.listening.book) == 1)
+
+        served.wait_until(lambda: len(served.listening.book) == 0)
+
+
+def test_at_the_limit_those_who_take_no_answer_make_room(serve: Serve) -> None:
+    served = serve(http={"max_connections": 20})
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(deaf(served))
+        served.wait_until(lambda: len(served.listening.book) == 20)
+        answered_so_far: deque[float | None] = deque(maxlen=30)
+
+        def all_are_stuck() -> bool:
+            labels = {"code": "200", "route": "/openapi.json"}
+            registry = served.daemon._metrics.registry
+            count = registry.get_sample_value("orchestrator_http_requests_total", labels)
+            answered_so_far.append(count)
+            return len(answered_so_far) == 30 and answered_so_far[0] == answered_so_far[-1]
+
+        served.wait_until(all_are_stuck)
+        assert [stop_ms(served) > 0 for _ in range(20)] == [True] * 20
 
 
 def test_an_idle_connection_is_closed_after_its_answer(serve: Serve) -> None:
