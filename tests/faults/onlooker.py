@@ -36,7 +36,10 @@ class Onlooker:
         self.ids: list[int] = []
         self.replaced: list[int] = []
         self.times_ms: list[float] = []
+        self.health_ms: list[float] = []
+        """Of those, the answers that hold next to nothing."""
         self.errors = 0
+        self.failures: list[str] = []
         self.longest_silence_s = 0.0
         self._heard_at = 0.0
         self.until: int | None = None
@@ -123,16 +126,22 @@ class Onlooker:
             for path in ("/health", "/bus/events?limit=50"):
                 began = time.monotonic()
                 try:
-                    self._get(path)
-                except FAILURES:
-                    self.errors += 1
+                    self._read(path)  # not decoded: Python refuses numbers that JSON allows
+                except FAILURES as error:
+                    self.failures.append(f"{path}: {error}")
                 else:
                     self.times_ms.append((time.monotonic() - began) * 1000)
+                    if path == "/health":
+                        self.health_ms.append(self.times_ms[-1])
                 time.sleep(PAUSE_S)
 
     def _get(self, path: str) -> Any:
+        return json.loads(self._read(path))
+
+    def _read(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path, timeout=10) as response:
-            return json.load(response)
+            body: bytes = response.read()
+        return body
 
     def wait_for_the_end(self) -> None:
         """Read the last id from standard input, in a thread of its own."""
@@ -147,7 +156,15 @@ def main() -> None:
     onlooker = Onlooker(url)
     threading.Thread(target=onlooker.wait_for_the_end, daemon=True).start()
     getattr(onlooker, kind)()
-    names = ("ids", "replaced", "times_ms", "errors", "longest_silence_s")
+    names = (
+        "ids",
+        "replaced",
+        "times_ms",
+        "health_ms",
+        "errors",
+        "failures",
+        "longest_silence_s",
+    )
     Path(file).write_text(json.dumps({name: getattr(onlooker, name) for name in names}))
 
 

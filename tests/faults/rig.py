@@ -347,6 +347,16 @@ def compare(outcome: Outcome, of: Rig, *, published: int | None = None) -> None:
     outcome.dropped += sum(row["dropped"] for row in books.values())
 
 
+def expect_answers(
+    outcome: Outcome, probe: dict[str, Any], p99_ms: float, *, but: str = "no such answer"
+) -> None:
+    """REST went on answering: each time (``but`` for these failures), and most often soon."""
+    failures = [text for text in probe["failures"] if but not in text]
+    outcome.missed += [f"REST did not answer: {text}" for text in failures[:3]]
+    outcome.expect("REST never answered", int(not probe["times_ms"]), 0)
+    outcome.expect_soon("REST p99 ms", percentile(probe["times_ms"], 0.99), p99_ms)
+
+
 def compare_onlookers(outcome: Outcome, of: Rig) -> dict[str, dict[str, Any]]:
     """The poller and the WebSocket client saw each stored event exactly once, in order."""
     stored = [row[0] for row in of.rows("SELECT id FROM events ORDER BY id")]

@@ -25,7 +25,17 @@ from orchestrator.actors.ids import read_ids
 from orchestrator.actors.journal import Journal, Record, RecordKind
 
 from .commit_proxy import CommitProxy
-from .rig import Meter, Outcome, Rig, compare, compare_onlookers, percentile, rig, wait_until
+from .rig import (
+    Meter,
+    Outcome,
+    Rig,
+    compare,
+    compare_onlookers,
+    expect_answers,
+    percentile,
+    rig,
+    wait_until,
+)
 
 CHANNEL = "data.market.AAPL.1m"
 
@@ -77,7 +87,7 @@ def postgres_away(  # noqa: PLR0913 sizes of one scenario
         outcome.expect("memory + MB", max(memory.stop()) - before_mb, 200)
         compare(outcome, of, published=of.published)
         seen = compare_onlookers(outcome, of)
-        outcome.expect_soon("REST p99 ms", percentile(seen["probe"]["times_ms"], 0.99), 100)
+        expect_answers(outcome, seen["probe"], 100)
         outcome.expect_soon("shown late p99 ms", percentile(seen["follow"]["times_ms"], 0.99), 1000)
         outcome.expect_soon("longest silence s", seen["follow"]["longest_silence_s"], 1.0)
     return outcome
@@ -295,7 +305,7 @@ def backlog_at_start(*, seed: int, size_mb: int, again: bool = False) -> Outcome
         outcome.figures["drained per s"] = round(waiting / max(time.monotonic() - draining, 1e-3))
         outcome.expect("memory MB", max(memory.stop()), 200 + 60)
         seen = of.seen(1)
-        outcome.expect_soon("REST p99 ms", percentile(seen["probe"]["times_ms"], 0.99), 100)
+        expect_answers(outcome, seen["probe"], 100)
         compare(outcome, of, published=rows)
     return outcome
 
@@ -431,7 +441,9 @@ def hostile(*, seed: int, rounds: int, again: bool = True) -> Outcome:
         outcome.stored = of.daemon.count(where)
         outcome.lost = sent - outcome.stored - of.daemon.count("type = 'bus.rejected'")
         seen = of.seen(1)["probe"]
-        outcome.expect_soon("REST p99 ms", percentile(seen["times_ms"], 0.99), 100)
+        # Memory does not cover fifty of these, some 30 MB: without PostgreSQL that page is refused.
+        expect_answers(outcome, seen, 500, but="503")
+        outcome.expect_soon("of others, p99 ms", percentile(seen["health_ms"], 0.99), 100)
         outcome.figures["REST max ms"] = round(max(seen["times_ms"]), 1)
         stalls = of.daemon.metric("orchestrator_loop_stall_seconds_count")
         outcome.figures["stalls over 20 ms"] = stalls
