@@ -53,16 +53,14 @@ def search(database: Database, event_filter: EventFilter, given: Given, named: N
 
 def _most_selective(database: Database, event_filter: EventFilter, given: Given) -> str:
     """The query by whose index the fewest rows have to be looked at."""
-    if not event_filter.types:
-        by_source = "events_of_source" if event_filter.source is not None else "events_search"
-        if event_filter.processed and by_source == "events_of_source":
-            return "events_search" if _are_few(database, "events_few_marked", given) else by_source
-        return by_source
-    if event_filter.source is not None and _are_few(database, "events_few_of_source", given):
+    types, source = bool(event_filter.types), event_filter.source is not None
+    if not types and not source:
+        return "events_search"
+    if types and source and _are_few(database, "events_few_of_source", given):
         return "events_of_source"
     if event_filter.processed and _are_few(database, "events_few_marked", given):
         return "events_search"
-    return "events_of_types"
+    return "events_of_types" if types else "events_of_source"
 
 
 def _are_few(database: Database, name: str, given: Given) -> bool:
