@@ -32,9 +32,9 @@ MARK_VARIABLE: Final = "ORCHESTRATOR_CHILD_OF"
 PIPE_BYTES: Final = 64 * 1024
 """Room for all lines that a guard may be behind with."""
 PLAIN_ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "PATH": os.defpath}
-"""Nothing of ours changes what the guard does,"""
+"""Nothing of the daemon's environment changes what the guard does, but for `KEPT_VARIABLES`."""
 KEPT_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""but that it trusts in Redis whom the daemon trusts."""
+"""Whom the daemon trusts to be Redis, the guard trusts too."""
 
 _ENTRY: Final = Path(__file__).with_name("_guard_entry.py")
 
