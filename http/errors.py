@@ -160,7 +160,9 @@ def _of_actor(error: OrchestratorError) -> ApiError:
 def _of_store(error: StoreError) -> ApiError:
     if isinstance(error, TimedOut):
         _log.warning("database took too long for a request", reason=str(error))
-        return Unavailable("The database took too long; ask for less, or narrow it by from and to.")
+        return Unavailable(
+            "The database took too long: narrow it by from and to, or ask by type or source alone."
+        )
     if isinstance(error, StoreUnavailable):
         _log.warning("database not available for a request", reason=str(error))
         return Unavailable("The database is not available; try again.")
