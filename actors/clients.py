@@ -18,17 +18,10 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final
 
-from .events import (
-    HEARTBEAT,
-    HEARTBEAT_PREFIX,
-    Event,
-    EventReplaced,
-    EventsJournalled,
-    TypeMatcher,
-)
+from .events import Event, EventReplaced, EventsJournalled
 from .frames import Wire, as_is
 from .send_buffer import Chunk, SendBuffer
-from .window import EventQuery, matcher
+from .window import type_test
 
 __all__ = ["ALL_TYPES", "CHUNK_BYTES", "Behind", "Chunk", "Client", "ClientRegistry", "SendBuffer"]
 
@@ -106,7 +99,7 @@ class Client:
 
     def wants(self, event: Event) -> bool:
         """Whether one of its patterns fits; groups know that faster."""
-        return matcher(EventQuery(types=self.types))(event)
+        return type_test(self.types)(event)
 
 
 class _Group:
@@ -116,18 +109,13 @@ class _Group:
         self.clients: set[Client] = set()
         self._wire = wire
         self._wants_all = "*" in types
-        self._match_type = TypeMatcher(types)
-        beats = [name for name in types if name.startswith(HEARTBEAT_PREFIX)]
-        self._match_source = TypeMatcher(name.removeprefix(HEARTBEAT_PREFIX) for name in beats)
+        self._is_wanted = type_test(types)
         self._frames: list[bytes] = []
         self._ids: list[int] = []
         self._bytes = 0
 
     def wants(self, event: Event) -> bool:
-        if self._wants_all or self._match_type(event.type):
-            return True
-        source = event.source
-        return event.type == HEARTBEAT and source is not None and self._match_source(source)
+        return self._wants_all or self._is_wanted(event)
 
     def add(self, event_id: int, frame: bytes, *, replaces: bool = False) -> None:
         # Nobody resumes from a replaced event: what came after it has been seen.

@@ -162,7 +162,7 @@ def matcher(query: EventQuery) -> Callable[[Event], bool]:
     """The filters of ``query`` as one test of an event."""
     tests: list[Callable[[Event], bool]] = []
     if query.types:
-        tests.append(_type_test(query.types))
+        tests.append(type_test(query.types))
     if (source := query.source) is not None:
         tests.append(lambda event: event.source == source)
     if (from_ts := query.from_ts) is not None:
@@ -174,7 +174,8 @@ def matcher(query: EventQuery) -> Callable[[Event], bool]:
     return lambda event: all(test(event) for test in tests)
 
 
-def _type_test(types: tuple[str, ...]) -> Callable[[Event], bool]:
+def type_test(types: tuple[str, ...]) -> Callable[[Event], bool]:
+    """Whether an event is of one of ``types``; ``heartbeat.<agent>`` goes by its source."""
     every_beat = (HEARTBEAT,) if f"{HEARTBEAT_PREFIX}*" in types else ()  # without a source, too
     match_type = TypeMatcher((*types, *every_beat))
     beats = tuple(name for name in types if name.startswith(HEARTBEAT_PREFIX))

@@ -17,7 +17,7 @@ from ..actors.clients import ALL_TYPES, Chunk, ClientRegistry
 from ..actors.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
 from ..actors.events import Event
 from ..actors.frames import EventFrames, Wire
-from ..actors.window import EventPage, EventQuery, NeedsDatabase, matcher
+from ..actors.window import EventPage, EventQuery, NeedsDatabase, type_test
 from ..runtime import Address, OrchestratorError, deadline
 from ..sql.database import Database
 from ..sql.errors import StoreError
@@ -150,7 +150,7 @@ class PastEvents:
         events = [as_event(one) for one in reversed(page.events)]
         events = events[: bisect_right(events, end, key=_id_of)]
         if types != ALL_TYPES:
-            events = list(filter(matcher(EventQuery(types=types)), events))
+            events = list(filter(type_test(types), events))
         kept = _cut(events)
         if len(kept) < len(events):
             return Stretch(self._joined(kept, wire), kept[-1].id, final=True)

@@ -48,6 +48,17 @@ def test_a_pattern_for_one_agents_heartbeats_matches_its_source() -> None:
     assert one.buffer.take() == b"<1>"
 
 
+def test_the_pattern_for_all_heartbeats_matches_one_without_a_source_too() -> None:
+    registry = ClientRegistry()
+    one = client(("heartbeat.*",))
+    registry.attach(one)
+
+    registry.publish([event(1, "heartbeat"), event(2, "heartbeat", "dev-1")], frame)
+    registry.flush()
+
+    assert one.buffer.take() == b"<1><2>"
+
+
 def test_a_frame_is_built_once_whatever_the_number_of_clients() -> None:
     registry = ClientRegistry()
     built = []
