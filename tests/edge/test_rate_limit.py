@@ -50,6 +50,19 @@ def test_behind_a_trusted_proxy_each_client_has_calls_of_its_own(serve: Serve) -
     assert other.headers["RateLimit-Remaining"] == "9"
 
 
+def test_a_header_that_only_looks_like_it_is_not_believed(serve: Serve) -> None:
+    served = serve(http={"rate_limit_max": 10, "trusted_proxies": ["127.0.0.0/8"]})
+    got = []
+    for number in range(15):
+        headers: dict[str, str | None] = {
+            "X-Forwarded-For": "198.51.100.1",
+            "X_Forwarded_For": f"198.51.100.{number + 2}",  # passes some proxies
+        }
+        got.append(served.call("GET", "/state", headers=headers).status)
+
+    assert got == [200] * 10 + [429] * 5
+
+
 def test_the_stop_and_health_are_served_when_all_calls_are_used_up(serve: Serve) -> None:
     served = serve(http={"rate_limit_max": 1})
     used_up = [served.get("/state").status for _ in range(3)]
