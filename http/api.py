@@ -96,13 +96,12 @@ class Api:
     def use(self, settings: HttpSettings) -> None:
         """Judge by other tokens and limits from now on; nothing else of the settings changes."""
         self.access.use(settings.auth)
-        now, then = self._settings, settings
-        if (now.rate_limit_max, now.rate_limit_window_ms) != (
-            then.rate_limit_max,
-            then.rate_limit_window_ms,
+        old, self._settings = self._settings, settings
+        if (old.rate_limit_max, old.rate_limit_window_ms) != (
+            settings.rate_limit_max,
+            settings.rate_limit_window_ms,
         ):
             self.limit = RateLimit(settings)
-        self._settings = settings
 
     def refusal(self, error: ApiError, request_id: str, environ: Environ) -> Answer:
         """``error`` in the contract's shape, with the headers of this origin."""
