@@ -22,7 +22,9 @@ MAX_PAGE: Final = 200
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
 """A page ends before its payloads grow larger; there are more then, which the cursor brings."""
 
+# Events are let go by chunks of so many, and of large ones by so small a part of all the bytes.
 _CHUNK_EVENTS: Final = 1024
+_CHUNKS: Final = 64
 # What an event weighs besides its payload: the struct, its strings, its place in a list.
 _OVERHEAD_BYTES: Final = 200
 
@@ -244,7 +246,7 @@ class EventWindow:
         """
         if self.floor_id is None:
             self.floor_id = events[0].id - 1
-        if not self._chunks or len(self._chunks[-1].events) >= _CHUNK_EVENTS:
+        if not self._chunks or self._is_full(self._chunks[-1]):
             self._chunks.append(_Chunk())
         chunk = self._chunks[-1]
         size_bytes = payload_bytes + len(events) * _OVERHEAD_BYTES
@@ -255,6 +257,11 @@ class EventWindow:
         self.size_bytes += size_bytes
         while self._count > self.max_events or self.size_bytes > self.max_bytes:
             self._let_go(self._chunks.pop(0))
+
+    def _is_full(self, chunk: _Chunk) -> bool:
+        """Of large events too, only a small part is let go at once."""
+        large = chunk.size_bytes >= self.max_bytes // _CHUNKS
+        return large or len(chunk.events) >= _CHUNK_EVENTS
 
     def _let_go(self, chunk: _Chunk) -> None:
         self._count -= len(chunk.events)
@@ -353,4 +360,4 @@ def _suffices(query: EventQuery, floor_id: int | None, found: list[Event]) -> bo
     """Whether no row of PostgreSQL's could change the page."""
     if query.after is not None:
         return floor_id is not None and query.after >= floor_id
-    return len(found) > query.limit or floor_id == 0
+    return len(found) > query.limit or floor_id == 0 or _fitting(found) < len(found)

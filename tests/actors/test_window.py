@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 from orchestrator.actors.events import Event
 from orchestrator.actors.window import (
@@ -199,6 +200,31 @@ def test_the_oldest_go_when_they_are_too_large() -> None:
 
     assert window.size_bytes <= 1_000_000
     assert window.floor_id == 20
+
+
+def test_of_large_events_as_many_stay_as_fit() -> None:
+    window = EventWindow(max_bytes=1_000_000)
+    for event_id in range(1, 101):
+        window.append((event(event_id),), 50_000)
+
+        assert window.size_bytes <= 1_000_000
+        assert len(window) >= min(event_id, 18)
+
+
+def test_a_page_that_its_size_ends_needs_nothing_older() -> None:
+    window = EventWindow()
+    payload = b" " * (MAX_PAGE_BYTES // 4)
+    for event_id in range(100, 110):
+        large = msgspec.structs.replace(event(event_id), payload=payload)
+        window.append((large,), len(payload))
+
+    latest = page(window, limit=50)
+
+    assert ids(latest) == [109, 108, 107, 106]
+    assert latest.has_more
+    assert latest.cursor == 109
+    assert ids(page(window, before=108, limit=50)) == [107, 106, 105, 104]
+    assert ids(needs(window, before=103, limit=50)) == [102, 101, 100]
 
 
 def test_filters_look_at_type_source_times_and_marks() -> None:
