@@ -112,8 +112,6 @@ class Journal:
         self.settings = settings or JournalSettings()
         self.report = JournalReport()
         """What the survey found; what it has not looked at is not in it."""
-        self.surveyed: Inventory | None = None
-        """What there was at the opening, once all of it is read."""
         self.head = Head()
         """The last record, what is committed, and the sums."""
         self.bare_from: int | None = None
@@ -134,6 +132,7 @@ class Journal:
         self._head_found: Head | None = None
         self._found: tuple[Segment, ...] = ()
         self._torn_bytes = 0
+        self._surveyed = False
         self._worker = ThreadPool(1)
         self._surveyor = ThreadPool(1)
         self._committing = False
@@ -194,7 +193,7 @@ class Journal:
             pause()
         inventory.finish()
         inventory.report.torn_bytes += self._torn_bytes
-        self.report, self.surveyed = inventory.report, inventory
+        self.report, self._surveyed = inventory.report, True
         self.work(self._forget_committed)
         return inventory
 
@@ -332,8 +331,11 @@ class Journal:
         self._forget_committed()
 
     def _forget_committed(self) -> None:
-        """Delete segments of which all is committed, but not the one being written."""
-        if self.surveyed is None:
+        """Delete segments of which all is committed, but not the one being written.
+
+        None before the survey: only it finds those that are damaged, which are set aside.
+        """
+        if not self._surveyed:
             return
         closed = self.segments[:-1] if self._writer.begun else self.segments
         for segment in list(closed):
