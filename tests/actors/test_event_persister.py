@@ -367,10 +367,15 @@ def test_a_server_that_dies_behind_a_proxy_which_holds_its_connections_is_given_
         bench.wait_for_ids()
         bench.publish(10)
         bench.wait_stored()
+        held = bench.writer._connection
+        assert held is not None
         proxy.holds = True
         server.kill()
+        began = time.monotonic()
         bench.publish(3000)
-        wait_until(lambda: "not answered" in (bench.ledger.store_error or ""))
+        wait_until(lambda: bench.ledger.store_error)
+        assert held.closed
+        assert time.monotonic() - began > 0.9  # it was silent: a reset is noticed at once
         server.start()
         bench.publish(10)
         bench.wait_stored()
