@@ -197,3 +197,31 @@ def test_no_more_than_a_piece_of_a_large_message_is_held() -> None:
 
     assert stream._reader.len() == 0
     assert peak < 4 * PIECE
+
+
+def test_a_large_message_behind_a_burst_is_whole_or_cut_but_never_lost() -> None:
+    stream = ReplyStream()
+    burst = b"".join(map(message, range(1000)))
+
+    replies = feed_in_pieces(stream, burst + large(LIMIT + 1) + message(1000))
+
+    assert [int(reply[3]) for reply in replies if size_of(reply[3]) < 10] == list(range(1001))
+    assert size_of(replies[1000][3]) > LIMIT
+
+
+def test_after_a_burst_large_messages_are_seen_by_their_length_again() -> None:
+    one = message(1)
+    for end in range(len(one)):  # the burst's last read ends anywhere in a message
+        stream = ReplyStream()
+        burst = b"".join(map(message, range(100)))
+        feed(stream, burst + one[:end])
+        assert len(stream.take(1000)) == 100
+        feed(stream, one[end:])
+        assert numbers(stream.take(1000)) == [1]
+        feed(stream, one)
+        assert numbers(stream.take(1000)) == [1]
+
+        (cut,) = feed_in_pieces(stream, large(LIMIT + 1))
+        assert isinstance(cut[3], Cut)
+        feed(stream, one)
+        assert numbers(stream.take(1000)) == [1]
