@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from ._settings_urls import redis_problem
+from .protocol.patterns import checked
 from .runtime.restart import RestartLimits
 
 EMBEDDED = "embedded"
@@ -66,7 +67,9 @@ def _check_redis_url(url: str) -> str:
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$")]
+Pattern = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$"), AfterValidator(checked)
+]
 Patterns = Annotated[tuple[Pattern, ...], BeforeValidator(split_commas), Field(min_length=1)]
 AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 

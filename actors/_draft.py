@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from ..agents.routing import redis_glob
+from ..protocol.patterns import TypeMatcher
 from ..sql.stream_position import StreamPosition
 from ._books import Run
 from ._durable import DurableCopies
@@ -25,7 +26,6 @@ from .events import (
     REJECTED,
     Event,
     NewEvent,
-    TypeMatcher,
     type_of,
 )
 from .payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, size_of

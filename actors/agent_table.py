@@ -6,13 +6,14 @@ Pure: everything is told ``now`` in monotonic seconds, nothing here looks at a c
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 
+from ..protocol.patterns import TypeMatcher, checked
 from ..sql.registry import AgentRow
-from .events import HEARTBEAT_PREFIX, Event, TypeMatcher
+from .events import HEARTBEAT_PREFIX, Event
 
 DEFAULT_INTERVAL_S: Final = 5.0
 """How often an agent beats that does not say otherwise."""
@@ -47,7 +48,9 @@ class RegistrySettings(BaseModel):
 
     timeout_s: PositiveFloat = 300.0
     """Seconds without a heartbeat after which an agent is inactive."""
-    group_timeouts: dict[str, PositiveFloat] = Field(default_factory=dict)
+    group_timeouts: dict[Annotated[str, AfterValidator(checked)], PositiveFloat] = Field(
+        default_factory=dict
+    )
     """Other timeouts for some groups; a key may be a pattern (``signals*``)."""
 
 

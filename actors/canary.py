@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from .events import HEARTBEAT_PREFIX, TypeMatcher, matches
+from ..protocol.patterns import TypeMatcher, matches
+from .events import HEARTBEAT_PREFIX
 
 INTERVAL_S: Final = 1.0
 """From one to the next."""

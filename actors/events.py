@@ -1,7 +1,5 @@
 """Events, and the rules by which a message on the bus becomes one (contract, part 1)."""
 
-import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,9 +12,6 @@ REGIME: Final = "quant.regime.state"
 REJECTED: Final = "bus.rejected"
 GAP: Final = "bus.gap"
 DROPPED: Final = "bus.dropped"
-
-# Names on a bus repeat; a hostile publisher that makes up new ones must not grow a cache for ever.
-_CACHE_LIMIT: Final = 10_000
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -99,47 +94,3 @@ def channel_of(event: Event) -> str:
     if event.type == HEARTBEAT and event.source:
         return HEARTBEAT_PREFIX + event.source
     return event.type
-
-
-def pattern_regex(pattern: str) -> re.Pattern[str]:
-    """``pattern`` as a regular expression: ``*`` is any run of characters, nothing else special."""
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Whether ``text`` as a whole matches ``pattern``."""
-    return pattern_regex(pattern).fullmatch(text) is not None
-
-
-class TypeMatcher:
-    """Whether a name matches any of some patterns, remembered for names seen before."""
-
-    def __init__(self, patterns: Iterable[str]) -> None:
-        self.patterns = tuple(patterns)
-        self._regexes = [pattern_regex(pattern) for pattern in self.patterns]
-        self._first: dict[str, str | None] = {}
-
-    def __call__(self, name: str) -> bool:
-        """Whether any pattern matches ``name``."""
-        return self.first(name) is not None
-
-    def first(self, name: str) -> str | None:
-        """The first of the patterns that matches ``name``, or ``None``."""
-        try:
-            return self._first[name]
-        except KeyError:
-            return self._remember(name)
-
-    def _remember(self, name: str) -> str | None:
-        if len(self._first) >= _CACHE_LIMIT:
-            self._first.clear()
-        found = next(
-            (
-                pattern
-                for pattern, regex in zip(self.patterns, self._regexes, strict=True)
-                if regex.fullmatch(name)
-            ),
-            None,
-        )
-        self._first[name] = found
-        return found

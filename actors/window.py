@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
+from ..protocol.patterns import TypeMatcher
 from ..sql.event_reader import EventRow
-from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event, TypeMatcher
+from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event
 
 MAX_PAGE: Final = 200
 """The contract's limit for a page."""

@@ -40,6 +40,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from ..protocol.patterns import checked
 from .attempts import Attempts, name_of
 from .errors import AgentError, BusUnavailable
 from .health import Health
@@ -219,7 +220,7 @@ class Agent:
         """As `on_event`, for patterns known only at run time. Before the start."""
         if self._subscriber is not None:
             raise AgentError("subscribe before the agent starts, in __init__")
-        self._router.add(function, (pattern,))
+        self._router.add(function, (checked(pattern),))
 
     def call_every(
         self, seconds: float, function: Callable[[], object], *, at_start: bool = False

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..protocol.patterns import checked, matches
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _PATTERNS = "__agent_patterns__"
@@ -41,7 +43,11 @@ def on_event(pattern: str) -> Callable[[Method], Method]:
 
     May be given several times; an event that matches several of a method's
     patterns is one call.
+
+    Raises:
+        ValueError: The pattern has more than 16 stars.
     """
+    checked(pattern)
 
     def mark(method: Method) -> Method:
         setattr(method, _PATTERNS, (pattern, *getattr(method, _PATTERNS, ())))
@@ -82,15 +88,6 @@ def marked_timers(owner: object) -> Iterator[tuple[Callable[[], object], TimerSp
 def _method_names(of: type) -> dict[str, None]:
     """All names in the class, the oldest base first, each once."""
     return {name: None for base in reversed(of.__mro__) for name in vars(base)}
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Whether the whole of ``text`` fits the pattern."""
-    return re.fullmatch(_expression(pattern), text, re.DOTALL) is not None
-
-
-def _expression(pattern: str) -> str:
-    return ".*".join(re.escape(part) for part in pattern.split("*"))
 
 
 def redis_glob(pattern: str) -> str:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..protocol.patterns import matches
 from .checks_redis import connected
 from .client import Client, cause_of
 from .failures import Failure
 from .findings import Finding, critical, ok, unknown, warning
-from .pages import matches
 from .wording import duration, plural, read_iso
 
 PREFIX = "heartbeat."

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..protocol.patterns import matches
 from .client import Client, path_with, refusal
 from .wording import duration
 
@@ -54,23 +55,6 @@ def channel_of(event: Event) -> str:
     """Where it was published: its type, or ``heartbeat.<source>``."""
     name, source = str(event.get("type")), event.get("source")
     return f"heartbeat.{source}" if name == "heartbeat" and source else name
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Whether the text fits: ``*`` is any run of characters, nothing else is special."""
-    first, *others = pattern.split("*")
-    if not others:
-        return text == pattern
-    *middle, last = others
-    if not text.startswith(first) or not text.endswith(last):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for part in middle:
-        found = text.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return at <= end
 
 
 @dataclass

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ..actors.agent_table import AgentView
 from ..actors.killswitch import Trip
+from ..protocol.patterns import FEW_STARS, MAX_STARS
 from ..sql.event_reader import EventRow, TypeRow
 from .explaining import MUST
 
@@ -19,6 +20,15 @@ Reason = Annotated[
     Meta(min_length=1, max_length=500, pattern=r"\S", extra={MUST: "must not be blank"}),
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Pattern = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        pattern=FEW_STARS,
+        extra={MUST: f"must have at most {MAX_STARS} stars (*)"},
+    ),
+]
 
 
 # -- queries -------------------------------------------------------------------------------------
@@ -46,7 +56,7 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """Events before this id, for paging backwards."""
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     """How many at most."""
-    type: Annotated[tuple[Name, ...], Meta(max_length=50)] = ()
+    type: Annotated[tuple[Pattern, ...], Meta(max_length=50)] = ()
     """Only these types; `*` matches any run of characters; may repeat."""
     source: str | None = None
     """Only what came from this source."""

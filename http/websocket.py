@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 
 from ..actors.clients import ALL_TYPES, Client
 from ..actors.frames import as_is, error_frame, pong_frame, subscribed_frame
+from ..protocol.patterns import MAX_STARS
 from .access import SUBPROTOCOL
 from .catch_up import Feed, Streams
 from .deflate import MessageInflater, extensions_of
@@ -157,7 +158,7 @@ def wanted_types(environ: Environ) -> tuple[str, ...]:
     """The patterns in ``?types=a,b``.
 
     Raises:
-        BadRequest: Too many, or one is too long.
+        BadRequest: Too many, or one is too long or has too many stars.
     """
     given = parse_qs(str(environ.get("QUERY_STRING", ""))).get("types", [])
     return check_types([one for text in given for one in text.split(",")])
@@ -194,13 +195,15 @@ def check_types(types: list[str]) -> tuple[str, ...]:
     """The patterns, without blanks and doubles, in order; none means all.
 
     Raises:
-        BadRequest: Too many, or one is too long.
+        BadRequest: Too many, or one is too long or has too many stars.
     """
     wanted = sorted({one.strip() for one in types} - {""})
     if len(wanted) > MAX_TYPES:
         raise BadRequest(f"types: at most {MAX_TYPES}.")
     if any(len(one) > MAX_TYPE_LENGTH for one in wanted):
         raise BadRequest(f"types: at most {MAX_TYPE_LENGTH} characters each.")
+    if any(one.count("*") > MAX_STARS for one in wanted):
+        raise BadRequest(f"types: at most {MAX_STARS} stars (*) each.")
     return tuple(wanted) or ALL_TYPES
 
 

@@ -5,13 +5,13 @@ where many come, a partition waits until whole types in it are due, and is then 
 stay is copied out first), or, if only a small part is due, that part is deleted in batches.
 """
 
-import re
 from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from ..protocol.patterns import matches
 from .database import Database
 from .event_reader import MAX_ID
 from .named_queries import query
@@ -125,8 +125,7 @@ def keep_time_s(rules: Sequence[RetentionRule], event_type: str) -> float | None
     # Whoever writes `heartbeat.*` means the channels, and these are stored as type `heartbeat`.
     names = (event_type, "heartbeat.") if event_type == "heartbeat" else (event_type,)
     for rule in rules:
-        fits = re.compile(re.escape(rule.pattern).replace(r"\*", ".*"), re.DOTALL).fullmatch
-        if any(map(fits, names)):
+        if any(matches(rule.pattern, name) for name in names):
             return rule.keep_s
     return None
 

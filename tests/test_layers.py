@@ -2,21 +2,23 @@
 
 import ast
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("runtime", "sql", "agents", "actors", "http", "cli")
+ROOMS = ("protocol", "runtime", "sql", "agents", "actors", "http", "cli")
 
 # Room → the rooms it may import from; its own always. The root is what is not a room.
 MAY_IMPORT = {
-    "runtime": set(),
-    "sql": set(),
-    "agents": set(),
-    "actors": {"runtime", "sql", "agents"},
-    "http": {"actors", "runtime", "sql"},
+    "protocol": set(),
+    "runtime": {"protocol"},
+    "sql": {"protocol"},
+    "agents": {"protocol"},
+    "actors": {"protocol", "runtime", "sql", "agents"},
+    "http": {"protocol", "actors", "runtime", "sql"},
     "cli": {*ROOMS, "root"},
     "root": {*ROOMS, "root"},
 }
@@ -115,6 +117,17 @@ def test_the_kit_needs_nothing_that_only_the_daemon_has(path: Path) -> None:
         f"{path}:{line} imports {name}"
         for line, target, name in imports_of(path)
         if target is None and name.split(".")[0] in DAEMON_ONLY
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parts[0] == "protocol"], ids=str)
+def test_the_protocol_needs_nothing_but_the_standard_library(path: Path) -> None:
+    wrong = [
+        f"{path}:{line} imports {name}"
+        for line, target, name in imports_of(path)
+        if target is None and name.split(".")[0] not in sys.stdlib_module_names
     ]
 
     assert wrong == []

@@ -260,6 +260,22 @@ def test_an_agent_needs_one_program_that_its_mode_can_run(
     assert expected in fault
 
 
+@pytest.mark.parametrize(
+    ("section", "entry"),
+    [
+        ("bus", "control_patterns = ['{}']"),
+        ("bus", "data_patterns = ['risk.*', '{}']"),
+        ("retention", "'{}' = '7d'"),
+        ("registry.group_timeouts", "'{}' = 9"),
+    ],
+)
+def test_a_pattern_has_at_most_sixteen_stars(tmp_path: Path, section: str, entry: str) -> None:
+    [fault] = faults_of(tmp_path, f"[{section}]\n{entry.format('*a' * 17)}")
+
+    assert fault.startswith(f"supervisor.toml: {section}.")
+    assert "a pattern has at most 16 stars (*)" in fault
+
+
 def test_a_variable_of_an_unknown_section_is_a_fault(tmp_path: Path) -> None:
     assert faults_of(tmp_path, environ={"ORCHESTRATOR_HTPP__PORT": "1"}) == [
         "environment ORCHESTRATOR_HTPP__PORT: htpp: unknown key; did you mean http?"

@@ -296,6 +296,13 @@ def test_a_pattern_known_only_at_run_time_can_be_subscribed(
         agent.call_on("risk.*", seen.append)
 
 
+def test_a_pattern_known_at_run_time_has_few_stars_too() -> None:
+    agent = Agent(agent_id="probe")
+
+    with pytest.raises(ValueError, match="at most 16 stars"):
+        agent.call_on("*a" * 17, print)
+
+
 # -- timers --------------------------------------------------------------------------
 
 

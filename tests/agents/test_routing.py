@@ -7,7 +7,6 @@ from orchestrator.agents.routing import (
     every,
     marked_events,
     marked_timers,
-    matches,
     on_event,
     redis_glob,
 )
@@ -34,20 +33,13 @@ class Derived(Base):
         """Ticks faster."""
 
 
-@pytest.mark.parametrize(
-    ("pattern", "text", "expected"),
-    [
-        ("data.market.*", "data.market.AAPL.1m", True),
-        ("data.market.*", "data.marketAAPL", False),
-        ("*.1m", "data.market.AAPL.1m", True),
-        ("a.c", "abc", False),
-        ("a?c", "abc", False),
-        ("risk.killswitch", "risk.killswitch.x", False),
-        ("*", "with\nnewline", True),
-    ],
-)
-def test_only_the_star_is_special(pattern: str, text: str, expected: bool) -> None:
-    assert matches(pattern, text) is expected
+def test_a_pattern_with_too_many_stars_fails_at_the_class() -> None:
+    with pytest.raises(ValueError, match="at most 16 stars"):
+
+        class _Greedy:
+            @on_event("*a" * 17)
+            def on_any(self, event: Event) -> None:
+                """Is never made."""
 
 
 def test_marked_methods_are_found_with_their_patterns_in_order() -> None:

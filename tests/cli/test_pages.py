@@ -3,32 +3,9 @@ from typing import Any
 import pytest
 from orchestrator.cli.client import Client
 from orchestrator.cli.failures import Failure
-from orchestrator.cli.pages import Event, Filter, Pages, channel_of, matches
+from orchestrator.cli.pages import Event, Filter, Pages, channel_of
 
 from .conftest import Double
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "fits"),
-    [
-        ("risk.*", "risk.killswitch", True),
-        ("data.market.*", "data.market.AAPL.1m", True),
-        ("*.1m", "data.market.AAPL.1m", True),
-        ("data.*.1m", "data.market.AAPL.1m", True),
-        ("data.*.1m", "data.market.AAPL.5m", False),
-        ("a*a", "a", False),
-        ("*", "", True),
-        ("a.b", "a.b", True),
-        ("a.b", "axb", False),
-        ("a*b*c", "a-b-c", True),
-        ("a*b*b", "ab", False),
-        ("[a]?", "[a]?", True),
-    ],
-)
-def test_a_star_is_any_run_of_characters_and_nothing_else_is_special(
-    pattern: str, text: str, fits: bool
-) -> None:
-    assert matches(pattern, text) is fits
 
 
 def test_a_heartbeat_has_its_agent_in_the_channel() -> None:

@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -145,6 +146,8 @@ def test_the_cursor_is_the_newest_id_if_the_page_has_no_newer_events(served: Ser
         ("from=yesterday", "from"),
         ("processed=2", "processed"),
         ("type=", "type"),
+        ("type=" + "*" * 17, "type[0]: must have at most 16 stars (*)"),
+        ("type=risk.*&type=" + "*a" * 17, "type[1]: must have at most 16 stars (*)"),
         ("since=5&before=9", "before"),
         ("since=5&after=5", "after"),
     ],
@@ -155,6 +158,17 @@ def test_a_bad_query_is_400_and_names_the_field(served: Served, query: str, fiel
     assert reply.status == 400
     assert field in reply.json["message"]
     assert reply.json["error"]
+
+
+def test_a_page_of_many_stars_does_not_hold_the_loop(served: Served) -> None:
+    for letter in "abcdefghij":
+        served.stored(f"strategy.{letter * 150}")
+
+    began = time.monotonic()
+    for pattern in ("*" * 10 + "Z", "*a" * 15 + "*b"):
+        assert served.get(f"/bus/events?type={pattern}").json["events"] == []
+
+    assert time.monotonic() - began < 1.0
 
 
 def test_unknown_parameters_are_ignored(served: Served) -> None:

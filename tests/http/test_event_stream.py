@@ -184,6 +184,14 @@ def test_too_many_types_are_refused_and_take_no_place(served: Served) -> None:
     assert served.daemon._clients.places_taken == taken
 
 
+@pytest.mark.parametrize("name", ["type", "types"])
+def test_a_pattern_with_too_many_stars_is_refused(served: Served, name: str) -> None:
+    reply = served.get(f"/events/stream?{name}={'*' * 17}")
+
+    assert reply.status == 400
+    assert "at most 16 stars" in reply.json["message"]
+
+
 def test_a_head_request_has_the_headers_and_takes_no_place(served: Served) -> None:
     reply = served.call("HEAD", "/events/stream")
 

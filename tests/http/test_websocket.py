@@ -506,6 +506,25 @@ def test_types_are_limited_in_number_and_length() -> None:
         check_types(["x" * 201])
 
 
+def test_stars_are_limited() -> None:
+    assert check_types(["*a" * 16]) == ("*a" * 16,)
+    with pytest.raises(BadRequest, match="at most 16 stars"):
+        check_types(["*a" * 17])
+
+
+def test_a_subscription_with_too_many_stars_is_an_error_frame(served: Served) -> None:
+    with served.socket() as client:
+        ask(client, action="subscribe", types=["*" * 17])
+        refusal = frame(client)
+
+    assert (refusal["type"], refusal["error"]) == ("error", "bad_message")
+    assert "at most 16 stars" in refusal["message"]
+
+
+def test_too_many_stars_in_the_url_are_400(served: Served) -> None:
+    assert refused(served, f"/?types={'*' * 17}").response.status_code == 400
+
+
 def test_no_file_descriptor_is_left_behind(served: Served) -> None:
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { asCommand, compileFilter, glob } from "../../../http/dashboard/filter.js";
 
@@ -11,6 +12,15 @@ test("a pattern's star is any run of characters, and nothing else is special", (
   assert.ok(glob("data.*.1m")("data.market.AAPL.1m"));
   assert.ok(!glob("data.market")("dataxmarket"));
   assert.ok(glob("a(b)+*")("a(b)+ c"));
+});
+
+test("patterns match as in the daemon, and none takes long", () => {
+  const cases = JSON.parse(readFileSync(new URL("../../protocol/patterns.json", import.meta.url), "utf8"));
+  const started = performance.now();
+  const found = cases.map(({ pattern, name }) => glob(pattern)(name));
+  const tookMs = performance.now() - started;
+  assert.deepEqual(found, cases.map((one) => one.matches));
+  assert.ok(tookMs < 5, `${tookMs} ms`);
 });
 
 test("an empty filter lets all through", () => {

@@ -1,0 +1,1 @@
+"""The contract's rules as plain functions, for daemon, kit and command line alike."""
