@@ -9,13 +9,13 @@ from typing import Final
 import structlog
 
 from ._backlog import Backlog, Batch
-from ._books import LANES, Books, SourceBooks, lane_of_each_row, rows_by_lane
 from ._draft import Draft
 from ._in_hand import InHand
 from ._intake import Intake
 from ._inventory import Inventory
 from ._rows import ids_of
 from ._segments import RecordKind
+from .sources import LANES, Books, SourceBooks, lane_of_each_row, rows_by_lane
 
 EARLIER: Final = LANES[0]
 

@@ -16,10 +16,10 @@ from itertools import chain, compress, repeat
 from typing import Final
 
 from ..sql.stream_position import StreamPosition
-from ._books import LANES, Run, Runs, append_run, lane_of_each_row, rows_by_lane
 from ._rows import ids_of, split_rows
 from ._segments import IdRange, Record, RecordKind
 from ._stream_offsets import decode_position
+from .sources import LANES, Run, Runs, append_run, lane_of_each_row, rows_by_lane
 
 MAX_BLOCK_ROWS: Final = 5_000
 """A COPY of so many rows takes some 50 ms: long enough that its fixed costs do not count."""

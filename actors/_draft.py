@@ -4,7 +4,6 @@ A ``Former`` knows the configured patterns and remembers channels; a ``Draft`` i
 no ids yet.
 """
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -13,7 +12,6 @@ import msgspec
 from ..agents.routing import redis_glob
 from ..protocol.patterns import TypeMatcher
 from ..sql.stream_position import StreamPosition
-from ._books import Run
 from ._durable import DurableCopies
 from ._echoes import EchoTable
 from ._rows import join_rows, row_prefix
@@ -28,11 +26,9 @@ from .events import (
     NewEvent,
     type_of,
 )
-from .payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, size_of
+from .payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, reject
+from .sources import Run
 from .streaming import StreamItem
-
-RAW_BYTES = 4096
-"""How much of a rejected payload is kept (contract, part 1)."""
 
 # New channels must not grow the table for ever; then it begins anew.
 _CHANNELS = 10_000
@@ -44,25 +40,6 @@ _CANARY = b"\0canary"
 
 Reply = list[bytes]
 """``pmessage``, pattern, channel, payload: as hiredis hands it over."""
-
-
-class Rejection(msgspec.Struct, frozen=True):
-    """The payload of a ``bus.rejected``."""
-
-    channel: str
-    """Where it was published."""
-    reason: str
-    """Why it cannot be stored."""
-    size: int
-    """Of the whole payload, in bytes."""
-    raw: str
-    """Its first 4 KiB, base64."""
-
-
-def reject(channel: str, payload: bytes, reason: str) -> bytes:
-    """The payload of the ``bus.rejected`` for ``payload``."""
-    raw = b64encode(payload[:RAW_BYTES]).decode()
-    return msgspec.json.encode(Rejection(channel, reason, size_of(payload), raw))
 
 
 class Channel(msgspec.Struct, frozen=True):

@@ -6,7 +6,6 @@ Never lets go of the loop: a message is in the intake, or in the batch in hand.
 import time
 
 from ._backlog import Backlog, Batch
-from ._books import Run
 from ._draft import Draft, Former
 from ._echoes import EchoTable
 from ._in_hand import InHand
@@ -16,6 +15,7 @@ from ._segments import RecordKind
 from .canary import Canary
 from .events import REJECTED, Event
 from .ids import IdRanges
+from .sources import Run
 
 
 class Forming:

@@ -1,11 +1,11 @@
 """A batch on its way into the journal (pure)."""
 
 from ._backlog import Batch
-from ._books import code_of
 from ._draft import Draft
 from ._intake import Taken
 from ._segments import IdRange, Record, RecordKind, encode_assigned
 from ._stream_offsets import encode_position
+from .sources import code_of
 
 
 class InHand:

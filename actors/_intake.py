@@ -15,11 +15,11 @@ import structlog
 
 from ..runtime import DeferredReply
 from ..sql.stream_position import StreamPosition
-from ._books import Run, append_run
 from ._draft import Draft, Former, Reply
 from ._durable import Copy
 from ._persister_messages import PersistEvents, PersistReplies
 from .events import utc_now
+from .sources import Run, append_run
 from .streaming import PersistStream, StreamItem
 
 MAX_TURN_BYTES: Final = 1024 * 1024

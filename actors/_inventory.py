@@ -19,9 +19,9 @@ import msgspec
 
 from ..sql.stream_position import StreamPosition
 from ._backlog import record_runs
-from ._books import rows_by_lane
 from ._segments import Damage, Head, IdRange, Record, RecordKind, decode_assigned, scan
 from ._stream_offsets import decode_position
+from .sources import rows_by_lane
 
 
 class JournalReport(msgspec.Struct):

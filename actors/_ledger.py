@@ -22,7 +22,6 @@ from ..sql.stream_position import StreamPosition
 from ._accounts import Accounts
 from ._appending import Appending
 from ._backlog import Backlog, Batch, stream_of
-from ._books import SourceBooks
 from ._draft import Former
 from ._echoes import EchoTable
 from ._forming import Forming
@@ -36,7 +35,8 @@ from .canary import Canaries
 from .events import Event
 from .ids import IdRanges, read_ids, write_ids
 from .journal import Journal, JournalSettings
-from .window import EventWindow
+from .recent_events import EventWindow
+from .sources import SourceBooks
 
 
 class Ledger:

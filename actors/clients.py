@@ -20,8 +20,8 @@ from typing import Final
 
 from .events import Event, EventReplaced, EventsJournalled
 from .frames import Wire, as_is
+from .recent_events import type_test
 from .send_buffer import Chunk, SendBuffer
-from .window import type_test
 
 __all__ = ["ALL_TYPES", "CHUNK_BYTES", "Behind", "Chunk", "Client", "ClientRegistry", "SendBuffer"]
 

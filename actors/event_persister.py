@@ -22,7 +22,6 @@ from ..runtime import Actor, Address, Outbox, deadline, give_way
 from ..runtime.errors import OrchestratorError
 from ..sql.errors import StoreError
 from ..sql.event_store import EventWriter
-from ._books import SourceBooks
 from ._journaller import Journaller
 from ._last_sweep import sweep
 from ._ledger import Ledger
@@ -43,8 +42,9 @@ from ._replay import Newest, Stops
 from ._showing import Showing
 from ._storer import Storer
 from .events import DROPPED, Event, NewEvent, StopFound
+from .recent_events import EventPage, NeedsDatabase
+from .sources import SourceBooks
 from .streaming import PersistStream, ReadStream, StreamProgress
-from .window import EventPage, NeedsDatabase
 
 __all__ = [
     "EventPersister",

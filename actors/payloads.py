@@ -7,6 +7,7 @@ looked at closely. Everything is bounded by the size limit, which comes first.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Self
 
@@ -257,3 +258,26 @@ def _exceeds_numeric(integer: bytes, fraction: bytes, exponent_text: bytes) -> b
         return False
     leading = len(significant) - len(fraction)
     return leading + exponent > _MAX_INTEGER_DIGITS
+
+
+RAW_BYTES = 4096
+"""How much of a rejected payload is kept (contract, part 1)."""
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """The payload of a ``bus.rejected``."""
+
+    channel: str
+    """Where it was published."""
+    reason: str
+    """Why it cannot be stored."""
+    size: int
+    """Of the whole payload, in bytes."""
+    raw: str
+    """Its first 4 KiB, base64."""
+
+
+def reject(channel: str, payload: bytes, reason: str) -> bytes:
+    """The payload of the ``bus.rejected`` for ``payload``."""
+    raw = b64encode(payload[:RAW_BYTES]).decode()
+    return msgspec.json.encode(Rejection(channel, reason, size_of(payload), raw))

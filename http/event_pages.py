@@ -13,7 +13,7 @@ import msgspec
 
 from ..actors.event_persister import GetEvent, GetEvents, StillStoring
 from ..actors.events import Event
-from ..actors.window import DatabaseRange, EventPage, EventQuery, NeedsDatabase
+from ..actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ..runtime import give_way
 from ..sql.event_filter import EventFilter
 from ..sql.event_reader import EventReader, EventRow

@@ -17,7 +17,7 @@ from ..actors.event_persister import (
 )
 from ..actors.events import KILLSWITCH, NewEvent, format_time, utc_now
 from ..actors.payloads import examine
-from ..actors.window import EventQuery
+from ..actors.recent_events import EventQuery
 from ..sql.event_reader import EventReader
 from .errors import BadRequest, NotFound, Unavailable
 from .event_pages import EventPages

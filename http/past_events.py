@@ -17,7 +17,7 @@ from ..actors.clients import ALL_TYPES, Chunk, ClientRegistry
 from ..actors.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
 from ..actors.events import Event
 from ..actors.frames import EventFrames, Wire
-from ..actors.window import EventPage, EventQuery, NeedsDatabase, type_test
+from ..actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_test
 from ..runtime import Address, OrchestratorError, deadline
 from ..sql.database import Database
 from ..sql.errors import StoreError

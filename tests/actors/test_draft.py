@@ -3,10 +3,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors._draft import Draft, Former, reject
+from orchestrator.actors._draft import Draft, Former
 from orchestrator.actors._echoes import EchoTable
 from orchestrator.actors.events import NewEvent
-from orchestrator.actors.payloads import Cut
+from orchestrator.actors.payloads import Cut, reject
 
 PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*", "data.*"]
 TS = "2026-01-31T09:30:00.123Z"

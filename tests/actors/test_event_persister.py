@@ -16,7 +16,6 @@ import structlog
 from faults.commit_proxy import CommitProxy
 from gevent import socket
 from gevent.server import StreamServer
-from orchestrator.actors._draft import reject
 from orchestrator.actors.event_persister import (
     EventPersister,
     GetBooks,
@@ -42,8 +41,9 @@ from orchestrator.actors.events import (
     utc_now,
 )
 from orchestrator.actors.journal import JournalSettings, _read_into
+from orchestrator.actors.payloads import reject
 from orchestrator.actors.publishing import Publish
-from orchestrator.actors.window import EventPage, EventQuery, EventWindow, NeedsDatabase
+from orchestrator.actors.recent_events import EventPage, EventQuery, EventWindow, NeedsDatabase
 from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings

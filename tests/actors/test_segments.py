@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.actors._backlog import record_runs
-from orchestrator.actors._books import Run
 from orchestrator.actors._segments import (
     MAGIC,
     SLOT_BYTES,
@@ -22,6 +21,7 @@ from orchestrator.actors._segments import (
     encode_head,
     scan,
 )
+from orchestrator.actors.sources import Run
 
 
 def record(number: int, rows: int = 3) -> Record:

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from orchestrator._settings_sections import BusSettings
 from orchestrator.actors import frames
-from orchestrator.actors._draft import reject
 from orchestrator.actors.events import Event
 from orchestrator.actors.killswitch import Trip, bus_payload
+from orchestrator.actors.payloads import reject
 from orchestrator.agents.dev_agent import SYMBOLS, draw_candidate
 from orchestrator.agents.quotes_agent import quote
 from orchestrator.agents.regime_detector import RegimeOptions, analyse, judge

@@ -15,7 +15,7 @@ from orchestrator.actors.clients import Client, ClientRegistry
 from orchestrator.actors.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
 from orchestrator.actors.events import Event, EventReplaced, EventsJournalled
 from orchestrator.actors.frames import EventFrames
-from orchestrator.actors.window import EventQuery, EventWindow, matcher
+from orchestrator.actors.recent_events import EventQuery, EventWindow, matcher
 from orchestrator.http.catch_up import CatchUp, Feed, Streams
 from orchestrator.http.past_events import PastEvents
 from orchestrator.http.peers import Instance

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
-from orchestrator.actors.window import EventQuery
+from orchestrator.actors.recent_events import EventQuery
 from orchestrator.http.errors import BadRequest
 from orchestrator.http.event_routes import event_query
 from orchestrator.http.shapes import EventsQuery

@@ -7,7 +7,7 @@ from orchestrator.actors import sse
 from orchestrator.actors.clients import ALL_TYPES, ClientRegistry
 from orchestrator.actors.events import Event
 from orchestrator.actors.frames import as_is
-from orchestrator.actors.window import EventWindow
+from orchestrator.actors.recent_events import EventWindow
 from orchestrator.http.past_events import STRETCH_BYTES, STRETCH_IDS, NotReadable, PastEvents
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.connection import connect

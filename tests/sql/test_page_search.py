@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from orchestrator.actors.events import Event, format_time
-from orchestrator.actors.window import EventQuery, matcher
+from orchestrator.actors.recent_events import EventQuery, matcher
 from orchestrator.sql import event_reader, page_search
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database

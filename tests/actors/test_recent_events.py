@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 from orchestrator.actors.events import Event
-from orchestrator.actors.window import (
+from orchestrator.actors.recent_events import (
     MAX_PAGE_BYTES,
     DatabaseRange,
     EventPage,

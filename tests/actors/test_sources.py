@@ -1,6 +1,6 @@
 from collections import Counter
 
-from orchestrator.actors._books import (
+from orchestrator.actors.sources import (
     LANES,
     Books,
     Run,
