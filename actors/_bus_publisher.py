@@ -18,7 +18,8 @@ from ._subscription import BUS_ERRORS, Subscription
 from .bus_server import Danger, ServerFacts, inspect
 from .canary import INTERVAL_S, Canaries
 from .events import KILLSWITCH
-from .publishing import Publish, PublishQueue
+from .messages.listener import Publish
+from .publishing import PublishQueue
 
 IDLE_PING_S: Final = 5.0
 """A broken connection is found before the next stop needs it."""

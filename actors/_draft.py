@@ -26,9 +26,9 @@ from .events import (
     NewEvent,
     type_of,
 )
+from .messages.stream import StreamItem
 from .payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, reject
 from .sources import Run
-from .streaming import StreamItem
 
 # New channels must not grow the table for ever; then it begins anew.
 _CHANNELS = 10_000

@@ -9,12 +9,13 @@ from ._in_hand import InHand
 from ._intake import Taken
 from ._ledger import Ledger
 from ._loader import Loader
-from ._persister_messages import StoredEvent
 from ._rows import ids_of
 from ._showing import Showing
 from .canary import Canary
-from .events import Event, StopHeard
-from .publishing import Publish
+from .events import Event
+from .messages.events import StopHeard
+from .messages.listener import Publish
+from .messages.persister import StoredEvent
 
 
 class Journaller:

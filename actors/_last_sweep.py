@@ -12,7 +12,7 @@ import structlog
 
 from ..runtime import Address, give_way
 from ._ledger import Ledger
-from ._persister_messages import PersistEvents, PersistReplies
+from .messages.persister import PersistEvents, PersistReplies
 
 LIMIT_S: Final = 3.0
 _REASON: Final = "the daemon has stopped, and the disk did not take it"

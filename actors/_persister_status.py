@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ._ledger import Ledger
-from ._persister_messages import PersisterStatus
+from .messages.persister import PersisterStatus
 
 
 def status_of(ledger: Ledger) -> PersisterStatus:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from ..runtime import Address
 from ._ledger import Ledger
-from .events import Event, EventReplaced, EventsJournalled
+from .events import Event
+from .messages.events import EventReplaced, EventsJournalled
 
 STOPS = "risk."
 

@@ -12,7 +12,7 @@ import msgspec
 
 from ..sql.stream_position import STREAM, StreamPosition, entry_id_of
 from .events import GAP, NewEvent
-from .streaming import StreamItem
+from .messages.stream import StreamItem
 
 UNKNOWN: Final = -1
 _PAIR: Final = 2

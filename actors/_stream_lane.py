@@ -27,8 +27,8 @@ from ._dialing import Dialer, dial
 from ._stream_book import Entry, StreamBook, StreamFacts, read_facts
 from ._subscription import BUS_ERRORS, Tell
 from .events import format_time, utc_now
+from .messages.stream import PersistStream, ReadStream, StreamProgress
 from .payloads import size_of
-from .streaming import PersistStream, ReadStream, StreamProgress
 
 BLOCK_MS: Final = 1_000
 """How long one read waits for entries; each end of it proves that the connection lives."""

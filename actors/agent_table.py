@@ -5,7 +5,6 @@ Pure: everything is told ``now`` in monotonic seconds, nothing here looks at a c
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 from ..protocol.patterns import TypeMatcher, checked
 from ..sql.registry import AgentRow
 from .events import HEARTBEAT_PREFIX, Event
+from .messages.registry import AgentView, Liveness
 
 DEFAULT_INTERVAL_S: Final = 5.0
 """How often an agent beats that does not say otherwise."""
@@ -52,32 +52,6 @@ class RegistrySettings(BaseModel):
         default_factory=dict
     )
     """Other timeouts for some groups; a key may be a pattern (``signals*``)."""
-
-
-class Liveness(StrEnum):
-    """How an agent looks at this moment."""
-
-    UP = "up"
-    LATE = "late"
-    DOWN = "down"
-    UNKNOWN = "unknown"
-
-
-class AgentView(msgspec.Struct, frozen=True):
-    """One agent as ``/health/agents`` and ``agent_status`` show it."""
-
-    id: str
-    name: str
-    agent_group: str | None
-    status: str
-    last_beat: str | None
-    last_error: str | None
-    is_alive: bool
-    seconds_since_beat: int | None
-    liveness: Liveness
-    kind: str
-    interval_s: float
-    version: str | None
 
 
 class Beat(msgspec.Struct):

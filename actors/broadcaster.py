@@ -8,13 +8,12 @@ outlives it; the cache of encoded names fills again. Its mailbox drops the oldes
 import time
 from typing import Any, Final, assert_never
 
-import msgspec
-
 from ..runtime import Actor, give_way
-from .agent_table import AgentView
 from .clients import ClientRegistry
-from .events import Event, EventReplaced, EventsJournalled
+from .events import Event
 from .frames import EventFrames, frame_of, killswitch_frame
+from .messages.broadcast import AgentStatusChanged, KillswitchNotice
+from .messages.events import EventReplaced, EventsJournalled
 
 # At most so many sends a second and client; fast enough for eyes, and many frames share a send.
 TICK_S: Final = 0.01
@@ -25,22 +24,6 @@ _MAX_EVENTS_AT_ONCE: Final = 2_000
 
 # Events times different filters that are matched without letting others run: some 5 ms.
 _MAX_MATCHES_AT_ONCE: Final = 10_000
-
-
-class KillswitchNotice(msgspec.Struct, frozen=True):
-    """The killswitch was engaged or released: for all clients, at once."""
-
-    engaged: bool
-    """Which of the two."""
-    data: bytes
-    """The trip, as JSON."""
-
-
-class AgentStatusChanged(msgspec.Struct, frozen=True):
-    """Rows of agents whose state has changed."""
-
-    agents: tuple[AgentView, ...]
-    """As ``/health/agents`` shows them."""
 
 
 Message = EventsJournalled | EventReplaced | KillswitchNotice | AgentStatusChanged

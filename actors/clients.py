@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final
 
-from .events import Event, EventReplaced, EventsJournalled
+from .events import Event
 from .frames import Wire, as_is
+from .messages.events import EventReplaced, EventsJournalled
 from .recent_events import type_test
 from .send_buffer import Chunk, SendBuffer
 

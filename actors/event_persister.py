@@ -25,7 +25,13 @@ from ..sql.event_store import EventWriter
 from ._journaller import Journaller
 from ._last_sweep import sweep
 from ._ledger import Ledger
-from ._persister_messages import (
+from ._persister_status import percentiles, status_of
+from ._replay import Newest, Stops
+from ._showing import Showing
+from ._storer import Storer
+from .events import DROPPED, Event, NewEvent
+from .messages.events import StopFound
+from .messages.persister import (
     GetBooks,
     GetEvent,
     GetEvents,
@@ -37,14 +43,9 @@ from ._persister_messages import (
     StillStoring,
     StoredEvent,
 )
-from ._persister_status import percentiles, status_of
-from ._replay import Newest, Stops
-from ._showing import Showing
-from ._storer import Storer
-from .events import DROPPED, Event, NewEvent, StopFound
+from .messages.stream import PersistStream, ReadStream, StreamProgress
 from .recent_events import EventPage, NeedsDatabase
 from .sources import SourceBooks
-from .streaming import PersistStream, ReadStream, StreamProgress
 
 __all__ = [
     "EventPersister",

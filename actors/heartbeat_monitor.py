@@ -17,13 +17,15 @@ import msgspec
 from ..runtime import Actor, Address, Outbox
 from ..sql.errors import StoreError
 from ..sql.registry import AgentRegistry, AgentRow
-from .agent_table import AgentTable, AgentView, Change, RegistrySettings
-from .broadcaster import AgentStatusChanged
+from .agent_table import AgentTable, Change, RegistrySettings
 from .canary import LOST_AFTER_S, Canary
 from .event_persister import PersistEvents
-from .events import HEARTBEAT, EventReplaced, EventsJournalled, NewEvent, utc_now
+from .events import HEARTBEAT, NewEvent, utc_now
+from .messages.broadcast import AgentStatusChanged
+from .messages.events import EventReplaced, EventsJournalled
+from .messages.registry import Agents, AgentView, GetAgent, GetAgents, SetBusVisible
+from .messages.state import ACTIVE_COUNT_KEY
 from .state_keeper import SetState
-from .state_values import ACTIVE_COUNT_KEY
 
 CHECK_INTERVAL_S: Final = 0.5
 """How often the passing of time is looked at; a timeout is noticed this much later at most."""
@@ -33,48 +35,6 @@ SAVE_INTERVAL_S: Final = 2.0
 
 RETRY_S: Final = 2.0
 """How long to wait when PostgreSQL is away."""
-
-
-class GetAgents(msgspec.Struct, frozen=True):
-    """Asks for the registry; answered by :class:`Agents`."""
-
-    group: str | None = None
-    """Only this group."""
-    status: str | None = None
-    """Only this status."""
-    alive: bool | None = None
-    """Only those that are, or are not, alive."""
-
-
-class GetAgent(msgspec.Struct, frozen=True):
-    """Asks for one agent; answered by its :class:`AgentView` or ``None``."""
-
-    agent_id: str
-    """Its id."""
-
-
-class Agents(msgspec.Struct, frozen=True):
-    """The registry, newest beat first."""
-
-    rows: tuple[AgentView, ...]
-    """The agents that passed the filters."""
-    total: int
-    """How many rows that is."""
-    active: int
-    """How many of them are alive."""
-    canary_rtt_s: float | None = None
-    """From publishing the last canary to its arrival here; None before the first."""
-    bus_visible: bool = False
-    """Whether heartbeats are known to arrive."""
-
-
-class SetBusVisible(msgspec.Struct, frozen=True):
-    """From the listener: whether heartbeats can be seen at all."""
-
-    visible: bool
-    """False from a cut to the new subscription."""
-    canaries: tuple[str, ...] = ()
-    """The lanes that carry heartbeats and have a canary: without those this is not believed."""
 
 
 class UseTimeouts(msgspec.Struct, frozen=True):

@@ -7,38 +7,14 @@ at once is published as soon as Redis is back, whatever happened to the actor me
 from collections import deque
 from typing import Final
 
-import msgspec
-
-from ..runtime import Address
 from .events import KILLSWITCH
+from .messages.listener import Publish
 
 MAX_WAITING: Final = 1_000
 """Ordinary messages kept while Redis is away: a second's worth of what it is asked for."""
 
 MAX_STOPS_WAITING: Final = 10_000
 """Stops kept: nobody gives so many in earnest, yet memory must have a bound."""
-
-
-class Publish(msgspec.Struct, frozen=True):
-    """To the listener: put this on the bus."""
-
-    channel: str
-    """Where."""
-    payload: bytes
-    """JSON, as it is journalled."""
-    reply_to: Address | None = None
-    """Gets :class:`Published`."""
-    tag: str = ""
-    """Comes back in :class:`Published`."""
-
-
-class Published(msgspec.Struct, frozen=True):
-    """From the listener, when a :class:`Publish` is settled."""
-
-    tag: str
-    """Of the request."""
-    receivers: int | None
-    """Subscribers that got it, our own left out; ``None``: it was given up, or nobody knows."""
 
 
 class PublishQueue:

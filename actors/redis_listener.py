@@ -15,19 +15,17 @@ spec. A successor goes on where the last read ended.
 from typing import Any, Final, assert_never
 
 import gevent
-import msgspec
 
 from ..runtime import Actor, Address, MailboxFull, Outbox
 from ._subscription import BUS_ERRORS, Subscription, Tell
 from .bus_server import PubsubLimit, ServerFacts
-from .heartbeat_monitor import SetBusVisible
-from .publishing import Publish, Published
-from .streaming import ReadStream, StreamProgress
+from .messages.listener import GetBusStatus, Publish, Published
+from .messages.registry import SetBusVisible
+from .messages.stream import ReadStream, StreamProgress
 from .subscriptions import BusStatus, LaneStatus, Subscriptions
 
 __all__ = [
     "BusStatus",
-    "GetBusStatus",
     "LaneStatus",
     "Publish",
     "Published",
@@ -45,10 +43,6 @@ LAST_TELL_S: Final = 2.0
 
 LAST_PUBLISH_S: Final = 1.0
 """At a stop: how long Redis may take for what is to be published, if it is there at all."""
-
-
-class GetBusStatus(msgspec.Struct, frozen=True):
-    """Asks how the bus stands; answered by :class:`BusStatus` at once."""
 
 
 Message = Publish | GetBusStatus | ReadStream | StreamProgress

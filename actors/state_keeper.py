@@ -16,7 +16,14 @@ from gevent.event import Event as Signal
 from ..runtime import Actor, Address, OrchestratorError, Outbox
 from ..sql.errors import StoreError
 from ..sql.state import StateStore
-from ._state_messages import (
+from .event_persister import PersistEvents
+from .events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
+from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
+from .latch import Latch, LatchUnreadable
+from .messages.broadcast import KillswitchNotice
+from .messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
+from .messages.listener import Published
+from .messages.state import (
     EngageKillswitch,
     EngageTrip,
     EngageUnderWay,
@@ -29,23 +36,6 @@ from ._state_messages import (
     ReleaseKillswitch,
     SetState,
 )
-from .broadcaster import KillswitchNotice
-from .event_persister import PersistEvents
-from .events import (
-    KILLSWITCH,
-    REGIME,
-    REJECTED,
-    Event,
-    EventReplaced,
-    EventsJournalled,
-    NewEvent,
-    StopFound,
-    StopHeard,
-    utc_now,
-)
-from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
-from .latch import Latch, LatchUnreadable
-from .publishing import Published
 from .regime import Regime, read_regime, regime_value
 from .state_values import KILLSWITCH_KEY, REGIME_KEY, StateValues
 

@@ -9,7 +9,6 @@ from ..sql.state import StateRow
 
 KILLSWITCH_KEY: Final = "killswitch_status"
 REGIME_KEY: Final = "regime_state"
-ACTIVE_COUNT_KEY: Final = "active_agents_count"
 
 
 class StateValues:

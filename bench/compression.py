@@ -64,7 +64,8 @@ def run() -> list[Row]:
 
 def batches(payload: dict[str, Any]) -> list[Any]:
     """Events with payloads that differ a little, as the persister passes them on."""
-    from orchestrator.actors.events import Event, EventsJournalled
+    from orchestrator.actors.events import Event
+    from orchestrator.actors.messages.events import EventsJournalled
 
     events = [
         Event(

@@ -62,7 +62,8 @@ def run() -> list[Row]:
 
 def batches() -> list[Any]:
     """The events, as the persister passes them on; the last one says so."""
-    from orchestrator.actors.events import Event, EventsJournalled
+    from orchestrator.actors.events import Event
+    from orchestrator.actors.messages.events import EventsJournalled
 
     payload = (
         b'{"symbol":"AAPL","price":187.42,"volume":120934,"bid":187.41,"ask":187.43,'

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from ..actors.event_persister import GetPersisterStatus, PersisterStatus
 from ..actors.events import utc_now
-from ..actors.heartbeat_monitor import Agents, GetAgents
-from ..actors.redis_listener import GetBusStatus
+from ..actors.messages.listener import GetBusStatus
+from ..actors.messages.registry import Agents, GetAgents
 from ..actors.subscriptions import BusStatus
 from ..runtime import GetTree, OrchestratorError
 from .access import Role, caller_in

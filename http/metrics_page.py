@@ -22,8 +22,8 @@ from ..actors.event_persister import (
     PersisterStatus,
     SourceBooks,
 )
-from ..actors.heartbeat_monitor import Agents, GetAgents
-from ..actors.redis_listener import GetBusStatus
+from ..actors.messages.listener import GetBusStatus
+from ..actors.messages.registry import Agents, GetAgents
 from ..actors.state_keeper import GetKillswitch, KillswitchView
 from ..actors.subscriptions import BusStatus
 from ..runtime import GetTree, OrchestratorError

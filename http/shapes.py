@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..actors.agent_table import AgentView
 from ..actors.killswitch import Trip
+from ..actors.messages.registry import AgentView
 from ..protocol.patterns import FEW_STARS, MAX_STARS
 from ..sql.event_reader import EventRow, TypeRow
 from .explaining import MUST

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.agent_table import MAX_AGENTS, AgentTable, Liveness, RegistrySettings
+from orchestrator.actors.agent_table import MAX_AGENTS, AgentTable, RegistrySettings
 from orchestrator.actors.events import HEARTBEAT, Event
+from orchestrator.actors.messages.registry import Liveness
 from orchestrator.sql.registry import AgentRow
 
 TS = "2026-01-31T09:30:00.000Z"

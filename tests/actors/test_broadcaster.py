@@ -4,10 +4,12 @@ import gevent
 import pytest
 from gevent.event import Event as Signal
 from orchestrator.actors import broadcaster as broadcaster_module
-from orchestrator.actors.agent_table import AgentView, Liveness
-from orchestrator.actors.broadcaster import AgentStatusChanged, Broadcaster, KillswitchNotice
+from orchestrator.actors.broadcaster import Broadcaster
 from orchestrator.actors.clients import Client, ClientRegistry
-from orchestrator.actors.events import Event, EventReplaced, EventsJournalled
+from orchestrator.actors.events import Event
+from orchestrator.actors.messages.broadcast import AgentStatusChanged, KillswitchNotice
+from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
+from orchestrator.actors.messages.registry import AgentView, Liveness
 from orchestrator.runtime import Address, FullPolicy, Mailbox, start_actor, stop_actor
 
 from .test_frames import parse

@@ -2,8 +2,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 from orchestrator.actors.clients import ALL_TYPES, Client, ClientRegistry
-from orchestrator.actors.events import Event, EventReplaced, EventsJournalled
+from orchestrator.actors.events import Event
 from orchestrator.actors.frames import gap_frame
+from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
 
 
 def event(number: int, type_: str = "strategy.candidate", source: str | None = None) -> Event:

@@ -32,17 +32,11 @@ from orchestrator.actors.event_persister import (
     percentiles,
     sweep,
 )
-from orchestrator.actors.events import (
-    Event,
-    EventReplaced,
-    EventsJournalled,
-    NewEvent,
-    StopFound,
-    utc_now,
-)
+from orchestrator.actors.events import Event, NewEvent, utc_now
 from orchestrator.actors.journal import JournalSettings, _read_into
+from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
+from orchestrator.actors.messages.listener import Publish
 from orchestrator.actors.payloads import reject
-from orchestrator.actors.publishing import Publish
 from orchestrator.actors.recent_events import EventPage, EventQuery, EventWindow, NeedsDatabase
 from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect

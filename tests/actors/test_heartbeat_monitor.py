@@ -8,16 +8,13 @@ import gevent
 import msgspec
 import pytest
 from orchestrator.actors.agent_table import AgentTable, RegistrySettings
-from orchestrator.actors.broadcaster import AgentStatusChanged
 from orchestrator.actors.canary import Canary
 from orchestrator.actors.event_persister import PersistEvents
-from orchestrator.actors.events import HEARTBEAT, Event, EventsJournalled, utc_now
-from orchestrator.actors.heartbeat_monitor import (
-    GetAgent,
-    GetAgents,
-    HeartbeatMonitor,
-    SetBusVisible,
-)
+from orchestrator.actors.events import HEARTBEAT, Event, utc_now
+from orchestrator.actors.heartbeat_monitor import HeartbeatMonitor
+from orchestrator.actors.messages.broadcast import AgentStatusChanged
+from orchestrator.actors.messages.events import EventsJournalled
+from orchestrator.actors.messages.registry import GetAgent, GetAgents, SetBusVisible
 from orchestrator.actors.state_keeper import SetState
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database

@@ -4,8 +4,8 @@ import msgspec
 from orchestrator.actors._draft import Draft, Former
 from orchestrator.actors._echoes import EchoTable
 from orchestrator.actors._intake import Intake, Taken
-from orchestrator.actors._persister_messages import PersistEvents, PersistReplies
 from orchestrator.actors.events import NewEvent
+from orchestrator.actors.messages.persister import PersistEvents, PersistReplies
 from orchestrator.actors.sources import Run
 
 TS = "2026-01-31T09:30:00.123Z"

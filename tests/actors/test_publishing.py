@@ -1,4 +1,5 @@
-from orchestrator.actors.publishing import Publish, PublishQueue
+from orchestrator.actors.messages.listener import Publish
+from orchestrator.actors.publishing import PublishQueue
 
 
 def stop(tag: str) -> Publish:

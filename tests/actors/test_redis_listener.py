@@ -21,10 +21,10 @@ from orchestrator.actors import _bus_publisher, _subscription
 from orchestrator.actors.canary import Canaries
 from orchestrator.actors.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.events import utc_now
-from orchestrator.actors.heartbeat_monitor import SetBusVisible
+from orchestrator.actors.messages.listener import GetBusStatus, Publish, Published
+from orchestrator.actors.messages.registry import SetBusVisible
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
-from orchestrator.actors.publishing import Publish, Published
-from orchestrator.actors.redis_listener import GetBusStatus, RedisListener
+from orchestrator.actors.redis_listener import RedisListener
 from orchestrator.actors.subscriptions import BusStatus, Subscriptions
 from orchestrator.runtime import (
     Actor,

@@ -6,21 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.broadcaster import KillswitchNotice
 from orchestrator.actors.event_persister import PersistEvents
-from orchestrator.actors.events import (
-    KILLSWITCH,
-    REGIME,
-    REJECTED,
-    Event,
-    EventsJournalled,
-    StopFound,
-    StopHeard,
-    utc_now,
-)
+from orchestrator.actors.events import KILLSWITCH, REGIME, REJECTED, Event, utc_now
 from orchestrator.actors.killswitch import KillswitchState, Trip, WrongTrip
 from orchestrator.actors.latch import Latch
-from orchestrator.actors.publishing import Published
+from orchestrator.actors.messages.broadcast import KillswitchNotice
+from orchestrator.actors.messages.events import EventsJournalled, StopFound, StopHeard
+from orchestrator.actors.messages.listener import Published
 from orchestrator.actors.state_keeper import (
     EngageKillswitch,
     EngageTrip,

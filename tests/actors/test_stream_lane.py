@@ -16,8 +16,8 @@ from faults.proxy import Proxy
 from orchestrator.actors import _stream_lane
 from orchestrator.actors._dialing import Dialer
 from orchestrator.actors._stream_lane import MAX_IN_FLIGHT, StreamLane, StreamLimits
+from orchestrator.actors.messages.stream import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.payloads import Cut
-from orchestrator.actors.streaming import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.subscriptions import _pool
 from orchestrator.sql.stream_position import STREAM, StreamPosition
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from orchestrator.actors.clients import Client, ClientRegistry
 from orchestrator.actors.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
-from orchestrator.actors.events import Event, EventReplaced, EventsJournalled
+from orchestrator.actors.events import Event
 from orchestrator.actors.frames import EventFrames
+from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
 from orchestrator.actors.recent_events import EventQuery, EventWindow, matcher
 from orchestrator.http.catch_up import CatchUp, Feed, Streams
 from orchestrator.http.past_events import PastEvents

@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import pytest
-from orchestrator.actors.events import Event, EventReplaced
+from orchestrator.actors.events import Event
+from orchestrator.actors.messages.events import EventReplaced
 
 from .conftest import LIMIT_S, Serve, Served
 

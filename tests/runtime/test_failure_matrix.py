@@ -25,7 +25,8 @@ from orchestrator.actors.event_persister import (
     PersistEvents,
 )
 from orchestrator.actors.events import NewEvent
-from orchestrator.actors.heartbeat_monitor import GetAgents, HeartbeatMonitor
+from orchestrator.actors.heartbeat_monitor import HeartbeatMonitor
+from orchestrator.actors.messages.registry import GetAgents
 from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener import RedisListener
 from orchestrator.actors.state_keeper import StateKeeper

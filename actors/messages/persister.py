@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
-from ..runtime import Address
-from .events import NewEvent
-from .recent_events import EventQuery
+from ...runtime import Address
+from ..events import NewEvent
+from ..recent_events import EventQuery
 
 MAX_TURN_EVENTS: Final = 1_000
 """Events of one batch: some 4 ms of work. Longer turns starve the storer: PostgreSQL has worked off

@@ -10,9 +10,15 @@ import gevent
 import pytest
 from orchestrator.actors.canary import Canaries, Canary
 from orchestrator.actors.event_persister import EventPersister, GetBooks, Ledger, PersistReplies
-from orchestrator.actors.events import StopHeard, utc_now
+from orchestrator.actors.events import utc_now
 from orchestrator.actors.journal import JournalSettings
-from orchestrator.actors.streaming import PersistStream, ReadStream, StreamItem, StreamProgress
+from orchestrator.actors.messages.events import StopHeard
+from orchestrator.actors.messages.stream import (
+    PersistStream,
+    ReadStream,
+    StreamItem,
+    StreamProgress,
+)
 from orchestrator.runtime import Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings

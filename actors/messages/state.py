@@ -1,11 +1,13 @@
 """What the StateKeeper is told and asked, and what it answers. Public names: ``state_keeper``."""
 
+from typing import Final
+
 import msgspec
 
-from ..runtime import DeferredReply
+from ...runtime import DeferredReply
+from ..killswitch import KillswitchState, Trip
 from .events import EventReplaced, EventsJournalled, StopFound, StopHeard
-from .killswitch import KillswitchState, Trip
-from .publishing import Published
+from .listener import Published
 
 
 class EngageKillswitch(msgspec.Struct, frozen=True):
@@ -120,3 +122,6 @@ class EngageUnderWay:
     def complete(self) -> bool:
         """Whether there is nothing left to wait for."""
         return self.published and self.result.persisted
+
+
+ACTIVE_COUNT_KEY: Final = "active_agents_count"

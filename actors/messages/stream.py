@@ -2,8 +2,8 @@
 
 import msgspec
 
-from ..sql.stream_position import StreamPosition
-from .events import NewEvent
+from ...sql.stream_position import StreamPosition
+from ..events import NewEvent
 
 
 class StreamItem(msgspec.Struct, frozen=True, gc=False):

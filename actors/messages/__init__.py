@@ -1,0 +1,1 @@
+"""What actors tell and ask each other; imports no actor's insides."""

@@ -1,0 +1,73 @@
+"""Messages."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Liveness(StrEnum):
+    """How an agent looks at this moment."""
+
+    UP = "up"
+    LATE = "late"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class AgentView(msgspec.Struct, frozen=True):
+    """One agent as ``/health/agents`` and ``agent_status`` show it."""
+
+    id: str
+    name: str
+    agent_group: str | None
+    status: str
+    last_beat: str | None
+    last_error: str | None
+    is_alive: bool
+    seconds_since_beat: int | None
+    liveness: Liveness
+    kind: str
+    interval_s: float
+    version: str | None
+
+
+class GetAgents(msgspec.Struct, frozen=True):
+    """Asks for the registry; answered by :class:`Agents`."""
+
+    group: str | None = None
+    """Only this group."""
+    status: str | None = None
+    """Only this status."""
+    alive: bool | None = None
+    """Only those that are, or are not, alive."""
+
+
+class GetAgent(msgspec.Struct, frozen=True):
+    """Asks for one agent; answered by its :class:`AgentView` or ``None``."""
+
+    agent_id: str
+    """Its id."""
+
+
+class Agents(msgspec.Struct, frozen=True):
+    """The registry, newest beat first."""
+
+    rows: tuple[AgentView, ...]
+    """The agents that passed the filters."""
+    total: int
+    """How many rows that is."""
+    active: int
+    """How many of them are alive."""
+    canary_rtt_s: float | None = None
+    """From publishing the last canary to its arrival here; None before the first."""
+    bus_visible: bool = False
+    """Whether heartbeats are known to arrive."""
+
+
+class SetBusVisible(msgspec.Struct, frozen=True):
+    """From the listener: whether heartbeats can be seen at all."""
+
+    visible: bool
+    """False from a cut to the new subscription."""
+    canaries: tuple[str, ...] = ()
+    """The lanes that carry heartbeats and have a canary: without those this is not believed."""
