@@ -12,9 +12,9 @@ from ._backlog import Backlog, Batch
 from ._draft import Draft
 from ._in_hand import InHand
 from ._intake import Intake
-from ._inventory import Inventory
-from ._rows import ids_of
-from ._segments import RecordKind
+from .journal.record_format import RecordKind
+from .journal.rows import ids_of
+from .journal.survey import Inventory
 from .sources import LANES, Books, SourceBooks, lane_of_each_row, rows_by_lane
 
 EARLIER: Final = LANES[0]

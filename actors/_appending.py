@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 
 from ._in_hand import InHand
-from ._segments import RecordKind
-from .journal import Journal, JournalUnavailable
+from .journal.journal import Journal, JournalUnavailable
+from .journal.record_format import RecordKind
 
 # A disk that refused an append is asked again after so long.
 JOURNAL_RETRY_S: Final = 1.0

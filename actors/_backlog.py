@@ -16,9 +16,9 @@ from itertools import chain, compress, repeat
 from typing import Final
 
 from ..sql.stream_position import StreamPosition
-from ._rows import ids_of, split_rows
-from ._segments import IdRange, Record, RecordKind
-from ._stream_offsets import decode_position
+from .journal.record_format import IdRange, Record, RecordKind, record_runs
+from .journal.rows import ids_of, split_rows
+from .journal.stream_offset import decode_position
 from .sources import LANES, Run, Runs, append_run, lane_of_each_row, rows_by_lane
 
 MAX_BLOCK_ROWS: Final = 5_000
@@ -230,12 +230,6 @@ def _is_in_memory_only(batch: Batch, but: int) -> bool:
     return not batch.journalled and batch.number > but and batch.stream is None
 
 
-def record_runs(record: Record) -> Runs:
-    """By which lanes the rows of a record came; the first version of the journal did not say."""
-    runs = tuple(Run(LANES[code], rows, rejected) for code, rows, rejected in record.runs)
-    return runs or (Run(LANES[0], record.rows, 0),)
-
-
 def _runs_of(lines: list[bytes], lanes: Iterable[str]) -> Runs:
     runs: list[Run] = []
     for line, lane in zip(lines, lanes, strict=False):
@@ -249,11 +243,6 @@ def _is_market(line: bytes) -> bool:
 
 def _is_not_risk(line: bytes) -> bool:
     return not line.startswith(RISK)
-
-
-def holds_rows(record: Record) -> bool:
-    """Whether ``record`` is one to store, not one about others."""
-    return record.kind is not RecordKind.IDS
 
 
 def stream_of(block: Sequence[Batch]) -> StreamPosition | None:

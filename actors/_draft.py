@@ -14,7 +14,6 @@ from ..protocol.patterns import TypeMatcher
 from ..sql.stream_position import StreamPosition
 from ._durable import DurableCopies
 from ._echoes import EchoTable
-from ._rows import join_rows, row_prefix
 from ._sequences import Sequences
 from .canary import Canaries, Canary, is_canary_channel
 from .events import (
@@ -26,6 +25,7 @@ from .events import (
     NewEvent,
     type_of,
 )
+from .journal.rows import join_rows, row_prefix
 from .messages.stream import StreamItem
 from .payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, reject
 from .sources import Run

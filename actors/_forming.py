@@ -10,10 +10,10 @@ from ._draft import Draft, Former
 from ._echoes import EchoTable
 from ._in_hand import InHand
 from ._intake import Intake, Taken
-from ._segments import RecordKind
 from .canary import Canary
 from .events import REJECTED, Event
-from .ids import IdRanges
+from .journal.id_ranges import IdRanges
+from .journal.record_format import RecordKind
 from .messages.persister import MAX_TURN_EVENTS, PersistEvents
 from .sources import Run
 

@@ -3,8 +3,8 @@
 from ._backlog import Batch
 from ._draft import Draft
 from ._intake import Taken
-from ._segments import IdRange, Record, RecordKind, encode_assigned
-from ._stream_offsets import encode_position
+from .journal.record_format import IdRange, Record, RecordKind, encode_assigned
+from .journal.stream_offset import encode_position
 from .sources import code_of
 
 

@@ -9,10 +9,10 @@ from ._in_hand import InHand
 from ._intake import Taken
 from ._ledger import Ledger
 from ._loader import Loader
-from ._rows import ids_of
 from ._showing import Showing
 from .canary import Canary
 from .events import Event
+from .journal.rows import ids_of
 from .messages.events import StopHeard
 from .messages.listener import Publish
 from .messages.persister import StoredEvent

@@ -27,14 +27,14 @@ from ._echoes import EchoTable
 from ._forming import Forming
 from ._in_hand import InHand
 from ._intake import Intake
-from ._inventory import Inventory
-from ._rows import ids_of, parse_rows
-from ._segments import IdRange, Record, RecordKind
-from ._stream_offsets import OffsetFile
 from .canary import Canaries
 from .events import Event
-from .ids import IdRanges, read_ids, write_ids
-from .journal import Journal, JournalSettings
+from .journal.id_ranges import IdRanges, read_ids, write_ids
+from .journal.journal import Journal, JournalSettings
+from .journal.record_format import IdRange, Record, RecordKind
+from .journal.rows import ids_of, parse_rows
+from .journal.stream_offset import OffsetFile
+from .journal.survey import Inventory
 from .recent_events import EventWindow
 from .sources import SourceBooks
 

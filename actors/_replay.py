@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..runtime import give_way
-from ._inventory import Segment
 from ._ledger import Ledger
-from ._rows import ids_of, parse_row, parse_rows, split_rows
-from ._segments import IdRange, Record, RecordKind, decode_assigned, records_in
 from .events import KILLSWITCH, REJECTED, Event
+from .journal.record_format import IdRange, Record, RecordKind, decode_assigned, records_in
+from .journal.rows import ids_of, parse_row, parse_rows, split_rows
+from .journal.survey import Segment
 
 Kept = tuple[Record, tuple[IdRange, ...]]
 

@@ -32,8 +32,8 @@ from ..sql.stream_position import StreamPosition
 from ._backlog import MAX_BLOCK_ROWS, Batch, stream_of
 from ._ledger import Ledger
 from ._loader import Loader
-from ._rows import parse_row, row_prefix, split_rows, with_ids
 from .events import REJECTED, Event, channel_of
+from .journal.rows import parse_row, row_prefix, split_rows, with_ids
 from .payloads import Rejection, reject
 
 RETRY_MIN_S: Final = 0.1

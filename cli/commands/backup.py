@@ -19,7 +19,7 @@ from ..storing import store_failures
 from ..wording import plural
 
 if TYPE_CHECKING:
-    from ...actors.refill import Refilled
+    from ...actors.journal.refill import Refilled
     from ...runtime.datadir import DataDir
     from ...settings import Settings
     from ...sql.event_store import EventWriter
@@ -187,7 +187,7 @@ def _program(name: str) -> str:
 
 
 def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: str) -> None:
-    from ...actors.refill import Refilled, refill
+    from ...actors.journal.refill import Refilled, refill
     from ...sql.connection import connect
     from ...sql.migrator import migrate
 

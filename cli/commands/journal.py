@@ -13,7 +13,7 @@ from ..output import Screen
 from ..wording import plural, size_text
 
 if TYPE_CHECKING:
-    from ...actors.journal_inspection import Inspection
+    from ...actors.journal.inspection import Inspection
 
 _folder_option = click.option(
     "--folder",
@@ -61,7 +61,7 @@ def journal_verify(invocation: Invocation, *, folder: Path | None, config: Path 
 
 def _inspect(folder: Path | None, config: Path | None) -> "Inspection":
     try:
-        from ...actors.journal_inspection import inspect
+        from ...actors.journal.inspection import inspect
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error
     folder = folder or Place(read_settings(config)).data_dir / "journal"

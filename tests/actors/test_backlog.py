@@ -1,8 +1,8 @@
 from collections import Counter
 from collections.abc import Callable
 
-from orchestrator.actors._backlog import Backlog, Batch, batch_of, holds_rows
-from orchestrator.actors._segments import Record, RecordKind
+from orchestrator.actors._backlog import Backlog, Batch, batch_of
+from orchestrator.actors.journal.record_format import Record, RecordKind, holds_rows
 
 
 def batch(number: int, *, rows: int = 2, journalled: bool = True, kind: str = "t") -> Batch:

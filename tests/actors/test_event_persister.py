@@ -33,7 +33,7 @@ from orchestrator.actors.event_persister import (
     sweep,
 )
 from orchestrator.actors.events import Event, NewEvent, utc_now
-from orchestrator.actors.journal import JournalSettings, _read_into
+from orchestrator.actors.journal.journal import JournalSettings, _read_into
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
 from orchestrator.actors.messages.listener import Publish
 from orchestrator.actors.payloads import reject
@@ -906,7 +906,7 @@ class Gate:
                 sleep(0.001)
             really(*arguments)
 
-        monkeypatch.setattr("orchestrator.actors.journal._read_into", read_into)
+        monkeypatch.setattr("orchestrator.actors.journal.journal._read_into", read_into)
 
 
 @pytest.fixture

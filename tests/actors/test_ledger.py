@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from orchestrator.actors._accounts import latency_ms
 from orchestrator.actors._ledger import Ledger
-from orchestrator.actors._segments import Record, RecordKind
 from orchestrator.actors.events import Event, utc_now
-from orchestrator.actors.ids import read_ids, write_ids
-from orchestrator.actors.journal import Journal, JournalSettings
+from orchestrator.actors.journal.id_ranges import read_ids, write_ids
+from orchestrator.actors.journal.journal import Journal, JournalSettings
+from orchestrator.actors.journal.record_format import Record, RecordKind
 from orchestrator.actors.messages.persister import PersistReplies
 
 

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from orchestrator.actors.journal import Journal, JournalSettings, Record, RecordKind
+from orchestrator.actors.journal.journal import Journal, JournalSettings, Record, RecordKind
 
 from .rig import Outcome
 

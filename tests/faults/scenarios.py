@@ -20,9 +20,9 @@ from typing import Any
 
 import psycopg
 import redis
-from orchestrator.actors._rows import join_rows, row_prefix
-from orchestrator.actors.ids import read_ids
-from orchestrator.actors.journal import Journal, Record, RecordKind
+from orchestrator.actors.journal.id_ranges import read_ids
+from orchestrator.actors.journal.journal import Journal, Record, RecordKind
+from orchestrator.actors.journal.rows import join_rows, row_prefix
 
 from .commit_proxy import CommitProxy
 from .rig import (

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.actors.canary import Canaries, Canary
 from orchestrator.actors.event_persister import EventPersister, GetBooks, Ledger, PersistReplies
 from orchestrator.actors.events import utc_now
-from orchestrator.actors.journal import JournalSettings
+from orchestrator.actors.journal.journal import JournalSettings
 from orchestrator.actors.messages.events import StopHeard
 from orchestrator.actors.messages.stream import (
     PersistStream,

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from orchestrator.actors._inventory import segment_name
-from orchestrator.actors._segments import Head, Record, RecordKind, encode, encode_head
+from orchestrator.actors.journal.record_format import Head, Record, RecordKind, encode, encode_head
+from orchestrator.actors.journal.survey import segment_name
 
 from ..conftest import Orc
 

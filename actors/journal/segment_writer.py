@@ -8,8 +8,8 @@ from pathlib import Path
 import gevent
 from gevent.threadpool import ThreadPool
 
-from ._inventory import Segment, segment_name
-from ._segments import MAX_RECORD_BYTES
+from .record_format import MAX_RECORD_BYTES
+from .survey import Segment, segment_name
 
 
 class SegmentWriter:

@@ -31,6 +31,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from ..sources import LANES, Run, Runs
+
 MAGIC = b"\xff\xfeOJNL\xfd\xfc"
 FORMAT_VERSION = 2
 _READABLE = frozenset({1, FORMAT_VERSION})
@@ -260,3 +262,14 @@ def _slot(data: bytes) -> Head | None:
     if zlib.crc32(data[: _HEAD.size - _CRC.size]) != checksum:
         return None
     return Head(*values)
+
+
+def record_runs(record: Record) -> Runs:
+    """By which lanes the rows of a record came; the first version of the journal did not say."""
+    runs = tuple(Run(LANES[code], rows, rejected) for code, rows, rejected in record.runs)
+    return runs or (Run(LANES[0], record.rows, 0),)
+
+
+def holds_rows(record: Record) -> bool:
+    """Whether ``record`` is one to store, not one about others."""
+    return record.kind is not RecordKind.IDS

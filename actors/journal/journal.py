@@ -28,13 +28,11 @@ import msgspec
 from gevent.threadpool import ThreadPool
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..runtime.errors import OrchestratorError
-from ._inventory import Inventory, JournalReport, Segment
-from ._journal_end import find_end
-from ._journal_reader import JournalReader
-from ._kept_segments import HOUR_S, KeptSegments
-from ._segment_writer import SegmentWriter
-from ._segments import (
+from ...runtime.errors import OrchestratorError
+from .archive import HOUR_S, KeptSegments
+from .end import find_end
+from .reader import JournalReader
+from .record_format import (
     SLOT_BYTES,
     Head,
     IdRange,
@@ -44,6 +42,8 @@ from ._segments import (
     encode,
     encode_head,
 )
+from .segment_writer import SegmentWriter
+from .survey import Inventory, JournalReport, Segment
 
 __all__ = [
     "Head",

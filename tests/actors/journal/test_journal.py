@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.actors.journal import (
+from orchestrator.actors.journal.journal import (
     DAMAGED_KEPT,
     Journal,
     JournalFull,

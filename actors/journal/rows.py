@@ -7,9 +7,9 @@ A line is ``type TAB source TAB ts TAB payload LF``, with ``\N`` for no source: 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..sql.copy_text import NULL, copy_field
-from ._segments import IdRange
-from .events import Event
+from ...sql.copy_text import NULL, copy_field
+from ..events import Event
+from .record_format import IdRange
 
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 # In no UTF-8, so in nothing that is stored; stands for a backslash meanwhile.

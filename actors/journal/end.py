@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ._inventory import Segment
-from ._segments import Head, Record, RecordKind, decode_assigned, records_in
+from .record_format import Head, Record, RecordKind, decode_assigned, records_in
+from .survey import Segment
 
 
 class JournalEnd(msgspec.Struct):

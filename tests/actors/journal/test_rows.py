@@ -4,8 +4,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.actors._rows import ids_of, join_rows, parse_rows, row_prefix, with_ids
 from orchestrator.actors.events import Event
+from orchestrator.actors.journal.rows import ids_of, join_rows, parse_rows, row_prefix, with_ids
 from orchestrator.sql.copy_text import copy_row
 
 TS = "2026-01-31T09:30:00.123Z"

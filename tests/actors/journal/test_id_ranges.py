@@ -2,7 +2,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from orchestrator.actors.ids import (
+from orchestrator.actors.journal.id_ranges import (
     IN_HAND,
     MAX_IN_HAND,
     RANGE_SIZE,

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.actors._kept_segments import HOUR_S, KeptSegments
-from orchestrator.actors.journal import Journal, JournalSettings, Record, RecordKind
+from orchestrator.actors.journal.archive import HOUR_S, KeptSegments
+from orchestrator.actors.journal.journal import Journal, JournalSettings, Record, RecordKind
 
 NOW = 1_800_000_000.0
 

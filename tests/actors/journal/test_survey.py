@@ -1,7 +1,13 @@
 from pathlib import Path
 
-from orchestrator.actors._inventory import Inventory, Segment, segment_name
-from orchestrator.actors._segments import Head, Record, RecordKind, encode, encode_assigned
+from orchestrator.actors.journal.record_format import (
+    Head,
+    Record,
+    RecordKind,
+    encode,
+    encode_assigned,
+)
+from orchestrator.actors.journal.survey import Inventory, Segment, segment_name
 
 ROWS = 5
 

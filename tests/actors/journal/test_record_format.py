@@ -5,8 +5,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.actors._backlog import record_runs
-from orchestrator.actors._segments import (
+from orchestrator.actors.journal.record_format import (
     MAGIC,
     SLOT_BYTES,
     Damage,
@@ -19,6 +18,7 @@ from orchestrator.actors._segments import (
     encode,
     encode_assigned,
     encode_head,
+    record_runs,
     scan,
 )
 from orchestrator.actors.sources import Run

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from orchestrator.actors._segments import RecordKind, encode_assigned
-from orchestrator.actors.journal import Journal, JournalSettings, Record
-from orchestrator.actors.refill import Refilled, refill, segments_of
+from orchestrator.actors.journal.journal import Journal, JournalSettings, Record
+from orchestrator.actors.journal.record_format import RecordKind, encode_assigned
+from orchestrator.actors.journal.refill import Refilled, refill, segments_of
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.event_store import EventWriter

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from ._inventory import Inventory, JournalReport, Segment
-from ._segments import FORMAT_VERSION, SLOT_BYTES, Head, decode_head
+from .record_format import FORMAT_VERSION, SLOT_BYTES, Head, decode_head
+from .survey import Inventory, JournalReport, Segment
 
 SEGMENTS = "[0-9]" * 20 + ".seg"
 

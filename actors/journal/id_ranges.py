@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from ._segments import IdRange
+from .record_format import IdRange
 
 # Taking so many is one statement of some 60 ms.
 RANGE_SIZE = 100_000

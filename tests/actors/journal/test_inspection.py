@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from orchestrator.actors._inventory import segment_name
-from orchestrator.actors._segments import Head, Record, RecordKind, encode, encode_head
-from orchestrator.actors.journal_inspection import inspect
+from orchestrator.actors.journal.inspection import inspect
+from orchestrator.actors.journal.record_format import Head, Record, RecordKind, encode, encode_head
+from orchestrator.actors.journal.survey import segment_name
 
 
 def write(folder: Path, *numbers: int, last: int, committed: int = 0) -> None:

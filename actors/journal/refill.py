@@ -12,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from ..sql.copy_text import copy_field
-from ..sql.errors import RefusedRows, UniqueClash
-from ..sql.event_store import EventWriter
-from ._rows import parse_row, row_prefix, split_rows, with_ids
-from ._segments import Damage, IdRange, Record, RecordKind, decode_assigned, scan
-from .events import REJECTED, channel_of
-from .payloads import reject
+from ...sql.copy_text import copy_field
+from ...sql.errors import RefusedRows, UniqueClash
+from ...sql.event_store import EventWriter
+from ..events import REJECTED, channel_of
+from ..payloads import reject
+from .record_format import Damage, IdRange, Record, RecordKind, decode_assigned, scan
+from .rows import parse_row, row_prefix, split_rows, with_ids
 
 BLOCK_ROWS: Final = 5_000
 BLOCK_BYTES: Final = 8 * 1024 * 1024

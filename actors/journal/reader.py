@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import structlog
 
-from ._inventory import Segment
-from ._segments import Damage, Record, scan
+from .record_format import Damage, Record, scan
+from .survey import Segment
 
 # So fails what will not be better the next time; too many open files or no permission may be.
 _GONE: Final = frozenset({errno.EIO, errno.ENOENT, errno.EISDIR, errno.EBADMSG})

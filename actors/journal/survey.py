@@ -17,11 +17,19 @@ from pathlib import Path
 
 import msgspec
 
-from ..sql.stream_position import StreamPosition
-from ._backlog import record_runs
-from ._segments import Damage, Head, IdRange, Record, RecordKind, decode_assigned, scan
-from ._stream_offsets import decode_position
-from .sources import rows_by_lane
+from ...sql.stream_position import StreamPosition
+from ..sources import rows_by_lane
+from .record_format import (
+    Damage,
+    Head,
+    IdRange,
+    Record,
+    RecordKind,
+    decode_assigned,
+    record_runs,
+    scan,
+)
+from .stream_offset import decode_position
 
 
 class JournalReport(msgspec.Struct):
