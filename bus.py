@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from .actors.bus_server import Danger, check
 from .actors.canary import Canaries
 from .actors.events import format_time
-from .actors.subscriptions import CONTROL, DATA, StreamLimits, Subscriptions
+from .actors.redis_listener.connections import CONTROL, DATA, StreamLimits, Subscriptions
+from .actors.redis_listener.server_checks import Danger, check
 from .runtime import OrchestratorError
 from .settings import Settings
 

@@ -32,7 +32,7 @@ from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
 from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
 from .actors.latch import Latch
 from .actors.pruner import Pruner
-from .actors.redis_listener import RedisListener, Subscriptions
+from .actors.redis_listener.actor import RedisListener, Subscriptions
 from .actors.state_keeper import StateKeeper
 from .addresses import addresses
 from .bus import Bus

@@ -7,7 +7,7 @@ from ..actors.event_persister import GetPersisterStatus, PersisterStatus
 from ..actors.events import utc_now
 from ..actors.messages.listener import GetBusStatus
 from ..actors.messages.registry import Agents, GetAgents
-from ..actors.subscriptions import BusStatus
+from ..actors.redis_listener.connections import BusStatus
 from ..runtime import GetTree, OrchestratorError
 from .access import Role, caller_in
 from .peers import Peers, ask

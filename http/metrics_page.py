@@ -24,8 +24,8 @@ from ..actors.event_persister import (
 )
 from ..actors.messages.listener import GetBusStatus
 from ..actors.messages.registry import Agents, GetAgents
+from ..actors.redis_listener.connections import BusStatus
 from ..actors.state_keeper import GetKillswitch, KillswitchView
-from ..actors.subscriptions import BusStatus
 from ..runtime import GetTree, OrchestratorError
 from ..runtime.handling import HandlingTimes
 from ..runtime.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX

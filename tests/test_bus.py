@@ -4,7 +4,7 @@ import gevent
 import pytest
 import redis
 from gevent.event import Event as Signal
-from orchestrator.actors.subscriptions import CONTROL, DATA
+from orchestrator.actors.redis_listener.connections import CONTROL, DATA
 from orchestrator.bus import Bus, BusEndangered
 from orchestrator.settings import Settings
 

@@ -21,7 +21,7 @@ COVERED_BY = {
     # The harness by which all other actors are tested alone.
     "runtime/standalone.py": "tests/runtime/test_actor.py",
     # Halves that mean nothing without the other one.
-    "actors/subscriptions.py": "tests/actors/test_redis_listener.py",
+    "actors/redis_listener/connections.py": "tests/actors/redis_listener/test_actor.py",
     "sql/rewriting.py": "tests/sql/test_retention.py",
     # Only a whole daemon shows what they do.
     "daemon.py": "tests/e2e/test_whole_way.py",

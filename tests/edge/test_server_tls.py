@@ -7,8 +7,8 @@ import pytest
 import redis
 from faults.certificates import Authority, Pair
 from faults.tls_proxy import TlsProxy
-from orchestrator.actors._dialing import dial
-from orchestrator.actors.subscriptions import _pool
+from orchestrator.actors.redis_listener.connections import _pool
+from orchestrator.actors.redis_listener.reconnect import dial
 from orchestrator.cli.checks_postgres import check_postgres
 from orchestrator.cli.checks_redis import check_redis
 from orchestrator.cli.findings import Level

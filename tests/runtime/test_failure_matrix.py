@@ -28,7 +28,7 @@ from orchestrator.actors.events import NewEvent
 from orchestrator.actors.heartbeat_monitor import HeartbeatMonitor
 from orchestrator.actors.messages.registry import GetAgents
 from orchestrator.actors.pruner import Pruner
-from orchestrator.actors.redis_listener import RedisListener
+from orchestrator.actors.redis_listener.actor import RedisListener
 from orchestrator.actors.state_keeper import StateKeeper
 from orchestrator.daemon import Daemon
 from orchestrator.http.listening import ListeningSocket

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from .events import GAP, NewEvent
+from ..events import GAP, NewEvent
 
 
 class GapBook:

@@ -17,16 +17,16 @@ import redis
 import structlog
 from gevent.lock import BoundedSemaphore
 
-from ..agents.routing import redis_glob
-from ..agents.tls_advice import tls_advice
-from ..protocol.patterns import matches
-from ..runtime import give_way
-from ..runtime.errors import reason_of
-from ._dialing import Dialer, dial
-from ._gap_book import GapBook
-from ._reply_stream import ReplyStream, ServerRefused
-from .event_persister import PersistEvents, PersistReplies
-from .events import HEARTBEAT_PREFIX, utc_now
+from ...agents.routing import redis_glob
+from ...agents.tls_advice import tls_advice
+from ...protocol.patterns import matches
+from ...runtime import give_way
+from ...runtime.errors import reason_of
+from ..event_persister import PersistEvents, PersistReplies
+from ..events import HEARTBEAT_PREFIX, utc_now
+from .gaps import GapBook
+from .pubsub_parser import ReplyStream, ServerRefused
+from .reconnect import Dialer, dial
 
 BUS_ERRORS: Final = (OSError, redis.RedisError, hiredis.HiredisError, ServerRefused)
 """What a server or a network may do to us; anything else is a fault of ours."""

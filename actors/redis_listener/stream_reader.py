@@ -18,17 +18,17 @@ import structlog
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
-from ..agents.tls_advice import tls_advice
-from ..runtime import give_way
-from ..runtime.errors import reason_of
-from ..sql.stream_position import STREAM, StreamPosition
-from ._cut_replies import NOTHING, CutReplies
-from ._dialing import Dialer, dial
-from ._stream_book import Entry, StreamBook, StreamFacts, read_facts
-from ._subscription import BUS_ERRORS, Tell
-from .events import format_time, utc_now
-from .messages.stream import PersistStream, ReadStream, StreamProgress
-from .payloads import size_of
+from ...agents.tls_advice import tls_advice
+from ...runtime import give_way
+from ...runtime.errors import reason_of
+from ...sql.stream_position import STREAM, StreamPosition
+from ..events import format_time, utc_now
+from ..messages.stream import PersistStream, ReadStream, StreamProgress
+from ..payloads import size_of
+from .cut_replies import NOTHING, CutReplies
+from .reconnect import Dialer, dial
+from .stream_progress import Entry, StreamBook, StreamFacts, read_facts
+from .subscription import BUS_ERRORS, Tell
 
 BLOCK_MS: Final = 1_000
 """How long one read waits for entries; each end of it proves that the connection lives."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import hiredis
 
-from ._large_message import LargeMessage, has_large_item
+from .oversized import LargeMessage, has_large_item
 
 _NOTHING: Final = object()
 _MESSAGE: Final = b"pmessage"

@@ -8,7 +8,7 @@ front of them.
 import re
 from typing import Final
 
-from .payloads import MAX_PAYLOAD_BYTES, Cut
+from ..payloads import MAX_PAYLOAD_BYTES, Cut
 
 KEEP_BYTES: Final = 4096
 """How much of an item over the limit is kept: what ``bus.rejected`` shows of it."""

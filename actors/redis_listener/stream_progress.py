@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ..sql.stream_position import STREAM, StreamPosition, entry_id_of
-from .events import GAP, NewEvent
-from .messages.stream import StreamItem
+from ...sql.stream_position import STREAM, StreamPosition, entry_id_of
+from ..events import GAP, NewEvent
+from ..messages.stream import StreamItem
 
 UNKNOWN: Final = -1
 _PAIR: Final = 2

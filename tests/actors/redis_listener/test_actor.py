@@ -17,15 +17,16 @@ import redis
 import structlog
 from faults.proxy import Proxy
 from gevent.event import Event as Signal
-from orchestrator.actors import _bus_publisher, _subscription
 from orchestrator.actors.canary import Canaries
 from orchestrator.actors.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.events import utc_now
 from orchestrator.actors.messages.listener import GetBusStatus, Publish, Published
 from orchestrator.actors.messages.registry import SetBusVisible
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
-from orchestrator.actors.redis_listener import RedisListener
-from orchestrator.actors.subscriptions import BusStatus, Subscriptions
+from orchestrator.actors.redis_listener import publisher as _bus_publisher
+from orchestrator.actors.redis_listener import subscription as _subscription
+from orchestrator.actors.redis_listener.actor import RedisListener
+from orchestrator.actors.redis_listener.connections import BusStatus, Subscriptions
 from orchestrator.runtime import (
     Actor,
     ActorHung,

@@ -1,8 +1,8 @@
 from typing import Any
 
 import msgspec
-from orchestrator.actors._gap_book import GapBook
 from orchestrator.actors.events import NewEvent
+from orchestrator.actors.redis_listener.gaps import GapBook
 
 LANES = {"control": ("risk.*",), "data": ("data.*", "news.*")}
 

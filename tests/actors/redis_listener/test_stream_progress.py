@@ -2,8 +2,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors._stream_book import UNKNOWN, StreamBook, StreamFacts, item_of, read_facts
 from orchestrator.actors.messages.stream import StreamItem
+from orchestrator.actors.redis_listener.stream_progress import (
+    UNKNOWN,
+    StreamBook,
+    StreamFacts,
+    item_of,
+    read_facts,
+)
 from orchestrator.sql.stream_position import StreamPosition
 
 SINCE, NOW = "2026-01-31T09:30:00.000Z", "2026-01-31T09:30:05.000Z"

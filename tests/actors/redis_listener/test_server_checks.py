@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import redis
-from orchestrator.actors.bus_server import (
+from orchestrator.actors.redis_listener.server_checks import (
     PubsubLimit,
     ServerFacts,
     check,

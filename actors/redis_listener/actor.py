@@ -16,13 +16,13 @@ from typing import Any, Final, assert_never
 
 import gevent
 
-from ..runtime import Actor, Address, MailboxFull, Outbox
-from ._subscription import BUS_ERRORS, Subscription, Tell
-from .bus_server import PubsubLimit, ServerFacts
-from .messages.listener import GetBusStatus, Publish, Published
-from .messages.registry import SetBusVisible
-from .messages.stream import ReadStream, StreamProgress
-from .subscriptions import BusStatus, LaneStatus, Subscriptions
+from ...runtime import Actor, Address, MailboxFull, Outbox
+from ..messages.listener import GetBusStatus, Publish, Published
+from ..messages.registry import SetBusVisible
+from ..messages.stream import ReadStream, StreamProgress
+from .connections import BusStatus, LaneStatus, Subscriptions
+from .server_checks import PubsubLimit, ServerFacts
+from .subscription import BUS_ERRORS, Subscription, Tell
 
 __all__ = [
     "BusStatus",

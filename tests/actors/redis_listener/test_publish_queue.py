@@ -1,5 +1,5 @@
 from orchestrator.actors.messages.listener import Publish
-from orchestrator.actors.publishing import PublishQueue
+from orchestrator.actors.redis_listener.publish_queue import PublishQueue
 
 
 def stop(tag: str) -> Publish:

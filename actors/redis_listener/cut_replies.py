@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import hiredis
 
-from ._large_message import KEEP_BYTES
-from .payloads import MAX_PAYLOAD_BYTES, Cut
+from ..payloads import MAX_PAYLOAD_BYTES, Cut
+from .oversized import KEEP_BYTES
 
 NOTHING: Final = object()
 """No whole answer is there yet."""

@@ -4,8 +4,8 @@ import hiredis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orchestrator.actors._reply_stream import ReplyStream, ServerRefused
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut, size_of
+from orchestrator.actors.redis_listener.pubsub_parser import ReplyStream, ServerRefused
 
 
 def wire(*parts: bytes) -> bytes:

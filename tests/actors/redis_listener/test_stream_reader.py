@@ -13,12 +13,12 @@ import msgspec
 import pytest
 import redis
 from faults.proxy import Proxy
-from orchestrator.actors import _stream_lane
-from orchestrator.actors._dialing import Dialer
-from orchestrator.actors._stream_lane import MAX_IN_FLIGHT, StreamLane, StreamLimits
 from orchestrator.actors.messages.stream import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.payloads import Cut
-from orchestrator.actors.subscriptions import _pool
+from orchestrator.actors.redis_listener import stream_reader as _stream_lane
+from orchestrator.actors.redis_listener.connections import _pool
+from orchestrator.actors.redis_listener.reconnect import Dialer
+from orchestrator.actors.redis_listener.stream_reader import MAX_IN_FLIGHT, StreamLane, StreamLimits
 from orchestrator.sql.stream_position import STREAM, StreamPosition
 
 pytestmark = pytest.mark.redis

@@ -6,8 +6,8 @@ import hiredis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from orchestrator.actors._cut_replies import NOTHING, CutReplies
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
+from orchestrator.actors.redis_listener.cut_replies import NOTHING, CutReplies
 
 LIMIT = MAX_PAYLOAD_BYTES
 PIECE = 64 * 1024

@@ -12,14 +12,14 @@ import redis
 import structlog
 from gevent.event import Event as Signal
 
-from ..runtime.errors import reason_of
-from ._dialing import Dialer, dial
-from ._subscription import BUS_ERRORS, Subscription
-from .bus_server import Danger, ServerFacts, inspect
-from .canary import INTERVAL_S, Canaries
-from .events import KILLSWITCH
-from .messages.listener import Publish
-from .publishing import PublishQueue
+from ...runtime.errors import reason_of
+from ..canary import INTERVAL_S, Canaries
+from ..events import KILLSWITCH
+from ..messages.listener import Publish
+from .publish_queue import PublishQueue
+from .reconnect import Dialer, dial
+from .server_checks import Danger, ServerFacts, inspect
+from .subscription import BUS_ERRORS, Subscription
 
 IDLE_PING_S: Final = 5.0
 """A broken connection is found before the next stop needs it."""

@@ -8,13 +8,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ._bus_publisher import BusPublisher
-from ._dialing import Dialer
-from ._gap_book import GapBook
-from ._stream_lane import StreamLane, StreamLimits, StreamStatus
-from ._subscription import LaneStatus, Subscription
-from .bus_server import Danger, ServerFacts
-from .canary import Canaries
+from ..canary import Canaries
+from .gaps import GapBook
+from .publisher import BusPublisher
+from .reconnect import Dialer
+from .server_checks import Danger, ServerFacts
+from .stream_reader import StreamLane, StreamLimits, StreamStatus
+from .subscription import LaneStatus, Subscription
 
 __all__ = ["CONTROL", "DATA", "BusStatus", "LaneStatus", "StreamLimits", "Subscriptions"]
 

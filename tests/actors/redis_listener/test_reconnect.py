@@ -3,7 +3,7 @@ import time
 import gevent
 import pytest
 from gevent.event import Event
-from orchestrator.actors._dialing import Dialer, Pace, dial
+from orchestrator.actors.redis_listener.reconnect import Dialer, Pace, dial
 
 
 def test_a_first_attempt_need_not_wait() -> None:

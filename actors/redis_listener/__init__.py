@@ -1,0 +1,1 @@
+"""The actor that reads Redis: subscriptions, the durable stream, publishing."""
