@@ -27,7 +27,7 @@ from ._version import __version__
 from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
 from .actors.clients import ClientRegistry
-from .actors.event_persister import EventPersister, Ledger, sweep
+from .actors.event_persister.actor import EventPersister, Ledger, sweep
 from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
 from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
 from .actors.latch import Latch

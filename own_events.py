@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from .actors.event_persister import PersistEvents
+from .actors.event_persister.actor import PersistEvents
 from .actors.events import NewEvent, utc_now
 from .runtime import Address, Outbox, SupervisorReport
 

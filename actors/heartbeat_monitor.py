@@ -19,7 +19,7 @@ from ..sql.errors import StoreError
 from ..sql.registry import AgentRegistry, AgentRow
 from .agent_table import AgentTable, Change, RegistrySettings
 from .canary import LOST_AFTER_S, Canary
-from .event_persister import PersistEvents
+from .event_persister.actor import PersistEvents
 from .events import HEARTBEAT, NewEvent, utc_now
 from .messages.broadcast import AgentStatusChanged
 from .messages.events import EventReplaced, EventsJournalled

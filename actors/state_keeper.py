@@ -16,7 +16,7 @@ from gevent.event import Event as Signal
 from ..runtime import Actor, Address, OrchestratorError, Outbox
 from ..sql.errors import StoreError
 from ..sql.state import StateStore
-from .event_persister import PersistEvents
+from .event_persister.actor import PersistEvents
 from .events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
 from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
 from .latch import Latch, LatchUnreadable

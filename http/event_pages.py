@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from ..actors.event_persister import GetEvent, GetEvents, StillStoring
+from ..actors.event_persister.actor import GetEvent, GetEvents, StillStoring
 from ..actors.events import Event
 from ..actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ..runtime import give_way

@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 import msgspec
 
-from ..actors.event_persister import (
+from ..actors.event_persister.actor import (
     GetPersisterStatus,
     NoteProcessed,
     PersisterStatus,

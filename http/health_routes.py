@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from ..actors.event_persister import GetPersisterStatus, PersisterStatus
+from ..actors.event_persister.actor import GetPersisterStatus, PersisterStatus
 from ..actors.events import utc_now
 from ..actors.messages.listener import GetBusStatus
 from ..actors.messages.registry import Agents, GetAgents

@@ -16,7 +16,7 @@ from prometheus_client.core import (
     Metric,
 )
 
-from ..actors.event_persister import (
+from ..actors.event_persister.actor import (
     GetBooks,
     GetPersisterStatus,
     PersisterStatus,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from ..actors.event_persister import GetBooks, SourceBooks
+from ..actors.event_persister.actor import GetBooks, SourceBooks
 from ..actors.events import format_time, utc_now
 from ..actors.state_keeper import GetKillswitch, KillswitchView
 from ..actors.stopped_agents import StoppedAgents

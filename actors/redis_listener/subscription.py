@@ -22,7 +22,7 @@ from ...agents.tls_advice import tls_advice
 from ...protocol.patterns import matches
 from ...runtime import give_way
 from ...runtime.errors import reason_of
-from ..event_persister import PersistEvents, PersistReplies
+from ..event_persister.actor import PersistEvents, PersistReplies
 from ..events import HEARTBEAT_PREFIX, utc_now
 from .gaps import GapBook
 from .pubsub_parser import ReplyStream, ServerRefused

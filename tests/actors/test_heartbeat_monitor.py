@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from orchestrator.actors.agent_table import AgentTable, RegistrySettings
 from orchestrator.actors.canary import Canary
-from orchestrator.actors.event_persister import PersistEvents
+from orchestrator.actors.event_persister.actor import PersistEvents
 from orchestrator.actors.events import HEARTBEAT, Event, utc_now
 from orchestrator.actors.heartbeat_monitor import HeartbeatMonitor
 from orchestrator.actors.messages.broadcast import AgentStatusChanged

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.event_persister import PersistEvents
+from orchestrator.actors.event_persister.actor import PersistEvents
 from orchestrator.actors.events import KILLSWITCH, REGIME, REJECTED, Event, utc_now
 from orchestrator.actors.killswitch import KillswitchState, Trip, WrongTrip
 from orchestrator.actors.latch import Latch

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from orchestrator.actors.clients import Client, ClientRegistry
-from orchestrator.actors.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
+from orchestrator.actors.event_persister.actor import GetEvents, GetPersisterStatus, PersisterStatus
 from orchestrator.actors.events import Event
 from orchestrator.actors.frames import EventFrames
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled

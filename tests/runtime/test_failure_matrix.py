@@ -19,7 +19,7 @@ import pytest
 from gevent.event import Event
 from orchestrator.actors.agent_host import AgentHost
 from orchestrator.actors.broadcaster import Broadcaster
-from orchestrator.actors.event_persister import (
+from orchestrator.actors.event_persister.actor import (
     EventPersister,
     GetPersisterStatus,
     PersistEvents,

@@ -9,7 +9,12 @@ from typing import Any
 import gevent
 import pytest
 from orchestrator.actors.canary import Canaries, Canary
-from orchestrator.actors.event_persister import EventPersister, GetBooks, Ledger, PersistReplies
+from orchestrator.actors.event_persister.actor import (
+    EventPersister,
+    GetBooks,
+    Ledger,
+    PersistReplies,
+)
 from orchestrator.actors.events import utc_now
 from orchestrator.actors.journal.journal import JournalSettings
 from orchestrator.actors.messages.events import StopHeard
@@ -172,7 +177,7 @@ def test_after_a_restart_reading_goes_on_behind_what_was_journalled(bench: Bench
 def test_without_postgresql_the_data_directory_knows_the_place_even_without_segments(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors.event_persister.ASK_POSITION_S", 0.1)
+    monkeypatch.setattr("orchestrator.actors.event_persister.actor.ASK_POSITION_S", 0.1)
     bench.start(segment_bytes=4096)
     bench.begin()
     bench.tell(*numbered(1, 2, 3))
@@ -190,7 +195,7 @@ def test_without_postgresql_the_data_directory_knows_the_place_even_without_segm
 def test_a_fresh_data_directory_waits_for_postgresql_to_say_the_place(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors.event_persister.ASK_POSITION_S", 0.1)
+    monkeypatch.setattr("orchestrator.actors.event_persister.actor.ASK_POSITION_S", 0.1)
     bench.start(url=NOWHERE)
     with pytest.raises(AssertionError):
         bench.begin(limit_s=1.0)
@@ -199,7 +204,7 @@ def test_a_fresh_data_directory_waits_for_postgresql_to_say_the_place(
 def test_what_was_journalled_without_postgresql_is_stored_once_it_is_there(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors.event_persister.ASK_POSITION_S", 0.1)
+    monkeypatch.setattr("orchestrator.actors.event_persister.actor.ASK_POSITION_S", 0.1)
     bench.start()
     bench.begin()
     bench.tell(*numbered(1))
@@ -238,7 +243,7 @@ def test_a_message_that_got_lost_on_the_way_is_told_again(bench: Bench) -> None:
 def test_what_a_failed_incarnation_lost_is_told_again_without_postgresql_too(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors.event_persister.ASK_POSITION_S", 0.1)
+    monkeypatch.setattr("orchestrator.actors.event_persister.actor.ASK_POSITION_S", 0.1)
     bench.start()
     bench.begin()
     bench.tell(*numbered(1))
@@ -246,7 +251,7 @@ def test_what_a_failed_incarnation_lost_is_told_again_without_postgresql_too(
     bench.stop()
     bench.start(url=NOWHERE)
     before = bench.begin()
-    monkeypatch.setattr("orchestrator.actors.event_persister.ASK_POSITION_S", 60)
+    monkeypatch.setattr("orchestrator.actors.event_persister.actor.ASK_POSITION_S", 60)
     bench.actor.kill(RuntimeError("made to fail"))
     assert bench.actor.join(5.0)
     bench.incarnate()
@@ -327,7 +332,7 @@ def test_of_both_copies_of_a_durable_message_the_streams_is_stored(bench: Bench)
 def test_a_copy_that_the_stream_does_not_bring_is_stored_as_published_and_counted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors._durable.FOUND_WITHIN_S", 0.2)
+    monkeypatch.setattr("orchestrator.actors.event_persister.dedup.FOUND_WITHIN_S", 0.2)
     bench.start()
     bench.begin()
     bench.publish({"n": 1, "durable": True})
@@ -374,7 +379,7 @@ def test_a_durable_stop_is_heard_at_once_by_whichever_copy_comes_first(bench: Be
 def test_a_full_disk_pauses_the_stream_and_it_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors._appending.JOURNAL_RETRY_S", 0.05)
+    monkeypatch.setattr("orchestrator.actors.event_persister.append_queue.JOURNAL_RETRY_S", 0.05)
     bench.start()
     bench.begin()
     refuse = True

@@ -18,7 +18,7 @@ import structlog
 from faults.proxy import Proxy
 from gevent.event import Event as Signal
 from orchestrator.actors.canary import Canaries
-from orchestrator.actors.event_persister import PersistEvents, PersistReplies
+from orchestrator.actors.event_persister.actor import PersistEvents, PersistReplies
 from orchestrator.actors.events import utc_now
 from orchestrator.actors.messages.listener import GetBusStatus, Publish, Published
 from orchestrator.actors.messages.registry import SetBusVisible

@@ -4,10 +4,10 @@ from typing import Final
 
 import structlog
 
-from ._backlog import MAX_BLOCK_ROWS, Backlog, Batch, batch_of
-from ._ledger import Ledger
-from .journal.reader import JournalReader
-from .journal.record_format import Record, holds_rows
+from ..journal.reader import JournalReader
+from ..journal.record_format import Record, holds_rows
+from .backlog import MAX_BLOCK_ROWS, Backlog, Batch, batch_of
+from .state import Ledger
 
 # Read ahead, in memory.
 MAX_READ_BYTES: Final = 8 * 1024 * 1024

@@ -2,8 +2,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors import _sequences
-from orchestrator.actors._sequences import Sequences
+from orchestrator.actors.event_persister import sequence_gaps as _sequences
+from orchestrator.actors.event_persister.sequence_gaps import Sequences
 from orchestrator.actors.payloads import Marks
 
 T1, T2 = "2026-01-31T09:30:00.000Z", "2026-01-31T09:30:01.000Z"

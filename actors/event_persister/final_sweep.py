@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
-from ..runtime import Address, give_way
-from ._ledger import Ledger
-from .messages.persister import PersistEvents, PersistReplies
+from ...runtime import Address, give_way
+from ..messages.persister import PersistEvents, PersistReplies
+from .state import Ledger
 
 LIMIT_S: Final = 3.0
 _REASON: Final = "the daemon has stopped, and the disk did not take it"

@@ -18,20 +18,13 @@ import gevent
 import msgspec
 from gevent import Greenlet
 
-from ..runtime import Actor, Address, Outbox, deadline, give_way
-from ..runtime.errors import OrchestratorError
-from ..sql.errors import StoreError
-from ..sql.event_store import EventWriter
-from ._journaller import Journaller
-from ._last_sweep import sweep
-from ._ledger import Ledger
-from ._persister_status import percentiles, status_of
-from ._replay import Newest, Stops
-from ._showing import Showing
-from ._storer import Storer
-from .events import DROPPED, Event, NewEvent
-from .messages.events import StopFound
-from .messages.persister import (
+from ...runtime import Actor, Address, Outbox, deadline, give_way
+from ...runtime.errors import OrchestratorError
+from ...sql.errors import StoreError
+from ...sql.event_store import EventWriter
+from ..events import DROPPED, Event, NewEvent
+from ..messages.events import StopFound
+from ..messages.persister import (
     GetBooks,
     GetEvent,
     GetEvents,
@@ -43,9 +36,16 @@ from .messages.persister import (
     StillStoring,
     StoredEvent,
 )
-from .messages.stream import PersistStream, ReadStream, StreamProgress
-from .recent_events import EventPage, NeedsDatabase
-from .sources import SourceBooks
+from ..messages.stream import PersistStream, ReadStream, StreamProgress
+from ..recent_events import EventPage, NeedsDatabase
+from ..sources import SourceBooks
+from .fan_out import Showing
+from .final_sweep import sweep
+from .pipeline import Journaller
+from .recovery import Newest, Stops
+from .state import Ledger
+from .status import percentiles, status_of
+from .storer import Storer
 
 __all__ = [
     "EventPersister",

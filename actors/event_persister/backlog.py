@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, compress, repeat
 from typing import Final
 
-from ..sql.stream_position import StreamPosition
-from .journal.record_format import IdRange, Record, RecordKind, record_runs
-from .journal.rows import ids_of, split_rows
-from .journal.stream_offset import decode_position
-from .sources import LANES, Run, Runs, append_run, lane_of_each_row, rows_by_lane
+from ...sql.stream_position import StreamPosition
+from ..journal.record_format import IdRange, Record, RecordKind, record_runs
+from ..journal.rows import ids_of, split_rows
+from ..journal.stream_offset import decode_position
+from ..sources import LANES, Run, Runs, append_run, lane_of_each_row, rows_by_lane
 
 MAX_BLOCK_ROWS: Final = 5_000
 """A COPY of so many rows takes some 50 ms: long enough that its fixed costs do not count."""

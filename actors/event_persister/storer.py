@@ -15,10 +15,10 @@ from typing import Any, Final, ParamSpec, TypeVar
 import gevent
 import msgspec
 
-from ..runtime import deadline, give_way
-from ..runtime.errors import OrchestratorError
-from ..sql.copy_text import copy_field
-from ..sql.errors import (
+from ...runtime import deadline, give_way
+from ...runtime.errors import OrchestratorError
+from ...sql.copy_text import copy_field
+from ...sql.errors import (
     CommitUnknown,
     Doubt,
     Fenced,
@@ -27,14 +27,14 @@ from ..sql.errors import (
     UniqueClash,
     WriterClaimed,
 )
-from ..sql.event_store import EventWriter
-from ..sql.stream_position import StreamPosition
-from ._backlog import MAX_BLOCK_ROWS, Batch, stream_of
-from ._ledger import Ledger
-from ._loader import Loader
-from .events import REJECTED, Event, channel_of
-from .journal.rows import parse_row, row_prefix, split_rows, with_ids
-from .payloads import Rejection, reject
+from ...sql.event_store import EventWriter
+from ...sql.stream_position import StreamPosition
+from ..events import REJECTED, Event, channel_of
+from ..journal.rows import parse_row, row_prefix, split_rows, with_ids
+from ..payloads import Rejection, reject
+from .backlog import MAX_BLOCK_ROWS, Batch, stream_of
+from .loader import Loader
+from .state import Ledger
 
 RETRY_MIN_S: Final = 0.1
 RETRY_MAX_S: Final = 2.0

@@ -6,7 +6,7 @@ Bounded and expiring: an echo that never comes (Redis lost the message) is forgo
 from collections import Counter, OrderedDict
 from hashlib import blake2b
 
-from .payloads import Cut
+from ..payloads import Cut
 
 # The listener tries again for as long as Redis is away; an hour of that is generous.
 EXPIRE_S = 3600.0

@@ -17,26 +17,26 @@ import msgspec
 import structlog
 from gevent.event import Event as Signal
 
-from ..runtime import Outbox
-from ..sql.stream_position import StreamPosition
-from ._accounts import Accounts
-from ._appending import Appending
-from ._backlog import Backlog, Batch, stream_of
-from ._draft import Former
-from ._echoes import EchoTable
-from ._forming import Forming
-from ._in_hand import InHand
-from ._intake import Intake
-from .canary import Canaries
-from .events import Event
-from .journal.id_ranges import IdRanges, read_ids, write_ids
-from .journal.journal import Journal, JournalSettings
-from .journal.record_format import IdRange, Record, RecordKind
-from .journal.rows import ids_of, parse_rows
-from .journal.stream_offset import OffsetFile
-from .journal.survey import Inventory
-from .recent_events import EventWindow
-from .sources import SourceBooks
+from ...runtime import Outbox
+from ...sql.stream_position import StreamPosition
+from ..canary import Canaries
+from ..events import Event
+from ..journal.id_ranges import IdRanges, read_ids, write_ids
+from ..journal.journal import Journal, JournalSettings
+from ..journal.record_format import IdRange, Record, RecordKind
+from ..journal.rows import ids_of, parse_rows
+from ..journal.stream_offset import OffsetFile
+from ..journal.survey import Inventory
+from ..recent_events import EventWindow
+from ..sources import SourceBooks
+from .append_queue import Appending
+from .backlog import Backlog, Batch, stream_of
+from .batch import Forming
+from .current import InHand
+from .echoes import EchoTable
+from .inbox import Intake
+from .ingest import Former
+from .reconciliation import Accounts
 
 
 class Ledger:

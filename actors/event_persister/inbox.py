@@ -13,14 +13,14 @@ from typing import Final
 
 import structlog
 
-from ..runtime import DeferredReply
-from ..sql.stream_position import StreamPosition
-from ._draft import Draft, Former, Reply
-from ._durable import Copy
-from .events import utc_now
-from .messages.persister import PersistEvents, PersistReplies
-from .messages.stream import PersistStream, StreamItem
-from .sources import Run, append_run
+from ...runtime import DeferredReply
+from ...sql.stream_position import StreamPosition
+from ..events import utc_now
+from ..messages.persister import PersistEvents, PersistReplies
+from ..messages.stream import PersistStream, StreamItem
+from ..sources import Run, append_run
+from .dedup import Copy
+from .ingest import Draft, Former, Reply
 
 MAX_TURN_BYTES: Final = 1024 * 1024
 """Payloads of one batch: forming its rows takes some 5 ms at most."""

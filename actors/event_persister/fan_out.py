@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from ..runtime import Address
-from ._ledger import Ledger
-from .events import Event
-from .messages.events import EventReplaced, EventsJournalled
+from ...runtime import Address
+from ..events import Event
+from ..messages.events import EventReplaced, EventsJournalled
+from .state import Ledger
 
 STOPS = "risk."
 

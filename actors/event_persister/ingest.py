@@ -9,26 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from ..agents.routing import redis_glob
-from ..protocol.patterns import TypeMatcher
-from ..sql.stream_position import StreamPosition
-from ._durable import DurableCopies
-from ._echoes import EchoTable
-from ._sequences import Sequences
-from .canary import Canaries, Canary, is_canary_channel
-from .events import (
-    HEARTBEAT,
-    HEARTBEAT_PREFIX,
-    KILLSWITCH,
-    REJECTED,
-    Event,
-    NewEvent,
-    type_of,
-)
-from .journal.rows import join_rows, row_prefix
-from .messages.stream import StreamItem
-from .payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, reject
-from .sources import Run
+from ...agents.routing import redis_glob
+from ...protocol.patterns import TypeMatcher
+from ...sql.stream_position import StreamPosition
+from ..canary import Canaries, Canary, is_canary_channel
+from ..events import HEARTBEAT, HEARTBEAT_PREFIX, KILLSWITCH, REJECTED, Event, NewEvent, type_of
+from ..journal.rows import join_rows, row_prefix
+from ..messages.stream import StreamItem
+from ..payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, reject
+from ..sources import Run
+from .dedup import DurableCopies
+from .echoes import EchoTable
+from .sequence_gaps import Sequences
 
 # New channels must not grow the table for ever; then it begins anew.
 _CHANNELS = 10_000

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from ..runtime import Address, give_way
-from ._in_hand import InHand
-from ._intake import Taken
-from ._ledger import Ledger
-from ._loader import Loader
-from ._showing import Showing
-from .canary import Canary
-from .events import Event
-from .journal.rows import ids_of
-from .messages.events import StopHeard
-from .messages.listener import Publish
-from .messages.persister import StoredEvent
+from ...runtime import Address, give_way
+from ..canary import Canary
+from ..events import Event
+from ..journal.rows import ids_of
+from ..messages.events import StopHeard
+from ..messages.listener import Publish
+from ..messages.persister import StoredEvent
+from .current import InHand
+from .fan_out import Showing
+from .inbox import Taken
+from .loader import Loader
+from .state import Ledger
 
 
 class Journaller:

@@ -2,8 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from orchestrator.actors._accounts import latency_ms
-from orchestrator.actors._ledger import Ledger
+from orchestrator.actors.event_persister.reconciliation import latency_ms
+from orchestrator.actors.event_persister.state import Ledger
 from orchestrator.actors.events import Event, utc_now
 from orchestrator.actors.journal.id_ranges import read_ids, write_ids
 from orchestrator.actors.journal.journal import Journal, JournalSettings

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from .events import GAP, KILLSWITCH, NewEvent, utc_now
-from .payloads import Marks
+from ..events import GAP, KILLSWITCH, NewEvent, utc_now
+from ..payloads import Marks
 
 GRACE_S: Final = 1.0
 """So long the numbers that were left out may still come, if the stream is read to its end."""

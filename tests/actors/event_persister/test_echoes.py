@@ -1,4 +1,4 @@
-from orchestrator.actors._echoes import EchoTable
+from orchestrator.actors.event_persister.echoes import EchoTable
 
 
 def test_an_echo_is_recognised_as_often_as_it_was_published() -> None:

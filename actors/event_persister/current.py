@@ -1,11 +1,11 @@
 """A batch on its way into the journal (pure)."""
 
-from ._backlog import Batch
-from ._draft import Draft
-from ._intake import Taken
-from .journal.record_format import IdRange, Record, RecordKind, encode_assigned
-from .journal.stream_offset import encode_position
-from .sources import code_of
+from ..journal.record_format import IdRange, Record, RecordKind, encode_assigned
+from ..journal.stream_offset import encode_position
+from ..sources import code_of
+from .backlog import Batch
+from .inbox import Taken
+from .ingest import Draft
 
 
 class InHand:

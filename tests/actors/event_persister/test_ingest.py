@@ -3,8 +3,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors._draft import Draft, Former
-from orchestrator.actors._echoes import EchoTable
+from orchestrator.actors.event_persister.echoes import EchoTable
+from orchestrator.actors.event_persister.ingest import Draft, Former
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.payloads import Cut, reject
 

@@ -1,7 +1,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from orchestrator.actors._backlog import Backlog, Batch, batch_of
+from orchestrator.actors.event_persister.backlog import Backlog, Batch, batch_of
 from orchestrator.actors.journal.record_format import Record, RecordKind, holds_rows
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ._ledger import Ledger
-from .messages.persister import PersisterStatus
+from ..messages.persister import PersisterStatus
+from .state import Ledger
 
 
 def status_of(ledger: Ledger) -> PersisterStatus:

@@ -7,9 +7,9 @@ from typing import Final
 
 import structlog
 
-from ._in_hand import InHand
-from .journal.journal import Journal, JournalUnavailable
-from .journal.record_format import RecordKind
+from ..journal.journal import Journal, JournalUnavailable
+from ..journal.record_format import RecordKind
+from .current import InHand
 
 # A disk that refused an append is asked again after so long.
 JOURNAL_RETRY_S: Final = 1.0

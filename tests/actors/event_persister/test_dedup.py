@@ -1,5 +1,5 @@
 import pytest
-from orchestrator.actors._durable import PATIENCE_S, REMEMBER_S, DurableCopies
+from orchestrator.actors.event_persister.dedup import PATIENCE_S, REMEMBER_S, DurableCopies
 
 CHANNEL, PAYLOAD = b"strategy.x", b'{"durable": true}'
 TS = "2026-01-31T09:30:00.000Z"

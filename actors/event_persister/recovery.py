@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ..runtime import give_way
-from ._ledger import Ledger
-from .events import KILLSWITCH, REJECTED, Event
-from .journal.record_format import IdRange, Record, RecordKind, decode_assigned, records_in
-from .journal.rows import ids_of, parse_row, parse_rows, split_rows
-from .journal.survey import Segment
+from ...runtime import give_way
+from ..events import KILLSWITCH, REJECTED, Event
+from ..journal.record_format import IdRange, Record, RecordKind, decode_assigned, records_in
+from ..journal.rows import ids_of, parse_row, parse_rows, split_rows
+from ..journal.survey import Segment
+from .state import Ledger
 
 Kept = tuple[Record, tuple[IdRange, ...]]
 

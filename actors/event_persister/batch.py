@@ -5,17 +5,17 @@ Never lets go of the loop: a message is in the intake, or in the batch in hand.
 
 import time
 
-from ._backlog import Backlog, Batch
-from ._draft import Draft, Former
-from ._echoes import EchoTable
-from ._in_hand import InHand
-from ._intake import Intake, Taken
-from .canary import Canary
-from .events import REJECTED, Event
-from .journal.id_ranges import IdRanges
-from .journal.record_format import RecordKind
-from .messages.persister import MAX_TURN_EVENTS, PersistEvents
-from .sources import Run
+from ..canary import Canary
+from ..events import REJECTED, Event
+from ..journal.id_ranges import IdRanges
+from ..journal.record_format import RecordKind
+from ..messages.persister import MAX_TURN_EVENTS, PersistEvents
+from ..sources import Run
+from .backlog import Backlog, Batch
+from .current import InHand
+from .echoes import EchoTable
+from .inbox import Intake, Taken
+from .ingest import Draft, Former
 
 
 class Forming:

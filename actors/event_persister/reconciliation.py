@@ -8,14 +8,14 @@ from typing import Final
 
 import structlog
 
-from ._backlog import Backlog, Batch
-from ._draft import Draft
-from ._in_hand import InHand
-from ._intake import Intake
-from .journal.record_format import RecordKind
-from .journal.rows import ids_of
-from .journal.survey import Inventory
-from .sources import LANES, Books, SourceBooks, lane_of_each_row, rows_by_lane
+from ..journal.record_format import RecordKind
+from ..journal.rows import ids_of
+from ..journal.survey import Inventory
+from ..sources import LANES, Books, SourceBooks, lane_of_each_row, rows_by_lane
+from .backlog import Backlog, Batch
+from .current import InHand
+from .inbox import Intake
+from .ingest import Draft
 
 EARLIER: Final = LANES[0]
 

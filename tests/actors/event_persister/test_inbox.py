@@ -1,9 +1,9 @@
 from typing import Any
 
 import msgspec
-from orchestrator.actors._draft import Draft, Former
-from orchestrator.actors._echoes import EchoTable
-from orchestrator.actors._intake import Intake, Taken
+from orchestrator.actors.event_persister.echoes import EchoTable
+from orchestrator.actors.event_persister.inbox import Intake, Taken
+from orchestrator.actors.event_persister.ingest import Draft, Former
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.messages.persister import PersistEvents, PersistReplies
 from orchestrator.actors.sources import Run

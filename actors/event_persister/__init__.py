@@ -1,0 +1,1 @@
+"""The actor every event goes through: ids, the journal, PostgreSQL."""
