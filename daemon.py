@@ -24,12 +24,12 @@ import structlog
 from gevent.event import Event as Signal
 
 from ._version import __version__
-from .actors.agent_table import AgentTable
 from .actors.broadcaster import Broadcaster
 from .actors.clients import ClientRegistry
 from .actors.event_persister.actor import EventPersister, Ledger, sweep
 from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
-from .actors.heartbeat_monitor import HeartbeatMonitor, UseTimeouts
+from .actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts
+from .actors.heartbeat_monitor.agent_table import AgentTable
 from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener.actor import RedisListener, Subscriptions

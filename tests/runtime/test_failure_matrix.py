@@ -25,7 +25,7 @@ from orchestrator.actors.event_persister.actor import (
     PersistEvents,
 )
 from orchestrator.actors.events import NewEvent
-from orchestrator.actors.heartbeat_monitor import HeartbeatMonitor
+from orchestrator.actors.heartbeat_monitor.actor import HeartbeatMonitor
 from orchestrator.actors.messages.registry import GetAgents
 from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener.actor import RedisListener

@@ -5,8 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.agent_table import MAX_AGENTS, AgentTable, RegistrySettings
 from orchestrator.actors.events import HEARTBEAT, Event
+from orchestrator.actors.heartbeat_monitor.agent_table import (
+    MAX_AGENTS,
+    AgentTable,
+    RegistrySettings,
+)
 from orchestrator.actors.messages.registry import Liveness
 from orchestrator.sql.registry import AgentRow
 

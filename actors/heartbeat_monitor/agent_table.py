@@ -10,10 +10,10 @@ from typing import Annotated, Final
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 
-from ..protocol.patterns import TypeMatcher, checked
-from ..sql.registry import AgentRow
-from .events import HEARTBEAT_PREFIX, Event
-from .messages.registry import AgentView, Liveness
+from ...protocol.patterns import TypeMatcher, checked
+from ...sql.registry import AgentRow
+from ..events import HEARTBEAT_PREFIX, Event
+from ..messages.registry import AgentView, Liveness
 
 DEFAULT_INTERVAL_S: Final = 5.0
 """How often an agent beats that does not say otherwise."""

@@ -14,18 +14,18 @@ from typing import Any, Final, assert_never
 import gevent
 import msgspec
 
-from ..runtime import Actor, Address, Outbox
-from ..sql.errors import StoreError
-from ..sql.registry import AgentRegistry, AgentRow
+from ...runtime import Actor, Address, Outbox
+from ...sql.errors import StoreError
+from ...sql.registry import AgentRegistry, AgentRow
+from ..canary import LOST_AFTER_S, Canary
+from ..event_persister.actor import PersistEvents
+from ..events import HEARTBEAT, NewEvent, utc_now
+from ..messages.broadcast import AgentStatusChanged
+from ..messages.events import EventReplaced, EventsJournalled
+from ..messages.registry import Agents, AgentView, GetAgent, GetAgents, SetBusVisible
+from ..messages.state import ACTIVE_COUNT_KEY
+from ..state_keeper import SetState
 from .agent_table import AgentTable, Change, RegistrySettings
-from .canary import LOST_AFTER_S, Canary
-from .event_persister.actor import PersistEvents
-from .events import HEARTBEAT, NewEvent, utc_now
-from .messages.broadcast import AgentStatusChanged
-from .messages.events import EventReplaced, EventsJournalled
-from .messages.registry import Agents, AgentView, GetAgent, GetAgents, SetBusVisible
-from .messages.state import ACTIVE_COUNT_KEY
-from .state_keeper import SetState
 
 CHECK_INTERVAL_S: Final = 0.5
 """How often the passing of time is looked at; a timeout is noticed this much later at most."""

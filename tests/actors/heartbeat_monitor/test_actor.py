@@ -7,11 +7,11 @@ from typing import Any
 import gevent
 import msgspec
 import pytest
-from orchestrator.actors.agent_table import AgentTable, RegistrySettings
 from orchestrator.actors.canary import Canary
 from orchestrator.actors.event_persister.actor import PersistEvents
 from orchestrator.actors.events import HEARTBEAT, Event, utc_now
-from orchestrator.actors.heartbeat_monitor import HeartbeatMonitor
+from orchestrator.actors.heartbeat_monitor.actor import HeartbeatMonitor
+from orchestrator.actors.heartbeat_monitor.agent_table import AgentTable, RegistrySettings
 from orchestrator.actors.messages.broadcast import AgentStatusChanged
 from orchestrator.actors.messages.events import EventsJournalled
 from orchestrator.actors.messages.registry import GetAgent, GetAgents, SetBusVisible
@@ -149,7 +149,7 @@ def test_the_registry_lives_in_memory_while_postgresql_is_away(
 def test_without_canaries_nobody_is_declared_gone_and_liveness_is_unknown(
     ward: Ward, wait_until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors.heartbeat_monitor.LOST_AFTER_S", 0.3)
+    monkeypatch.setattr("orchestrator.actors.heartbeat_monitor.actor.LOST_AFTER_S", 0.3)
     ward.stop()
     ward.start(timeout_s=1)
     ward.address.tell(SetBusVisible(True, canaries=("control",)))
