@@ -33,7 +33,7 @@ from .actors.heartbeat_monitor.agent_table import AgentTable
 from .actors.latch import Latch
 from .actors.pruner import Pruner
 from .actors.redis_listener.actor import RedisListener, Subscriptions
-from .actors.state_keeper import StateKeeper
+from .actors.state_keeper.actor import StateKeeper
 from .addresses import addresses
 from .bus import Bus
 from .emergency import Emergency

@@ -25,7 +25,7 @@ from ..actors.event_persister.actor import (
 from ..actors.messages.listener import GetBusStatus
 from ..actors.messages.registry import Agents, GetAgents
 from ..actors.redis_listener.connections import BusStatus
-from ..actors.state_keeper import GetKillswitch, KillswitchView
+from ..actors.state_keeper.actor import GetKillswitch, KillswitchView
 from ..runtime import GetTree, OrchestratorError
 from ..runtime.handling import HandlingTimes
 from ..runtime.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX

@@ -10,7 +10,7 @@ import structlog
 
 from ..actors.event_persister.actor import GetBooks, SourceBooks
 from ..actors.events import format_time, utc_now
-from ..actors.state_keeper import GetKillswitch, KillswitchView
+from ..actors.state_keeper.actor import GetKillswitch, KillswitchView
 from ..actors.stopped_agents import StoppedAgents
 from ..runtime import (
     Address,

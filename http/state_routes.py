@@ -1,8 +1,8 @@
 """``/regime/state``, ``/state`` and ``/state/{key}``."""
 
 from ..actors.events import utc_now
-from ..actors.regime import Regime
-from ..actors.state_keeper import GetRegime, GetState
+from ..actors.state_keeper.actor import GetRegime, GetState
+from ..actors.state_keeper.regime import Regime
 from ..sql.state import StateRow
 from .errors import NotFound
 from .peers import Peers, ask

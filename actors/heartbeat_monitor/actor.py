@@ -24,7 +24,7 @@ from ..messages.broadcast import AgentStatusChanged
 from ..messages.events import EventReplaced, EventsJournalled
 from ..messages.registry import Agents, AgentView, GetAgent, GetAgents, SetBusVisible
 from ..messages.state import ACTIVE_COUNT_KEY
-from ..state_keeper import SetState
+from ..state_keeper.actor import SetState
 from .agent_table import AgentTable, Change, RegistrySettings
 
 CHECK_INTERVAL_S: Final = 0.5

@@ -15,7 +15,7 @@ from orchestrator.actors.heartbeat_monitor.agent_table import AgentTable, Regist
 from orchestrator.actors.messages.broadcast import AgentStatusChanged
 from orchestrator.actors.messages.events import EventsJournalled
 from orchestrator.actors.messages.registry import GetAgent, GetAgents, SetBusVisible
-from orchestrator.actors.state_keeper import SetState
+from orchestrator.actors.state_keeper.actor import SetState
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database
 from orchestrator.sql.registry import AgentRegistry

@@ -1,5 +1,5 @@
 import msgspec
-from orchestrator.actors.state_values import KILLSWITCH_KEY, StateValues
+from orchestrator.actors.state_keeper.values import KILLSWITCH_KEY, StateValues
 from orchestrator.sql.state import StateRow
 
 

@@ -13,17 +13,17 @@ import gevent
 import msgspec
 from gevent.event import Event as Signal
 
-from ..runtime import Actor, Address, OrchestratorError, Outbox
-from ..sql.errors import StoreError
-from ..sql.state import StateStore
-from .event_persister.actor import PersistEvents
-from .events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
-from .killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
-from .latch import Latch, LatchUnreadable
-from .messages.broadcast import KillswitchNotice
-from .messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
-from .messages.listener import Published
-from .messages.state import (
+from ...runtime import Actor, Address, OrchestratorError, Outbox
+from ...sql.errors import StoreError
+from ...sql.state import StateStore
+from ..event_persister.actor import PersistEvents
+from ..events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
+from ..killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
+from ..latch import Latch, LatchUnreadable
+from ..messages.broadcast import KillswitchNotice
+from ..messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
+from ..messages.listener import Published
+from ..messages.state import (
     EngageKillswitch,
     EngageTrip,
     EngageUnderWay,
@@ -37,7 +37,7 @@ from .messages.state import (
     SetState,
 )
 from .regime import Regime, read_regime, regime_value
-from .state_values import KILLSWITCH_KEY, REGIME_KEY, StateValues
+from .values import KILLSWITCH_KEY, REGIME_KEY, StateValues
 
 __all__ = [
     "EngageKillswitch",

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ..sql.state import StateRow
+from ...sql.state import StateRow
 
 KILLSWITCH_KEY: Final = "killswitch_status"
 REGIME_KEY: Final = "regime_state"

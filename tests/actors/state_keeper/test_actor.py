@@ -13,7 +13,7 @@ from orchestrator.actors.latch import Latch
 from orchestrator.actors.messages.broadcast import KillswitchNotice
 from orchestrator.actors.messages.events import EventsJournalled, StopFound, StopHeard
 from orchestrator.actors.messages.listener import Published
-from orchestrator.actors.state_keeper import (
+from orchestrator.actors.state_keeper.actor import (
     EngageKillswitch,
     EngageTrip,
     GetKillswitch,
@@ -318,7 +318,7 @@ def test_what_could_not_be_written_is_tried_again(
         return put(key, value)
 
     monkeypatch.setattr(office.store, "put", fail_twice)
-    monkeypatch.setattr("orchestrator.actors.state_keeper.RETRY_S", 0.01)
+    monkeypatch.setattr("orchestrator.actors.state_keeper.actor.RETRY_S", 0.01)
     office.address.tell(SetState("k", b"1"))
 
     wait_until(lambda: office.stored("k") == 1)

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from ..sql.state import StateRow
-from .events import Event
+from ...sql.state import StateRow
+from ..events import Event
 
 
 class Regime(msgspec.Struct, frozen=True):

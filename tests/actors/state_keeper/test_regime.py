@@ -1,6 +1,6 @@
 import msgspec
 from orchestrator.actors.events import REGIME, Event
-from orchestrator.actors.regime import read_regime, regime_value
+from orchestrator.actors.state_keeper.regime import read_regime, regime_value
 from orchestrator.sql.state import StateRow
 
 TS = "2026-01-31T09:30:00.000Z"
