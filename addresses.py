@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .actors.clients import ClientRegistry
+from .actors.broadcaster.clients import ClientRegistry
 from .runtime import Address, DeadLetters, FullPolicy, Mailbox
 
 

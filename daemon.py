@@ -24,8 +24,8 @@ import structlog
 from gevent.event import Event as Signal
 
 from ._version import __version__
-from .actors.broadcaster import Broadcaster
-from .actors.clients import ClientRegistry
+from .actors.broadcaster.actor import Broadcaster
+from .actors.broadcaster.clients import ClientRegistry
 from .actors.event_persister.actor import EventPersister, Ledger, sweep
 from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
 from .actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts

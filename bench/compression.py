@@ -83,8 +83,8 @@ def batches(payload: dict[str, Any]) -> list[Any]:
 def show(sockets: list[socket.socket], payload: dict[str, Any], environ: dict[str, str]) -> float:
     """Send them all; returns microseconds of CPU for each event."""
     import gevent
-    from orchestrator.actors.broadcaster import Broadcaster
-    from orchestrator.actors.clients import ClientRegistry
+    from orchestrator.actors.broadcaster.actor import Broadcaster
+    from orchestrator.actors.broadcaster.clients import ClientRegistry
     from orchestrator.http.catch_up import Streams
     from orchestrator.http.past_events import PastEvents
     from orchestrator.http.peers import Instance

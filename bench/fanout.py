@@ -82,8 +82,8 @@ def batches() -> list[Any]:
 def ours(sockets: list[socket.socket], done: Any) -> float:
     """Through the Broadcaster and a connection for each client; returns deliveries per second."""
     import gevent
-    from orchestrator.actors.broadcaster import Broadcaster
-    from orchestrator.actors.clients import ClientRegistry
+    from orchestrator.actors.broadcaster.actor import Broadcaster
+    from orchestrator.actors.broadcaster.clients import ClientRegistry
     from orchestrator.http.catch_up import Streams
     from orchestrator.http.past_events import PastEvents
     from orchestrator.http.peers import Instance
@@ -123,7 +123,7 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
 def naive(sockets: list[socket.socket], done: Any) -> float:
     """The same frames, each sent to each client by itself."""
     import gevent
-    from orchestrator.actors.frames import EventFrames
+    from orchestrator.actors.broadcaster.frames import EventFrames
 
     frames = EventFrames()
     messages = batches()

@@ -13,8 +13,8 @@ import gevent
 import structlog
 from gevent.event import Event as Signal
 
-from ..actors.clients import Chunk, Client, ClientRegistry
-from ..actors.frames import connection_frame, error_frame
+from ..actors.broadcaster.clients import Chunk, Client, ClientRegistry
+from ..actors.broadcaster.frames import connection_frame, error_frame
 from ..runtime import OrchestratorError, give_way
 from ..sql.errors import StoreError
 from .deflate import Deflater

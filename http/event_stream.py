@@ -14,8 +14,8 @@ from gevent.event import Event as Signal
 from msgspec import Meta
 from websockets.frames import CloseCode
 
-from ..actors import sse
-from ..actors.clients import Client
+from ..actors.broadcaster import sse
+from ..actors.broadcaster.clients import Client
 from ..runtime import give_way
 from .catch_up import Feed, Streams
 from .errors import Unavailable

@@ -1,6 +1,6 @@
 """The WebSocket's frames in both directions (contract, part 3); AsyncAPI is written from them.
 
-`actors/frames.py` writes them faster than types could; a test holds the two together.
+`actors/broadcaster/frames.py` writes them faster than types could; a test holds the two together.
 """
 
 from typing import Annotated, Any, Literal

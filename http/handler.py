@@ -16,7 +16,7 @@ from gevent.pywsgi import Input, OldMessage, _InvalidClientInput
 from geventwebsocket.handler import WebSocketHandler
 from websockets.frames import CloseCode
 
-from ..actors.clients import ClientRegistry
+from ..actors.broadcaster.clients import ClientRegistry
 from ..actors.events import utc_now
 from ..runtime import OrchestratorError, deadline
 from .access import CALLER, Role, Sessions, caller_in, require

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 
 from gevent.lock import BoundedSemaphore
 
-from ..actors.clients import ALL_TYPES, Chunk, ClientRegistry
+from ..actors.broadcaster.clients import ALL_TYPES, Chunk, ClientRegistry
+from ..actors.broadcaster.frames import EventFrames, Wire
 from ..actors.event_persister.actor import GetEvents, GetPersisterStatus, PersisterStatus
 from ..actors.events import Event
-from ..actors.frames import EventFrames, Wire
 from ..actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_test
 from ..runtime import Address, OrchestratorError, deadline
 from ..sql.database import Database

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..actors.clients import ClientRegistry
+from ..actors.broadcaster.clients import ClientRegistry
 from ..actors.stopped_agents import StoppedAgents
 from ..runtime import Address, DeadLetters
 from ..runtime.metrics import Metrics

@@ -13,8 +13,8 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from ..actors.clients import ALL_TYPES, Client
-from ..actors.frames import as_is, error_frame, pong_frame, subscribed_frame
+from ..actors.broadcaster.clients import ALL_TYPES, Client
+from ..actors.broadcaster.frames import as_is, error_frame, pong_frame, subscribed_frame
 from ..protocol.patterns import MAX_STARS
 from .access import SUBPROTOCOL
 from .catch_up import Feed, Streams

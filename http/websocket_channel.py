@@ -16,7 +16,7 @@ from gevent.event import Event as Signal
 from gevent.socket import socket as plain_socket
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
-from ..actors.clients import SendBuffer
+from ..actors.broadcaster.clients import SendBuffer
 from ..runtime import deadline, give_way
 from .frame_reader import Control, FrameReader, Inflater, Message, Violation, close_code_of
 from .settings import WebSocketSettings

@@ -1,6 +1,6 @@
 from dataclasses import fields
 
-from orchestrator.actors.clients import ClientRegistry
+from orchestrator.actors.broadcaster.clients import ClientRegistry
 from orchestrator.addresses import Addresses, addresses
 from orchestrator.runtime import Address, DeadLetters
 

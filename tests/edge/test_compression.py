@@ -7,9 +7,9 @@ import subprocess
 from typing import Any
 
 import pytest
-from orchestrator.actors.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster.frames import EventFrames, text_of
 from orchestrator.actors.events import Event
-from orchestrator.actors.frames import EventFrames, text_of
 from orchestrator.http.deflate import Deflater
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode

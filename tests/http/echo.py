@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
-from orchestrator.actors.clients import SendBuffer
+from orchestrator.actors.broadcaster.clients import SendBuffer
 from orchestrator.http.frame_reader import Inflater, Message
 from orchestrator.http.settings import WebSocketSettings
 from orchestrator.http.websocket_channel import Channel

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from orchestrator._settings_sections import BusSettings
-from orchestrator.actors import frames
+from orchestrator.actors.broadcaster import frames
 from orchestrator.actors.events import Event
 from orchestrator.actors.killswitch import Trip, bus_payload
 from orchestrator.actors.payloads import reject

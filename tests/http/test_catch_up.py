@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from orchestrator.actors.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster.frames import EventFrames
 from orchestrator.actors.event_persister.actor import GetEvents, GetPersisterStatus, PersisterStatus
 from orchestrator.actors.events import Event
-from orchestrator.actors.frames import EventFrames
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
 from orchestrator.actors.recent_events import EventQuery, EventWindow, matcher
 from orchestrator.http.catch_up import CatchUp, Feed, Streams
@@ -25,7 +25,7 @@ from orchestrator.runtime import Actor, Address, give_way, start_actor, stop_act
 from orchestrator.sql.database import Database, PostgresSettings
 from pydantic import SecretStr
 
-from ..actors.test_frames import parse
+from ..actors.broadcaster.test_frames import parse
 from ..conftest import Server
 from .conftest import Served, _serving, frame
 

@@ -5,7 +5,7 @@ import random
 import zlib
 
 import pytest
-from orchestrator.actors.frames import text_frame, text_of
+from orchestrator.actors.broadcaster.frames import text_frame, text_of
 from orchestrator.http.deflate import Deflater, MessageInflater, extensions_of
 from orchestrator.http.frame_reader import FrameReader, Message, Violation
 from websockets.datastructures import Headers

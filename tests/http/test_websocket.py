@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection
 
-from ..actors.test_frames import parse
+from ..actors.broadcaster.test_frames import parse
 from .conftest import LIMIT_S, Serve, Served, frame, frame_where
 
 

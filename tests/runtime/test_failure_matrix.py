@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from gevent.event import Event
 from orchestrator.actors.agent_host import AgentHost
-from orchestrator.actors.broadcaster import Broadcaster
+from orchestrator.actors.broadcaster.actor import Broadcaster
 from orchestrator.actors.event_persister.actor import (
     EventPersister,
     GetPersisterStatus,

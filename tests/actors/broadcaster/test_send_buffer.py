@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.actors.frames import gap_frame, text_frame
-from orchestrator.actors.send_buffer import Chunk, SendBuffer
+from orchestrator.actors.broadcaster.frames import gap_frame, text_frame
+from orchestrator.actors.broadcaster.send_buffer import Chunk, SendBuffer
 
 from .test_frames import parse
 

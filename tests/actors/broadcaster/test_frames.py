@@ -2,9 +2,9 @@ import json
 from typing import Any
 
 import pytest
-from orchestrator.actors import frames
+from orchestrator.actors.broadcaster import frames
+from orchestrator.actors.broadcaster.frames import EventFrames, text_frame
 from orchestrator.actors.events import Event
-from orchestrator.actors.frames import EventFrames, text_frame
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 

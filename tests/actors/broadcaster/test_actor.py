@@ -3,9 +3,9 @@ from collections.abc import Iterator
 import gevent
 import pytest
 from gevent.event import Event as Signal
-from orchestrator.actors import broadcaster as broadcaster_module
-from orchestrator.actors.broadcaster import Broadcaster
-from orchestrator.actors.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster import actor as broadcaster_module
+from orchestrator.actors.broadcaster.actor import Broadcaster
+from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.broadcast import AgentStatusChanged, KillswitchNotice
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from .events import Event, channel_of, utc_now
+from ..events import Event, channel_of, utc_now
 
 # Types and sources repeat; a publisher that makes up new ones must not grow the cache for ever.
 _CACHE_LIMIT: Final = 10_000

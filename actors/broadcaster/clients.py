@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final
 
-from .events import Event
+from ..events import Event
+from ..messages.events import EventReplaced, EventsJournalled
+from ..recent_events import type_test
 from .frames import Wire, as_is
-from .messages.events import EventReplaced, EventsJournalled
-from .recent_events import type_test
 from .send_buffer import Chunk, SendBuffer
 
 __all__ = ["ALL_TYPES", "CHUNK_BYTES", "Behind", "Chunk", "Client", "ClientRegistry", "SendBuffer"]

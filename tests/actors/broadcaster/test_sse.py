@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from orchestrator.actors.frames import text_frame, text_of
-from orchestrator.actors.sse import message, retry
+from orchestrator.actors.broadcaster.frames import text_frame, text_of
+from orchestrator.actors.broadcaster.sse import message, retry
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])

@@ -1,9 +1,9 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from orchestrator.actors.clients import ALL_TYPES, Client, ClientRegistry
+from orchestrator.actors.broadcaster.clients import ALL_TYPES, Client, ClientRegistry
+from orchestrator.actors.broadcaster.frames import gap_frame
 from orchestrator.actors.events import Event
-from orchestrator.actors.frames import gap_frame
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
 
 

@@ -8,12 +8,12 @@ outlives it; the cache of encoded names fills again. Its mailbox drops the oldes
 import time
 from typing import Any, Final, assert_never
 
-from ..runtime import Actor, give_way
+from ...runtime import Actor, give_way
+from ..events import Event
+from ..messages.broadcast import AgentStatusChanged, KillswitchNotice
+from ..messages.events import EventReplaced, EventsJournalled
 from .clients import ClientRegistry
-from .events import Event
 from .frames import EventFrames, frame_of, killswitch_frame
-from .messages.broadcast import AgentStatusChanged, KillswitchNotice
-from .messages.events import EventReplaced, EventsJournalled
 
 # At most so many sends a second and client; fast enough for eyes, and many frames share a send.
 TICK_S: Final = 0.01

@@ -1,0 +1,1 @@
+"""The actor that fans events out to clients."""
