@@ -12,8 +12,8 @@ from pathlib import Path
 
 import gevent
 
-from .actors.agent_host import agent_child_spec
-from .actors.stopped_agents import StoppedAgents
+from .actors.agent_host.agent_host import agent_child_spec
+from .actors.agent_host.stopped_agents import StoppedAgents
 from .runtime import Address, ChildSpec, DeadLetters, Shutdown, Supervisor, SupervisorReport
 from .runtime.guard import GuardLink
 from .runtime.process_record import ProcessRecord

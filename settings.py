@@ -36,7 +36,7 @@ from ._settings_sections import (
     duration_text,
 )
 from ._settings_urls import postgres_problem
-from .actors.agent_host import AgentSettings
+from .actors.agent_host.agent_host import AgentSettings
 from .actors.heartbeat_monitor.agent_table import RegistrySettings
 from .actors.journal.journal import JournalSettings
 from .http.settings import HttpSettings, WebSocketSettings, is_loopback

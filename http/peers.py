@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.broadcaster.clients import ClientRegistry
-from ..actors.stopped_agents import StoppedAgents
 from ..runtime import Address, DeadLetters
 from ..runtime.metrics import Metrics
 from ..runtime.process_record import ProcessRecord

@@ -8,10 +8,10 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.event_persister.actor import GetBooks, SourceBooks
 from ..actors.events import format_time, utc_now
 from ..actors.state_keeper.actor import GetKillswitch, KillswitchView
-from ..actors.stopped_agents import StoppedAgents
 from ..runtime import (
     Address,
     AskTimeout,

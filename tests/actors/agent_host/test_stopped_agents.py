@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from orchestrator.actors.stopped_agents import StoppedAgents
+from orchestrator.actors.agent_host.stopped_agents import StoppedAgents
 
 
 def test_what_is_stopped_stays_so_until_it_is_started(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import psutil
 import pytest
 import redis
-from orchestrator.actors.agent_host import (
+from orchestrator.actors.agent_host.agent_host import (
     AgentHost,
     AgentLeft,
     AgentSettings,

@@ -1,0 +1,1 @@
+"""Runs the agents that the settings name."""
