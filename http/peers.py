@@ -37,7 +37,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """Addresses and objects; made by ``daemon.py``."""
+    """Addresses and objects; made by ``daemon/tree.py``."""
 
     persister: Address
     """The EventPersister."""

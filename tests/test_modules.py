@@ -24,8 +24,8 @@ COVERED_BY = {
     "actors/redis_listener/connections.py": "tests/actors/redis_listener/test_actor.py",
     "sql/rewriting.py": "tests/sql/test_retention.py",
     # Only a whole daemon shows what they do.
-    "daemon.py": "tests/e2e/test_whole_way.py",
-    "launch.py": "tests/e2e/test_shutdown.py",
+    "daemon/tree.py": "tests/e2e/test_whole_way.py",
+    "daemon/process.py": "tests/e2e/test_shutdown.py",
     "cli/commands/backup.py": "tests/e2e/test_backup.py",
     # Only clients outside show what they do.
     "http/access.py": "tests/edge/test_access.py",

@@ -30,7 +30,7 @@ def demo_command(invocation: Invocation) -> int:
 
 def _daemon(invocation: Invocation, config: Path | None, *, demo: bool) -> int:
     try:
-        from ...launch import main
+        from ...daemon.process import main
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("orchestrator"):
             raise

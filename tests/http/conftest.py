@@ -14,7 +14,7 @@ import gevent
 import psycopg
 import pytest
 import redis
-from orchestrator.daemon import Daemon
+from orchestrator.daemon.tree import Daemon
 from orchestrator.http.listening import ListeningSocket
 from orchestrator.runtime.datadir import DataDir
 from orchestrator.settings import Settings

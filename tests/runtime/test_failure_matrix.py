@@ -30,7 +30,7 @@ from orchestrator.actors.messages.registry import GetAgents
 from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener.actor import RedisListener
 from orchestrator.actors.state_keeper.actor import StateKeeper
-from orchestrator.daemon import Daemon
+from orchestrator.daemon.tree import Daemon
 from orchestrator.http.listening import ListeningSocket
 from orchestrator.http.server import HttpServer
 from orchestrator.runtime import Actor, ActorFailed, Supervisor

@@ -443,7 +443,7 @@ def test_starts_and_stops_leak_nothing(runner: Runner) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent")
 def test_when_we_are_killed_the_process_is_killed_too(tmp_path: Path) -> None:
-    daemon = tmp_path / "daemon.py"
+    daemon = tmp_path / "daemon/tree.py"
     daemon.write_text(
         textwrap.dedent(
             f"""

@@ -1,7 +1,7 @@
 from typing import Any
 
 import msgspec
-from orchestrator.own_events import OwnEvents
+from orchestrator.daemon.own_events import OwnEvents
 from orchestrator.runtime import Address, Mailbox, SupervisorReport
 
 

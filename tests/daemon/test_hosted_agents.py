@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from orchestrator.hosted_agents import BUS_WAIT_S, HostedAgents, wait_for_bus
+from orchestrator.daemon.hosted_agents import BUS_WAIT_S, HostedAgents, wait_for_bus
 from orchestrator.runtime import Address, DeadLetters, GetTree, start_actor, stop_actor
 from orchestrator.settings import Settings
 

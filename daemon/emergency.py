@@ -7,13 +7,13 @@ from typing import Final
 
 import gevent
 
-from .actors.events import KILLSWITCH
-from .actors.killswitch import Trip
-from .actors.latch import Latch
-from .actors.state_keeper.actor import EngageKillswitch, EngageTrip
-from .runtime import Address
-from .runtime.guard import GuardLink, GuardOrders, GuardTrip
-from .settings import Settings
+from ..actors.events import KILLSWITCH
+from ..actors.killswitch import Trip
+from ..actors.latch import Latch
+from ..actors.state_keeper.actor import EngageKillswitch, EngageTrip
+from ..runtime import Address
+from ..runtime.guard import GuardLink, GuardOrders, GuardTrip
+from ..settings import Settings
 
 GUARD_LIMIT_S: Final = 1.0
 """The guard engages within milliseconds of a signal."""

@@ -16,16 +16,16 @@ from typing import Any, Final
 import gevent
 import structlog
 
-from .daemon import Daemon
-from .http.listening import ListeningSocket
-from .runtime import OrchestratorError
-from .runtime._log_writer import LogWriter
-from .runtime.datadir import DataDir
-from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
-from .runtime.log import configure_logging
-from .runtime.notify import Notifier
-from .runtime.signals import Signals, running_signals, stop_signals
-from .settings import EMBEDDED, Settings, SettingsError, find_file, load, masked, shipped_file
+from ..http.listening import ListeningSocket
+from ..runtime import OrchestratorError
+from ..runtime._log_writer import LogWriter
+from ..runtime.datadir import DataDir
+from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from ..runtime.log import configure_logging
+from ..runtime.notify import Notifier
+from ..runtime.signals import Signals, running_signals, stop_signals
+from ..settings import EMBEDDED, Settings, SettingsError, find_file, load, masked, shipped_file
+from .tree import Daemon
 
 EXIT_FAILED: Final = 1
 """The daemon did not start, or ended because something failed."""

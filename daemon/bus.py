@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from .actors.canary import Canaries
-from .actors.events import format_time
-from .actors.redis_listener.connections import CONTROL, DATA, StreamLimits, Subscriptions
-from .actors.redis_listener.server_checks import Danger, check
-from .runtime import OrchestratorError
-from .settings import Settings
+from ..actors.canary import Canaries
+from ..actors.events import format_time
+from ..actors.redis_listener.connections import CONTROL, DATA, StreamLimits, Subscriptions
+from ..actors.redis_listener.server_checks import Danger, check
+from ..runtime import OrchestratorError
+from ..settings import Settings
 
 
 class BusEndangered(OrchestratorError):

@@ -23,28 +23,23 @@ import gevent
 import structlog
 from gevent.event import Event as Signal
 
-from ._version import __version__
-from .actors.broadcaster.actor import Broadcaster
-from .actors.broadcaster.clients import ClientRegistry
-from .actors.event_persister.actor import EventPersister, Ledger, sweep
-from .actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
-from .actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts
-from .actors.heartbeat_monitor.agent_table import AgentTable
-from .actors.latch import Latch
-from .actors.pruner import Pruner
-from .actors.redis_listener.actor import RedisListener, Subscriptions
-from .actors.state_keeper.actor import StateKeeper
-from .addresses import addresses
-from .bus import Bus
-from .emergency import Emergency
-from .hosted_agents import HostedAgents
-from .http.listening import ListeningSocket
-from .http.peers import Instance, Peers
-from .http.server import HttpServer, UseSettings
-from .http.tls import TlsUnusable
-from .own_events import OwnEvents
-from .reload import changes
-from .runtime import (
+from .._version import __version__
+from ..actors.broadcaster.actor import Broadcaster
+from ..actors.broadcaster.clients import ClientRegistry
+from ..actors.event_persister.actor import EventPersister, Ledger, sweep
+from ..actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
+from ..actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts
+from ..actors.heartbeat_monitor.agent_table import AgentTable
+from ..actors.latch import Latch
+from ..actors.pruner import Pruner
+from ..actors.redis_listener.actor import RedisListener, Subscriptions
+from ..actors.state_keeper.actor import StateKeeper
+from ..http.listening import ListeningSocket
+from ..http.peers import Instance, Peers
+from ..http.server import HttpServer, UseSettings
+from ..http.tls import TlsUnusable
+from ..reload import changes
+from ..runtime import (
     Actor,
     Address,
     ChildSpec,
@@ -57,19 +52,24 @@ from .runtime import (
     Supervisor,
     stop_actor,
 )
-from .runtime.datadir import DataDir
-from .runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
-from .runtime.guard import GuardActor
-from .runtime.log import set_log_level
-from .runtime.metrics import Metrics
-from .runtime.server_keeper import ServerKeeper
-from .runtime.watchdog import LOG_AFTER_S, Watchdog
-from .settings import Settings
-from .sql.database import Database
-from .sql.event_store import EventWriter
-from .sql.registry import AgentRegistry
-from .sql.retention import RetentionRule
-from .sql.state import StateStore
+from ..runtime.datadir import DataDir
+from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from ..runtime.guard import GuardActor
+from ..runtime.log import set_log_level
+from ..runtime.metrics import Metrics
+from ..runtime.server_keeper import ServerKeeper
+from ..runtime.watchdog import LOG_AFTER_S, Watchdog
+from ..settings import Settings
+from ..sql.database import Database
+from ..sql.event_store import EventWriter
+from ..sql.registry import AgentRegistry
+from ..sql.retention import RetentionRule
+from ..sql.state import StateStore
+from .addresses import addresses
+from .bus import Bus
+from .emergency import Emergency
+from .hosted_agents import HostedAgents
+from .own_events import OwnEvents
 from .tables import Tables
 
 SERVER_START_LIMIT_S = 150.0

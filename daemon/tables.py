@@ -9,12 +9,12 @@ from typing import Final
 import gevent
 import structlog
 
-from .runtime import OrchestratorError, deadline
-from .sql.connection import Connection
-from .sql.database import Database
-from .sql.errors import StoreError, Unavailable, WriterClaimed
-from .sql.event_store import EventWriter
-from .sql.migrator import migrate
+from ..runtime import OrchestratorError, deadline
+from ..sql.connection import Connection
+from ..sql.database import Database
+from ..sql.errors import StoreError, Unavailable, WriterClaimed
+from ..sql.event_store import EventWriter
+from ..sql.migrator import migrate
 
 STALE_AFTER_S: Final = 30.0
 """A daemon that has not renewed its claim for so long is gone (the persister's own figure)."""

@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 import msgspec
 
-from .actors.event_persister.actor import PersistEvents
-from .actors.events import NewEvent, utc_now
-from .runtime import Address, Outbox, SupervisorReport
+from ..actors.event_persister.actor import PersistEvents
+from ..actors.events import NewEvent, utc_now
+from ..runtime import Address, Outbox, SupervisorReport
 
 
 class OwnEvents:

@@ -4,8 +4,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from orchestrator.daemon.tables import Tables, TablesUnusable
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.tables import Tables, TablesUnusable
 from pydantic import SecretStr
 
 pytestmark = pytest.mark.db
@@ -60,7 +60,7 @@ def test_a_database_that_is_away_does_not_hinder_the_start() -> None:
 def test_a_database_that_does_not_answer_does_not_hinder_the_start(
     deaf_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.tables.CONNECT_LIMIT_S", 0.1)
+    monkeypatch.setattr("orchestrator.daemon.tree.tables.CONNECT_LIMIT_S", 0.1)
     made = tables(deaf_url)
 
     made.prepare()
@@ -69,7 +69,7 @@ def test_a_database_that_does_not_answer_does_not_hinder_the_start(
 
 
 def test_what_is_found_out_later_is_told(pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.tables.RETRY_S", 0.01)
+    monkeypatch.setattr("orchestrator.daemon.tree.tables.RETRY_S", 0.01)
     tables(pg_url, "one").prepare()
     told: list[str] = []
 

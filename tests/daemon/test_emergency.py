@@ -3,7 +3,7 @@ from typing import Any
 
 from orchestrator.actors.latch import Latch
 from orchestrator.actors.state_keeper.actor import EngageKillswitch, EngageTrip
-from orchestrator.emergency import Emergency
+from orchestrator.daemon.emergency import Emergency
 from orchestrator.runtime import Address, Mailbox
 from orchestrator.runtime.guard import GuardTrip
 from orchestrator.settings import Settings

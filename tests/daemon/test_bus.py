@@ -5,7 +5,7 @@ import pytest
 import redis
 from gevent.event import Event as Signal
 from orchestrator.actors.redis_listener.connections import CONTROL, DATA
-from orchestrator.bus import Bus, BusEndangered
+from orchestrator.daemon.bus import Bus, BusEndangered
 from orchestrator.settings import Settings
 
 SETTING = "maxmemory-policy"

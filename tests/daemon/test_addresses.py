@@ -1,7 +1,7 @@
 from dataclasses import fields
 
 from orchestrator.actors.broadcaster.clients import ClientRegistry
-from orchestrator.addresses import Addresses, addresses
+from orchestrator.daemon.addresses import Addresses, addresses
 from orchestrator.runtime import Address, DeadLetters
 
 

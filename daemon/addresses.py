@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from .actors.broadcaster.clients import ClientRegistry
-from .runtime import Address, DeadLetters, FullPolicy, Mailbox
+from ..actors.broadcaster.clients import ClientRegistry
+from ..runtime import Address, DeadLetters, FullPolicy, Mailbox
 
 
 @dataclass(frozen=True)

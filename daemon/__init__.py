@@ -1,0 +1,1 @@
+"""The daemon: its tree of actors, and the process around it."""
