@@ -38,7 +38,6 @@ from ..http.listening import ListeningSocket
 from ..http.peers import Instance, Peers
 from ..http.server import HttpServer, UseSettings
 from ..http.tls import TlsUnusable
-from ..reload import changes
 from ..runtime import (
     Actor,
     Address,
@@ -60,6 +59,7 @@ from ..runtime.metrics import Metrics
 from ..runtime.server_keeper import ServerKeeper
 from ..runtime.watchdog import LOG_AFTER_S, Watchdog
 from ..settings import Settings
+from ..settings.reload import changes
 from ..sql.database import Database
 from ..sql.event_store import EventWriter
 from ..sql.registry import AgentRegistry

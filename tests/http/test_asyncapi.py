@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator._settings_sections import BusSettings
 from orchestrator.actors.broadcaster import frames
 from orchestrator.actors.events import Event
 from orchestrator.actors.killswitch import Trip, bus_payload
@@ -18,6 +17,7 @@ from orchestrator.agents.regime_detector import RegimeOptions, analyse, judge
 from orchestrator.http.asyncapi import BUS, OWN_EVENTS, asyncapi_document
 from orchestrator.http.bus_shapes import Candidate, Killswitch, Quote, RegimeReport, Rejected
 from orchestrator.http.frame_shapes import FROM_CLIENT, TO_CLIENT
+from orchestrator.settings.sections import BusSettings
 
 from .conftest import Served, frame, frame_where
 

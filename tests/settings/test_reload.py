@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from orchestrator.reload import LIVE, changes
 from orchestrator.settings import Settings, load
+from orchestrator.settings.reload import LIVE, changes
 
 
 def settings(folder: Path, text: str) -> Settings:

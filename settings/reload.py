@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from .http.settings import is_open_to_strangers
-from .settings import Settings
+from ..http.settings import is_open_to_strangers
+from . import Settings
 
 LIVE: Final = (
     ("log", "level"),

@@ -19,10 +19,17 @@ from typing import Any, NamedTuple
 from pydantic import Field, PrivateAttr, ValidationError, field_serializer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ._settings_exposed import exposed
-from ._settings_faults import STARS, Fault, SettingsError, faults_of, masked, origin_of
-from ._settings_layers import KeyPath, Layer, merge, read_dotenv, read_file, read_variables
-from ._settings_sections import (
+from ..actors.agent_host.agent_host import AgentSettings
+from ..actors.heartbeat_monitor.agent_table import RegistrySettings
+from ..actors.journal.journal import JournalSettings
+from ..http.settings import HttpSettings, WebSocketSettings, is_loopback
+from ..runtime.guard import GuardSettings
+from ..runtime.log import LogSettings
+from ..sql.database import PostgresSettings
+from .errors import STARS, Fault, SettingsError, faults_of, masked, origin_of
+from .layers import KeyPath, Layer, merge, read_dotenv, read_file, read_variables
+from .secrets import exposed
+from .sections import (
     EMBEDDED,
     AgentId,
     BusSettings,
@@ -35,14 +42,7 @@ from ._settings_sections import (
     default_data_dir,
     duration_text,
 )
-from ._settings_urls import postgres_problem
-from .actors.agent_host.agent_host import AgentSettings
-from .actors.heartbeat_monitor.agent_table import RegistrySettings
-from .actors.journal.journal import JournalSettings
-from .http.settings import HttpSettings, WebSocketSettings, is_loopback
-from .runtime.guard import GuardSettings
-from .runtime.log import LogSettings
-from .sql.database import PostgresSettings
+from .urls import postgres_problem
 
 __all__ = [
     "EMBEDDED",

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from orchestrator._settings_urls import postgres_problem, redis_problem
 from orchestrator.settings import SettingsError, load
+from orchestrator.settings.urls import postgres_problem, redis_problem
 
 
 @pytest.mark.parametrize(

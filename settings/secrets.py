@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ._settings_faults import PARAMETER, Fault
+from .errors import PARAMETER, Fault
 
 _OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 # Variables of agents: what they hold only they know, but names tell.

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from ._settings_layers import KeyPath, Layer
-from .runtime.errors import OrchestratorError
+from ..runtime.errors import OrchestratorError
+from .layers import KeyPath, Layer
 
 # The password of a URL: from the first colon of its user part to the last @, so that one that
 # should have been percent-encoded is covered too; and one given as a parameter.

@@ -16,9 +16,9 @@ from pydantic import (
     StringConstraints,
 )
 
-from ._settings_urls import redis_problem
-from .protocol.patterns import checked
-from .runtime.restart import RestartLimits
+from ..protocol.patterns import checked
+from ..runtime.restart import RestartLimits
+from .urls import redis_problem
 
 EMBEDDED = "embedded"
 """In place of a URL: start a server of our own."""
