@@ -18,11 +18,11 @@ from .bus_shapes import (
     Rejected,
     Traced,
 )
+from .etag import REVALIDATE, tag_of, unless_known
 from .frame_shapes import FROM_CLIENT, TO_CLIENT, StreamQuery
 from .requests import Call
 from .routes import Answer, Route, json_answer
 from .schemas import Schemas, plain
-from .tags import REVALIDATE, tag_of, unless_known
 
 Shape = type[msgspec.Struct]
 

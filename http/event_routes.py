@@ -20,6 +20,7 @@ from ..actors.payloads import examine
 from ..actors.recent_events import EventQuery
 from ..sql.event_reader import EventReader
 from .errors import BadRequest, NotFound, Unavailable
+from .etag import tagged
 from .event_pages import EventPages
 from .peers import Peers, ask
 from .requests import Call
@@ -35,7 +36,6 @@ from .shapes import (
     StoredAnswer,
     TypesAnswer,
 )
-from .tags import tagged
 
 # Facts about the system itself: whoever posts them would only pretend.
 _RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|" + re.escape(KILLSWITCH), re.DOTALL)

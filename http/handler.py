@@ -19,13 +19,13 @@ from websockets.frames import CloseCode
 from ..actors.broadcaster.clients import ClientRegistry
 from ..actors.events import utc_now
 from ..runtime import OrchestratorError, deadline
-from .access import CALLER, Role, Sessions, caller_in, require
-from .api import Api, Endless, send
+from .app import Api, Endless, send
+from .auth import CALLER, Role, Sessions, caller_in, require
 from .connections import Held
 from .errors import ApiError, Internal, NotFound, Unavailable
+from .origins import without_port
 from .requests import BODY_READ, Environ, request_id_of
 from .routes import Answer
-from .security import without_port
 from .settings import HttpSettings, is_loopback
 from .shapes import ErrorAnswer
 from .stream_socket import Stalled, send_all

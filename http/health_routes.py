@@ -9,7 +9,8 @@ from ..actors.messages.listener import GetBusStatus
 from ..actors.messages.registry import Agents, GetAgents
 from ..actors.redis_listener.connections import BusStatus
 from ..runtime import GetTree, OrchestratorError
-from .access import Role, caller_in
+from .auth import Role, caller_in
+from .etag import tagged
 from .peers import Peers, ask
 from .requests import Call
 from .routes import Answer, Route, json_answer
@@ -20,7 +21,6 @@ from .shapes import (
     HealthAnswer,
     ReadyAnswer,
 )
-from .tags import tagged
 
 _CHECK_TIMEOUT_S: Final = 1.0
 

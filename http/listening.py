@@ -10,9 +10,9 @@ from typing import Any, Final
 from gevent.pool import Pool
 
 from ..runtime import OrchestratorError
-from .access import Sessions
+from .auth import Sessions
 from .connections import Connections, allowed_connections
-from .security import Proxies
+from .origins import Proxies
 from .settings import HttpSettings, is_open_to_strangers
 from .tls import Tls, TlsUnusable
 

@@ -8,14 +8,14 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from .access import Role
+from .auth import Role
 from .errors import ApiError
+from .etag import REVALIDATE, tag_of, unless_known
 from .notes import ABOUT, GROUPS, NOTES, group_of
 from .requests import Call
 from .routes import Answer, Route, json_answer
 from .schemas import Schemas, field_docs
 from .shapes import ErrorAnswer
-from .tags import REVALIDATE, tag_of, unless_known
 
 _HEADERS: Final = {
     "X-Request-ID": ("The request's id, in the daemon's log too.", "string"),

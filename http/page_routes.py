@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .access import Role
+from .auth import Role
 from .errors import Headers, NotFound
+from .etag import tag_of, unless_known
 from .requests import Call
 from .routes import Answer, Handler, Route
-from .tags import tag_of, unless_known
 
 FOLDER: Final = Path(__file__).parent / "dashboard"
 

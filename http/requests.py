@@ -13,7 +13,7 @@ import msgspec
 
 from ..runtime import deadline
 from .errors import BadRequest, BodyTooLarge, NotJson, TooSlow
-from .explaining import A_TIME, explain
+from .validation_messages import A_TIME, explain
 
 Environ = Mapping[str, Any]
 T = TypeVar("T")

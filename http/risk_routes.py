@@ -10,7 +10,7 @@ from ..actors.state_keeper.actor import (
     KillswitchView,
     ReleaseKillswitch,
 )
-from .access import Role, caller_in
+from .auth import Role, caller_in
 from .peers import Peers, ask
 from .requests import Call, Environ
 from .routes import Answer, Route, json_answer

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .access import Role
+from .auth import Role
 from .errors import Headers
 from .requests import Call
 

@@ -17,13 +17,13 @@ from gevent.pywsgi import WSGIServer
 from websockets.frames import CloseCode
 
 from ..runtime import Actor
-from .api import Api
+from .app import Api
 from .catch_up import Streams
 from .connections import Connections, Held
 from .handler import Handler, Upgrades
 from .listening import ControlSocket, ListeningSocket
+from .origins import Proxies
 from .peers import Peers
-from .security import Proxies
 from .settings import HttpSettings, WebSocketSettings
 from .tls import Tls
 from .websocket import Connection, Handshake

@@ -10,7 +10,7 @@ from ..actors.killswitch import Trip
 from ..actors.messages.registry import AgentView
 from ..protocol.patterns import FEW_STARS, MAX_STARS
 from ..sql.event_reader import EventRow, TypeRow
-from .explaining import MUST
+from .validation_messages import MUST
 
 MAX_ID = 2**63 - 1
 

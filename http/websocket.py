@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from ..actors.broadcaster.clients import ALL_TYPES, Client
 from ..actors.broadcaster.frames import as_is, error_frame, pong_frame, subscribed_frame
 from ..protocol.patterns import MAX_STARS
-from .access import SUBPROTOCOL
+from .auth import SUBPROTOCOL
 from .catch_up import Feed, Streams
 from .deflate import MessageInflater, extensions_of
 from .errors import ApiError, BadRequest

@@ -28,7 +28,7 @@ COVERED_BY = {
     "daemon/process.py": "tests/e2e/test_shutdown.py",
     "cli/commands/backup.py": "tests/e2e/test_backup.py",
     # Only clients outside show what they do.
-    "http/access.py": "tests/edge/test_access.py",
+    "http/auth.py": "tests/edge/test_access.py",
     "http/connections.py": "tests/edge/test_slow.py",
     "http/strict.py": "tests/edge/test_strict.py",
     "http/tls.py": "tests/edge/test_tls.py",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.http.access import Role
-from orchestrator.http.api import all_routes
+from orchestrator.http.app import all_routes
+from orchestrator.http.auth import Role
 from orchestrator.http.routes import Route
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect

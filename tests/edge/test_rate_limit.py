@@ -1,7 +1,7 @@
 """The rate limit behind proxies, and what is never limited."""
 
 import pytest
-from orchestrator.http.security import Proxies
+from orchestrator.http.origins import Proxies
 from pydantic import ValidationError
 
 from .conftest import Serve

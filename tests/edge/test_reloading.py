@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from orchestrator.http.access import NOBODY, Access, Caller, Role, Sessions
+from orchestrator.http.auth import NOBODY, Access, Caller, Role, Sessions
 from orchestrator.http.server import GetHttpStatus
 from orchestrator.http.settings import AuthSettings, TokenSettings
 from websockets.exceptions import ConnectionClosed

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from .errors import BadRequest, Forbidden, Headers, TooManyRequests
-from .moving_window import MovingWindow
+from .rate_limit import MovingWindow
 from .settings import HttpSettings, is_loopback, origins_of
 
 ALLOWED_HEADERS: Final = "Content-Type, Accept, Authorization, Cache-Control, X-Request-ID"

@@ -2,7 +2,7 @@ import time
 
 import pytest
 from orchestrator.http.errors import BadRequest, Forbidden, TooManyRequests
-from orchestrator.http.security import HostRule, Origins, RateLimit
+from orchestrator.http.origins import HostRule, Origins, RateLimit
 from orchestrator.http.settings import HttpSettings
 
 FRONT = "https://desk.example.com"

@@ -1,6 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.http.moving_window import MovingWindow, Standing
+from orchestrator.http.rate_limit import MovingWindow, Standing
 
 
 def test_calls_are_counted_by_key() -> None:

@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from .errors import Forbidden, TooManyRequests, Unauthorized
-from .moving_window import MovingWindow
+from .rate_limit import MovingWindow
 from .requests import Environ
 from .settings import AuthSettings
 

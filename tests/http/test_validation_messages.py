@@ -5,15 +5,8 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from msgspec import Meta
-from orchestrator.http.explaining import A_TIME, explain
-from orchestrator.http.shapes import (
-    MAX_ID,
-    Engage,
-    EventId,
-    EventsQuery,
-    MarkProcessed,
-    PostEvent,
-)
+from orchestrator.http.shapes import MAX_ID, Engage, EventId, EventsQuery, MarkProcessed, PostEvent
+from orchestrator.http.validation_messages import A_TIME, explain
 
 
 class Odd(msgspec.Struct):

@@ -16,8 +16,8 @@ import structlog
 
 from ..actors.events import utc_now
 from ..runtime.log import log_context
-from .access import CALLER, Access, Caller, Role, require
 from .asyncapi import AsyncApi
+from .auth import CALLER, Access, Caller, Role, require
 from .catch_up import Streams
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
 from .event_routes import EventRoutes
@@ -25,13 +25,13 @@ from .event_stream import EventStreamRoutes
 from .health_routes import HealthRoutes
 from .metrics_page import MetricsPage
 from .openapi import OpenApi
+from .origins import HostRule, Origins, RateLimit
 from .page_routes import PageRoutes
 from .peers import Peers
 from .requests import Call, Environ, convert, read_body, read_query, request_id_of
 from .risk_routes import RiskRoutes
 from .routes import Answer, Route, Stream
 from .runtime_routes import RuntimeRoutes
-from .security import HostRule, Origins, RateLimit
 from .settings import HttpSettings, WebSocketSettings, is_loopback
 from .shapes import ErrorAnswer
 from .state_routes import StateRoutes
