@@ -16,25 +16,25 @@ import structlog
 
 from ..actors.events import utc_now
 from ..runtime.log import log_context
+from .api.event_routes import EventRoutes
+from .api.health_routes import HealthRoutes
+from .api.killswitch_routes import RiskRoutes
+from .api.metrics import MetricsPage
+from .api.page_routes import PageRoutes
+from .api.runtime_routes import RuntimeRoutes
+from .api.schemas import ErrorAnswer
+from .api.state_routes import StateRoutes
 from .asyncapi import AsyncApi
 from .auth import CALLER, Access, Caller, Role, require
 from .catch_up import Streams
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
-from .event_routes import EventRoutes
 from .event_stream import EventStreamRoutes
-from .health_routes import HealthRoutes
-from .metrics_page import MetricsPage
 from .openapi import OpenApi
 from .origins import HostRule, Origins, RateLimit
-from .page_routes import PageRoutes
 from .peers import Peers
 from .requests import Call, Environ, convert, read_body, read_query, request_id_of
-from .risk_routes import RiskRoutes
 from .routes import Answer, Route, Stream
-from .runtime_routes import RuntimeRoutes
 from .settings import HttpSettings, WebSocketSettings, is_loopback
-from .shapes import ErrorAnswer
-from .state_routes import StateRoutes
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 

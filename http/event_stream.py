@@ -17,11 +17,11 @@ from websockets.frames import CloseCode
 from ..actors.broadcaster import sse
 from ..actors.broadcaster.clients import Client
 from ..runtime import give_way
+from .api.schemas import EventId
 from .catch_up import Feed, Streams
 from .errors import Unavailable
 from .requests import Call, Environ
 from .routes import Answer, Route
-from .shapes import EventId
 from .stream_socket import Stalled, bound, send_all
 from .websocket import check_types, parse_id
 from .websocket_channel import Readable

@@ -19,6 +19,7 @@ from websockets.frames import CloseCode
 from ..actors.broadcaster.clients import ClientRegistry
 from ..actors.events import utc_now
 from ..runtime import OrchestratorError, deadline
+from .api.schemas import ErrorAnswer
 from .app import Api, Endless, send
 from .auth import CALLER, Role, Sessions, caller_in, require
 from .connections import Held
@@ -27,7 +28,6 @@ from .origins import without_port
 from .requests import BODY_READ, Environ, request_id_of
 from .routes import Answer
 from .settings import HttpSettings, is_loopback
-from .shapes import ErrorAnswer
 from .stream_socket import Stalled, send_all
 from .strict import (
     MAX_LINE_BYTES,

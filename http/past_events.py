@@ -23,7 +23,7 @@ from ..sql.database import Database
 from ..sql.errors import StoreError
 from ..sql.event_filter import EventFilter
 from ..sql.event_reader import EventReader, EventRow
-from .event_pages import PageCache
+from .api.event_pages import PageCache
 from .peers import ask
 
 STRETCH_BYTES: Final = 192 * 1024

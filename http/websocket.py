@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 from ..actors.broadcaster.clients import ALL_TYPES, Client
 from ..actors.broadcaster.frames import as_is, error_frame, pong_frame, subscribed_frame
 from ..protocol.patterns import MAX_STARS
+from .api.schemas import MAX_ID
 from .auth import SUBPROTOCOL
 from .catch_up import Feed, Streams
 from .deflate import MessageInflater, extensions_of
@@ -24,7 +25,6 @@ from .frame_reader import Message
 from .frame_shapes import Ping, Subscribe
 from .requests import Environ, check_typo
 from .settings import WebSocketSettings
-from .shapes import MAX_ID
 from .stream_socket import bound
 from .websocket_channel import Channel, Readable
 

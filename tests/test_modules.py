@@ -17,7 +17,7 @@ COVERED_BY = {
     "http/bus_shapes.py": "tests/http/test_asyncapi.py",
     "http/frame_shapes.py": "tests/http/test_asyncapi.py",
     # The answers of its routes, read back by their tests.
-    "http/runtime_shapes.py": "tests/http/test_runtime_routes.py",
+    "http/api/runtime_schemas.py": "tests/http/api/test_runtime_routes.py",
     # The harness by which all other actors are tested alone.
     "runtime/standalone.py": "tests/runtime/test_actor.py",
     # Halves that mean nothing without the other one.

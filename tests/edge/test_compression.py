@@ -14,8 +14,8 @@ from orchestrator.http.deflate import Deflater
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
+from ..http.api.test_metrics import samples
 from ..http.conftest import frame, frame_where
-from ..http.test_metrics_page import samples
 from .conftest import LIMIT_S, Serve, Served
 
 NODE = shutil.which("node")

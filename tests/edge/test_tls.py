@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed
 
 from ..cli.conftest import run_orc
+from ..http.api.test_metrics import samples
 from ..http.conftest import frame
-from ..http.test_metrics_page import samples
 from .conftest import LIMIT_S, Serve, Served, received, shared, statuses
 from .test_slow import is_open
 

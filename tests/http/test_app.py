@@ -87,7 +87,7 @@ def test_a_fault_of_ours_is_500_logged_under_its_request_id_and_tells_nothing(
     def broken(_address: object, _message: object, _timeout_s: float = 0) -> Any:
         raise ValueError("secret /etc/path")
 
-    monkeypatch.setattr("orchestrator.http.state_routes.ask", broken)
+    monkeypatch.setattr("orchestrator.http.api.state_routes.ask", broken)
     with structlog.testing.capture_logs(
         processors=[structlog.contextvars.merge_contextvars]
     ) as lines:

@@ -2,10 +2,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from orchestrator.http.api.schemas import StateAnswer
 from orchestrator.http.etag import matches, tag_of, tagged, unless_known
 from orchestrator.http.requests import Call
 from orchestrator.http.routes import Answer
-from orchestrator.http.shapes import StateAnswer
 
 NOW = "2026-01-31T09:30:00.123Z"
 LATER = "2026-01-31T09:30:09.000Z"

@@ -5,7 +5,14 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from msgspec import Meta
-from orchestrator.http.shapes import MAX_ID, Engage, EventId, EventsQuery, MarkProcessed, PostEvent
+from orchestrator.http.api.schemas import (
+    MAX_ID,
+    Engage,
+    EventId,
+    EventsQuery,
+    MarkProcessed,
+    PostEvent,
+)
 from orchestrator.http.validation_messages import A_TIME, explain
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Serve, Served
+from ..conftest import Serve, Served
 
 PATH = "/risk/killswitch"
 

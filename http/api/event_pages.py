@@ -11,14 +11,14 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from ..actors.event_persister.actor import GetEvent, GetEvents, StillStoring
-from ..actors.events import Event
-from ..actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
-from ..runtime import give_way
-from ..sql.event_filter import EventFilter
-from ..sql.event_reader import EventReader, EventRow
-from .errors import Unavailable
-from .peers import Peers, ask
+from ...actors.event_persister.actor import GetEvent, GetEvents, StillStoring
+from ...actors.events import Event
+from ...actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
+from ...runtime import give_way
+from ...sql.event_filter import EventFilter
+from ...sql.event_reader import EventReader, EventRow
+from ..errors import Unavailable
+from ..peers import Peers, ask
 
 CACHE_S: Final = 10.0
 """The contract's."""

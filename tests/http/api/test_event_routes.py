@@ -7,13 +7,13 @@ import psycopg
 import pytest
 import structlog
 from orchestrator.actors.recent_events import EventQuery
+from orchestrator.http.api.event_routes import event_query
+from orchestrator.http.api.schemas import EventsQuery
 from orchestrator.http.errors import BadRequest
-from orchestrator.http.event_routes import event_query
-from orchestrator.http.shapes import EventsQuery
 from orchestrator.sql.connection import connect
 from orchestrator.sql.migrator import migrate
 
-from .conftest import Serve, Served
+from ..conftest import Serve, Served
 
 
 @pytest.fixture(scope="module")

@@ -16,22 +16,22 @@ from prometheus_client.core import (
     Metric,
 )
 
-from ..actors.event_persister.actor import (
+from ...actors.event_persister.actor import (
     GetBooks,
     GetPersisterStatus,
     PersisterStatus,
     SourceBooks,
 )
-from ..actors.messages.listener import GetBusStatus
-from ..actors.messages.registry import Agents, GetAgents
-from ..actors.redis_listener.connections import BusStatus
-from ..actors.state_keeper.actor import GetKillswitch, KillswitchView
-from ..runtime import GetTree, OrchestratorError
-from ..runtime.handling import HandlingTimes
-from ..runtime.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX
-from .peers import Peers, ask
-from .requests import Call
-from .routes import Answer, Route
+from ...actors.messages.listener import GetBusStatus
+from ...actors.messages.registry import Agents, GetAgents
+from ...actors.redis_listener.connections import BusStatus
+from ...actors.state_keeper.actor import GetKillswitch, KillswitchView
+from ...runtime import GetTree, OrchestratorError
+from ...runtime.handling import HandlingTimes
+from ...runtime.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX
+from ..peers import Peers, ask
+from ..requests import Call
+from ..routes import Answer, Route
 
 _ASK_TIMEOUT_S: Final = 0.5
 

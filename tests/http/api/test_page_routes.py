@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
+from orchestrator.http.api.page_routes import FOLDER, PageRoutes
 from orchestrator.http.errors import NotFound
-from orchestrator.http.page_routes import FOLDER, PageRoutes
 from orchestrator.http.requests import Call
 
-from .conftest import Served
+from ..conftest import Served
 
 
 def call(**environ: str) -> Call:

@@ -8,24 +8,24 @@ from typing import Final
 import gevent
 import msgspec
 
-from ..actors.event_persister.actor import (
+from ...actors.event_persister.actor import (
     GetPersisterStatus,
     NoteProcessed,
     PersisterStatus,
     PersistEvents,
     StoredEvent,
 )
-from ..actors.events import KILLSWITCH, NewEvent, format_time, utc_now
-from ..actors.payloads import examine
-from ..actors.recent_events import EventQuery
-from ..sql.event_reader import EventReader
-from .errors import BadRequest, NotFound, Unavailable
-from .etag import tagged
+from ...actors.events import KILLSWITCH, NewEvent, format_time, utc_now
+from ...actors.payloads import examine
+from ...actors.recent_events import EventQuery
+from ...sql.event_reader import EventReader
+from ..errors import BadRequest, NotFound, Unavailable
+from ..etag import tagged
+from ..peers import Peers, ask
+from ..requests import Call
+from ..routes import Answer, Route, json_answer
 from .event_pages import EventPages
-from .peers import Peers, ask
-from .requests import Call
-from .routes import Answer, Route, json_answer
-from .shapes import (
+from .schemas import (
     EventAnswer,
     EventId,
     EventsAnswer,

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Serve, Served
+from ..conftest import Serve, Served
 
 AGENT = {"mode": "in_process", "class": "orchestrator.agents.dev_agent:DevAgent"}
 

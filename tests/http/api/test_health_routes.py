@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from orchestrator.http.health_routes import not_running
+from orchestrator.http.api.health_routes import not_running
 
-from .conftest import Serve, Served
+from ..conftest import Serve, Served
 
 
 def test_health_tells_who_serves(served: Served) -> None:

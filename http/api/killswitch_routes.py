@@ -2,19 +2,19 @@
 
 from typing import Final, Literal
 
-from ..actors.events import utc_now
-from ..actors.state_keeper.actor import (
+from ...actors.events import utc_now
+from ...actors.state_keeper.actor import (
     EngageKillswitch,
     GetKillswitch,
     KillswitchEngaged,
     KillswitchView,
     ReleaseKillswitch,
 )
-from .auth import Role, caller_in
-from .peers import Peers, ask
-from .requests import Call, Environ
-from .routes import Answer, Route, json_answer
-from .shapes import Acknowledgements, Engage, EngagedAnswer, KillswitchAnswer, Release
+from ..auth import Role, caller_in
+from ..peers import Peers, ask
+from ..requests import Call, Environ
+from ..routes import Answer, Route, json_answer
+from .schemas import Acknowledgements, Engage, EngagedAnswer, KillswitchAnswer, Release
 
 # The keeper answers within half a second; a stop is worth more patience than a page.
 _ENGAGE_TIMEOUT_S: Final = 10.0

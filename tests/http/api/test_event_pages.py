@@ -1,5 +1,5 @@
 from orchestrator.actors.events import Event
-from orchestrator.http.event_pages import CACHE_S, PageCache, ShownPage, encode_events, row_of
+from orchestrator.http.api.event_pages import CACHE_S, PageCache, ShownPage, encode_events, row_of
 
 PAGE = ShownPage(b"[]" * 50, 7, True)
 

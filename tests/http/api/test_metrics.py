@@ -2,7 +2,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from .conftest import Serve, Served
+from ..conftest import Serve, Served
 
 
 def samples(served: Served) -> dict[str, Any]:

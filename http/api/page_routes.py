@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from .auth import Role
-from .errors import Headers, NotFound
-from .etag import tag_of, unless_known
-from .requests import Call
-from .routes import Answer, Handler, Route
+from ..auth import Role
+from ..errors import Headers, NotFound
+from ..etag import tag_of, unless_known
+from ..requests import Call
+from ..routes import Answer, Handler, Route
 
 FOLDER: Final = Path(__file__).parent / "dashboard"
 

@@ -8,25 +8,17 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from ..actors.agent_host.stopped_agents import StoppedAgents
-from ..actors.event_persister.actor import GetBooks, SourceBooks
-from ..actors.events import format_time, utc_now
-from ..actors.state_keeper.actor import GetKillswitch, KillswitchView
-from ..runtime import (
-    Address,
-    AskTimeout,
-    DeadLetter,
-    GetTree,
-    RestartChild,
-    StartChild,
-    StopChild,
-)
-from ..runtime.process_record import ProcessRecord
-from .errors import Conflict, NotFound
-from .peers import Peers, ask
-from .requests import Call
-from .routes import Answer, Route, json_answer
-from .runtime_shapes import (
+from ...actors.agent_host.stopped_agents import StoppedAgents
+from ...actors.event_persister.actor import GetBooks, SourceBooks
+from ...actors.events import format_time, utc_now
+from ...actors.state_keeper.actor import GetKillswitch, KillswitchView
+from ...runtime import Address, AskTimeout, DeadLetter, GetTree, RestartChild, StartChild, StopChild
+from ...runtime.process_record import ProcessRecord
+from ..errors import Conflict, NotFound
+from ..peers import Peers, ask
+from ..requests import Call
+from ..routes import Answer, Route, json_answer
+from .runtime_schemas import (
     ActorAnswer,
     ActorNode,
     ActorsAnswer,

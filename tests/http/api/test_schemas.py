@@ -2,7 +2,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.http.shapes import Engage, EventsQuery, PostEvent, Release
+from orchestrator.http.api.schemas import Engage, EventsQuery, PostEvent, Release
 
 
 @pytest.mark.parametrize("reason", ["x", "  x  ", "é" * 500])

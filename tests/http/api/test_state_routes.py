@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-from .conftest import Serve
+from ..conftest import Serve
 
 
 def test_the_regime_is_the_last_report_with_time_and_source(serve: Serve) -> None:

@@ -3,24 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from ..actors.event_persister.actor import GetPersisterStatus, PersisterStatus
-from ..actors.events import utc_now
-from ..actors.messages.listener import GetBusStatus
-from ..actors.messages.registry import Agents, GetAgents
-from ..actors.redis_listener.connections import BusStatus
-from ..runtime import GetTree, OrchestratorError
-from .auth import Role, caller_in
-from .etag import tagged
-from .peers import Peers, ask
-from .requests import Call
-from .routes import Answer, Route, json_answer
-from .shapes import (
-    AgentsAnswer,
-    AgentsQuery,
-    Check,
-    HealthAnswer,
-    ReadyAnswer,
-)
+from ...actors.event_persister.actor import GetPersisterStatus, PersisterStatus
+from ...actors.events import utc_now
+from ...actors.messages.listener import GetBusStatus
+from ...actors.messages.registry import Agents, GetAgents
+from ...actors.redis_listener.connections import BusStatus
+from ...runtime import GetTree, OrchestratorError
+from ..auth import Role, caller_in
+from ..etag import tagged
+from ..peers import Peers, ask
+from ..requests import Call
+from ..routes import Answer, Route, json_answer
+from .schemas import AgentsAnswer, AgentsQuery, Check, HealthAnswer, ReadyAnswer
 
 _CHECK_TIMEOUT_S: Final = 1.0
 

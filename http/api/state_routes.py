@@ -1,15 +1,15 @@
 """``/regime/state``, ``/state`` and ``/state/{key}``."""
 
-from ..actors.events import utc_now
-from ..actors.state_keeper.actor import GetRegime, GetState
-from ..actors.state_keeper.regime import Regime
-from ..sql.state import StateRow
-from .errors import NotFound
-from .etag import tagged
-from .peers import Peers, ask
-from .requests import Call
-from .routes import Answer, Route
-from .shapes import NoRegimeAnswer, RegimeAnswer, StateAnswer, StatesAnswer, StateValue
+from ...actors.events import utc_now
+from ...actors.state_keeper.actor import GetRegime, GetState
+from ...actors.state_keeper.regime import Regime
+from ...sql.state import StateRow
+from ..errors import NotFound
+from ..etag import tagged
+from ..peers import Peers, ask
+from ..requests import Call
+from ..routes import Answer, Route
+from .schemas import NoRegimeAnswer, RegimeAnswer, StateAnswer, StatesAnswer, StateValue
 
 
 class StateRoutes:
