@@ -24,12 +24,12 @@ from .api.page_routes import PageRoutes
 from .api.runtime_routes import RuntimeRoutes
 from .api.schemas import ErrorAnswer
 from .api.state_routes import StateRoutes
-from .asyncapi import AsyncApi
 from .auth import CALLER, Access, Caller, Role, require
 from .catch_up import Streams
+from .docs.asyncapi import AsyncApi
+from .docs.openapi import OpenApi
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
 from .event_stream import EventStreamRoutes
-from .openapi import OpenApi
 from .origins import HostRule, Origins, RateLimit
 from .peers import Peers
 from .requests import Call, Environ, convert, read_body, read_query, request_id_of

@@ -20,9 +20,9 @@ from .api.schemas import MAX_ID
 from .auth import SUBPROTOCOL
 from .catch_up import Feed, Streams
 from .deflate import MessageInflater, extensions_of
+from .docs.frames import Ping, Subscribe
 from .errors import ApiError, BadRequest
 from .frame_reader import Message
-from .frame_shapes import Ping, Subscribe
 from .requests import Environ, check_typo
 from .settings import WebSocketSettings
 from .stream_socket import bound

@@ -14,8 +14,8 @@ COVERED_BY = {
     "runtime/messages.py": "tests/runtime/test_actor.py",
     "runtime/child.py": "tests/runtime/test_supervisor.py",
     # The shapes that AsyncAPI is written from; held against what is really sent.
-    "http/bus_shapes.py": "tests/http/test_asyncapi.py",
-    "http/frame_shapes.py": "tests/http/test_asyncapi.py",
+    "http/docs/bus_messages.py": "tests/http/docs/test_asyncapi.py",
+    "http/docs/frames.py": "tests/http/docs/test_asyncapi.py",
     # The answers of its routes, read back by their tests.
     "http/api/runtime_schemas.py": "tests/http/api/test_runtime_routes.py",
     # The harness by which all other actors are tested alone.

@@ -8,14 +8,14 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from .api.schemas import ErrorAnswer
-from .auth import Role
-from .errors import ApiError
-from .etag import REVALIDATE, tag_of, unless_known
+from ..api.schemas import ErrorAnswer
+from ..auth import Role
+from ..errors import ApiError
+from ..etag import REVALIDATE, tag_of, unless_known
+from ..requests import Call
+from ..routes import Answer, Route, json_answer
+from .json_schema import Schemas, field_docs
 from .notes import ABOUT, GROUPS, NOTES, group_of
-from .requests import Call
-from .routes import Answer, Route, json_answer
-from .schemas import Schemas, field_docs
 
 _HEADERS: Final = {
     "X-Request-ID": ("The request's id, in the daemon's log too.", "string"),

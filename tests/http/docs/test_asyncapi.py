@@ -14,12 +14,12 @@ from orchestrator.actors.payloads import reject
 from orchestrator.agents.dev_agent import SYMBOLS, draw_candidate
 from orchestrator.agents.quotes_agent import quote
 from orchestrator.agents.regime_detector import RegimeOptions, analyse, judge
-from orchestrator.http.asyncapi import BUS, OWN_EVENTS, asyncapi_document
-from orchestrator.http.bus_shapes import Candidate, Killswitch, Quote, RegimeReport, Rejected
-from orchestrator.http.frame_shapes import FROM_CLIENT, TO_CLIENT
+from orchestrator.http.docs.asyncapi import BUS, OWN_EVENTS, asyncapi_document
+from orchestrator.http.docs.bus_messages import Candidate, Killswitch, Quote, RegimeReport, Rejected
+from orchestrator.http.docs.frames import FROM_CLIENT, TO_CLIENT
 from orchestrator.settings.sections import BusSettings
 
-from .conftest import Served, frame, frame_where
+from ..conftest import Served, frame, frame_where
 
 NOW = "2026-01-31T09:30:00.123Z"
 EVENT = Event(7, "strategy.test", b'{"a":1}', NOW, None)

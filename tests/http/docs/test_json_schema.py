@@ -1,7 +1,7 @@
 from typing import Any
 
 import msgspec
-from orchestrator.http.schemas import Schemas, field_docs, plain
+from orchestrator.http.docs.json_schema import Schemas, field_docs, plain
 
 
 class Below(msgspec.Struct, frozen=True, rename={"from_": "from"}):

@@ -1,6 +1,6 @@
-from orchestrator.http.notes import GROUPS, NOTES, group_of
+from orchestrator.http.docs.notes import GROUPS, NOTES, group_of
 
-from .conftest import Served
+from ..conftest import Served
 
 
 def test_each_note_is_of_an_operation_that_there_is(served: Served) -> None:

@@ -5,7 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from .bus_shapes import (
+from ..etag import REVALIDATE, tag_of, unless_known
+from ..requests import Call
+from ..routes import Answer, Route, json_answer
+from .bus_messages import (
     ActorRestarted,
     AgentEvent,
     Candidate,
@@ -18,11 +21,8 @@ from .bus_shapes import (
     Rejected,
     Traced,
 )
-from .etag import REVALIDATE, tag_of, unless_known
-from .frame_shapes import FROM_CLIENT, TO_CLIENT, StreamQuery
-from .requests import Call
-from .routes import Answer, Route, json_answer
-from .schemas import Schemas, plain
+from .frames import FROM_CLIENT, TO_CLIENT, StreamQuery
+from .json_schema import Schemas, plain
 
 Shape = type[msgspec.Struct]
 

@@ -3,11 +3,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.http.openapi import document
+from orchestrator.http.docs.openapi import document
 from orchestrator.http.requests import Call
 from orchestrator.http.routes import Answer, Route, json_answer
 
-from .conftest import Served
+from ..conftest import Served
 
 
 class Query(msgspec.Struct):
