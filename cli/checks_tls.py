@@ -23,8 +23,8 @@ def check_tls(settings: "Settings") -> Iterator[Finding]:
 
 
 def _own(http: "HttpSettings") -> Iterator[Finding]:
+    from ..http.edge.tls import TlsUnusable, inspect
     from ..http.settings import is_loopback
-    from ..http.tls import TlsUnusable, inspect
 
     if not http.tls.cert:
         if not is_loopback(http.host):

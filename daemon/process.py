@@ -16,7 +16,7 @@ from typing import Any, Final
 import gevent
 import structlog
 
-from ..http.listening import ListeningSocket
+from ..http.edge.listener import ListeningSocket
 from ..runtime import OrchestratorError
 from ..runtime._log_writer import LogWriter
 from ..runtime.datadir import DataDir

@@ -34,10 +34,10 @@ from ..actors.latch import Latch
 from ..actors.pruner import Pruner
 from ..actors.redis_listener.actor import RedisListener, Subscriptions
 from ..actors.state_keeper.actor import StateKeeper
-from ..http.listening import ListeningSocket
+from ..http.edge.listener import ListeningSocket
+from ..http.edge.tls import TlsUnusable
 from ..http.peers import Instance, Peers
 from ..http.server import HttpServer, UseSettings
-from ..http.tls import TlsUnusable
 from ..runtime import (
     Actor,
     Address,

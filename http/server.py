@@ -19,13 +19,13 @@ from websockets.frames import CloseCode
 from ..runtime import Actor
 from .app import Api
 from .catch_up import Streams
-from .connections import Connections, Held
-from .handler import Handler, Upgrades
-from .listening import ControlSocket, ListeningSocket
+from .edge.connections import Connections, Held
+from .edge.handler import Handler, Upgrades
+from .edge.listener import ControlSocket, ListeningSocket
+from .edge.tls import Tls
 from .origins import Proxies
 from .peers import Peers
 from .settings import HttpSettings, WebSocketSettings
-from .tls import Tls
 from .websocket import Connection, Handshake
 
 _CLOSE_WEBSOCKETS_S: Final = 2.5

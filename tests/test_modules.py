@@ -29,10 +29,10 @@ COVERED_BY = {
     "cli/commands/backup.py": "tests/e2e/test_backup.py",
     # Only clients outside show what they do.
     "http/auth.py": "tests/edge/test_access.py",
-    "http/connections.py": "tests/edge/test_slow.py",
-    "http/strict.py": "tests/edge/test_strict.py",
-    "http/tls.py": "tests/edge/test_tls.py",
-    "http/listening.py": "tests/http/test_server.py",
+    "http/edge/connections.py": "tests/edge/test_slow.py",
+    "http/edge/request_head.py": "tests/edge/test_strict.py",
+    "http/edge/tls.py": "tests/edge/test_tls.py",
+    "http/edge/listener.py": "tests/http/test_server.py",
 }
 
 

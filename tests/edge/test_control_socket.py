@@ -10,7 +10,7 @@ from orchestrator.cli.client import Client, split_url, unix_socket
 from orchestrator.cli.failures import BadUsage, Failure
 from orchestrator.cli.feed import Feed, Link, LinkLost, Start
 from orchestrator.cli.pages import Filter
-from orchestrator.http.listening import CannotListen, ControlSocket
+from orchestrator.http.edge.listener import CannotListen, ControlSocket
 
 from .conftest import TOKENS, Serve, auth
 from .test_reloading import use

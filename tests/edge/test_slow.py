@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from orchestrator.http.connections import Connections, Held
+from orchestrator.http.edge.connections import Connections, Held
 
 from .conftest import LIMIT_S, Serve, Served, answered, exchange, received, statuses
 

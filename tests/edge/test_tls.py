@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from faults.certificates import Authority, Pair, lock
-from orchestrator.http.listening import CannotListen, ListeningSocket
+from orchestrator.http.edge.listener import CannotListen, ListeningSocket
+from orchestrator.http.edge.tls import Tls, TlsUnusable, inspect
 from orchestrator.http.settings import HttpSettings, TlsSettings
-from orchestrator.http.tls import Tls, TlsUnusable, inspect
 from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import redis
 from orchestrator.daemon.tree import Daemon
-from orchestrator.http.listening import ListeningSocket
+from orchestrator.http.edge.listener import ListeningSocket
 from orchestrator.runtime.datadir import DataDir
 from orchestrator.settings import Settings
 from websockets.sync.client import ClientConnection, connect

@@ -3,7 +3,7 @@ import time
 
 import gevent
 import pytest
-from orchestrator.http.listening import CannotListen, ListeningSocket
+from orchestrator.http.edge.listener import CannotListen, ListeningSocket
 from orchestrator.http.server import GetHttpStatus
 from orchestrator.http.settings import HttpSettings
 

@@ -31,7 +31,7 @@ from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener.actor import RedisListener
 from orchestrator.actors.state_keeper.actor import StateKeeper
 from orchestrator.daemon.tree import Daemon
-from orchestrator.http.listening import ListeningSocket
+from orchestrator.http.edge.listener import ListeningSocket
 from orchestrator.http.server import HttpServer
 from orchestrator.runtime import Actor, ActorFailed, Supervisor
 from orchestrator.runtime.child import Child, ChildState

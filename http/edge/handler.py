@@ -16,20 +16,21 @@ from gevent.pywsgi import Input, OldMessage, _InvalidClientInput
 from geventwebsocket.handler import WebSocketHandler
 from websockets.frames import CloseCode
 
-from ..actors.broadcaster.clients import ClientRegistry
-from ..actors.events import utc_now
-from ..runtime import OrchestratorError, deadline
-from .api.schemas import ErrorAnswer
-from .app import Api, Endless, send
-from .auth import CALLER, Role, Sessions, caller_in, require
+from ...actors.broadcaster.clients import ClientRegistry
+from ...actors.events import utc_now
+from ...runtime import OrchestratorError, deadline
+from ..api.schemas import ErrorAnswer
+from ..app import Api, Endless, send
+from ..auth import CALLER, Role, Sessions, caller_in, require
+from ..errors import ApiError, Internal, NotFound, Unavailable
+from ..origins import without_port
+from ..requests import BODY_READ, Environ, request_id_of
+from ..routes import Answer
+from ..settings import HttpSettings, is_loopback
+from ..stream_socket import Stalled, send_all
+from ..websocket import Connection, Handshake
 from .connections import Held
-from .errors import ApiError, Internal, NotFound, Unavailable
-from .origins import without_port
-from .requests import BODY_READ, Environ, request_id_of
-from .routes import Answer
-from .settings import HttpSettings, is_loopback
-from .stream_socket import Stalled, send_all
-from .strict import (
+from .request_head import (
     MAX_LINE_BYTES,
     Malformed,
     RequestLine,
@@ -39,7 +40,6 @@ from .strict import (
     request_line,
 )
 from .tls import TlsSocket
-from .websocket import Connection, Handshake
 
 WEBSOCKET_PATHS: Final = frozenset({"/", "/ws"})
 _DISCARD_BYTES: Final = 256 * 1024

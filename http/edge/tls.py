@@ -15,9 +15,9 @@ import gevent.ssl
 import structlog
 from prometheus_client import Counter, Gauge
 
-from ..runtime import OrchestratorError, deadline
-from ..runtime.metrics import Metrics
-from .settings import TlsSettings
+from ...runtime import OrchestratorError, deadline
+from ...runtime.metrics import Metrics
+from ..settings import TlsSettings
 
 EXPIRES_SOON_S: Final = 14 * 86_400.0
 """Certificates that renew themselves do it a month before they end; then something is wrong."""

@@ -2,9 +2,9 @@ import socket
 import time
 
 import pytest
-from orchestrator.http import handler
+from orchestrator.http.edge import handler
 
-from .conftest import LIMIT_S, Served
+from ..conftest import LIMIT_S, Served
 
 
 def exchange(served: Served, request: bytes) -> bytes:

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from gevent.pool import Pool
 
-from ..runtime import OrchestratorError
-from .auth import Sessions
+from ...runtime import OrchestratorError
+from ..auth import Sessions
+from ..origins import Proxies
+from ..settings import HttpSettings, is_open_to_strangers
 from .connections import Connections, allowed_connections
-from .origins import Proxies
-from .settings import HttpSettings, is_open_to_strangers
 from .tls import Tls, TlsUnusable
 
 _BACKLOG: Final = 1024

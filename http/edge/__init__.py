@@ -1,0 +1,1 @@
+"""The listening socket, connections, request heads, TLS."""
