@@ -85,11 +85,11 @@ def show(sockets: list[socket.socket], payload: dict[str, Any], environ: dict[st
     import gevent
     from orchestrator.actors.broadcaster.actor import Broadcaster
     from orchestrator.actors.broadcaster.clients import ClientRegistry
-    from orchestrator.http.catch_up import Streams
-    from orchestrator.http.past_events import PastEvents
     from orchestrator.http.peers import Instance
     from orchestrator.http.settings import WebSocketSettings
-    from orchestrator.http.websocket import Connection, Handshake
+    from orchestrator.http.stream.catch_up import Streams
+    from orchestrator.http.stream.past_events import PastEvents
+    from orchestrator.http.stream.websocket import Connection, Handshake
     from orchestrator.runtime import Address, start_actor, stop_actor
     from orchestrator.sql.database import Database, PostgresSettings
 

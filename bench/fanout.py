@@ -84,11 +84,11 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
     import gevent
     from orchestrator.actors.broadcaster.actor import Broadcaster
     from orchestrator.actors.broadcaster.clients import ClientRegistry
-    from orchestrator.http.catch_up import Streams
-    from orchestrator.http.past_events import PastEvents
     from orchestrator.http.peers import Instance
     from orchestrator.http.settings import WebSocketSettings
-    from orchestrator.http.websocket import Connection, Handshake
+    from orchestrator.http.stream.catch_up import Streams
+    from orchestrator.http.stream.past_events import PastEvents
+    from orchestrator.http.stream.websocket import Connection, Handshake
     from orchestrator.runtime import Address, start_actor, stop_actor
     from orchestrator.sql.database import Database, PostgresSettings
 

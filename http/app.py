@@ -25,16 +25,16 @@ from .api.runtime_routes import RuntimeRoutes
 from .api.schemas import ErrorAnswer
 from .api.state_routes import StateRoutes
 from .auth import CALLER, Access, Caller, Role, require
-from .catch_up import Streams
 from .docs.asyncapi import AsyncApi
 from .docs.openapi import OpenApi
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
-from .event_stream import EventStreamRoutes
 from .origins import HostRule, Origins, RateLimit
 from .peers import Peers
 from .requests import Call, Environ, convert, read_body, read_query, request_id_of
 from .routes import Answer, Route, Stream
 from .settings import HttpSettings, WebSocketSettings, is_loopback
+from .stream.catch_up import Streams
+from .stream.sse import EventStreamRoutes
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 

@@ -18,7 +18,6 @@ from websockets.frames import CloseCode
 
 from ..runtime import Actor
 from .app import Api
-from .catch_up import Streams
 from .edge.connections import Connections, Held
 from .edge.handler import Handler, Upgrades
 from .edge.listener import ControlSocket, ListeningSocket
@@ -26,7 +25,8 @@ from .edge.tls import Tls
 from .origins import Proxies
 from .peers import Peers
 from .settings import HttpSettings, WebSocketSettings
-from .websocket import Connection, Handshake
+from .stream.catch_up import Streams
+from .stream.websocket import Connection, Handshake
 
 _CLOSE_WEBSOCKETS_S: Final = 2.5
 _FINISH_REQUESTS_S: Final = 1.5

@@ -132,7 +132,7 @@ class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
 
 
 FROM_CLIENT = (Subscribe, Ping)
-"""What a client may send; `http/websocket.py` decodes these."""
+"""What a client may send; `http/stream/websocket.py` decodes these."""
 
 
 class StreamQuery(msgspec.Struct, frozen=True):

@@ -27,8 +27,8 @@ from ..origins import without_port
 from ..requests import BODY_READ, Environ, request_id_of
 from ..routes import Answer
 from ..settings import HttpSettings, is_loopback
-from ..stream_socket import Stalled, send_all
-from ..websocket import Connection, Handshake
+from ..stream.sender import Stalled, send_all
+from ..stream.websocket import Connection, Handshake
 from .connections import Held
 from .request_head import (
     MAX_LINE_BYTES,

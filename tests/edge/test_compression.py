@@ -10,7 +10,7 @@ import pytest
 from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
 from orchestrator.actors.broadcaster.frames import EventFrames, text_of
 from orchestrator.actors.events import Event
-from orchestrator.http.deflate import Deflater
+from orchestrator.http.stream.deflate import Deflater
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 

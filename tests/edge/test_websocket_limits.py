@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ..http.echo import masked
-from ..http.test_websocket import upgraded
+from ..http.stream.test_websocket import upgraded
 from .conftest import LIMIT_S, Serve, Served
 
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10

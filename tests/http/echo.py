@@ -7,9 +7,9 @@ from typing import Any
 
 import gevent
 from orchestrator.actors.broadcaster.clients import SendBuffer
-from orchestrator.http.frame_reader import Inflater, Message
 from orchestrator.http.settings import WebSocketSettings
-from orchestrator.http.websocket_channel import Channel
+from orchestrator.http.stream.channel import Channel
+from orchestrator.http.stream.frame_reader import Inflater, Message
 from websockets.frames import Frame, Opcode
 
 from .conftest import LIMIT_S

@@ -3,8 +3,8 @@
 import socket
 from typing import Any
 
-from ..runtime import OrchestratorError, deadline
-from .settings import WebSocketSettings
+from ...runtime import OrchestratorError, deadline
+from ..settings import WebSocketSettings
 
 
 class Stalled(OrchestratorError):

@@ -13,18 +13,18 @@ from typing import Final, NamedTuple
 
 from gevent.lock import BoundedSemaphore
 
-from ..actors.broadcaster.clients import ALL_TYPES, Chunk, ClientRegistry
-from ..actors.broadcaster.frames import EventFrames, Wire
-from ..actors.event_persister.actor import GetEvents, GetPersisterStatus, PersisterStatus
-from ..actors.events import Event
-from ..actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_test
-from ..runtime import Address, OrchestratorError, deadline
-from ..sql.database import Database
-from ..sql.errors import StoreError
-from ..sql.event_filter import EventFilter
-from ..sql.event_reader import EventReader, EventRow
-from .api.event_pages import PageCache
-from .peers import ask
+from ...actors.broadcaster.clients import ALL_TYPES, Chunk, ClientRegistry
+from ...actors.broadcaster.frames import EventFrames, Wire
+from ...actors.event_persister.actor import GetEvents, GetPersisterStatus, PersisterStatus
+from ...actors.events import Event
+from ...actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_test
+from ...runtime import Address, OrchestratorError, deadline
+from ...sql.database import Database
+from ...sql.errors import StoreError
+from ...sql.event_filter import EventFilter
+from ...sql.event_reader import EventReader, EventRow
+from ..api.event_pages import PageCache
+from ..peers import ask
 
 STRETCH_BYTES: Final = 192 * 1024
 """Of payloads in one stretch; beyond it only the rest of the last event."""

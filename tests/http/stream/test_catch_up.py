@@ -17,17 +17,17 @@ from orchestrator.actors.event_persister.actor import GetEvents, GetPersisterSta
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
 from orchestrator.actors.recent_events import EventQuery, EventWindow, matcher
-from orchestrator.http.catch_up import CatchUp, Feed, Streams
-from orchestrator.http.past_events import PastEvents
 from orchestrator.http.peers import Instance
 from orchestrator.http.settings import WebSocketSettings
+from orchestrator.http.stream.catch_up import CatchUp, Feed, Streams
+from orchestrator.http.stream.past_events import PastEvents
 from orchestrator.runtime import Actor, Address, give_way, start_actor, stop_actor
 from orchestrator.sql.database import Database, PostgresSettings
 from pydantic import SecretStr
 
-from ..actors.broadcaster.test_frames import parse
-from ..conftest import Server
-from .conftest import Served, _serving, frame
+from ...actors.broadcaster.test_frames import parse
+from ...conftest import Server
+from ..conftest import Served, _serving, frame
 
 TS = "2026-01-31T09:30:00.123Z"
 KINDS = (

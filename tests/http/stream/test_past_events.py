@@ -8,7 +8,7 @@ from orchestrator.actors.broadcaster.clients import ALL_TYPES, ClientRegistry
 from orchestrator.actors.broadcaster.frames import as_is
 from orchestrator.actors.events import Event
 from orchestrator.actors.recent_events import EventWindow
-from orchestrator.http.past_events import STRETCH_BYTES, STRETCH_IDS, NotReadable, PastEvents
+from orchestrator.http.stream.past_events import STRETCH_BYTES, STRETCH_IDS, NotReadable, PastEvents
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
@@ -17,7 +17,7 @@ from orchestrator.sql.event_reader import EventReader
 from orchestrator.sql.migrator import migrate
 from pydantic import SecretStr
 
-from ..actors.broadcaster.test_frames import parse
+from ...actors.broadcaster.test_frames import parse
 from .test_catch_up import TS, Memory
 
 NOWHERE = PostgresSettings(url=SecretStr("postgresql://127.0.0.1:1/none"))

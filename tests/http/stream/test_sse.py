@@ -11,7 +11,7 @@ import pytest
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.events import EventReplaced
 
-from .conftest import LIMIT_S, Serve, Served
+from ..conftest import LIMIT_S, Serve, Served
 
 
 class Message(NamedTuple):

@@ -16,7 +16,7 @@ from websockets.frames import (  # type: ignore[attr-defined] # the mask: in C w
     apply_mask,
 )
 
-from ..runtime import OrchestratorError
+from ...runtime import OrchestratorError
 
 _FIN: Final = 0x80
 _RSV1: Final = 0x40

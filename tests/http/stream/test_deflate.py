@@ -6,15 +6,15 @@ import zlib
 
 import pytest
 from orchestrator.actors.broadcaster.frames import text_frame, text_of
-from orchestrator.http.deflate import Deflater, MessageInflater, extensions_of
-from orchestrator.http.frame_reader import FrameReader, Message, Violation
+from orchestrator.http.stream.deflate import Deflater, MessageInflater, extensions_of
+from orchestrator.http.stream.frame_reader import FrameReader, Message, Violation
 from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from .echo import echoing, masked, rest
+from ..echo import echoing, masked, rest
 
 TEXT = json.dumps([{"symbol": "AAPL", "price": 187.42, "n": n} for n in range(20)]).encode()
 LIMIT = 65536

@@ -16,11 +16,11 @@ from gevent.event import Event as Signal
 from gevent.socket import socket as plain_socket
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
-from ..actors.broadcaster.clients import SendBuffer
-from ..runtime import deadline, give_way
+from ...actors.broadcaster.clients import SendBuffer
+from ...runtime import deadline, give_way
+from ..settings import WebSocketSettings
 from .frame_reader import Control, FrameReader, Inflater, Message, Violation, close_code_of
-from .settings import WebSocketSettings
-from .stream_socket import Stalled, send_all
+from .sender import Stalled, send_all
 
 _READ_BYTES: Final = 64 * 1024
 # Of what comes after the end so much is taken, lest a reset overtakes our close frame; the rest

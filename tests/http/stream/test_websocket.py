@@ -10,13 +10,13 @@ from typing import Any
 import gevent
 import pytest
 from orchestrator.http.errors import BadRequest
-from orchestrator.http.websocket import check_types, wanted_types
+from orchestrator.http.stream.websocket import check_types, wanted_types
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection
 
-from ..actors.broadcaster.test_frames import parse
-from .conftest import LIMIT_S, Serve, Served, frame, frame_where
+from ...actors.broadcaster.test_frames import parse
+from ..conftest import LIMIT_S, Serve, Served, frame, frame_where
 
 
 def ask(client: ClientConnection, **action: Any) -> None:

@@ -2,7 +2,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from orchestrator.http.frame_reader import (
+from orchestrator.http.stream.frame_reader import (
     Control,
     FrameReader,
     Message,

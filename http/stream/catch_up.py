@@ -13,14 +13,14 @@ import gevent
 import structlog
 from gevent.event import Event as Signal
 
-from ..actors.broadcaster.clients import Chunk, Client, ClientRegistry
-from ..actors.broadcaster.frames import connection_frame, error_frame
-from ..runtime import OrchestratorError, give_way
-from ..sql.errors import StoreError
+from ...actors.broadcaster.clients import Chunk, Client, ClientRegistry
+from ...actors.broadcaster.frames import connection_frame, error_frame
+from ...runtime import OrchestratorError, give_way
+from ...sql.errors import StoreError
+from ..peers import Instance, Peers
+from ..settings import WebSocketSettings
 from .deflate import Deflater
 from .past_events import NotReadable, PastEvents
-from .peers import Instance, Peers
-from .settings import WebSocketSettings
 
 _RETRY_S: Final = 0.25
 

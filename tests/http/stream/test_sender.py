@@ -4,7 +4,7 @@ import time
 import gevent
 import pytest
 from orchestrator.http.settings import WebSocketSettings
-from orchestrator.http.stream_socket import Stalled, bound, send_all
+from orchestrator.http.stream.sender import Stalled, bound, send_all
 
 
 def connected() -> tuple[socket.socket, socket.socket]:

@@ -17,8 +17,8 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import CloseCode
 from websockets.typing import ExtensionParameter
 
-from ..actors.broadcaster.clients import Compressed
-from ..actors.broadcaster.frames import COMPRESSED_TEXT, data_frame, text_of
+from ...actors.broadcaster.clients import Compressed
+from ...actors.broadcaster.frames import COMPRESSED_TEXT, data_frame, text_of
 from .frame_reader import Violation
 
 # 4 KiB of window. More brings nothing for frames of some kilobytes, and to set up 32 KiB takes

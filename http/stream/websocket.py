@@ -13,20 +13,20 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from ..actors.broadcaster.clients import ALL_TYPES, Client
-from ..actors.broadcaster.frames import as_is, error_frame, pong_frame, subscribed_frame
-from ..protocol.patterns import MAX_STARS
-from .api.schemas import MAX_ID
-from .auth import SUBPROTOCOL
+from ...actors.broadcaster.clients import ALL_TYPES, Client
+from ...actors.broadcaster.frames import as_is, error_frame, pong_frame, subscribed_frame
+from ...protocol.patterns import MAX_STARS
+from ..api.schemas import MAX_ID
+from ..auth import SUBPROTOCOL
+from ..docs.frames import Ping, Subscribe
+from ..errors import ApiError, BadRequest
+from ..requests import Environ, check_typo
+from ..settings import WebSocketSettings
 from .catch_up import Feed, Streams
+from .channel import Channel, Readable
 from .deflate import MessageInflater, extensions_of
-from .docs.frames import Ping, Subscribe
-from .errors import ApiError, BadRequest
 from .frame_reader import Message
-from .requests import Environ, check_typo
-from .settings import WebSocketSettings
-from .stream_socket import bound
-from .websocket_channel import Channel, Readable
+from .sender import bound
 
 MAX_TYPES: Final = 100
 MAX_TYPE_LENGTH: Final = 200

@@ -14,17 +14,17 @@ from gevent.event import Event as Signal
 from msgspec import Meta
 from websockets.frames import CloseCode
 
-from ..actors.broadcaster import sse
-from ..actors.broadcaster.clients import Client
-from ..runtime import give_way
-from .api.schemas import EventId
+from ...actors.broadcaster import sse
+from ...actors.broadcaster.clients import Client
+from ...runtime import give_way
+from ..api.schemas import EventId
+from ..errors import Unavailable
+from ..requests import Call, Environ
+from ..routes import Answer, Route
 from .catch_up import Feed, Streams
-from .errors import Unavailable
-from .requests import Call, Environ
-from .routes import Answer, Route
-from .stream_socket import Stalled, bound, send_all
+from .channel import Readable
+from .sender import Stalled, bound, send_all
 from .websocket import check_types, parse_id
-from .websocket_channel import Readable
 
 RETRY_MS: Final = 2_000
 """How long browsers wait before they connect again."""

@@ -9,7 +9,7 @@ from orchestrator.actors.broadcaster.clients import Chunk
 from orchestrator.runtime import give_way
 from websockets.frames import Opcode
 
-from .echo import echoing, masked, rest
+from ..echo import echoing, masked, rest
 
 
 def test_what_is_sent_comes_back_until_the_client_closes() -> None:

@@ -1,0 +1,1 @@
+"""The event stream to clients: WebSocket and Server-Sent Events."""
