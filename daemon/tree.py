@@ -53,10 +53,10 @@ from ..runtime import (
 )
 from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from ..runtime.embedded.actor import ServerKeeper
 from ..runtime.guard import GuardActor
 from ..runtime.log import set_log_level
 from ..runtime.metrics import Metrics
-from ..runtime.server_keeper import ServerKeeper
 from ..runtime.watchdog import LOG_AFTER_S, Watchdog
 from ..settings import Settings
 from ..settings.reload import changes

@@ -12,15 +12,15 @@ import psutil
 import psycopg
 import pytest
 import redis
-from orchestrator.runtime import _embedded_postgres
-from orchestrator.runtime._embedded_valkey import free_port
-from orchestrator.runtime._postgres_binaries import PostgresBinaries, find_binaries
 from orchestrator.runtime.embedded import (
     EmbeddedPostgres,
     EmbeddedServer,
     EmbeddedValkey,
     ServerStartFailed,
 )
+from orchestrator.runtime.embedded import postgres as _embedded_postgres
+from orchestrator.runtime.embedded.postgres_binaries import PostgresBinaries, find_binaries
+from orchestrator.runtime.embedded.valkey import free_port
 
 pytestmark = pytest.mark.subprocess
 
@@ -212,7 +212,7 @@ def test_progress_is_told_while_a_start_takes_its_time(
     told: list[str] = []
     server._on_progress = told.append
     ready = server._is_ready
-    monkeypatch.setattr("orchestrator.runtime._embedded_server.PROGRESS_INTERVAL_S", 0.01)
+    monkeypatch.setattr("orchestrator.runtime.embedded.server.PROGRESS_INTERVAL_S", 0.01)
     monkeypatch.setattr(server, "_is_ready", lambda pid: len(told) > 5 and ready(pid))
 
     server.start()
@@ -241,7 +241,7 @@ def test_missing_binaries_say_how_to_install_them(
 def test_a_large_log_is_turned_over_at_a_start(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.runtime._embedded_server.LOG_LIMIT_BYTES", 100)
+    monkeypatch.setattr("orchestrator.runtime.embedded.server.LOG_LIMIT_BYTES", 100)
     server.start()
     server.stop()
 

@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-from ._embedded_server import EmbeddedServer
-from .actor import Actor
-from .errors import OrchestratorError
+from ..actor import Actor
+from ..errors import OrchestratorError
+from .server import EmbeddedServer
 
 CHECK_INTERVAL_S: Final = 0.5
 """How soon a dead server is noticed."""

@@ -5,7 +5,7 @@ import pytest
 import redis
 from orchestrator.runtime import Address, ChildSpec, Supervisor, start_actor, stop_actor
 from orchestrator.runtime.embedded import EmbeddedValkey
-from orchestrator.runtime.server_keeper import ServerKeeper
+from orchestrator.runtime.embedded.actor import ServerKeeper
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.redis]
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from ._system_account import SystemAccount
-from .errors import OrchestratorError
+from ..errors import OrchestratorError
+from .system_account import SystemAccount
 
 # Recovery after a crash replays up to max_wal_size of WAL, or the whole append-only file.
 START_LIMIT_S = 120.0

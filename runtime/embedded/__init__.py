@@ -5,10 +5,10 @@ machine only, in sessions of their own: Ctrl-C reaches the daemon alone, which d
 stops them; after a ``kill -9`` of the daemon they live on, and the next start adopts them.
 """
 
-from ._embedded_postgres import EmbeddedPostgres
-from ._embedded_server import EmbeddedServer, Progress, ServerStartFailed
-from ._embedded_valkey import EmbeddedValkey
-from ._postgres_binaries import find_binaries
+from .postgres import EmbeddedPostgres
+from .postgres_binaries import find_binaries
+from .server import EmbeddedServer, Progress, ServerStartFailed
+from .valkey import EmbeddedValkey
 
 __all__ = [
     "EmbeddedPostgres",

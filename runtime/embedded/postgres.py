@@ -23,7 +23,8 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from ._embedded_server import (
+from .postgres_binaries import PostgresBinaries, find_binaries
+from .server import (
     ANSWER_LIMIT_S,
     INSTALL_ADVICE,
     ORPHAN_LIMIT_S,
@@ -34,8 +35,7 @@ from ._embedded_server import (
     end_orphans,
     say_nothing,
 )
-from ._postgres_binaries import PostgresBinaries, find_binaries
-from ._system_account import SystemAccount, account_of_owner, first_account, own_name
+from .system_account import SystemAccount, account_of_owner, first_account, own_name
 
 DATABASE = ROLE = "orchestrator"
 # The number only names the socket file; each server has a socket folder of its own.

@@ -15,7 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ._embedded_server import (
+from .server import (
     ANSWER_LIMIT_S,
     INSTALL_ADVICE,
     ORPHAN_LIMIT_S,
