@@ -16,7 +16,7 @@ from ..actors.agent_host.agent_host import agent_child_spec
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..runtime import Address, ChildSpec, DeadLetters, Shutdown, Supervisor, SupervisorReport
 from ..runtime.guard import GuardLink
-from ..runtime.process_record import ProcessRecord
+from ..runtime.processes.record import ProcessRecord
 from ..settings import Settings
 
 START_LIMIT_S = 60.0

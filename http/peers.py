@@ -9,7 +9,7 @@ from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.broadcaster.clients import ClientRegistry
 from ..runtime import Address, DeadLetters
 from ..runtime.metrics import Metrics
-from ..runtime.process_record import ProcessRecord
+from ..runtime.processes.record import ProcessRecord
 from ..sql.database import Database
 
 ASK_TIMEOUT_S: Final = 2.0

@@ -20,8 +20,8 @@ from ...agents import Agent
 from ...agents.runner import load_agent
 from ...runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, OrchestratorError, Restart
 from ...runtime.guard import GuardLink
-from ...runtime.process import ProcessActor, ProcessCommand
-from ...runtime.process_record import ProcessRecord
+from ...runtime.processes.actor import ProcessActor, ProcessCommand
+from ...runtime.processes.record import ProcessRecord
 
 KILL_MARGIN_S = 3.0
 """What an actor needs beyond its agent's own limit: to kill, to reap, to read the last words."""

@@ -13,7 +13,7 @@ from ...actors.event_persister.actor import GetBooks, SourceBooks
 from ...actors.events import format_time, utc_now
 from ...actors.state_keeper.actor import GetKillswitch, KillswitchView
 from ...runtime import Address, AskTimeout, DeadLetter, GetTree, RestartChild, StartChild, StopChild
-from ...runtime.process_record import ProcessRecord
+from ...runtime.processes.record import ProcessRecord
 from ..errors import Conflict, NotFound
 from ..peers import Peers, ask
 from ..requests import Call

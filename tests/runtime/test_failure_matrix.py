@@ -36,7 +36,7 @@ from orchestrator.http.server import HttpServer
 from orchestrator.runtime import Actor, ActorFailed, Supervisor
 from orchestrator.runtime.child import Child, ChildState
 from orchestrator.runtime.datadir import DataDir
-from orchestrator.runtime.process import ProcessActor
+from orchestrator.runtime.processes.actor import ProcessActor
 from orchestrator.runtime.watchdog import Watchdog
 from orchestrator.settings import Settings
 

@@ -33,7 +33,7 @@ from orchestrator.runtime import (
     start_actor,
     stop_actor,
 )
-from orchestrator.runtime.process_record import ProcessRecord
+from orchestrator.runtime.processes.record import ProcessRecord
 from pydantic import ValidationError
 
 pytestmark = pytest.mark.redis

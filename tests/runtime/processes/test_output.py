@@ -1,6 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.runtime.process_output import (
+from orchestrator.runtime.processes.output import (
     LINES_PER_S,
     LineSplitter,
     OutputLine,

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import psutil
 
-from .process_output import OutputLine, ProcessOutput
+from .output import OutputLine, ProcessOutput
 
 LEAST_INTERVAL_S: Final = 0.1
 """Processor time is counted in hundredths of a second: over less it means nothing."""

@@ -29,7 +29,7 @@ from orchestrator.runtime import (
     stop_actor,
 )
 from orchestrator.runtime.guard import GuardLink, GuardOrders
-from orchestrator.runtime.process import (
+from orchestrator.runtime.processes.actor import (
     GetOutput,
     GetProcess,
     ProcessActor,
@@ -39,7 +39,7 @@ from orchestrator.runtime.process import (
     ProcessStatus,
     ProcessTooBig,
 )
-from orchestrator.runtime.process_record import ProcessRecord
+from orchestrator.runtime.processes.record import ProcessRecord
 
 pytestmark = pytest.mark.subprocess
 
@@ -116,7 +116,7 @@ def runner() -> Iterator[Runner]:
 def test_a_process_runs_and_after_a_while_counts_as_running(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.runtime.process.UP_AFTER_S", 0.1)
+    monkeypatch.setattr("orchestrator.runtime.processes.actor.UP_AFTER_S", 0.1)
     actor = runner.start(command(SLEEP))
 
     pid = runner.pid(actor)
@@ -130,7 +130,9 @@ def test_a_process_runs_and_after_a_while_counts_as_running(
 def test_a_process_that_is_started_slowly_counts_as_running_too(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.runtime.process.UP_AFTER_S", 0.0)  # looked at before it runs
+    monkeypatch.setattr(
+        "orchestrator.runtime.processes.actor.UP_AFTER_S", 0.0
+    )  # looked at before it runs
     actor = runner.start(command(SLEEP))
 
     until(lambda: runner.status(actor).state is ChildState.RUNNING)
@@ -354,7 +356,7 @@ def test_the_output_outlives_a_restart() -> None:
 def test_what_it_uses_is_measured_with_its_children(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.runtime.process.SAMPLE_S", 0.2)
+    monkeypatch.setattr("orchestrator.runtime.processes.actor.SAMPLE_S", 0.2)
     busy = "import sys; print('x', flush=True)\nwhile True: pass\n"
     program = f"""
         import subprocess, sys, time
@@ -372,7 +374,7 @@ def test_what_it_uses_is_measured_with_its_children(
 def test_one_that_uses_too_much_memory_is_asked_to_stop_and_fails(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.runtime.process.SAMPLE_S", 0.1)
+    monkeypatch.setattr("orchestrator.runtime.processes.actor.SAMPLE_S", 0.1)
     program = """
         import signal, sys, time
         signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(0)))

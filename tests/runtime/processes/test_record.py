@@ -4,8 +4,8 @@ import os
 import time
 
 import pytest
-from orchestrator.runtime.process_output import OutputLine
-from orchestrator.runtime.process_record import ProcessRecord, ProcessUsage, UsageMeter
+from orchestrator.runtime.processes.output import OutputLine
+from orchestrator.runtime.processes.record import ProcessRecord, ProcessUsage, UsageMeter
 
 
 def test_what_was_printed_before_an_end_is_kept_until_the_next_end() -> None:

@@ -27,12 +27,12 @@ import msgspec
 from gevent import subprocess
 from gevent.event import Event
 
-from .actor import Actor
-from .child import ChildState
-from .errors import OrchestratorError
-from .guard import GuardLink
-from .process_output import LineSplitter, OutputLine, level_of
-from .process_record import ProcessRecord, ProcessUsage, UsageMeter
+from ..actor import Actor
+from ..child import ChildState
+from ..errors import OrchestratorError
+from ..guard import GuardLink
+from .output import LineSplitter, OutputLine, level_of
+from .record import ProcessRecord, ProcessUsage, UsageMeter
 
 UP_AFTER_S = 1.0
 """A process that has been up for so long is RUNNING (supervisord's ``startsecs``)."""
