@@ -18,12 +18,12 @@ import structlog
 
 from ..http.edge.listener import ListeningSocket
 from ..runtime import OrchestratorError
-from ..runtime._log_writer import LogWriter
 from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
-from ..runtime.log import configure_logging
 from ..runtime.notify import Notifier
 from ..runtime.signals import Signals, running_signals, stop_signals
+from ..runtime.telemetry.log import configure_logging
+from ..runtime.telemetry.log_writer import LogWriter
 from ..settings import EMBEDDED, Settings, SettingsError, find_file, load, masked, shipped_file
 from .tree import Daemon
 

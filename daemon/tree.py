@@ -55,9 +55,9 @@ from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from ..runtime.embedded.actor import ServerKeeper
 from ..runtime.guard import GuardActor
-from ..runtime.log import set_log_level
-from ..runtime.metrics import Metrics
-from ..runtime.watchdog import LOG_AFTER_S, Watchdog
+from ..runtime.telemetry.log import set_log_level
+from ..runtime.telemetry.loop_watchdog import LOG_AFTER_S, Watchdog
+from ..runtime.telemetry.metrics import Metrics
 from ..settings import Settings
 from ..settings.reload import changes
 from ..sql.database import Database

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from ..actors.events import utc_now
-from ..runtime.log import log_context
+from ..runtime.telemetry.log import log_context
 from .api.event_routes import EventRoutes
 from .api.health_routes import HealthRoutes
 from .api.killswitch_routes import RiskRoutes

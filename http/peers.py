@@ -8,8 +8,8 @@ from typing import Any, Final
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.broadcaster.clients import ClientRegistry
 from ..runtime import Address, DeadLetters
-from ..runtime.metrics import Metrics
 from ..runtime.processes.record import ProcessRecord
+from ..runtime.telemetry.metrics import Metrics
 from ..sql.database import Database
 
 ASK_TIMEOUT_S: Final = 2.0

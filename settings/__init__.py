@@ -24,7 +24,7 @@ from ..actors.heartbeat_monitor.agent_table import RegistrySettings
 from ..actors.journal.journal import JournalSettings
 from ..http.settings import HttpSettings, WebSocketSettings, is_loopback
 from ..runtime.guard import GuardSettings
-from ..runtime.log import LogSettings
+from ..runtime.telemetry.log import LogSettings
 from ..sql.database import PostgresSettings
 from .errors import STARS, Fault, SettingsError, faults_of, masked, origin_of
 from .layers import KeyPath, Layer, merge, read_dotenv, read_file, read_variables

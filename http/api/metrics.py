@@ -28,7 +28,7 @@ from ...actors.redis_listener.connections import BusStatus
 from ...actors.state_keeper.actor import GetKillswitch, KillswitchView
 from ...runtime import GetTree, OrchestratorError
 from ...runtime.handling import HandlingTimes
-from ...runtime.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX
+from ...runtime.telemetry.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX
 from ..peers import Peers, ask
 from ..requests import Call
 from ..routes import Answer, Route

@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from ...runtime import OrchestratorError, deadline
-from ...runtime.metrics import Metrics
+from ...runtime.telemetry.metrics import Metrics
 from ..settings import TlsSettings
 
 EXPIRES_SOON_S: Final = 14 * 86_400.0

@@ -37,7 +37,7 @@ from orchestrator.runtime import Actor, ActorFailed, Supervisor
 from orchestrator.runtime.child import Child, ChildState
 from orchestrator.runtime.datadir import DataDir
 from orchestrator.runtime.processes.actor import ProcessActor
-from orchestrator.runtime.watchdog import Watchdog
+from orchestrator.runtime.telemetry.loop_watchdog import Watchdog
 from orchestrator.settings import Settings
 
 pytestmark = [pytest.mark.db, pytest.mark.redis]

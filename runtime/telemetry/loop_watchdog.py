@@ -27,7 +27,7 @@ import greenlet
 import structlog
 from gevent import Greenlet, monkey
 
-from .errors import ActorHung
+from ..errors import ActorHung
 
 BEAT_S: Final = 0.05
 """How often the loop shows that it turns."""

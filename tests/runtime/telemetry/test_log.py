@@ -11,8 +11,8 @@ import gevent
 import pytest
 import structlog
 from gevent import monkey
-from orchestrator.runtime._log_writer import LogWriter
-from orchestrator.runtime.log import LogSettings, configure_logging, log_context
+from orchestrator.runtime.telemetry.log import LogSettings, configure_logging, log_context
+from orchestrator.runtime.telemetry.log_writer import LogWriter
 
 Lines = Callable[[], list[dict[str, Any]]]
 

@@ -17,7 +17,7 @@ from orchestrator.runtime import (
     start_actor,
     stop_actor,
 )
-from orchestrator.runtime.watchdog import Watchdog
+from orchestrator.runtime.telemetry.loop_watchdog import Watchdog
 from structlog.testing import capture_logs
 
 

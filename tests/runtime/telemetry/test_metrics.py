@@ -1,6 +1,6 @@
 from collections.abc import Iterable
 
-from orchestrator.runtime.metrics import Metrics, Sample
+from orchestrator.runtime.telemetry.metrics import Metrics, Sample
 from prometheus_client import Counter, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -24,8 +24,8 @@ import msgspec
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
-from ._log_writer import LogWriter
-from .linked import log_hub_errors
+from ..linked import log_hub_errors
+from .log_writer import LogWriter
 
 EventDict = MutableMapping[str, Any]
 

@@ -1,0 +1,1 @@
+"""Logs, metrics, stalls of the loop."""
