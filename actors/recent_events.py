@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from ..protocol.patterns import TypeMatcher
-from ..sql.event_reader import EventRow
+from ..sql.events.event_reader import EventRow
 from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event
 
 MAX_PAGE: Final = 200

@@ -21,8 +21,8 @@ from orchestrator.runtime.embedded import EmbeddedPostgres
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import TimedOut
-from orchestrator.sql.event_filter import EventFilter
-from orchestrator.sql.event_reader import EventReader, EventRow
+from orchestrator.sql.events.event_filter import EventFilter
+from orchestrator.sql.events.event_reader import EventReader, EventRow
 from orchestrator.sql.migrator import migrate
 from orchestrator.sql.partitions import IdPace, keep_ahead
 

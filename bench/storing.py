@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 from orchestrator.sql.connection import connect
-from orchestrator.sql.copy_text import copy_row
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.copy_text import copy_row
+from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.migrator import migrate
 from pydantic import SecretStr
 

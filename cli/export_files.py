@@ -13,7 +13,7 @@ from .failures import Failure
 from .machine import missing_extra
 
 if TYPE_CHECKING:
-    from ..sql.event_reader import EventRow
+    from ..sql.events.event_reader import EventRow
 
 FIELDS = ("id", "type", "payload", "ts", "source", "processed")
 ROW_GROUP_ROWS = 100_000

@@ -13,7 +13,7 @@ from ..runtime import OrchestratorError, deadline
 from ..sql.connection import Connection
 from ..sql.database import Database
 from ..sql.errors import StoreError, Unavailable, WriterClaimed
-from ..sql.event_store import EventWriter
+from ..sql.events.event_writer import EventWriter
 from ..sql.migrator import migrate
 
 STALE_AFTER_S: Final = 30.0

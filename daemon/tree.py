@@ -61,7 +61,7 @@ from ..runtime.telemetry.metrics import Metrics
 from ..settings import Settings
 from ..settings.reload import changes
 from ..sql.database import Database
-from ..sql.event_store import EventWriter
+from ..sql.events.event_writer import EventWriter
 from ..sql.registry import AgentRegistry
 from ..sql.retention import RetentionRule
 from ..sql.state import StateStore

@@ -13,7 +13,7 @@ import msgspec
 
 from ..protocol.patterns import matches
 from .database import Database
-from .event_reader import MAX_ID
+from .events.event_reader import MAX_ID
 from .named_queries import query
 from .partitions import Partition, filled, read_layout
 from .rewriting import count_due, rewrite

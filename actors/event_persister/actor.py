@@ -21,7 +21,7 @@ from gevent import Greenlet
 from ...runtime import Actor, Address, Outbox, deadline, give_way
 from ...runtime.errors import OrchestratorError
 from ...sql.errors import StoreError
-from ...sql.event_store import EventWriter
+from ...sql.events.event_writer import EventWriter
 from ..events import DROPPED, Event, NewEvent
 from ..messages.events import StopFound
 from ..messages.persister import (

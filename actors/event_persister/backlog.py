@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, compress, repeat
 from typing import Final
 
-from ...sql.stream_position import StreamPosition
+from ...sql.events.stream_position import StreamPosition
 from ..journal.record_format import IdRange, Record, RecordKind, record_runs
 from ..journal.rows import ids_of, split_rows
 from ..journal.stream_offset import decode_position

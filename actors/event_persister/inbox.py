@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from ...runtime import DeferredReply
-from ...sql.stream_position import StreamPosition
+from ...sql.events.stream_position import StreamPosition
 from ..events import utc_now
 from ..messages.persister import PersistEvents, PersistReplies
 from ..messages.stream import PersistStream, StreamItem

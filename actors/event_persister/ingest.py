@@ -11,7 +11,7 @@ import msgspec
 
 from ...agents.routing import redis_glob
 from ...protocol.patterns import TypeMatcher
-from ...sql.stream_position import StreamPosition
+from ...sql.events.stream_position import StreamPosition
 from ..canary import Canaries, Canary, is_canary_channel
 from ..events import HEARTBEAT, HEARTBEAT_PREFIX, KILLSWITCH, REJECTED, Event, NewEvent, type_of
 from ..journal.rows import join_rows, row_prefix

@@ -18,7 +18,7 @@ import structlog
 from gevent.event import Event as Signal
 
 from ...runtime import Outbox
-from ...sql.stream_position import StreamPosition
+from ...sql.events.stream_position import StreamPosition
 from ..canary import Canaries
 from ..events import Event
 from ..journal.id_ranges import IdRanges, read_ids, write_ids

@@ -17,7 +17,6 @@ import msgspec
 
 from ...runtime import deadline, give_way
 from ...runtime.errors import OrchestratorError
-from ...sql.copy_text import copy_field
 from ...sql.errors import (
     CommitUnknown,
     Doubt,
@@ -27,8 +26,9 @@ from ...sql.errors import (
     UniqueClash,
     WriterClaimed,
 )
-from ...sql.event_store import EventWriter
-from ...sql.stream_position import StreamPosition
+from ...sql.events.copy_text import copy_field
+from ...sql.events.event_writer import EventWriter
+from ...sql.events.stream_position import StreamPosition
 from ..events import REJECTED, Event, channel_of
 from ..journal.rows import parse_row, row_prefix, split_rows, with_ids
 from ..payloads import Rejection, reject

@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from ...sql.copy_text import copy_field
 from ...sql.errors import RefusedRows, UniqueClash
-from ...sql.event_store import EventWriter
+from ...sql.events.copy_text import copy_field
+from ...sql.events.event_writer import EventWriter
 from ..events import REJECTED, channel_of
 from ..payloads import reject
 from .record_format import Damage, IdRange, Record, RecordKind, decode_assigned, scan

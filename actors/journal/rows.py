@@ -7,7 +7,7 @@ A line is ``type TAB source TAB ts TAB payload LF``, with ``\N`` for no source: 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from ...sql.copy_text import NULL, copy_field
+from ...sql.events.copy_text import NULL, copy_field
 from ..events import Event
 from .record_format import IdRange
 

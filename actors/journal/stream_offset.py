@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from ...sql.stream_position import StreamPosition
+from ...sql.events.stream_position import StreamPosition
 
 _POSITION: Final = struct.Struct("<QQQqQ")
 _CRC: Final = struct.Struct("<I")

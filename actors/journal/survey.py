@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...sql.stream_position import StreamPosition
+from ...sql.events.stream_position import StreamPosition
 from ..sources import rows_by_lane
 from .record_format import (
     Damage,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ...sql.stream_position import StreamPosition
+from ...sql.events.stream_position import StreamPosition
 from ..events import NewEvent
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ...sql.stream_position import STREAM, StreamPosition, entry_id_of
+from ...sql.events.stream_position import STREAM, StreamPosition, entry_id_of
 from ..events import GAP, NewEvent
 from ..messages.stream import StreamItem
 

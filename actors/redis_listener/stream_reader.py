@@ -21,7 +21,7 @@ from gevent.lock import BoundedSemaphore
 from ...agents.tls_advice import tls_advice
 from ...runtime import give_way
 from ...runtime.errors import reason_of
-from ...sql.stream_position import STREAM, StreamPosition
+from ...sql.events.stream_position import STREAM, StreamPosition
 from ..events import format_time, utc_now
 from ..messages.stream import PersistStream, ReadStream, StreamProgress
 from ..payloads import size_of

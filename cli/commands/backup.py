@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...actors.journal.refill import Refilled
     from ...runtime.datadir import DataDir
     from ...settings import Settings
-    from ...sql.event_store import EventWriter
+    from ...sql.events.event_writer import EventWriter
 
 STALE_AFTER_S: Final = 30.0
 """As the daemon's own: another daemon that renewed within this time lives."""
@@ -206,7 +206,7 @@ def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: 
 @contextmanager
 def _writer(settings: "Settings", data: "DataDir", url: str) -> Iterator["EventWriter"]:
     from ...sql.database import Database
-    from ...sql.event_store import EventWriter
+    from ...sql.events.event_writer import EventWriter
 
     writer = EventWriter(Database(settings.postgres, url=url))
     writer.claim(

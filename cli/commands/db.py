@@ -168,7 +168,7 @@ def db_size(invocation: Invocation, *, exact: bool, config: Path | None) -> None
     A type's SIZE is its part of what the table takes on disk, indexes and all.
     """
     with connection_to(config) as connection:
-        from ...sql.history import sizes
+        from ...sql.events.history import sizes
 
         found = sizes(connection, exact=exact)
     rows = [

@@ -20,7 +20,7 @@ from ..wording import read_iso
 
 if TYPE_CHECKING:
     from ...settings import Settings
-    from ...sql.event_reader import EventRow
+    from ...sql.events.event_reader import EventRow
 
 BATCH_EVENTS: Final = 200
 """Published in one round trip."""

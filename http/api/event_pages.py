@@ -15,8 +15,8 @@ from ...actors.event_persister.actor import GetEvent, GetEvents, StillStoring
 from ...actors.events import Event
 from ...actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ...runtime import give_way
-from ...sql.event_filter import EventFilter
-from ...sql.event_reader import EventReader, EventRow
+from ...sql.events.event_filter import EventFilter
+from ...sql.events.event_reader import EventReader, EventRow
 from ..errors import Unavailable
 from ..peers import Peers, ask
 

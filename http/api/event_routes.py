@@ -18,7 +18,7 @@ from ...actors.event_persister.actor import (
 from ...actors.events import KILLSWITCH, NewEvent, format_time, utc_now
 from ...actors.payloads import examine
 from ...actors.recent_events import EventQuery
-from ...sql.event_reader import EventReader
+from ...sql.events.event_reader import EventReader
 from ..errors import BadRequest, NotFound, Unavailable
 from ..etag import tagged
 from ..peers import Peers, ask

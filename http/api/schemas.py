@@ -9,7 +9,7 @@ from msgspec import Meta
 from ...actors.killswitch import Trip
 from ...actors.messages.registry import AgentView
 from ...protocol.patterns import FEW_STARS, MAX_STARS
-from ...sql.event_reader import EventRow, TypeRow
+from ...sql.events.event_reader import EventRow, TypeRow
 from ..validation_messages import MUST
 
 MAX_ID = 2**63 - 1

@@ -21,8 +21,8 @@ from ...actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_t
 from ...runtime import Address, OrchestratorError, deadline
 from ...sql.database import Database
 from ...sql.errors import StoreError
-from ...sql.event_filter import EventFilter
-from ...sql.event_reader import EventReader, EventRow
+from ...sql.events.event_filter import EventFilter
+from ...sql.events.event_reader import EventReader, EventRow
 from ..api.event_pages import PageCache
 from ..peers import ask
 

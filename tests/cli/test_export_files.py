@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from orchestrator.cli.export_files import as_csv, as_json_lines, open_file
 from orchestrator.cli.failures import Failure
-from orchestrator.sql.event_reader import EventRow
+from orchestrator.sql.events.event_reader import EventRow
 
 TS = "2026-01-31T09:30:00.123Z"
 

@@ -9,9 +9,9 @@ import pytest
 from gevent import socket
 from gevent.server import StreamServer
 from orchestrator.sql.connection import Connection, connect
-from orchestrator.sql.copy_text import copy_row
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.copy_text import copy_row
+from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.migrator import migrate
 
 TS = "2026-01-31T09:30:00.123Z"

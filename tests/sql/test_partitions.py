@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 from orchestrator.sql.connection import Connection
-from orchestrator.sql.copy_text import copy_row
 from orchestrator.sql.database import Database
-from orchestrator.sql.event_reader import EventReader
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.copy_text import copy_row
+from orchestrator.sql.events.event_reader import EventReader
+from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.partitions import (
     AHEAD_IDS,
     IdPace,

@@ -42,8 +42,8 @@ from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, sto
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import StoreError
-from orchestrator.sql.event_reader import EventReader
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.event_reader import EventReader
+from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.migrator import migrate
 
 PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*"]

@@ -11,7 +11,7 @@ from orchestrator.actors.journal.record_format import RecordKind, encode_assigne
 from orchestrator.actors.journal.refill import Refilled, refill, segments_of
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.migrator import migrate
 
 pytestmark = pytest.mark.db

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.actors.events import Event
 from orchestrator.actors.journal.rows import ids_of, join_rows, parse_rows, row_prefix, with_ids
-from orchestrator.sql.copy_text import copy_row
+from orchestrator.sql.events.copy_text import copy_row
 
 TS = "2026-01-31T09:30:00.123Z"
 names = st.text(min_size=1, max_size=20).filter(lambda name: "\x00" not in name)

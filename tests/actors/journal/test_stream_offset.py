@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from orchestrator.actors.journal.stream_offset import OffsetFile, decode_position, encode_position
-from orchestrator.sql.stream_position import StreamPosition
+from orchestrator.sql.events.stream_position import StreamPosition
 
 FIRST = StreamPosition(0, 1_700_000_000_000, 1, 7, 1_700_000_000_100)
 SECOND = StreamPosition(0, 1_700_000_000_000, 2, -1, 1_700_000_000_200)

@@ -27,9 +27,9 @@ from orchestrator.actors.messages.stream import (
 from orchestrator.runtime import Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.event_writer import EventWriter
+from orchestrator.sql.events.stream_position import StreamPosition
 from orchestrator.sql.migrator import migrate
-from orchestrator.sql.stream_position import StreamPosition
 
 PATTERNS = ["risk.*", "heartbeat.*", "strategy.*"]
 NOWHERE = "postgresql://nobody:none@127.0.0.1:1/none"

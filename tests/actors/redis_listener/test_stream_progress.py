@@ -10,7 +10,7 @@ from orchestrator.actors.redis_listener.stream_progress import (
     item_of,
     read_facts,
 )
-from orchestrator.sql.stream_position import StreamPosition
+from orchestrator.sql.events.stream_position import StreamPosition
 
 SINCE, NOW = "2026-01-31T09:30:00.000Z", "2026-01-31T09:30:05.000Z"
 

@@ -19,7 +19,7 @@ from orchestrator.actors.redis_listener import stream_reader as _stream_lane
 from orchestrator.actors.redis_listener.connections import _pool
 from orchestrator.actors.redis_listener.reconnect import Dialer
 from orchestrator.actors.redis_listener.stream_reader import MAX_IN_FLIGHT, StreamLane, StreamLimits
-from orchestrator.sql.stream_position import STREAM, StreamPosition
+from orchestrator.sql.events.stream_position import STREAM, StreamPosition
 
 pytestmark = pytest.mark.redis
 

@@ -12,8 +12,8 @@ from orchestrator.http.stream.past_events import STRETCH_BYTES, STRETCH_IDS, Not
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.event_filter import EventFilter
-from orchestrator.sql.event_reader import EventReader
+from orchestrator.sql.events.event_filter import EventFilter
+from orchestrator.sql.events.event_reader import EventReader
 from orchestrator.sql.migrator import migrate
 from pydantic import SecretStr
 

@@ -2,12 +2,12 @@ from collections.abc import Iterator
 
 import pytest
 from orchestrator.sql.connection import connect
-from orchestrator.sql.copy_text import copy_row
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import RefusedRows
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.copy_text import copy_row
+from orchestrator.sql.events.event_writer import EventWriter
+from orchestrator.sql.events.stream_position import StreamPosition, entry_id_of
 from orchestrator.sql.migrator import migrate
-from orchestrator.sql.stream_position import StreamPosition, entry_id_of
 
 NOW = "2026-01-31T09:30:00.123Z"
 THERE = StreamPosition(1, 1_700_000_000_000, 3, 42, 1_700_000_000_500)

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.sql.copy_text import copy_field, copy_row
+from orchestrator.sql.events.copy_text import copy_field, copy_row
 
 
 def unescape(field: bytes) -> bytes:

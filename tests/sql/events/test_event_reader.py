@@ -6,9 +6,9 @@ import pytest
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database
 from orchestrator.sql.errors import TimedOut
-from orchestrator.sql.event_filter import EventFilter
-from orchestrator.sql.event_reader import EventReader, EventRow
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.event_filter import EventFilter
+from orchestrator.sql.events.event_reader import EventReader, EventRow
+from orchestrator.sql.events.event_writer import EventWriter
 
 pytestmark = pytest.mark.db
 Block = Callable[..., bytes]
@@ -30,7 +30,7 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, admin: 
         " FROM generate_series(1, 12) AS n"
     )
     if request.param == "whole":
-        monkeypatch.setattr("orchestrator.sql.event_reader.NEAR_ROWS", 1)
+        monkeypatch.setattr("orchestrator.sql.events.event_reader.NEAR_ROWS", 1)
 
 
 def ids(rows: list[EventRow]) -> list[int]:
@@ -147,7 +147,7 @@ def test_types_of_a_small_table_are_counted(reader: EventReader, admin: Connecti
 def test_types_of_a_large_table_are_estimated_but_for_rare_ones(
     reader: EventReader, admin: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.sql.event_reader.COUNTED_PAGES", 300)
+    monkeypatch.setattr("orchestrator.sql.events.event_reader.COUNTED_PAGES", 300)
     admin.execute(
         "INSERT INTO events (type) SELECT 'often' FROM generate_series(1, 60000);"
         "INSERT INTO events (type) VALUES ('rare'), ('rare')"

@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from .connection import Connection
+from ..connection import Connection
+from ..named_queries import query
 from .event_filter import ALL, EventFilter, parameters
 from .event_reader import EventRow
-from .named_queries import query
 
 # Rows looked at in one statement: some 20 ms and a few MB.
 SCAN_ROWS: Final = 5_000

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from .connection import Row
-from .database import Database
+from ..connection import Row
+from ..database import Database
+from ..named_queries import ascending, query, within_bytes
 from .event_filter import ALL, EventFilter, parameters
-from .named_queries import ascending, query, within_bytes
 from .page_search import search
 
 # bigint's largest: no upper bound.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from orchestrator.sql.connection import Connection
-from orchestrator.sql.event_filter import ALL, EventFilter, like, parameters
+from orchestrator.sql.events.event_filter import ALL, EventFilter, like, parameters
 
 CASES = json.loads((Path(__file__).parents[1] / "protocol" / "patterns.json").read_text())
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from .connection import Connection, Row
-from .database import Database
-from .errors import TimedOut
+from ..connection import Connection, Row
+from ..database import Database
+from ..errors import TimedOut
+from ..named_queries import query
 from .event_filter import EventFilter
-from .named_queries import query
 
 # What is looked for among so many rows is there or not after some 10 ms.
 FEW_ROWS: Final = 5_000

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import gevent
 import pytest
 from orchestrator.sql.connection import Connection
-from orchestrator.sql.copy_text import copy_row
 from orchestrator.sql.database import Database
 from orchestrator.sql.errors import (
     CommitUnknown,
@@ -18,7 +17,8 @@ from orchestrator.sql.errors import (
     Unavailable,
     UniqueClash,
 )
-from orchestrator.sql.event_store import EventWriter, Resolution
+from orchestrator.sql.events.copy_text import copy_row
+from orchestrator.sql.events.event_writer import EventWriter, Resolution
 
 pytestmark = pytest.mark.db
 

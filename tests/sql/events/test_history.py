@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from orchestrator.sql.connection import Connection
-from orchestrator.sql.event_filter import EventFilter
-from orchestrator.sql.history import MARGIN_IDS, Bounds, bounds_between, pages, sizes
+from orchestrator.sql.events.event_filter import EventFilter
+from orchestrator.sql.events.history import MARGIN_IDS, Bounds, bounds_between, pages, sizes
 
 pytestmark = pytest.mark.db
 

@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from .connection import Connection
-from .named_queries import query
+from ..connection import Connection
+from ..named_queries import query
 
 STREAM: Final = "orchestrator:events"
 """The contract's one stream."""

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 import psycopg
 
-from .connection import Connection, Row
-from .database import Database
-from .errors import (
+from ..connection import Connection, Row
+from ..database import Database
+from ..errors import (
     CommitUnknown,
     Doubt,
     RefusedRows,
@@ -19,8 +19,8 @@ from .errors import (
     Unavailable,
     translate,
 )
+from ..named_queries import query
 from .fenced_connection import FencedConnection
-from .named_queries import query
 from .stream_position import StreamPosition, load_position, save_position
 
 # Up to here a gap of the sequence is closed by using ids up, which is safe against others that take

@@ -7,10 +7,10 @@ from typing import Final
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from .connection import Connection, Row
-from .database import Database
-from .errors import Doubt, Fenced, StoreError, Unavailable, WriterClaimed, translate
-from .named_queries import query
+from ..connection import Connection, Row
+from ..database import Database
+from ..errors import Doubt, Fenced, StoreError, Unavailable, WriterClaimed, translate
+from ..named_queries import query
 
 # Limits of the small statements; storing has its own in writer_begin.sql.
 LIMITS: Final = b"SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '30s'"

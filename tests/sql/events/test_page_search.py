@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pytest
 from orchestrator.actors.events import Event, format_time
 from orchestrator.actors.recent_events import EventQuery, matcher
-from orchestrator.sql import event_reader, page_search
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database
-from orchestrator.sql.event_filter import EventFilter, parameters
-from orchestrator.sql.event_reader import MAX_ID, EventReader
+from orchestrator.sql.events import event_reader, page_search
+from orchestrator.sql.events.event_filter import EventFilter, parameters
+from orchestrator.sql.events.event_reader import MAX_ID, EventReader
 from orchestrator.sql.named_queries import query
 
 pytestmark = pytest.mark.db

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database
 from orchestrator.sql.errors import Fenced, Unavailable, WriterClaimed
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.event_writer import EventWriter
 
 pytestmark = pytest.mark.db
 Block = Callable[..., bytes]

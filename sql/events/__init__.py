@@ -1,0 +1,1 @@
+"""The table of events: written by COPY, read by pages."""
