@@ -13,8 +13,8 @@ import gevent
 from ..runtime import Actor
 from ..sql.database import Database
 from ..sql.errors import StoreError, Unavailable
-from ..sql.partitions import IdPace, keep_ahead
-from ..sql.retention import RetentionRule, prune
+from ..sql.schema.partitions import IdPace, keep_ahead
+from ..sql.schema.retention import RetentionRule, prune
 
 FIRST_RUN_S: Final = 60.0
 """After the start there are more urgent things to do than pruning."""

@@ -23,8 +23,8 @@ from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import TimedOut
 from orchestrator.sql.events.event_filter import EventFilter
 from orchestrator.sql.events.event_reader import EventReader, EventRow
-from orchestrator.sql.migrator import migrate
-from orchestrator.sql.partitions import IdPace, keep_ahead
+from orchestrator.sql.schema.migrator import migrate
+from orchestrator.sql.schema.partitions import IdPace, keep_ahead
 
 from .report import Row, progress
 

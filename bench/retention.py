@@ -20,8 +20,8 @@ import psycopg
 from orchestrator.runtime.embedded import EmbeddedPostgres, EmbeddedValkey
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.migrator import migrate
-from orchestrator.sql.retention import RetentionRule, prune
+from orchestrator.sql.schema.migrator import migrate
+from orchestrator.sql.schema.retention import RetentionRule, prune
 
 from .publisher import CHANNELS, payload
 from .report import Row, progress

@@ -17,7 +17,7 @@ from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.copy_text import copy_row
 from orchestrator.sql.events.event_writer import EventWriter
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 from pydantic import SecretStr
 
 from .pipeline import _bare_copy, _count, _publish, _wait_committed

@@ -80,7 +80,7 @@ def _writable(connection: "Connection") -> Finding:
 
 def _schema(connection: "Connection") -> Finding:
     from ..sql.errors import StoreError
-    from ..sql.migrator import MigrationState, schema_problems, status
+    from ..sql.schema.migrator import MigrationState, schema_problems, status
 
     name = "schema"
     try:

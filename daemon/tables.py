@@ -14,7 +14,7 @@ from ..sql.connection import Connection
 from ..sql.database import Database
 from ..sql.errors import StoreError, Unavailable, WriterClaimed
 from ..sql.events.event_writer import EventWriter
-from ..sql.migrator import migrate
+from ..sql.schema.migrator import migrate
 
 STALE_AFTER_S: Final = 30.0
 """A daemon that has not renewed its claim for so long is gone (the persister's own figure)."""

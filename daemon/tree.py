@@ -63,7 +63,7 @@ from ..settings.reload import changes
 from ..sql.database import Database
 from ..sql.events.event_writer import EventWriter
 from ..sql.registry import AgentRegistry
-from ..sql.retention import RetentionRule
+from ..sql.schema.retention import RetentionRule
 from ..sql.state import StateStore
 from .addresses import addresses
 from .bus import Bus

@@ -22,7 +22,7 @@ COVERED_BY = {
     "runtime/standalone.py": "tests/runtime/test_actor.py",
     # Halves that mean nothing without the other one.
     "actors/redis_listener/connections.py": "tests/actors/redis_listener/test_actor.py",
-    "sql/rewriting.py": "tests/sql/test_retention.py",
+    "sql/schema/rewrite.py": "tests/sql/schema/test_retention.py",
     # Only a whole daemon shows what they do.
     "daemon/tree.py": "tests/e2e/test_whole_way.py",
     "daemon/process.py": "tests/e2e/test_shutdown.py",

@@ -149,7 +149,7 @@ def _rows_there(url: str) -> int:
 def _restore(file: Path, url: str) -> None:
     """Set our tables aside, restore, and drop them; if it fails they come back."""
     from ...sql.connection import connect
-    from ...sql.setting_aside import tables_set_aside
+    from ...sql.schema.rename_tables import tables_set_aside
 
     whole = ("--single-transaction", "--exit-on-error", "--no-owner")
     with store_failures(), connect(url) as connection, tables_set_aside(connection):
@@ -189,7 +189,7 @@ def _program(name: str) -> str:
 def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: str) -> None:
     from ...actors.journal.refill import Refilled, refill
     from ...sql.connection import connect
-    from ...sql.migrator import migrate
+    from ...sql.schema.migrator import migrate
 
     progress = Progress(invocation.screen, "events")
     done = Refilled()

@@ -60,7 +60,7 @@ def db_migrate(invocation: Invocation, *, config: Path | None) -> None:
     The daemon does the same at its start.
     """
     with connection_to(config) as connection:
-        from ...sql.migrator import migrate
+        from ...sql.schema.migrator import migrate
 
         names = migrate(connection)
     screen = invocation.screen
@@ -79,7 +79,7 @@ def db_status(invocation: Invocation, *, config: Path | None) -> int:
     Tables that exist already must have the columns of ours; what differs is listed.
     """
     with connection_to(config) as connection:
-        from ...sql.migrator import schema_problems, status
+        from ...sql.schema.migrator import schema_problems, status
 
         rows = [
             {"state": str(entry.state), "name": entry.name, "applied_at": entry.applied_at}
@@ -137,7 +137,7 @@ def db_prune(invocation: Invocation, *, dry_run: bool, config: Path | None) -> N
 
 def _pruned(config: Path | None, *, dry_run: bool) -> Iterator[tuple[str, int, int]]:
     from ...sql.database import Database
-    from ...sql.retention import RetentionRule, prune
+    from ...sql.schema.retention import RetentionRule, prune
 
     settings = read_settings(config)
     rules = [

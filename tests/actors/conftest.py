@@ -7,7 +7,7 @@ import gevent
 import pytest
 from orchestrator.runtime import Actor, Address, start_actor, stop_actor
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 from pydantic import SecretStr
 
 

@@ -10,9 +10,9 @@ from orchestrator.actors.pruner import Pruner
 from orchestrator.runtime import Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.migrator import migrate
-from orchestrator.sql.partitions import keep_ahead
-from orchestrator.sql.retention import RetentionRule
+from orchestrator.sql.schema.migrator import migrate
+from orchestrator.sql.schema.partitions import keep_ahead
+from orchestrator.sql.schema.retention import RetentionRule
 
 pytestmark = pytest.mark.db
 

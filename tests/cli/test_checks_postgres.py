@@ -6,7 +6,7 @@ import pytest
 from orchestrator.cli.checks_postgres import check_postgres
 from orchestrator.cli.findings import Finding, Level
 from orchestrator.sql.connection import connect
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 from psycopg.conninfo import make_conninfo
 
 pytestmark = pytest.mark.db

@@ -12,7 +12,7 @@ from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.copy_text import copy_row
 from orchestrator.sql.events.event_writer import EventWriter
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 
 TS = "2026-01-31T09:30:00.123Z"
 

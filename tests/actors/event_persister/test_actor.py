@@ -44,7 +44,7 @@ from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import StoreError
 from orchestrator.sql.events.event_reader import EventReader
 from orchestrator.sql.events.event_writer import EventWriter
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 
 PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*"]
 NOWHERE = "postgresql://nobody:none@127.0.0.1:1/none"

@@ -12,7 +12,7 @@ from orchestrator.actors.journal.refill import Refilled, refill, segments_of
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.event_writer import EventWriter
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 
 pytestmark = pytest.mark.db
 

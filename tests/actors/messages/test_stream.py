@@ -29,7 +29,7 @@ from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.events.stream_position import StreamPosition
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 
 PATTERNS = ["risk.*", "heartbeat.*", "strategy.*"]
 NOWHERE = "postgresql://nobody:none@127.0.0.1:1/none"

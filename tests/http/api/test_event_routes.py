@@ -11,7 +11,7 @@ from orchestrator.http.api.event_routes import event_query
 from orchestrator.http.api.schemas import EventsQuery
 from orchestrator.http.errors import BadRequest
 from orchestrator.sql.connection import connect
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 
 from ..conftest import Serve, Served
 

@@ -14,7 +14,7 @@ from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.event_filter import EventFilter
 from orchestrator.sql.events.event_reader import EventReader
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 from pydantic import SecretStr
 
 from ...actors.broadcaster.test_frames import parse

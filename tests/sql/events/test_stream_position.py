@@ -7,7 +7,7 @@ from orchestrator.sql.errors import RefusedRows
 from orchestrator.sql.events.copy_text import copy_row
 from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.events.stream_position import StreamPosition, entry_id_of
-from orchestrator.sql.migrator import migrate
+from orchestrator.sql.schema.migrator import migrate
 
 NOW = "2026-01-31T09:30:00.123Z"
 THERE = StreamPosition(1, 1_700_000_000_000, 3, 42, 1_700_000_000_500)

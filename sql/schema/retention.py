@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from ..protocol.patterns import matches
-from .database import Database
-from .events.event_reader import MAX_ID
-from .named_queries import query
+from ...protocol.patterns import matches
+from ..database import Database
+from ..events.event_reader import MAX_ID
+from ..named_queries import query
 from .partitions import Partition, filled, read_layout
-from .rewriting import count_due, rewrite
+from .rewrite import count_due, rewrite
 
 # One batch takes some 50 ms and locks its own rows only.
 BATCH_ROWS: Final = 2_000

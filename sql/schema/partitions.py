@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from .connection import Connection
-from .database import Database
-from .named_queries import query
+from ..connection import Connection
+from ..database import Database
+from ..named_queries import query
 
 # Smaller ones would be many, and each costs a query that looks through all of them some 20 µs.
 SPAN_MIN: Final = 1_000_000

@@ -8,7 +8,7 @@ from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.database import Database
 from orchestrator.sql.errors import Unavailable
 from orchestrator.sql.events.event_writer import EventWriter
-from orchestrator.sql.retention import RetentionRule, keep_time_s, prune
+from orchestrator.sql.schema.retention import RetentionRule, keep_time_s, prune
 
 pytestmark = pytest.mark.db
 

@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 import psycopg
 
-from .connection import Connection
-from .errors import MigrationChanged, MigrationUnknown, SchemaError, translate
-from .named_queries import query
+from ..connection import Connection
+from ..errors import MigrationChanged, MigrationUnknown, SchemaError, translate
+from ..named_queries import query
 
 # Any number that nobody else uses for an advisory lock: "orch" in ASCII.
 LOCK_KEY: Final = 0x6F726368

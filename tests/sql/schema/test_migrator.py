@@ -4,7 +4,7 @@ import gevent
 import pytest
 from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.errors import MigrationChanged, MigrationUnknown, SchemaError
-from orchestrator.sql.migrator import (
+from orchestrator.sql.schema.migrator import (
     COLUMNS,
     MigrationState,
     migrate,

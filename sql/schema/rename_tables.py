@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from .connection import Connection
+from ..connection import Connection
 from .partitions import filled
 
 ASIDE: Final = "orchestrator_set_aside"

@@ -1,6 +1,6 @@
 import pytest
 from orchestrator.sql.connection import Connection
-from orchestrator.sql.setting_aside import tables_set_aside
+from orchestrator.sql.schema.rename_tables import tables_set_aside
 
 pytestmark = pytest.mark.db
 

@@ -8,7 +8,7 @@ from orchestrator.sql.database import Database
 from orchestrator.sql.events.copy_text import copy_row
 from orchestrator.sql.events.event_reader import EventReader
 from orchestrator.sql.events.event_writer import EventWriter
-from orchestrator.sql.partitions import (
+from orchestrator.sql.schema.partitions import (
     AHEAD_IDS,
     IdPace,
     Partition,

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import psycopg
 
-from .connection import Connection
-from .database import Database
-from .errors import TimedOut
-from .named_queries import query
+from ..connection import Connection
+from ..database import Database
+from ..errors import TimedOut
+from ..named_queries import query
 from .partitions import Partition, attach, filled, limit_locks, partition_name
 
 # Ids looked at in one statement: some 100 ms.
