@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from .failures import BadUsage, ExitCode, Failure, from_usage_error
+from .errors import BadUsage, ExitCode, Failure, from_usage_error
 from .options import Group, Invocation
 from .output import OUTPUTS
 

@@ -16,9 +16,9 @@ from typing import Any
 from ..protocol.patterns import matches
 from .checks_redis import connected
 from .client import Client, cause_of
-from .failures import Failure
+from .errors import Failure
 from .findings import Finding, critical, ok, unknown, warning
-from .wording import duration, plural, read_iso
+from .formatting import duration, plural, read_iso
 
 PREFIX = "heartbeat."
 MAX_MESSAGES = 20_000

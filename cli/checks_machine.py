@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from .client import Client
-from .failures import Failure
+from .errors import Failure
 from .findings import Finding, critical, ok, unknown, warning
-from .machine import Place
+from .local_settings import Place
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
 """Below it the journal cannot hold an hour without PostgreSQL."""

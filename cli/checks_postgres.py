@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .checks_redis import clock_finding
 from .findings import Finding, critical, ok, unknown, warning
-from .wording import duration, plural
+from .formatting import duration, plural
 
 if TYPE_CHECKING:
     from ..sql.connection import Connection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..agents.tls_advice import tls_advice
 from .client import cause_of
 from .findings import Finding, critical, ok, unknown, warning
-from .wording import duration
+from .formatting import duration
 
 if TYPE_CHECKING:
     from redis import Redis

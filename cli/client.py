@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Self
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-from .failures import BadUsage, ExitCode, Failure
+from .errors import BadUsage, ExitCode, Failure
 from .options import Invocation
 from .trust import authorities, refusal_of
 

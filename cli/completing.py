@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .client import Client
-from .failures import Failure
+from .errors import Failure
 from .options import DEFAULT_URL
 from .trust import authorities
 

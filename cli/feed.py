@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlunsplit
 
 from .client import Answer, Client, cause_of, refusal, split_url, unix_socket
-from .failures import ExitCode, Failure
+from .errors import ExitCode, Failure
 from .pages import Event, Filter, Pages
 from .trust import refusal_of
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .failures import ExitCode
+from .errors import ExitCode
+from .formatting import plural, printable
 from .output import JSON_VERSION, Screen
-from .wording import plural, printable
 
 
 class Level(StrEnum):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .failures import ExitCode, Failure
+from .errors import ExitCode, Failure
 from .output import Row
 
 INTERVAL_S = 2.0

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from .failures import BadUsage, Failure
+from .errors import BadUsage, Failure
 from .output import OUTPUTS, Screen
 
 DEFAULT_URL = "http://127.0.0.1:8090"

@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
-from . import wording
-from .failures import Failure
+from . import formatting as wording
+from .errors import Failure
 
 OUTPUTS = ("table", "wide", "json", "jsonl", "csv", "name")
 JSON_VERSION = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..protocol.patterns import matches
 from .client import Client, path_with, refusal
-from .wording import duration
+from .formatting import duration
 
 PAGE_EVENTS = 200
 """The most that the daemon gives at once."""

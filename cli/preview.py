@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .wording import printable
+from .formatting import printable
 
 MAX_CHARS = 200
 # What tells who and when stands in other columns; the rest is for machines.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from . import wording
+from . import formatting as wording
 from .output import Screen
 
 BAR_CHARS: Final = 30

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .failures import BadUsage
-from .machine import missing_extra
+from .errors import BadUsage
+from .formatting import iso, read_moment
+from .local_settings import missing_extra
 from .storing import connection, store_failures
-from .wording import iso, read_moment
 
 if TYPE_CHECKING:
     from pathlib import Path

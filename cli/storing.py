@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .failures import ExitCode, Failure
-from .machine import Place, missing_extra, read_settings
+from .errors import ExitCode, Failure
+from .local_settings import Place, missing_extra, read_settings
 
 if TYPE_CHECKING:
     from ..sql.connection import Connection

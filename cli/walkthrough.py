@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from .checks_redis import connected
 from .client import Client, cause_of
-from .failures import Failure
+from .errors import Failure
 from .feed import Link, LinkLost
 from .findings import Finding, critical, ok
-from .wording import duration, iso
+from .formatting import duration, iso
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -8,12 +8,12 @@ import click
 
 from ..client import Client, segment
 from ..completing import complete_agents
-from ..failures import BadUsage, ExitCode, Failure
+from ..errors import BadUsage, ExitCode, Failure
 from ..following import follow
+from ..formatting import duration, printable
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
 from ..preview import preview
-from ..wording import duration, printable
 
 RECENT_EVENTS = 5
 """So many of its latest events are shown with an agent."""

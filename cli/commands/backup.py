@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from ..failures import ExitCode, Failure
-from ..machine import POSTGRES_FOLDER, Place, config_option, read_settings
+from ..errors import ExitCode, Failure
+from ..formatting import plural
+from ..local_settings import POSTGRES_FOLDER, Place, config_option, read_settings
 from ..options import Invocation, command, confirm, pass_invocation
 from ..progress import Progress
 from ..storing import store_failures
-from ..wording import plural
 
 if TYPE_CHECKING:
     from ...actors.journal.refill import Refilled

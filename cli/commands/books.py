@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..client import Client
-from ..failures import ExitCode
+from ..errors import ExitCode
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, Column, Row, Screen
 

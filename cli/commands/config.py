@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..failures import ExitCode, Failure
+from ..errors import ExitCode, Failure
 from ..findings import Level
-from ..machine import config_option, read_settings
+from ..local_settings import config_option, read_settings
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column, Screen
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from ..failures import ExitCode
-from ..machine import Place, config_option, read_settings
+from ..errors import ExitCode
+from ..formatting import plural, size_text
+from ..local_settings import Place, config_option, read_settings
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column
 from ..progress import Progress
 from ..storing import connection as connection_to
 from ..storing import store_failures
-from ..wording import plural, size_text
 from .backup import dump_command, refill_command, restore_command
 
 MIGRATION_COLUMNS = (

@@ -9,7 +9,7 @@ import click
 from ..client import Client
 from ..completing import complete_agents
 from ..findings import Finding, critical, ok, show
-from ..machine import Place, config_option, read_settings
+from ..local_settings import Place, config_option, read_settings
 from ..options import DEFAULT_URL, Group, Invocation, pass_invocation
 
 LISTEN_S = 11.0

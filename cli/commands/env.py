@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from ..machine import Place, config_option, read_settings
+from ..local_settings import Place, config_option, read_settings
 from ..options import Invocation, command, pass_invocation
 
 

@@ -12,13 +12,13 @@ import click
 
 from ..client import Client
 from ..completing import complete_topics
-from ..failures import BadUsage, ExitCode, Failure
+from ..errors import BadUsage, ExitCode, Failure
 from ..feed import Feed, Start
+from ..formatting import iso, printable, read_duration, read_moment
 from ..options import Invocation, command, noun, pass_invocation
 from ..output import Column, Row, Screen, cut
 from ..pages import Event, Filter, Pages
 from ..preview import preview
-from ..wording import iso, printable, read_duration, read_moment
 from .export import export_command
 from .replay import replay_command
 

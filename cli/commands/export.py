@@ -6,9 +6,9 @@ from typing import Final
 
 import click
 
+from ..errors import BadUsage
 from ..export_files import open_file
-from ..failures import BadUsage
-from ..machine import config_option
+from ..local_settings import config_option
 from ..options import Invocation, command, pass_invocation
 from ..progress import Progress
 from ..resuming import Bookmark, resumed

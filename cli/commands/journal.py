@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..failures import ExitCode, Failure
-from ..machine import Place, config_option, missing_extra, read_settings
+from ..errors import ExitCode, Failure
+from ..formatting import plural, size_text
+from ..local_settings import Place, config_option, missing_extra, read_settings
 from ..options import Invocation, noun, pass_invocation
 from ..output import Screen
-from ..wording import plural, size_text
 
 if TYPE_CHECKING:
     from ...actors.journal.inspection import Inspection

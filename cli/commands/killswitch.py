@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from ..client import Client
-from ..failures import BadUsage, ExitCode, Failure
+from ..errors import BadUsage, ExitCode, Failure
+from ..formatting import plural, printable
 from ..options import Invocation, command, confirm, noun, pass_invocation
 from ..output import Screen
-from ..wording import plural, printable
 
 REASON_CHARS = 500
 """The daemon takes no longer one."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ..failures import BadUsage, ExitCode, Failure
-from ..machine import Place, config_option, missing_extra, read_settings
+from ..errors import BadUsage, ExitCode, Failure
+from ..formatting import read_iso
+from ..local_settings import Place, config_option, missing_extra, read_settings
 from ..options import Invocation, command, confirm, pass_invocation
 from ..progress import Progress
 from ..replaying import Pace, catching, channel_for, is_target, read_speed
 from ..resuming import Bookmark, resumed
 from ..span import History, Span, history_of, moment_of, span_options
-from ..wording import read_iso
 
 if TYPE_CHECKING:
     from ...settings import Settings

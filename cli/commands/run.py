@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..machine import config_option, missing_extra
+from ..local_settings import config_option, missing_extra
 from ..options import Invocation, command, pass_invocation
 
 

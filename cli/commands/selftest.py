@@ -4,7 +4,7 @@ import click
 
 from ..client import Client
 from ..findings import show
-from ..machine import Place, read_settings
+from ..local_settings import Place, read_settings
 from ..options import Invocation, command, confirm, pass_invocation
 from .killswitch import place_of
 

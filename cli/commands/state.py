@@ -8,10 +8,10 @@ import click
 
 from ..client import Client, segment
 from ..completing import complete_state_keys
-from ..failures import ExitCode
+from ..errors import ExitCode
+from ..formatting import printable
 from ..options import Invocation, command, noun, pass_invocation
 from ..output import Column, Row, Screen
-from ..wording import printable
 
 
 def _show_value(row: Row, _: Screen) -> str:

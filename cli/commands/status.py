@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..client import Client
-from ..failures import ExitCode, Failure
+from ..errors import ExitCode, Failure
+from ..formatting import duration, plural, printable, uptime
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, Screen
-from ..wording import duration, plural, printable, uptime
 from .agent import agent_state
 from .state import regime_lines
 

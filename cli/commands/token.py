@@ -6,7 +6,7 @@ import secrets
 
 import click
 
-from ..failures import BadUsage
+from ..errors import BadUsage
 from ..options import Invocation, noun, pass_invocation
 
 TOKEN_BYTES = 32

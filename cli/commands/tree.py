@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from ..client import Client
+from ..formatting import plural, printable, uptime
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, NOTHING, Column, Row, Screen
-from ..wording import plural, printable, uptime
 
 WELL = ("RUNNING", "STOPPED", "EXITED")
 """States that are no trouble, or wanted."""

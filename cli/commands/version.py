@@ -4,7 +4,7 @@ import platform
 
 from ... import __version__
 from ..client import Client
-from ..failures import Failure
+from ..errors import Failure
 from ..options import Invocation, command, pass_invocation
 
 # The daemon's version is a courtesy: it must not keep anybody waiting.

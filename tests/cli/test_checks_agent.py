@@ -9,7 +9,7 @@ import redis
 from orchestrator.cli import checks_agent as checks
 from orchestrator.cli.checks_agent import Heard, judge
 from orchestrator.cli.findings import Finding, Level
-from orchestrator.cli.wording import iso
+from orchestrator.cli.formatting import iso
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.cli.checks_machine import check_daemon, check_machine
 from orchestrator.cli.client import Client
 from orchestrator.cli.findings import Finding, Level
-from orchestrator.cli.machine import Place
+from orchestrator.cli.local_settings import Place
 from orchestrator.settings import load
 
 from .conftest import Double

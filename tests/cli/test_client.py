@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from orchestrator.cli.client import Client, path_with, segment, split_url
-from orchestrator.cli.failures import BadUsage, ExitCode, Failure
+from orchestrator.cli.errors import BadUsage, ExitCode, Failure
 
 from .conftest import Double, Orc
 

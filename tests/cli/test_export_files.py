@@ -3,8 +3,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from orchestrator.cli.errors import Failure
 from orchestrator.cli.export_files import as_csv, as_json_lines, open_file
-from orchestrator.cli.failures import Failure
 from orchestrator.sql.events.event_reader import EventRow
 
 TS = "2026-01-31T09:30:00.123Z"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from orchestrator.cli.client import Client
-from orchestrator.cli.failures import ExitCode, Failure
+from orchestrator.cli.errors import ExitCode, Failure
 from orchestrator.cli.feed import Feed, Link, LinkLost, Start, event_of
 from orchestrator.cli.pages import Event, Filter, Pages
 

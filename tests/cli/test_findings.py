@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from orchestrator.cli.failures import ExitCode
+from orchestrator.cli.errors import ExitCode
 from orchestrator.cli.findings import critical, exit_code, lines, ok, show, unknown, warning
 from orchestrator.cli.output import Screen
 

@@ -4,7 +4,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from orchestrator.cli.failures import ExitCode, Failure
+from orchestrator.cli.errors import ExitCode, Failure
 from orchestrator.cli.following import INTERVAL_S, RETRY_LIMIT_S, LineCounter, follow
 from orchestrator.cli.output import Row
 

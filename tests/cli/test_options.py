@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 import pytest
-from orchestrator.cli.failures import BadUsage, Failure
+from orchestrator.cli.errors import BadUsage, Failure
 from orchestrator.cli.options import Command, Invocation, confirm, pass_invocation
 
 from .conftest import on_a_terminal

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from orchestrator.cli.failures import Failure
+from orchestrator.cli.errors import Failure
 from orchestrator.cli.output import Column, Screen, cut, fit, wants_color
 
 COLUMNS = (

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from orchestrator.cli.client import Client
-from orchestrator.cli.failures import Failure
+from orchestrator.cli.errors import Failure
 from orchestrator.cli.pages import Event, Filter, Pages, channel_of
 
 from .conftest import Double

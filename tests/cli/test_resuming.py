@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from orchestrator.cli.failures import BadUsage, Failure
+from orchestrator.cli.errors import BadUsage, Failure
 from orchestrator.cli.resuming import Bookmark, resumed
 
 

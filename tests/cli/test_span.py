@@ -1,5 +1,5 @@
 import pytest
-from orchestrator.cli.failures import BadUsage
+from orchestrator.cli.errors import BadUsage
 from orchestrator.cli.span import moment_of
 
 

@@ -1,6 +1,6 @@
 import psycopg
 import pytest
-from orchestrator.cli.failures import ExitCode, Failure
+from orchestrator.cli.errors import ExitCode, Failure
 from orchestrator.cli.storing import store_failures
 from orchestrator.sql.errors import Denied, SchemaError, StoreError, Unavailable
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from faults.certificates import Authority, Pair
 from orchestrator.cli.client import Client
-from orchestrator.cli.failures import ExitCode, Failure
+from orchestrator.cli.errors import ExitCode, Failure
 from orchestrator.cli.feed import Link
 from orchestrator.cli.trust import authorities, pinned
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from orchestrator.cli.client import Client, split_url, unix_socket
-from orchestrator.cli.failures import BadUsage, Failure
+from orchestrator.cli.errors import BadUsage, Failure
 from orchestrator.cli.feed import Feed, Link, LinkLost, Start
 from orchestrator.cli.pages import Filter
 from orchestrator.http.edge.listener import CannotListen, ControlSocket

@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import pytest
-from orchestrator.cli.machine import missing_extra
+from orchestrator.cli.local_settings import missing_extra
 
 from ..conftest import Orc, RunningDaemon, run_orc
 

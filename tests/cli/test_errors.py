@@ -1,5 +1,5 @@
 import click
-from orchestrator.cli.failures import BadUsage, ExitCode, Failure, from_usage_error
+from orchestrator.cli.errors import BadUsage, ExitCode, Failure, from_usage_error
 
 
 def test_the_object_for_programs_has_a_stable_code() -> None:

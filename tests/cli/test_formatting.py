@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from orchestrator.cli import wording
+from orchestrator.cli import formatting as wording
 
 NOW = datetime(2026, 1, 31, 9, 30, 0, 123_000, tzinfo=UTC)
 

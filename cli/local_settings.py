@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .failures import ExitCode, Failure
+from .errors import ExitCode, Failure
 from .trust import pinned
 
 if TYPE_CHECKING:

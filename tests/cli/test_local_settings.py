@@ -3,8 +3,8 @@ import os
 from pathlib import Path
 
 import pytest
-from orchestrator.cli.failures import ExitCode, Failure
-from orchestrator.cli.machine import ANNOUNCEMENT, Place
+from orchestrator.cli.errors import ExitCode, Failure
+from orchestrator.cli.local_settings import ANNOUNCEMENT, Place
 from orchestrator.settings import load
 
 FREE_PID = 2**22 + 1
