@@ -15,7 +15,7 @@ from typing import Any
 
 from ..protocol.patterns import matches
 from .checks_redis import connected
-from .client import Client, cause_of
+from .client.rest import Client, cause_of
 from .errors import Failure
 from .findings import Finding, critical, ok, unknown, warning
 from .formatting import duration, plural, read_iso

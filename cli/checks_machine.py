@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .client import Client
+from .client.rest import Client
 from .errors import Failure
 from .findings import Finding, critical, ok, unknown, warning
 from .local_settings import Place

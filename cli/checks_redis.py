@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..agents.tls_advice import tls_advice
-from .client import cause_of
+from .client.rest import cause_of
 from .findings import Finding, critical, ok, unknown, warning
 from .formatting import duration
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .client.tls import pinned
 from .errors import ExitCode, Failure
-from .trust import pinned
 
 if TYPE_CHECKING:
     from ..runtime.embedded import EmbeddedServer

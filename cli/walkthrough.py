@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .checks_redis import connected
-from .client import Client, cause_of
+from .client.event_stream import Link, LinkLost
+from .client.rest import Client, cause_of
 from .errors import Failure
-from .feed import Link, LinkLost
 from .findings import Finding, critical, ok
 from .formatting import duration, iso
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from ..client import Client, segment
-from ..completing import complete_agents
+from ..client.agent_logs import follow
+from ..client.completion import complete_agents
+from ..client.rest import Client, segment
 from ..errors import BadUsage, ExitCode, Failure
-from ..following import follow
 from ..formatting import duration, printable
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..client import Client
+from ..client.rest import Client
 from ..errors import ExitCode
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, Column, Row, Screen

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..client import Client
-from ..completing import complete_agents
+from ..client.completion import complete_agents
+from ..client.rest import Client
 from ..findings import Finding, critical, ok, show
 from ..local_settings import Place, config_option, read_settings
 from ..options import DEFAULT_URL, Group, Invocation, pass_invocation

@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from ..client import Client
-from ..completing import complete_topics
+from ..client.completion import complete_topics
+from ..client.event_stream import Feed, Start
+from ..client.pages import Event, Filter, Pages
+from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
-from ..feed import Feed, Start
 from ..formatting import iso, printable, read_duration, read_moment
 from ..options import Invocation, command, noun, pass_invocation
 from ..output import Column, Row, Screen, cut
-from ..pages import Event, Filter, Pages
 from ..preview import preview
 from .export import export_command
 from .replay import replay_command

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..client import Client
+from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import plural, printable
 from ..options import Invocation, command, confirm, noun, pass_invocation

@@ -2,7 +2,7 @@
 
 import click
 
-from ..client import Client
+from ..client.rest import Client
 from ..findings import show
 from ..local_settings import Place, read_settings
 from ..options import Invocation, command, confirm, pass_invocation

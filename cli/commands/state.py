@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ..client import Client, segment
-from ..completing import complete_state_keys
+from ..client.completion import complete_state_keys
+from ..client.rest import Client, segment
 from ..errors import ExitCode
 from ..formatting import printable
 from ..options import Invocation, command, noun, pass_invocation

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..client import Client
+from ..client.rest import Client
 from ..errors import ExitCode, Failure
 from ..formatting import duration, plural, printable, uptime
 from ..options import Invocation, command, pass_invocation

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..client import Client
+from ..client.rest import Client
 from ..formatting import plural, printable, uptime
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, NOTHING, Column, Row, Screen

@@ -3,7 +3,7 @@
 import platform
 
 from ... import __version__
-from ..client import Client
+from ..client.rest import Client
 from ..errors import Failure
 from ..options import Invocation, command, pass_invocation
 

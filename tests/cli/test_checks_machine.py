@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from orchestrator.cli.checks_machine import check_daemon, check_machine
-from orchestrator.cli.client import Client
+from orchestrator.cli.client.rest import Client
 from orchestrator.cli.findings import Finding, Level
 from orchestrator.cli.local_settings import Place
 from orchestrator.settings import load

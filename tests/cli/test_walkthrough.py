@@ -1,7 +1,7 @@
 """Where it ends when something is missing; all of it, against a daemon: commands/test_selftest."""
 
 import pytest
-from orchestrator.cli.client import Client
+from orchestrator.cli.client.rest import Client
 from orchestrator.cli.findings import Level
 from orchestrator.cli.walkthrough import Walkthrough
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from orchestrator.cli.client import Client, split_url, unix_socket
+from orchestrator.cli.client.event_stream import Feed, Link, LinkLost, Start
+from orchestrator.cli.client.pages import Filter
+from orchestrator.cli.client.rest import Client, split_url, unix_socket
 from orchestrator.cli.errors import BadUsage, Failure
-from orchestrator.cli.feed import Feed, Link, LinkLost, Start
-from orchestrator.cli.pages import Filter
 from orchestrator.http.edge.listener import CannotListen, ControlSocket
 
 from .conftest import TOKENS, Serve, auth

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-from orchestrator.cli.client import Client
+from orchestrator.cli.client.rest import Client
 
 from .rig import TESTS, Outcome, Rig, percentile, rig, wait_until
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from faults.certificates import Authority, Pair
-from orchestrator.cli.client import Client
+from orchestrator.cli.client.event_stream import Link
+from orchestrator.cli.client.rest import Client
+from orchestrator.cli.client.tls import authorities, pinned
 from orchestrator.cli.errors import ExitCode, Failure
-from orchestrator.cli.feed import Link
-from orchestrator.cli.trust import authorities, pinned
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 

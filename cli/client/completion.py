@@ -5,10 +5,10 @@ from functools import partial
 import click
 from click.shell_completion import CompletionItem
 
-from .client import Client
-from .errors import Failure
-from .options import DEFAULT_URL
-from .trust import authorities
+from ..errors import Failure
+from ..options import DEFAULT_URL
+from .rest import Client
+from .tls import authorities
 
 LIMIT_S = 0.5
 """Whoever presses Tab does not wait longer."""

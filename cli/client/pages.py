@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..protocol.patterns import matches
-from .client import Client, path_with, refusal
-from .formatting import duration
+from ...protocol.patterns import matches
+from ..formatting import duration
+from .rest import Client, path_with, refusal
 
 PAGE_EVENTS = 200
 """The most that the daemon gives at once."""

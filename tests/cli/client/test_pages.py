@@ -1,11 +1,11 @@
 from typing import Any
 
 import pytest
-from orchestrator.cli.client import Client
+from orchestrator.cli.client.pages import Event, Filter, Pages, channel_of
+from orchestrator.cli.client.rest import Client
 from orchestrator.cli.errors import Failure
-from orchestrator.cli.pages import Event, Filter, Pages, channel_of
 
-from .conftest import Double
+from ..conftest import Double
 
 
 def test_a_heartbeat_has_its_agent_in_the_channel() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.cli.client import Client, path_with, segment, split_url
+from orchestrator.cli.client.rest import Client, path_with, segment, split_url
 from orchestrator.cli.errors import BadUsage, ExitCode, Failure
 
-from .conftest import Double, Orc
+from ..conftest import Double, Orc
 
 NOBODY = "http://127.0.0.1:1"
 

@@ -1,8 +1,8 @@
 import click
-from orchestrator.cli import completing
+from orchestrator.cli.client import completion as completing
 from orchestrator.cli.options import Invocation
 
-from .conftest import Double
+from ..conftest import Double
 
 
 def context(url: str) -> click.Context:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from orchestrator.cli.client import Client
+from orchestrator.cli.client.event_stream import Feed, Link, LinkLost, Start, event_of
+from orchestrator.cli.client.pages import Event, Filter, Pages
+from orchestrator.cli.client.rest import Client
 from orchestrator.cli.errors import ExitCode, Failure
-from orchestrator.cli.feed import Feed, Link, LinkLost, Start, event_of
-from orchestrator.cli.pages import Event, Filter, Pages
 
-from .conftest import Double
+from ..conftest import Double
 
 Frame = dict[str, Any]
 

@@ -4,8 +4,8 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from orchestrator.cli.client.agent_logs import INTERVAL_S, RETRY_LIMIT_S, LineCounter, follow
 from orchestrator.cli.errors import ExitCode, Failure
-from orchestrator.cli.following import INTERVAL_S, RETRY_LIMIT_S, LineCounter, follow
 from orchestrator.cli.output import Row
 
 
@@ -75,7 +75,7 @@ def test_a_refusal_ends_it() -> None:
 
 def test_a_daemon_that_stays_away_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, RETRY_LIMIT_S + 1])
-    monkeypatch.setattr("orchestrator.cli.following.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("orchestrator.cli.client.agent_logs.time.monotonic", lambda: next(clock))
     daemon = Daemon(*[failure(ExitCode.UNREACHABLE)] * 3)
 
     with pytest.raises(Failure, match="no answer"):

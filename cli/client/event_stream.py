@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlunsplit
 
-from .client import Answer, Client, cause_of, refusal, split_url, unix_socket
-from .errors import ExitCode, Failure
+from ..errors import ExitCode, Failure
 from .pages import Event, Filter, Pages
-from .trust import refusal_of
+from .rest import Answer, Client, cause_of, refusal, split_url, unix_socket
+from .tls import refusal_of
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection

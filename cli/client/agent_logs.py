@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .errors import ExitCode, Failure
-from .output import Row
+from ..errors import ExitCode, Failure
+from ..output import Row
 
 INTERVAL_S = 2.0
 """Between two looks: half of what the daemon's rate limit lets one address ask by default."""

@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from .errors import ExitCode, Failure
+from ..errors import ExitCode, Failure
 
 
 def authorities(ca_file: Path | None) -> ssl.SSLContext:

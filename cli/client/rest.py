@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any, Self
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-from .errors import BadUsage, ExitCode, Failure
-from .options import Invocation
-from .trust import authorities, refusal_of
+from ..errors import BadUsage, ExitCode, Failure
+from ..options import Invocation
+from .tls import authorities, refusal_of
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A page of 200 events of 1 MiB each would be more; then ask for fewer."""
