@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..doctor.check_results import Level
 from ..errors import ExitCode, Failure
-from ..findings import Level
 from ..local_settings import config_option, read_settings
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column, Screen
@@ -45,7 +45,7 @@ def _check_tls(settings: "Settings", screen: Screen) -> None:
     Raises:
         Failure: the daemon would not start with it, or nobody would believe it.
     """
-    from ..checks_tls import check_tls
+    from ..doctor.tls import check_tls
 
     for finding in check_tls(settings):
         if finding.level is Level.CRITICAL:

@@ -8,7 +8,7 @@ import click
 
 from ..client.completion import complete_agents
 from ..client.rest import Client
-from ..findings import Finding, critical, ok, show
+from ..doctor.check_results import Finding, critical, ok, show
 from ..local_settings import Place, config_option, read_settings
 from ..options import DEFAULT_URL, Group, Invocation, pass_invocation
 
@@ -43,8 +43,8 @@ def doctor_command(context: click.Context, /, config: Path | None) -> int | None
 
 
 def _findings(place: Place) -> Iterator[Finding]:
-    from ..checks_machine import check_daemon, check_machine
-    from ..checks_tls import check_tls
+    from ..doctor.machine import check_daemon, check_machine
+    from ..doctor.tls import check_tls
 
     file = place.settings.file
     yield ok("settings", str(file) if file else "no file, the environment only")
@@ -58,8 +58,8 @@ def _findings(place: Place) -> Iterator[Finding]:
 
 
 def _server_findings(place: Place) -> Iterator[Finding]:
-    from ..checks_postgres import check_postgres
-    from ..checks_redis import check_redis
+    from ..doctor.postgres import check_postgres
+    from ..doctor.redis import check_redis
 
     if (redis_url := place.redis_url()) is not None:
         yield from check_redis(redis_url)
@@ -115,7 +115,7 @@ def doctor_agent(invocation: Invocation, *, agent_id: str, wait: float, config: 
 
     Asks the daemon, then listens on the bus for its heartbeat.
     """
-    from .. import checks_agent as checks
+    from ..doctor import agent as checks
 
     config = config or click.get_current_context().meta.get("config")
     place = Place(read_settings(config))

@@ -3,7 +3,7 @@
 import click
 
 from ..client.rest import Client
-from ..findings import show
+from ..doctor.check_results import show
 from ..local_settings import Place, read_settings
 from ..options import Invocation, command, confirm, pass_invocation
 from .killswitch import place_of
@@ -25,7 +25,7 @@ def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str
     An agent of its own beats and publishes, and is looked for in the registry, over REST and on the
     live stream. Exit code 0: all arrived, 1: with warnings, 2: something did not.
     """
-    from ..walkthrough import Walkthrough
+    from ..doctor.selftest import Walkthrough
 
     redis_url = _redis_url(redis_url)
     with Client.of(invocation) as client:

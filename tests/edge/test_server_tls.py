@@ -9,9 +9,9 @@ from faults.certificates import Authority, Pair
 from faults.tls_proxy import TlsProxy
 from orchestrator.actors.redis_listener.connections import _pool
 from orchestrator.actors.redis_listener.reconnect import dial
-from orchestrator.cli.checks_postgres import check_postgres
-from orchestrator.cli.checks_redis import check_redis
-from orchestrator.cli.findings import Level
+from orchestrator.cli.doctor.check_results import Level
+from orchestrator.cli.doctor.postgres import check_postgres
+from orchestrator.cli.doctor.redis import check_redis
 from orchestrator.runtime._guard_entry import Redis as GuardsRedis
 from orchestrator.sql.connection import connect
 from orchestrator.sql.errors import Unavailable

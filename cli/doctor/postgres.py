@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .checks_redis import clock_finding
-from .findings import Finding, critical, ok, unknown, warning
-from .formatting import duration, plural
+from ..formatting import duration, plural
+from .check_results import Finding, critical, ok, unknown, warning
+from .redis import clock_finding
 
 if TYPE_CHECKING:
-    from ..sql.connection import Connection
+    from ...sql.connection import Connection
 
 LEAST_VERSION = 130000
 """``gen_random_uuid()`` is built in since 13."""
@@ -33,8 +33,8 @@ _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 def check_postgres(url: str) -> Iterator[Finding]:
     """All about the server and our tables; only the first finding if it does not answer."""
-    from ..sql.connection import connect
-    from ..sql.errors import Denied, StoreError
+    from ...sql.connection import connect
+    from ...sql.errors import Denied, StoreError
 
     began = time.monotonic()
     try:
@@ -79,8 +79,8 @@ def _writable(connection: "Connection") -> Finding:
 
 
 def _schema(connection: "Connection") -> Finding:
-    from ..sql.errors import StoreError
-    from ..sql.schema.migrator import MigrationState, schema_problems, status
+    from ...sql.errors import StoreError
+    from ...sql.schema.migrator import MigrationState, schema_problems, status
 
     name = "schema"
     try:

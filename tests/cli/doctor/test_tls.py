@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 from faults.certificates import Authority, Pair
-from orchestrator.cli.checks_tls import check_tls
-from orchestrator.cli.findings import Finding, Level
+from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.tls import check_tls
 from orchestrator.settings import load
 
-from .conftest import Orc
+from ..conftest import Orc
 
 PLAIN = {"REDIS_URL": "embedded", "PG_URL": "embedded"}
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from .findings import Finding, critical, ok, warning
+from .check_results import Finding, critical, ok, warning
 
 if TYPE_CHECKING:
-    from ..http.settings import HttpSettings
-    from ..settings import Settings
+    from ...http.settings import HttpSettings
+    from ...settings import Settings
 
 _OFF = frozenset({"0", "f", "false", "n", "no"})
 
@@ -23,8 +23,8 @@ def check_tls(settings: "Settings") -> Iterator[Finding]:
 
 
 def _own(http: "HttpSettings") -> Iterator[Finding]:
-    from ..http.edge.tls import TlsUnusable, inspect
-    from ..http.settings import is_loopback
+    from ...http.edge.tls import TlsUnusable, inspect
+    from ...http.settings import is_loopback
 
     if not http.tls.cert:
         if not is_loopback(http.host):
@@ -47,7 +47,7 @@ def _own(http: "HttpSettings") -> Iterator[Finding]:
 
 
 def _redis(url: str) -> Iterator[Finding]:
-    from ..http.settings import is_loopback
+    from ...http.settings import is_loopback
 
     name = "redis tls"
     parts = urlsplit(url)
@@ -69,8 +69,8 @@ def _redis(url: str) -> Iterator[Finding]:
 def _postgres(url: str) -> Iterator[Finding]:
     from psycopg.conninfo import conninfo_to_dict
 
-    from ..http.settings import is_loopback
-    from ..settings import EMBEDDED
+    from ...http.settings import is_loopback
+    from ...settings import EMBEDDED
 
     if url == EMBEDDED:
         return

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .checks_redis import connected
-from .client.event_stream import Link, LinkLost
-from .client.rest import Client, cause_of
-from .errors import Failure
-from .findings import Finding, critical, ok
-from .formatting import duration, iso
+from ..client.event_stream import Link, LinkLost
+from ..client.rest import Client, cause_of
+from ..errors import Failure
+from ..formatting import duration, iso
+from .check_results import Finding, critical, ok
+from .redis import connected
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..agents.tls_advice import tls_advice
-from .client.rest import cause_of
-from .findings import Finding, critical, ok, unknown, warning
-from .formatting import duration
+from ...agents.tls_advice import tls_advice
+from ..client.rest import cause_of
+from ..formatting import duration
+from .check_results import Finding, critical, ok, unknown, warning
 
 if TYPE_CHECKING:
     from redis import Redis

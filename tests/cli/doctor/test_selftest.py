@@ -2,10 +2,10 @@
 
 import pytest
 from orchestrator.cli.client.rest import Client
-from orchestrator.cli.findings import Level
-from orchestrator.cli.walkthrough import Walkthrough
+from orchestrator.cli.doctor.check_results import Level
+from orchestrator.cli.doctor.selftest import Walkthrough
 
-from .conftest import Double, RunningDaemon
+from ..conftest import Double, RunningDaemon
 
 NO_REDIS = "redis://127.0.0.1:1/0"
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from orchestrator.cli.checks_machine import check_daemon, check_machine
 from orchestrator.cli.client.rest import Client
-from orchestrator.cli.findings import Finding, Level
+from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.machine import check_daemon, check_machine
 from orchestrator.cli.local_settings import Place
 from orchestrator.settings import load
 
-from .conftest import Double
+from ..conftest import Double
 
 
 def place(folder: Path, port: int = 0) -> Place:

@@ -3,8 +3,8 @@ from collections.abc import Iterable
 
 import psycopg
 import pytest
-from orchestrator.cli.checks_postgres import check_postgres
-from orchestrator.cli.findings import Finding, Level
+from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.postgres import check_postgres
 from orchestrator.sql.connection import connect
 from orchestrator.sql.schema.migrator import migrate
 from psycopg.conninfo import make_conninfo

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from .client.rest import Client
-from .errors import Failure
-from .findings import Finding, critical, ok, unknown, warning
-from .local_settings import Place
+from ..client.rest import Client
+from ..errors import Failure
+from ..local_settings import Place
+from .check_results import Finding, critical, ok, unknown, warning
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
 """Below it the journal cannot hold an hour without PostgreSQL."""

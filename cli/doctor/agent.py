@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ..protocol.patterns import matches
-from .checks_redis import connected
-from .client.rest import Client, cause_of
-from .errors import Failure
-from .findings import Finding, critical, ok, unknown, warning
-from .formatting import duration, plural, read_iso
+from ...protocol.patterns import matches
+from ..client.rest import Client, cause_of
+from ..errors import Failure
+from ..formatting import duration, plural, read_iso
+from .check_results import Finding, critical, ok, unknown, warning
+from .redis import connected
 
 PREFIX = "heartbeat."
 MAX_MESSAGES = 20_000

@@ -3,8 +3,8 @@ from contextlib import contextmanager
 
 import pytest
 import redis
-from orchestrator.cli.checks_redis import check_redis, clock_finding
-from orchestrator.cli.findings import Finding, Level
+from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.redis import check_redis, clock_finding
 
 
 def by_name(findings: Iterable[Finding]) -> dict[str, Finding]:

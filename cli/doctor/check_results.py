@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .errors import ExitCode
-from .formatting import plural, printable
-from .output import JSON_VERSION, Screen
+from ..errors import ExitCode
+from ..formatting import plural, printable
+from ..output import JSON_VERSION, Screen
 
 
 class Level(StrEnum):

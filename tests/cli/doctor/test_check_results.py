@@ -1,8 +1,16 @@
 import json
 
 import pytest
+from orchestrator.cli.doctor.check_results import (
+    critical,
+    exit_code,
+    lines,
+    ok,
+    show,
+    unknown,
+    warning,
+)
 from orchestrator.cli.errors import ExitCode
-from orchestrator.cli.findings import critical, exit_code, lines, ok, show, unknown, warning
 from orchestrator.cli.output import Screen
 
 

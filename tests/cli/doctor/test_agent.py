@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import redis
-from orchestrator.cli import checks_agent as checks
-from orchestrator.cli.checks_agent import Heard, judge
-from orchestrator.cli.findings import Finding, Level
+from orchestrator.cli.doctor import agent as checks
+from orchestrator.cli.doctor.agent import Heard, judge
+from orchestrator.cli.doctor.check_results import Finding, Level
 from orchestrator.cli.formatting import iso
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
