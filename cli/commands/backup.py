@@ -14,9 +14,9 @@ import click
 from ..errors import ExitCode, Failure
 from ..formatting import plural
 from ..local_settings import POSTGRES_FOLDER, Place, config_option, read_settings
+from ..offline.database import store_failures
+from ..offline.progress import Progress
 from ..options import Invocation, command, confirm, pass_invocation
-from ..progress import Progress
-from ..storing import store_failures
 
 if TYPE_CHECKING:
     from ...actors.journal.refill import Refilled

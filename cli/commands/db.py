@@ -9,11 +9,11 @@ import click
 from ..errors import ExitCode
 from ..formatting import plural, size_text
 from ..local_settings import Place, config_option, read_settings
+from ..offline.database import connection as connection_to
+from ..offline.database import store_failures
+from ..offline.progress import Progress
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column
-from ..progress import Progress
-from ..storing import connection as connection_to
-from ..storing import store_failures
 from .backup import dump_command, refill_command, restore_command
 
 MIGRATION_COLUMNS = (

@@ -7,12 +7,12 @@ from typing import Final
 import click
 
 from ..errors import BadUsage
-from ..export_files import open_file
 from ..local_settings import config_option
+from ..offline.checkpoint import Bookmark, resumed
+from ..offline.export_files import open_file
+from ..offline.progress import Progress
+from ..offline.time_range import History, Span, history_of, moment_of, span_options
 from ..options import Invocation, command, pass_invocation
-from ..progress import Progress
-from ..resuming import Bookmark, resumed
-from ..span import History, Span, history_of, moment_of, span_options
 
 SAVE_EVERY_S: Final = 1.0
 """How often it is noted how far it is; a kill -9 costs as much work as that."""

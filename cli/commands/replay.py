@@ -12,11 +12,11 @@ import click
 from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import read_iso
 from ..local_settings import Place, config_option, missing_extra, read_settings
+from ..offline.checkpoint import Bookmark, resumed
+from ..offline.progress import Progress
+from ..offline.replay_rules import Pace, catching, channel_for, is_target, read_speed
+from ..offline.time_range import History, Span, history_of, moment_of, span_options
 from ..options import Invocation, command, confirm, pass_invocation
-from ..progress import Progress
-from ..replaying import Pace, catching, channel_for, is_target, read_speed
-from ..resuming import Bookmark, resumed
-from ..span import History, Span, history_of, moment_of, span_options
 
 if TYPE_CHECKING:
     from ...settings import Settings

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from . import formatting as wording
-from .output import Screen
+from .. import formatting as wording
+from ..output import Screen
 
 BAR_CHARS: Final = 30
 TERMINAL_EVERY_S: Final = 0.1

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import BadUsage
-from .formatting import iso, read_moment
-from .local_settings import missing_extra
-from .storing import connection, store_failures
+from ..errors import BadUsage
+from ..formatting import iso, read_moment
+from ..local_settings import missing_extra
+from .database import connection, store_failures
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..sql.events.history import Bounds, Page
+    from ...sql.events.history import Bounds, Page
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class History:
 
     def bounds(self) -> "Bounds":
         """The ids to look at; what comes later is not part of it."""
-        from ..sql.events.history import bounds_between
+        from ...sql.events.history import bounds_between
 
         since, until = (
             None if text is None else datetime.fromisoformat(text)
@@ -82,8 +82,8 @@ class History:
 
     def pages(self, after: int, up_to: int) -> Iterator["Page"]:
         """Pages between two ids."""
-        from ..sql.events.event_filter import EventFilter
-        from ..sql.events.history import Bounds, pages
+        from ...sql.events.event_filter import EventFilter
+        from ...sql.events.history import Bounds, pages
 
         span = self._span
         wanted = EventFilter(span.patterns, span.source, span.since, span.until)

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from orchestrator.cli.replaying import Pace, catching, channel_for, is_target, read_speed
+from orchestrator.cli.offline.replay_rules import Pace, catching, channel_for, is_target, read_speed
 
 T0 = datetime(2026, 1, 31, tzinfo=UTC)
 

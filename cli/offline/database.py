@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import ExitCode, Failure
-from .local_settings import Place, missing_extra, read_settings
+from ..errors import ExitCode, Failure
+from ..local_settings import Place, missing_extra, read_settings
 
 if TYPE_CHECKING:
-    from ..sql.connection import Connection
-    from ..sql.errors import StoreError
+    from ...sql.connection import Connection
+    from ...sql.errors import StoreError
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def store_failures() -> Iterator[None]:
     try:
         import psycopg
 
-        from ..sql.errors import StoreError, translate
+        from ...sql.errors import StoreError, translate
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error
     try:
@@ -31,7 +31,7 @@ def store_failures() -> Iterator[None]:
 
 
 def _failure(error: "StoreError") -> Failure:
-    from ..sql.errors import Denied, SchemaError, StoreError, Unavailable
+    from ...sql.errors import Denied, SchemaError, StoreError, Unavailable
 
     kinds: tuple[tuple[type[StoreError], str, ExitCode, str], ...] = (
         (Unavailable, "unreachable", ExitCode.UNREACHABLE, "see `orchestrator doctor`"),
@@ -57,7 +57,7 @@ def connection(config: Path | None) -> Iterator["Connection"]:
         Failure: it cannot be had.
     """
     with store_failures():
-        from ..sql.connection import connect
+        from ...sql.connection import connect
 
         with connect(Place(read_settings(config)).needed_pg_url()) as opened:
             yield opened

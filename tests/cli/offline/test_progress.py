@@ -1,6 +1,6 @@
 import pytest
+from orchestrator.cli.offline.progress import Progress, bar_text
 from orchestrator.cli.output import Screen
-from orchestrator.cli.progress import Progress, bar_text
 
 
 def test_a_terminal_gets_a_bar() -> None:

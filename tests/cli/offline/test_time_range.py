@@ -1,6 +1,6 @@
 import pytest
 from orchestrator.cli.errors import BadUsage
-from orchestrator.cli.span import moment_of
+from orchestrator.cli.offline.time_range import moment_of
 
 
 def test_a_time_is_written_as_the_contract_does() -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from orchestrator.cli.errors import BadUsage, Failure
-from orchestrator.cli.resuming import Bookmark, resumed
+from orchestrator.cli.offline.checkpoint import Bookmark, resumed
 
 
 def test_what_was_noted_is_found_again(tmp_path: Path) -> None:

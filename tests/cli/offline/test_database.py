@@ -1,7 +1,7 @@
 import psycopg
 import pytest
 from orchestrator.cli.errors import ExitCode, Failure
-from orchestrator.cli.storing import store_failures
+from orchestrator.cli.offline.database import store_failures
 from orchestrator.sql.errors import Denied, SchemaError, StoreError, Unavailable
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from orchestrator.cli.errors import Failure
-from orchestrator.cli.export_files import as_csv, as_json_lines, open_file
+from orchestrator.cli.offline.export_files import as_csv, as_json_lines, open_file
 from orchestrator.sql.events.event_reader import EventRow
 
 TS = "2026-01-31T09:30:00.123Z"
@@ -52,7 +52,7 @@ def test_what_was_written_behind_the_bookmark_is_cut_off(tmp_path: Path, kind: s
 
 def test_parquet_goes_on_with_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("orchestrator.cli.export_files.ROW_GROUP_ROWS", 2)
+    monkeypatch.setattr("orchestrator.cli.offline.export_files.ROW_GROUP_ROWS", 2)
     file = open_file(tmp_path / "x", "parquet", None)
     assert file.write([event(1), event(2)])
     at = file.at()

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from .errors import Failure
-from .local_settings import missing_extra
+from ..errors import Failure
+from ..local_settings import missing_extra
 
 if TYPE_CHECKING:
-    from ..sql.events.event_reader import EventRow
+    from ...sql.events.event_reader import EventRow
 
 FIELDS = ("id", "type", "payload", "ts", "source", "processed")
 ROW_GROUP_ROWS = 100_000
@@ -157,7 +157,7 @@ class ParquetFile:
         self._waiting = []
 
     def _table(self, events: "list[EventRow]") -> Any:
-        from .formatting import read_iso
+        from ..formatting import read_iso
 
         columns = {
             "id": [event.id for event in events],

@@ -1,0 +1,1 @@
+"""Export, replay and backup: work on the database and the journal."""
