@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.agents.dev_agent import DevAgent
 from orchestrator.agents.errors import BadAgent, BadOptions
 from orchestrator.agents.runner import load_agent, main, read_option_texts
+from orchestrator.agents.samples.dev import DevAgent
 
-DEV = "orchestrator.agents.dev_agent:DevAgent"
+DEV = "orchestrator.agents.samples.dev:DevAgent"
 
 
 class Alone:
@@ -55,8 +55,8 @@ def test_a_path_leads_to_its_class() -> None:
         ("no-colon", "not of the form module:Class"),
         (":Class", "not of the form module:Class"),
         ("nowhere.at_all:Class", "cannot import nowhere.at_all"),
-        ("orchestrator.agents.dev_agent:Nobody", "has no Nobody"),
-        ("orchestrator.agents.dev_agent:SYMBOLS", "no subclass of orchestrator.agents.Agent"),
+        ("orchestrator.agents.samples.dev:Nobody", "has no Nobody"),
+        ("orchestrator.agents.samples.dev:SYMBOLS", "no subclass of orchestrator.agents.Agent"),
         ("pathlib:Path", "no subclass of orchestrator.agents.Agent"),
     ],
 )
@@ -136,8 +136,8 @@ def test_an_agent_that_does_not_start_exits_with_one(alone: Alone) -> None:
 def test_the_kit_needs_neither_gevent_nor_pykka() -> None:
     program = (
         "import json, sys, orchestrator.agents, orchestrator.agents.runner,"
-        " orchestrator.agents.dev_agent, orchestrator.agents.quotes_agent,"
-        " orchestrator.agents.regime_detector\n"
+        " orchestrator.agents.samples.dev, orchestrator.agents.samples.quotes,"
+        " orchestrator.agents.samples.regime\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
 

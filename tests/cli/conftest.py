@@ -44,7 +44,7 @@ rate_limit_max = 100000
 heartbeat = "1d"
 [agents.dev-agent]
 mode = "process"
-class = "orchestrator.agents.dev_agent:DevAgent"
+class = "orchestrator.agents.samples.dev:DevAgent"
 group = "development"
 """
 

@@ -83,7 +83,7 @@ def test_what_an_operator_has_stopped_is_not_started(tmp_path: Path) -> None:
 
 
 def test_only_processes_have_a_record(tmp_path: Path) -> None:
-    inside = {"class": "orchestrator.agents.dev_agent:DevAgent", "mode": "in_process"}
+    inside = {"class": "orchestrator.agents.samples.dev:DevAgent", "mode": "in_process"}
     agents = hosted(tmp_path, {"inside": inside, **deaf(tmp_path, "a")})
 
     assert agents.kinds == {"inside": "in_process", "a": "process"}

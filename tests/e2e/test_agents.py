@@ -26,7 +26,7 @@ command = ["sh", "-c", "echo begin $$; while :; do echo working; sleep 0.2; done
 command = ["sh", "-c", "exec sleep 1000"]
 [agents.inside]
 mode = "in_process"
-class = "orchestrator.agents.dev_agent:DevAgent"
+class = "orchestrator.agents.samples.dev:DevAgent"
 """
 
 

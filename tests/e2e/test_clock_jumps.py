@@ -29,7 +29,7 @@ port = 0
 rate_limit_max = 1000000
 [agents.beating]
 mode = "in_process"
-class = "orchestrator.agents.dev_agent:DevAgent"
+class = "orchestrator.agents.samples.dev:DevAgent"
 interval_s = 0.5
 """
 

@@ -25,7 +25,7 @@ SETTINGS_WITH_AGENT = """
 port = 0
 [agents.dev-agent]
 mode = "in_process"
-class = "orchestrator.agents.dev_agent:DevAgent"
+class = "orchestrator.agents.samples.dev:DevAgent"
 """
 
 

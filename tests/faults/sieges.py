@@ -16,7 +16,7 @@ from orchestrator.cli.client.rest import Client
 from .rig import TESTS, Outcome, Rig, percentile, rig, wait_until
 
 AGENT = (
-    '[agents.quotes]\nmode = "process"\nclass = "orchestrator.agents.quotes_agent:QuotesAgent"\n'
+    '[agents.quotes]\nmode = "process"\nclass = "orchestrator.agents.samples.quotes:QuotesAgent"\n'
 )
 RESERVED_FILES = 192
 FILES = 320

@@ -271,7 +271,7 @@ def daemon(
     parts = urlsplit(servers[1].url())
     with psycopg.connect(parts.geturl(), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
-    quotes = {"class": "orchestrator.agents.dev_agent:DevAgent"}
+    quotes = {"class": "orchestrator.agents.samples.dev:DevAgent"}
     given: dict[str, Any] = {
         "redis": {"url": servers[0].url()},
         "postgres": {"url": parts._replace(path=f"/{name}").geturl()},

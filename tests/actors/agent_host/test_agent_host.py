@@ -38,7 +38,7 @@ from pydantic import ValidationError
 
 pytestmark = pytest.mark.redis
 
-DEV = "orchestrator.agents.dev_agent:DevAgent"
+DEV = "orchestrator.agents.samples.dev:DevAgent"
 
 
 class Probe(Agent):

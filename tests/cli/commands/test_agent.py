@@ -150,7 +150,7 @@ def test_an_id_is_escaped_in_the_path(double: Double, orc: Orc) -> None:
 
 @pytest.mark.redis
 def test_an_agent_runs_in_this_process_without_a_daemon(orc: Orc, redis_url: str) -> None:
-    bad = orc("agent", "run", "orchestrator.agents.dev_agent:Nobody", REDIS_URL=redis_url)
+    bad = orc("agent", "run", "orchestrator.agents.samples.dev:Nobody", REDIS_URL=redis_url)
 
     assert bad.code == 2
     assert "has no Nobody" in bad.err

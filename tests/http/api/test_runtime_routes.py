@@ -4,7 +4,7 @@ import pytest
 
 from ..conftest import Serve, Served
 
-AGENT = {"mode": "in_process", "class": "orchestrator.agents.dev_agent:DevAgent"}
+AGENT = {"mode": "in_process", "class": "orchestrator.agents.samples.dev:DevAgent"}
 
 
 def nodes(tree: Any) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from orchestrator.actors.broadcaster import frames
 from orchestrator.actors.events import Event
 from orchestrator.actors.killswitch import Trip, bus_payload
 from orchestrator.actors.payloads import reject
-from orchestrator.agents.dev_agent import SYMBOLS, draw_candidate
-from orchestrator.agents.quotes_agent import quote
-from orchestrator.agents.regime_detector import RegimeOptions, analyse, judge
+from orchestrator.agents.samples.dev import SYMBOLS, draw_candidate
+from orchestrator.agents.samples.quotes import quote
+from orchestrator.agents.samples.regime import RegimeOptions, analyse, judge
 from orchestrator.http.docs.asyncapi import BUS, OWN_EVENTS, asyncapi_document
 from orchestrator.http.docs.bus_messages import Candidate, Killswitch, Quote, RegimeReport, Rejected
 from orchestrator.http.docs.frames import FROM_CLIENT, TO_CLIENT

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from orchestrator.agents.quotes_agent import MAX_STEP, TIMEFRAMES, QuotesAgent, Walk, quote
+from orchestrator.agents.samples.quotes import MAX_STEP, TIMEFRAMES, QuotesAgent, Walk, quote
 
 
 def walk_of(steps: int, seed: int = 42) -> list[float]:

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from orchestrator.agents.dev_agent import HOLD_BELOW, SYMBOLS, DevAgent, draw_candidate
+from orchestrator.agents.samples.dev import HOLD_BELOW, SYMBOLS, DevAgent, draw_candidate
 
 
 def draw(count: int) -> list[dict[str, Any]]:

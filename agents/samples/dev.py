@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from .agent import Agent
+from ..agent import Agent
 
 SYMBOLS = ("STLA", "TSLA", "AAPL", "NVDA", "MSFT", "GOOGL", "AMZN")
 """What the samples trade in."""

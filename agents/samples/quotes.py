@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from .agent import Agent
+from ..agent import Agent
 
 BASE_PRICES = {
     "STLA": 14.0,

@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from .agent import Agent
-from .routing import Event
+from ..agent import Agent
+from ..routing import Event
 
 MAX_SYMBOLS = 1000
 """Windows are kept for so many; a feed with more should have several detectors."""

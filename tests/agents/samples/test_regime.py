@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.agents import regime_detector as module
-from orchestrator.agents.quotes_agent import QuotesAgent
-from orchestrator.agents.regime_detector import (
+from orchestrator.agents.routing import Event
+from orchestrator.agents.samples import regime as module
+from orchestrator.agents.samples.quotes import QuotesAgent
+from orchestrator.agents.samples.regime import (
     Reading,
     RegimeDetector,
     RegimeOptions,
@@ -19,7 +20,6 @@ from orchestrator.agents.regime_detector import (
     read_price,
     trend_of,
 )
-from orchestrator.agents.routing import Event
 
 OPTIONS = RegimeOptions()
 

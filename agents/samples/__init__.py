@@ -1,0 +1,1 @@
+"""Three agents to begin with: quotes, a strategy, a regime detector."""
