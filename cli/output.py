@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from . import formatting as wording
+from . import formatting
 from .errors import Failure
 
 OUTPUTS = ("table", "wide", "json", "jsonl", "csv", "name")
@@ -124,7 +124,7 @@ class Screen:
         for label, text in failure.lines():
             is_error = label == "error"
             head = click.style(f"{label:<6}", fg="red" if is_error else None, bold=is_error)
-            click.echo(f"{head} {wording.printable(text)}", err=True, color=self.color_err)
+            click.echo(f"{head} {formatting.printable(text)}", err=True, color=self.color_err)
 
     def state(self, word: str) -> str:
         """A state's word in its colour."""
@@ -141,28 +141,28 @@ class Screen:
 
     def number(self, value: float | None) -> str:
         """A number for the reader at hand."""
-        return NOTHING if value is None else wording.number(value, thin=self.thin)
+        return NOTHING if value is None else formatting.number(value, thin=self.thin)
 
     def moment(self, text: object, *, now: datetime | None = None) -> str:
         """A time of the contract's, in the form asked for."""
-        moment = wording.read_iso(text)
+        moment = formatting.read_iso(text)
         if moment is None:
-            return NOTHING if text in (None, "") else wording.printable(str(text))
+            return NOTHING if text in (None, "") else formatting.printable(str(text))
         now = now or datetime.now(UTC)
         if self.time == "relative":
-            return f"{wording.duration((now - moment).total_seconds())} ago"
+            return f"{formatting.duration((now - moment).total_seconds())} ago"
         if self.time == "local":
-            return wording.clock_time(moment, now.astimezone())
-        return wording.clock_time(moment, now) if self.time == "utc" else wording.iso(moment)
+            return formatting.clock_time(moment, now.astimezone())
+        return formatting.clock_time(moment, now) if self.time == "utc" else formatting.iso(moment)
 
     def age(self, text: object, seconds: float | None = None) -> str:
         """How long ago: short on a terminal; the moment itself in a pipe or when asked for."""
         if not self.terminal or self.time in ("iso", "local"):
             return self.moment(text)
-        moment = wording.read_iso(text)
+        moment = formatting.read_iso(text)
         if seconds is None and moment is not None:
             seconds = (datetime.now(UTC) - moment).total_seconds()
-        return NOTHING if seconds is None else wording.duration(seconds)
+        return NOTHING if seconds is None else formatting.duration(seconds)
 
     # -- whole results --------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ def cell(row: Row, column: Column, screen: Screen) -> str:
     else:
         value = row.get(column.key)
         text = NOTHING if value is None or value == "" else str(value)
-    return wording.printable(text)
+    return formatting.printable(text)
 
 
 def fit(

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 from ..actors.canary import Canaries
 from ..actors.events import format_time
-from ..actors.redis_listener.connections import CONTROL, DATA, StreamLimits, Subscriptions
+from ..actors.redis_listener.connections import CONTROL, DATA, Subscriptions
 from ..actors.redis_listener.server_checks import Danger, check
+from ..actors.redis_listener.stream_reader import StreamLimits
 from ..runtime import OrchestratorError
 from ..settings import Settings
 

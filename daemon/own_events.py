@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 import msgspec
 
-from ..actors.event_persister.actor import PersistEvents
 from ..actors.events import NewEvent, utc_now
+from ..actors.messages.persister import PersistEvents
 from ..runtime import Address, Outbox, SupervisorReport
 
 

@@ -26,13 +26,16 @@ from gevent.event import Event as Signal
 from .._version import __version__
 from ..actors.broadcaster.actor import Broadcaster
 from ..actors.broadcaster.clients import ClientRegistry
-from ..actors.event_persister.actor import EventPersister, Ledger, sweep
+from ..actors.event_persister.actor import EventPersister
+from ..actors.event_persister.final_sweep import sweep
+from ..actors.event_persister.state import Ledger
 from ..actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
 from ..actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts
 from ..actors.heartbeat_monitor.agent_table import AgentTable
 from ..actors.latch import Latch
 from ..actors.pruner import Pruner
-from ..actors.redis_listener.actor import RedisListener, Subscriptions
+from ..actors.redis_listener.actor import RedisListener
+from ..actors.redis_listener.connections import Subscriptions
 from ..actors.state_keeper.actor import StateKeeper
 from ..http.edge.listener import ListeningSocket
 from ..http.edge.tls import TlsUnusable

@@ -131,7 +131,7 @@ class Setting(NamedTuple):
 
 def shipped_file() -> Path:
     """The settings that come with the package: embedded servers and the three sample agents."""
-    return Path(__file__).with_name(FILE_NAME)
+    return Path(__file__).parents[1] / FILE_NAME
 
 
 def find_file(folder: Path | None = None) -> Path | None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("protocol", "runtime", "sql", "agents", "actors", "http", "cli")
+ROOMS = ("protocol", "runtime", "sql", "agents", "actors", "http", "settings", "daemon", "cli")
+
+# Each of the card's actors has a folder; they know each other's messages, not each other's insides.
+ACTORS = ("redis_listener", "event_persister", "heartbeat_monitor", "state_keeper", "broadcaster")
 
 # Room → the rooms it may import from; its own always. The root is what is not a room.
 MAY_IMPORT = {
@@ -19,6 +22,8 @@ MAY_IMPORT = {
     "agents": {"protocol"},
     "actors": {"protocol", "runtime", "sql", "agents"},
     "http": {"protocol", "actors", "runtime", "sql"},
+    "settings": {"protocol", "runtime", "sql", "agents", "actors", "http"},
+    "daemon": {"protocol", "runtime", "sql", "agents", "actors", "http", "settings"},
     "cli": {*ROOMS, "root"},
     "root": {*ROOMS, "root"},
 }
@@ -95,6 +100,20 @@ def test_a_module_imports_only_from_rooms_below_its_own(path: Path) -> None:
         for line, target, name in imports_of(path)
         if target is not None and target != ("_version", "__version__")
         if room_of(target) not in allowed
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parts[0] == "actors"], ids=str)
+def test_an_actor_imports_no_other_actors_folder(path: Path) -> None:
+    others = {*ACTORS} - {path.parts[1]} if len(path.parts) > 2 else {*ACTORS}
+
+    wrong = [
+        f"{path}:{line} imports {name}"
+        for line, target, name in imports_of(path)
+        if target is not None and target[0] == "actors" and len(target) > 1
+        if target[1] in others
     ]
 
     assert wrong == []

@@ -24,8 +24,6 @@ from ..recent_events import type_test
 from .frames import Wire, as_is
 from .send_buffer import Chunk, SendBuffer
 
-__all__ = ["ALL_TYPES", "CHUNK_BYTES", "Behind", "Chunk", "Client", "ClientRegistry", "SendBuffer"]
-
 ALL_TYPES: Final = ("*",)
 
 # A joined piece is dropped as a whole, so it must be small beside a client's queue.

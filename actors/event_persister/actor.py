@@ -38,33 +38,12 @@ from ..messages.persister import (
 )
 from ..messages.stream import PersistStream, ReadStream, StreamProgress
 from ..recent_events import EventPage, NeedsDatabase
-from ..sources import SourceBooks
 from .fan_out import Showing
-from .final_sweep import sweep
 from .pipeline import Journaller
 from .recovery import Newest, Stops
 from .state import Ledger
-from .status import percentiles, status_of
+from .status import status_of
 from .storer import Storer
-
-__all__ = [
-    "EventPersister",
-    "GetBooks",
-    "GetEvent",
-    "GetEvents",
-    "GetPersisterStatus",
-    "Ledger",
-    "NoteProcessed",
-    "PersistEvents",
-    "PersistReplies",
-    "PersistStream",
-    "PersisterStatus",
-    "SourceBooks",
-    "StillStoring",
-    "StoredEvent",
-    "percentiles",
-    "sweep",
-]
 
 Message = (
     PersistReplies

@@ -18,13 +18,12 @@ from ...runtime import Actor, Address, Outbox
 from ...sql.errors import StoreError
 from ...sql.registry import AgentRegistry, AgentRow
 from ..canary import LOST_AFTER_S, Canary
-from ..event_persister.actor import PersistEvents
 from ..events import HEARTBEAT, NewEvent, utc_now
 from ..messages.broadcast import AgentStatusChanged
 from ..messages.events import EventReplaced, EventsJournalled
+from ..messages.persister import PersistEvents
 from ..messages.registry import Agents, AgentView, GetAgent, GetAgents, SetBusVisible
-from ..messages.state import ACTIVE_COUNT_KEY
-from ..state_keeper.actor import SetState
+from ..messages.state import ACTIVE_COUNT_KEY, SetState
 from .agent_table import AgentTable, Change, RegistrySettings
 
 CHECK_INTERVAL_S: Final = 0.5

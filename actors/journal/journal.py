@@ -35,28 +35,13 @@ from .reader import JournalReader
 from .record_format import (
     SLOT_BYTES,
     Head,
-    IdRange,
     Record,
-    RecordKind,
     decode_head,
     encode,
     encode_head,
 )
 from .segment_writer import SegmentWriter
 from .survey import Inventory, JournalReport, Segment
-
-__all__ = [
-    "Head",
-    "IdRange",
-    "Journal",
-    "JournalFull",
-    "JournalReader",
-    "JournalReport",
-    "JournalSettings",
-    "JournalUnavailable",
-    "Record",
-    "RecordKind",
-]
 
 T = TypeVar("T")
 

@@ -20,20 +20,8 @@ from ...runtime import Actor, Address, MailboxFull, Outbox
 from ..messages.listener import GetBusStatus, Publish, Published
 from ..messages.registry import SetBusVisible
 from ..messages.stream import ReadStream, StreamProgress
-from .connections import BusStatus, LaneStatus, Subscriptions
-from .server_checks import PubsubLimit, ServerFacts
+from .connections import Subscriptions
 from .subscription import BUS_ERRORS, Subscription, Tell
-
-__all__ = [
-    "BusStatus",
-    "LaneStatus",
-    "Publish",
-    "Published",
-    "PubsubLimit",
-    "RedisListener",
-    "ServerFacts",
-    "Subscriptions",
-]
 
 REMIND_MONITOR_S: Final = 5.0
 """A restarted monitor begins blind; so soon it learns that it is not."""

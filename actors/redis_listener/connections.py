@@ -16,8 +16,6 @@ from .server_checks import Danger, ServerFacts
 from .stream_reader import StreamLane, StreamLimits, StreamStatus
 from .subscription import LaneStatus, Subscription
 
-__all__ = ["CONTROL", "DATA", "BusStatus", "LaneStatus", "StreamLimits", "Subscriptions"]
-
 CONTROL: Final = "control"
 DATA: Final = "data"
 

@@ -22,8 +22,8 @@ from ...agents.tls_advice import tls_advice
 from ...protocol.patterns import matches
 from ...runtime import give_way
 from ...runtime.errors import reason_of
-from ..event_persister.actor import PersistEvents, PersistReplies
 from ..events import HEARTBEAT_PREFIX, utc_now
+from ..messages.persister import PersistEvents, PersistReplies
 from .gaps import GapBook
 from .pubsub_parser import ReplyStream, ServerRefused
 from .reconnect import Dialer, dial

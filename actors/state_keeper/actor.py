@@ -16,13 +16,13 @@ from gevent.event import Event as Signal
 from ...runtime import Actor, Address, OrchestratorError, Outbox
 from ...sql.errors import StoreError
 from ...sql.state import StateStore
-from ..event_persister.actor import PersistEvents
 from ..events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
 from ..killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
 from ..latch import Latch, LatchUnreadable
 from ..messages.broadcast import KillswitchNotice
 from ..messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
 from ..messages.listener import Published
+from ..messages.persister import PersistEvents
 from ..messages.state import (
     EngageKillswitch,
     EngageTrip,
@@ -38,19 +38,6 @@ from ..messages.state import (
 )
 from .regime import Regime, read_regime, regime_value
 from .values import KILLSWITCH_KEY, REGIME_KEY, StateValues
-
-__all__ = [
-    "EngageKillswitch",
-    "EngageTrip",
-    "GetKillswitch",
-    "GetRegime",
-    "GetState",
-    "KillswitchEngaged",
-    "KillswitchView",
-    "ReleaseKillswitch",
-    "SetState",
-    "StateKeeper",
-]
 
 ANSWER_WITHIN_S: Final = 0.5
 """How long an engage waits for Redis and PostgreSQL before it answers what it has."""

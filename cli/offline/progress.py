@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from .. import formatting as wording
+from .. import formatting
 from ..output import Screen
 
 BAR_CHARS: Final = 30
@@ -48,7 +48,7 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
         took_s = self.clock() - self._began
-        return f"{self._counted()} in {wording.duration(took_s)}"
+        return f"{self._counted()} in {formatting.duration(took_s)}"
 
     def _tell(self, part: float | None) -> None:
         text = bar_text(part, self._counted(), self._rate(), bar=self._terminal)
@@ -60,11 +60,11 @@ class Progress:
             self.screen.note(text)
 
     def _counted(self) -> str:
-        return f"{wording.number(self.done, thin=self._terminal)} {self.what}"
+        return f"{formatting.number(self.done, thin=self._terminal)} {self.what}"
 
     def _rate(self) -> str:
         per_s = self.done / max(self.clock() - self._began, 1e-3)
-        return f"{wording.number(round(per_s), thin=self._terminal)}/s"
+        return f"{formatting.number(round(per_s), thin=self._terminal)}/s"
 
 
 def bar_text(part: float | None, counted: str, rate: str, *, bar: bool) -> str:

@@ -11,8 +11,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from ...actors.event_persister.actor import GetEvent, GetEvents, StillStoring
 from ...actors.events import Event
+from ...actors.messages.persister import GetEvent, GetEvents, StillStoring
 from ...actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ...runtime import give_way
 from ...sql.events.event_filter import EventFilter

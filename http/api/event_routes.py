@@ -8,14 +8,14 @@ from typing import Final
 import gevent
 import msgspec
 
-from ...actors.event_persister.actor import (
+from ...actors.events import KILLSWITCH, NewEvent, format_time, utc_now
+from ...actors.messages.persister import (
     GetPersisterStatus,
     NoteProcessed,
     PersisterStatus,
     PersistEvents,
     StoredEvent,
 )
-from ...actors.events import KILLSWITCH, NewEvent, format_time, utc_now
 from ...actors.payloads import examine
 from ...actors.recent_events import EventQuery
 from ...sql.events.event_reader import EventReader

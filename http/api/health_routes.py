@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from ...actors.event_persister.actor import GetPersisterStatus, PersisterStatus
 from ...actors.events import utc_now
 from ...actors.messages.listener import GetBusStatus
+from ...actors.messages.persister import GetPersisterStatus, PersisterStatus
 from ...actors.messages.registry import Agents, GetAgents
 from ...actors.redis_listener.connections import BusStatus
 from ...runtime import GetTree, OrchestratorError

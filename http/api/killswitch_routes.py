@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from ...actors.events import utc_now
-from ...actors.state_keeper.actor import (
+from ...actors.messages.state import (
     EngageKillswitch,
     GetKillswitch,
     KillswitchEngaged,

@@ -16,16 +16,12 @@ from prometheus_client.core import (
     Metric,
 )
 
-from ...actors.event_persister.actor import (
-    GetBooks,
-    GetPersisterStatus,
-    PersisterStatus,
-    SourceBooks,
-)
 from ...actors.messages.listener import GetBusStatus
+from ...actors.messages.persister import GetBooks, GetPersisterStatus, PersisterStatus
 from ...actors.messages.registry import Agents, GetAgents
+from ...actors.messages.state import GetKillswitch, KillswitchView
 from ...actors.redis_listener.connections import BusStatus
-from ...actors.state_keeper.actor import GetKillswitch, KillswitchView
+from ...actors.sources import SourceBooks
 from ...runtime import GetTree, OrchestratorError
 from ...runtime.handling import HandlingTimes
 from ...runtime.telemetry.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX

@@ -9,7 +9,7 @@ from ..etag import tag_of, unless_known
 from ..requests import Call
 from ..routes import Answer, Handler, Route
 
-FOLDER: Final = Path(__file__).parent / "dashboard"
+FOLDER: Final = Path(__file__).parents[1] / "dashboard"
 
 # Other files that may lie in the folder are nobody's business.
 _CONTENT_TYPES: Final = {

@@ -9,9 +9,10 @@ import msgspec
 import structlog
 
 from ...actors.agent_host.stopped_agents import StoppedAgents
-from ...actors.event_persister.actor import GetBooks, SourceBooks
 from ...actors.events import format_time, utc_now
-from ...actors.state_keeper.actor import GetKillswitch, KillswitchView
+from ...actors.messages.persister import GetBooks
+from ...actors.messages.state import GetKillswitch, KillswitchView
+from ...actors.sources import SourceBooks
 from ...runtime import Address, AskTimeout, DeadLetter, GetTree, RestartChild, StartChild, StopChild
 from ...runtime.processes.record import ProcessRecord
 from ..errors import Conflict, NotFound

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ...actors.event_persister.actor import SourceBooks
+from ...actors.sources import SourceBooks
 
 
 class MailboxShape(msgspec.Struct, frozen=True):

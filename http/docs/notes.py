@@ -1,6 +1,7 @@
 """What the described API says beyond its types: texts and examples, by operation.
 
-A page's reader sees them at ``/docs``; ``tests/http/docs/test_notes.py`` finds one without its route.
+A page's reader sees them at ``/docs``; ``tests/http/docs/test_notes.py`` finds one without its
+route.
 """
 
 from typing import Any, Final, NamedTuple

@@ -13,8 +13,9 @@ import gevent
 import structlog
 from gevent.event import Event as Signal
 
-from ...actors.broadcaster.clients import Chunk, Client, ClientRegistry
+from ...actors.broadcaster.clients import Client, ClientRegistry
 from ...actors.broadcaster.frames import connection_frame, error_frame
+from ...actors.broadcaster.send_buffer import Chunk
 from ...runtime import OrchestratorError, give_way
 from ...sql.errors import StoreError
 from ..peers import Instance, Peers

@@ -16,7 +16,7 @@ from gevent.event import Event as Signal
 from gevent.socket import socket as plain_socket
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
-from ...actors.broadcaster.clients import SendBuffer
+from ...actors.broadcaster.send_buffer import SendBuffer
 from ...runtime import deadline, give_way
 from ..settings import WebSocketSettings
 from .frame_reader import Control, FrameReader, Inflater, Message, Violation, close_code_of

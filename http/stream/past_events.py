@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 
 from gevent.lock import BoundedSemaphore
 
-from ...actors.broadcaster.clients import ALL_TYPES, Chunk, ClientRegistry
+from ...actors.broadcaster.clients import ALL_TYPES, ClientRegistry
 from ...actors.broadcaster.frames import EventFrames, Wire
-from ...actors.event_persister.actor import GetEvents, GetPersisterStatus, PersisterStatus
+from ...actors.broadcaster.send_buffer import Chunk
 from ...actors.events import Event
+from ...actors.messages.persister import GetEvents, GetPersisterStatus, PersisterStatus
 from ...actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_test
 from ...runtime import Address, OrchestratorError, deadline
 from ...sql.database import Database

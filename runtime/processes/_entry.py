@@ -1,6 +1,6 @@
 """What a child process runs first: it ties its life to its parent's, then becomes its program.
 
-``python -I -S _process_entry.py <parent's pid> <program> <argument>…``
+``python -I -S _entry.py <parent's pid> <program> <argument>…``
 
 A signal at the parent's death can only be asked for by the child itself; doing it here,
 after ``exec``, needs no Python code between fork and exec, where a lock that another

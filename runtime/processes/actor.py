@@ -49,7 +49,7 @@ SAMPLE_S = 5.0
 READ_BYTES = 64 * 1024
 """The size of a pipe's buffer on Linux."""
 
-_ENTRY = Path(__file__).with_name("_process_entry.py")
+_ENTRY = Path(__file__).with_name("_entry.py")
 
 
 class ProcessEnded(OrchestratorError):

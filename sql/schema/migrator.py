@@ -84,7 +84,8 @@ class MigrationStatus(msgspec.Struct, frozen=True):
 @cache
 def shipped() -> dict[str, str]:
     """Name → text of the migrations in this package, in order."""
-    folder = files(__package__).joinpath("migrations")
+    room = __package__.rpartition(".")[0]
+    folder = files(room).joinpath("migrations")
     found = (entry for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return {
         entry.name.removesuffix(".sql"): entry.read_text("utf-8")

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from orchestrator.cli import formatting as wording
+from orchestrator.cli import formatting
 
 NOW = datetime(2026, 1, 31, 9, 30, 0, 123_000, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 31, 9, 30, 0, 123_000, tzinfo=UTC)
     ],
 )
 def test_a_duration_has_one_unit_and_three_digits_at_most(seconds: float, text: str) -> None:
-    assert wording.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def test_a_duration_has_one_unit_and_three_digits_at_most(seconds: float, text: 
     [(12, "12 s"), (15_120, "04:12"), (3 * 86_400 + 15_120, "3d 04:12")],
 )
 def test_uptime_is_days_and_a_clock(seconds: float, text: str) -> None:
-    assert wording.uptime(seconds) == text
+    assert formatting.uptime(seconds) == text
 
 
 def test_large_numbers_have_thin_spaces_for_eyes_and_none_for_programs() -> None:
-    assert wording.number(18_442_907, thin=True) == "18\u2009442\u2009907"
-    assert wording.number(18_442_907, thin=False) == "18442907"
-    assert wording.number(1204.5, thin=False) == "1204.5"
+    assert formatting.number(18_442_907, thin=True) == "18\u2009442\u2009907"
+    assert formatting.number(18_442_907, thin=False) == "18442907"
+    assert formatting.number(1204.5, thin=False) == "1204.5"
 
 
 def test_what_could_move_the_cursor_is_made_visible() -> None:
-    assert wording.printable("a\x1b[2Jb\n\u202ec") == "a\\x1b[2Jb\\x0a\\x202ec"
+    assert formatting.printable("a\x1b[2Jb\n\u202ec") == "a\\x1b[2Jb\\x0a\\x202ec"
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_what_could_move_the_cursor_is_made_visible() -> None:
     ],
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
-    assert wording.read_duration(text) == seconds
+    assert formatting.read_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "soon", "15", "15x", "m15", "1h later"])
 def test_what_is_no_duration_is_none(text: str) -> None:
-    assert wording.read_duration(text) is None
+    assert formatting.read_duration(text) is None
 
 
 @pytest.mark.parametrize(
@@ -80,30 +80,30 @@ def test_what_is_no_duration_is_none(text: str) -> None:
     ],
 )
 def test_moments_are_read(text: str, moment: datetime) -> None:
-    assert wording.read_moment(text, NOW) == moment
+    assert formatting.read_moment(text, NOW) == moment
 
 
 @pytest.mark.parametrize("text", ["25:00", "yesterday", ""])
 def test_what_is_no_moment_is_none(text: str) -> None:
-    assert wording.read_moment(text, NOW) is None
+    assert formatting.read_moment(text, NOW) is None
 
 
 def test_only_texts_are_read_as_iso() -> None:
-    assert wording.read_iso(None) is None
-    assert wording.read_iso(12) is None
+    assert formatting.read_iso(None) is None
+    assert formatting.read_iso(12) is None
 
 
 def test_times_are_written_as_the_contract_has_them() -> None:
     there = NOW.astimezone(timezone(timedelta(hours=5)))
 
-    assert wording.iso(there) == "2026-01-31T09:30:00.123Z"
+    assert formatting.iso(there) == "2026-01-31T09:30:00.123Z"
 
 
 def test_another_day_shows_its_date() -> None:
-    assert wording.clock_time(NOW, NOW) == "09:30:00.123"
-    assert wording.clock_time(NOW - timedelta(days=1), NOW) == "2026-01-30 09:30:00.123"
+    assert formatting.clock_time(NOW, NOW) == "09:30:00.123"
+    assert formatting.clock_time(NOW - timedelta(days=1), NOW) == "2026-01-30 09:30:00.123"
 
 
 def test_plurals() -> None:
-    assert wording.plural(1, "event") == "1 event"
-    assert wording.plural(0, "event") == "0 events"
+    assert formatting.plural(1, "event") == "1 event"
+    assert formatting.plural(0, "event") == "0 events"

@@ -60,7 +60,7 @@ def test_a_database_that_is_away_does_not_hinder_the_start() -> None:
 def test_a_database_that_does_not_answer_does_not_hinder_the_start(
     deaf_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.daemon.tree.tables.CONNECT_LIMIT_S", 0.1)
+    monkeypatch.setattr("orchestrator.daemon.tables.CONNECT_LIMIT_S", 0.1)
     made = tables(deaf_url)
 
     made.prepare()
@@ -69,7 +69,7 @@ def test_a_database_that_does_not_answer_does_not_hinder_the_start(
 
 
 def test_what_is_found_out_later_is_told(pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.daemon.tree.tables.RETRY_S", 0.01)
+    monkeypatch.setattr("orchestrator.daemon.tables.RETRY_S", 0.01)
     tables(pg_url, "one").prepare()
     told: list[str] = []
 

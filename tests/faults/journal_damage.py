@@ -5,7 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from orchestrator.actors.journal.journal import Journal, JournalSettings, Record, RecordKind
+from orchestrator.actors.journal.journal import Journal, JournalSettings
+from orchestrator.actors.journal.record_format import Record, RecordKind
 
 from .rig import Outcome
 

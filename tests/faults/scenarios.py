@@ -21,7 +21,8 @@ from typing import Any
 import psycopg
 import redis
 from orchestrator.actors.journal.id_ranges import read_ids
-from orchestrator.actors.journal.journal import Journal, Record, RecordKind
+from orchestrator.actors.journal.journal import Journal
+from orchestrator.actors.journal.record_format import Record, RecordKind
 from orchestrator.actors.journal.rows import join_rows, row_prefix
 
 from .commit_proxy import CommitProxy

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
-from orchestrator.actors.broadcaster.clients import SendBuffer
+from orchestrator.actors.broadcaster.send_buffer import SendBuffer
 from orchestrator.http.settings import WebSocketSettings
 from orchestrator.http.stream.channel import Channel
 from orchestrator.http.stream.frame_reader import Inflater, Message

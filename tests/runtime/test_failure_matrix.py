@@ -19,13 +19,10 @@ import pytest
 from gevent.event import Event
 from orchestrator.actors.agent_host.agent_host import AgentHost
 from orchestrator.actors.broadcaster.actor import Broadcaster
-from orchestrator.actors.event_persister.actor import (
-    EventPersister,
-    GetPersisterStatus,
-    PersistEvents,
-)
+from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.heartbeat_monitor.actor import HeartbeatMonitor
+from orchestrator.actors.messages.persister import GetPersisterStatus, PersistEvents
 from orchestrator.actors.messages.registry import GetAgents
 from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener.actor import RedisListener

@@ -7,7 +7,7 @@ ROOM = Path(orchestrator.sql.__file__).parent
 
 
 def test_each_query_is_used_and_says_what_it_is_for() -> None:
-    code = "".join(path.read_text() for path in ROOM.glob("*.py"))
+    code = "".join(path.read_text() for path in ROOM.rglob("*.py"))
 
     for path in ROOM.glob("queries/*.sql"):
         assert path.read_text().startswith("-- ")

@@ -16,26 +16,26 @@ import structlog
 from faults.commit_proxy import CommitProxy
 from gevent import socket
 from gevent.server import StreamServer
-from orchestrator.actors.event_persister.actor import (
-    EventPersister,
+from orchestrator.actors.event_persister.actor import EventPersister
+from orchestrator.actors.event_persister.final_sweep import sweep
+from orchestrator.actors.event_persister.state import Ledger
+from orchestrator.actors.event_persister.status import percentiles
+from orchestrator.actors.events import Event, NewEvent, utc_now
+from orchestrator.actors.journal.journal import JournalSettings, _read_into
+from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
+from orchestrator.actors.messages.listener import Publish
+from orchestrator.actors.messages.persister import (
     GetBooks,
     GetEvent,
     GetEvents,
     GetPersisterStatus,
-    Ledger,
     NoteProcessed,
     PersisterStatus,
     PersistEvents,
     PersistReplies,
     StillStoring,
     StoredEvent,
-    percentiles,
-    sweep,
 )
-from orchestrator.actors.events import Event, NewEvent, utc_now
-from orchestrator.actors.journal.journal import JournalSettings, _read_into
-from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
-from orchestrator.actors.messages.listener import Publish
 from orchestrator.actors.payloads import reject
 from orchestrator.actors.recent_events import EventPage, EventQuery, EventWindow, NeedsDatabase
 from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
@@ -766,8 +766,8 @@ from orchestrator.actors.event_persister import *
 from orchestrator.actors.events import utc_now
 from orchestrator.runtime import start_actor
 from orchestrator.sql.database import Database, PostgresSettings
-from orchestrator.sql.event_reader import EventReader
-from orchestrator.sql.event_store import EventWriter
+from orchestrator.sql.events.event_reader import EventReader
+from orchestrator.sql.events.event_writer import EventWriter
 
 ledger = Ledger(Path(sys.argv[1]), ["strategy.*"])
 ledger.open()

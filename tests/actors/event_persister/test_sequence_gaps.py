@@ -2,7 +2,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.event_persister import sequence_gaps as _sequences
+from orchestrator.actors.event_persister import sequence_gaps
 from orchestrator.actors.event_persister.sequence_gaps import Sequences
 from orchestrator.actors.payloads import Marks
 
@@ -158,7 +158,7 @@ def test_the_table_forgets_whom_it_heard_longest_ago() -> None:
 def test_a_producer_that_jumps_all_the_time_is_bounded_and_counted_to_the_unit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_sequences, "MAX_CERTAIN", 5)
+    monkeypatch.setattr(sequence_gaps, "MAX_CERTAIN", 5)
     book = Sequences(max_jumps=2)
     hear(book, *range(0, 40, 2))
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from orchestrator.actors.journal.archive import HOUR_S, KeptSegments
-from orchestrator.actors.journal.journal import Journal, JournalSettings, Record, RecordKind
+from orchestrator.actors.journal.journal import Journal, JournalSettings
+from orchestrator.actors.journal.record_format import Record, RecordKind
 
 NOW = 1_800_000_000.0
 

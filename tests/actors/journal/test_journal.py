@@ -17,9 +17,8 @@ from orchestrator.actors.journal.journal import (
     JournalFull,
     JournalSettings,
     JournalUnavailable,
-    Record,
-    RecordKind,
 )
+from orchestrator.actors.journal.record_format import Record, RecordKind
 
 SMALL = JournalSettings(segment_bytes=4096)
 
@@ -437,7 +436,8 @@ from gevent import monkey; monkey.patch_all()
 import sys
 import time
 from pathlib import Path
-from orchestrator.actors.journal import Journal, JournalSettings, Record, RecordKind
+from orchestrator.actors.journal.journal import Journal, JournalSettings
+from orchestrator.actors.journal.record_format import Record, RecordKind
 
 journal = Journal(Path(sys.argv[1]), JournalSettings(segment_bytes=65536))
 journal.open()

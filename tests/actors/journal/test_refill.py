@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from orchestrator.actors.journal.journal import Journal, JournalSettings, Record
-from orchestrator.actors.journal.record_format import RecordKind, encode_assigned
+from orchestrator.actors.journal.journal import Journal, JournalSettings
+from orchestrator.actors.journal.record_format import Record, RecordKind, encode_assigned
 from orchestrator.actors.journal.refill import Refilled, refill, segments_of
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings

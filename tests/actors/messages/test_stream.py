@@ -9,15 +9,12 @@ from typing import Any
 import gevent
 import pytest
 from orchestrator.actors.canary import Canaries, Canary
-from orchestrator.actors.event_persister.actor import (
-    EventPersister,
-    GetBooks,
-    Ledger,
-    PersistReplies,
-)
+from orchestrator.actors.event_persister.actor import EventPersister
+from orchestrator.actors.event_persister.state import Ledger
 from orchestrator.actors.events import utc_now
 from orchestrator.actors.journal.journal import JournalSettings
 from orchestrator.actors.messages.events import StopHeard
+from orchestrator.actors.messages.persister import GetBooks, PersistReplies
 from orchestrator.actors.messages.stream import (
     PersistStream,
     ReadStream,

@@ -18,9 +18,9 @@ import structlog
 from faults.proxy import Proxy
 from gevent.event import Event as Signal
 from orchestrator.actors.canary import Canaries
-from orchestrator.actors.event_persister.actor import PersistEvents, PersistReplies
 from orchestrator.actors.events import utc_now
 from orchestrator.actors.messages.listener import GetBusStatus, Publish, Published
+from orchestrator.actors.messages.persister import PersistEvents, PersistReplies
 from orchestrator.actors.messages.registry import SetBusVisible
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
 from orchestrator.actors.redis_listener import publisher as _bus_publisher

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.event_persister.actor import PersistEvents
 from orchestrator.actors.events import KILLSWITCH, REGIME, REJECTED, Event, utc_now
 from orchestrator.actors.killswitch import KillswitchState, Trip, WrongTrip
 from orchestrator.actors.latch import Latch
 from orchestrator.actors.messages.broadcast import KillswitchNotice
 from orchestrator.actors.messages.events import EventsJournalled, StopFound, StopHeard
 from orchestrator.actors.messages.listener import Published
-from orchestrator.actors.state_keeper.actor import (
+from orchestrator.actors.messages.persister import PersistEvents
+from orchestrator.actors.messages.state import (
     EngageKillswitch,
     EngageTrip,
     GetKillswitch,
@@ -22,8 +22,8 @@ from orchestrator.actors.state_keeper.actor import (
     KillswitchView,
     ReleaseKillswitch,
     SetState,
-    StateKeeper,
 )
+from orchestrator.actors.state_keeper.actor import StateKeeper
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.runtime._guard_entry import write_latch
 from orchestrator.sql.database import Database

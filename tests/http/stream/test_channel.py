@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from orchestrator.actors.broadcaster.clients import Chunk
+from orchestrator.actors.broadcaster.send_buffer import Chunk
 from orchestrator.runtime import give_way
 from websockets.frames import Opcode
 

@@ -445,7 +445,7 @@ def test_starts_and_stops_leak_nothing(runner: Runner) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent")
 def test_when_we_are_killed_the_process_is_killed_too(tmp_path: Path) -> None:
-    daemon = tmp_path / "daemon/tree.py"
+    daemon = tmp_path / "daemon.py"
     daemon.write_text(
         textwrap.dedent(
             f"""
@@ -453,7 +453,9 @@ def test_when_we_are_killed_the_process_is_killed_too(tmp_path: Path) -> None:
             monkey.patch_all()
             import os, sys, gevent
             from orchestrator.runtime import Address, start_actor
-            from orchestrator.runtime.process import GetProcess, ProcessActor, ProcessCommand
+            from orchestrator.runtime.processes.actor import (
+                GetProcess, ProcessActor, ProcessCommand
+            )
             run = ProcessCommand((sys.executable, "-c", {SLEEP!r}), dict(os.environ))
             address = start_actor(ProcessActor(run), Address("x"))
             while (pid := address.ask(GetProcess(), timeout_s=5).pid) is None:

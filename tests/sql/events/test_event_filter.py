@@ -8,7 +8,7 @@ import pytest
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.events.event_filter import ALL, EventFilter, like, parameters
 
-CASES = json.loads((Path(__file__).parents[1] / "protocol" / "patterns.json").read_text())
+CASES = json.loads((Path(__file__).parents[2] / "protocol" / "patterns.json").read_text())
 
 
 def test_only_the_star_is_special() -> None:
