@@ -762,7 +762,9 @@ DAEMON = """
 from gevent import monkey; monkey.patch_all()
 import sys, time, json
 from pathlib import Path
-from orchestrator.actors.event_persister import *
+from orchestrator.actors.event_persister.actor import EventPersister
+from orchestrator.actors.event_persister.state import Ledger
+from orchestrator.actors.messages.persister import PersistReplies
 from orchestrator.actors.events import utc_now
 from orchestrator.runtime import start_actor
 from orchestrator.sql.database import Database, PostgresSettings
