@@ -1,11 +1,13 @@
 /** Says changes of state (never single events) to screen readers, the page's title and its icon. */
 
+import { agentCounts } from "./agent_state.js";
+import { HALT } from "./commands.js";
 import { announce, setAttr, setHidden, setText } from "./dom.js";
+import { dependencyFaults } from "./faults.js";
 import { age, clock, duration } from "./format.js";
-import { agentCounts, tradingState, worstState } from "./store.js";
+import { trading, tradingState } from "./trading.js";
+import { titleOf, worst } from "./worst.js";
 
-const ICONS = { ok: "icon", trouble: "icon-trouble", stopped: "icon-stopped", blind: "icon-blind" };
-const TRADING = { allowed: "Trading is allowed.", stopped: "Trading is stopped.", reduce: "Reduce only: no new positions.", unknown: "The state of the killswitch is unknown." };
 /** By HTTP we still see, as long as an answer is not older than this. */
 const POLL_FRESH_MS = 20_000;
 
@@ -15,25 +17,20 @@ export function linkState(link, nowMs) {
   return nowMs - link.polledAt < POLL_FRESH_MS && link.polledAt > link.since ? "polling" : "lost";
 }
 
-function titleWords(state, kind, nowMs) {
-  const name = state.instance ?? "Orchestrator";
-  const counts = agentCounts(state, nowMs);
-  if (kind === "blind") return `No link · ${name}`;
-  if (kind === "stopped") return `${{ reduce: "REDUCE ONLY", unknown: "STATE UNKNOWN" }[tradingState(state)] ?? "STOPPED"} · ${name}`;
-  if (kind === "trouble") {
-    const parts = [counts.down && `${counts.down} down`, counts.late && `${counts.late} late`].filter(Boolean);
-    return `${parts.join(", ") || "Trouble"} · ${name}`;
-  }
-  return name;
-}
-
 /** The words of the bar across the page; empty when there is nothing to say. */
 export function linkWords(link, how, nowMs, host) {
   const since = `since ${clock(link.since)} UTC (${age(nowMs - link.since)})`;
   if (how === "polling") return `Live link lost ${since}. Figures are read by HTTP every few seconds instead.`;
   if (how !== "lost") return "";
   const retry = link.retryAt > nowMs ? `next try in ${duration(link.retryAt - nowMs)}` : "trying now";
-  return `No answer from the daemon ${since}; ${retry}. Hatched figures are from before. The stop would go by HTTP to ${host}; if that fails, use “orc halt” on the machine.`;
+  return `No answer from the daemon ${since}; ${retry}. Hatched figures are from before. The stop would go by HTTP to ${host}; if that fails, use “${HALT}” on the machine.`;
+}
+
+/** What the bar says: the link's loss, then what the daemon itself cannot reach. */
+export function barWords(state, how, nowMs, host) {
+  const link = linkWords(state.link, how, nowMs, host);
+  const known = how === "live" || how === "polling";
+  return [link, ...(known ? dependencyFaults(state, nowMs) : [])].filter(Boolean);
 }
 
 export function mountAnnouncer({ state }) {
@@ -42,27 +39,31 @@ export function mountAnnouncer({ state }) {
   let said = null;
 
   function changes(now, before) {
-    if (now.trading !== before.trading && state.killswitch) announce(TRADING[now.trading], { urgent: now.trading !== "allowed" });
+    if (now.trading !== before.trading) announce(`${now.words}. ${now.detail}`, { urgent: now.trading !== "allowed" });
     else if (now.how !== before.how && now.how !== "live") announce(now.how === "lost" ? "The link to the daemon is lost." : "Reading by HTTP.", { urgent: now.how === "lost" });
     else if (now.how === "live" && before.how !== "live") announce("The live link is up.");
     else if (now.down !== before.down) announce(now.down > before.down ? `${now.down} agents are down.` : "An agent is back.");
   }
 
+  function showBar(how, nowMs) {
+    const words = barWords(state, how, nowMs, location.host);
+    setHidden(bar, words.length === 0);
+    setText(bar, words.join("\n"));
+    setAttr(bar, "data-kind", how === "lost" ? "lost" : "polling");
+  }
+
   function render(nowMs) {
-    const kind = worstState(state, nowMs);
     const how = linkState(state.link, nowMs);
-    const title = titleWords(state, kind, nowMs);
+    const title = titleOf(state, nowMs);
     if (document.title !== title) document.title = title;
-    setAttr(icon, "href", `/dashboard/${ICONS[kind]}.svg`);
+    setAttr(icon, "href", `/dashboard/${worst(state, nowMs).icon}.svg`);
     setAttr(document.body, "data-link", how);
-    setAttr(document.body, "data-trading", tradingState(state));
-    const words = linkWords(state.link, how, nowMs, location.host);
-    setHidden(bar, words === "");
-    setText(bar, words);
-    setAttr(bar, "data-kind", how);
-    const now = { trading: tradingState(state), how, down: agentCounts(state, nowMs).down };
-    if (said) changes(now, said);
-    said = now;
+    setAttr(document.body, "data-trading", tradingState(state, nowMs));
+    showBar(how, nowMs);
+    const { words, detail } = trading(state, nowMs);
+    const now = { trading: tradingState(state, nowMs), words, detail, how, down: agentCounts(state, nowMs).down };
+    if (said && state.killswitch) changes(now, said);
+    if (state.killswitch) said = now;
   }
   return { render };
 }

@@ -119,6 +119,16 @@ export class Api {
     return this.#call("GET", `/bus/events?${words}`);
   }
 
+  /** Whether our token is an operator's, by a call that names no event and so changes nothing; null: no telling. */
+  async mayAct() {
+    try {
+      await this.#call("POST", "/bus/events/processed", { ids: [] }, { accept: [400] });
+      return true;
+    } catch (error) {
+      return error.status === 403 ? false : null;
+    }
+  }
+
   stop = (reason) => this.#call("POST", "/risk/killswitch", { reason }, { timeoutMs: STOP_TIMEOUT_MS });
   release = (tripId, reason) => this.#call("POST", "/risk/killswitch/release", { trip_id: tripId, reason }, { timeoutMs: STOP_TIMEOUT_MS });
 }

@@ -9,9 +9,11 @@ import { mountAnnouncer } from "./announcer.js";
 import { Api } from "./api.js";
 import { ServerClock } from "./clock.js";
 import { EventLog, toEvent } from "./event_log.js";
+import { History } from "./history.js";
 import { parseTime } from "./format.js";
 import { listenToKeys, mountHelp } from "./keys.js";
 import { Link } from "./link.js";
+import { mountAccount } from "./panels/account.js";
 import { mountAgents } from "./panels/agents.js";
 import { mountDetails } from "./panels/details.js";
 import { mountEvents } from "./panels/events.js";
@@ -33,17 +35,19 @@ const DRAW_EVERY_MS = 250;
 
 const clock = new ServerClock();
 const now = () => clock.at(Date.now());
-const state = createState();
+const state = createState({ hasToken: token() !== null });
 state.link.since = now();
 const log = new EventLog();
-const signIn = mountSignIn();
+const signIn = mountSignIn({ state, onAsk });
 const api = new Api({ onRefused: signIn.ask, onAnswer: (body, sentMs, receivedMs) => clock.sample(parseTime(body.timestamp), receivedMs, sentMs) });
-const sync = new Sync({ state, log, api, now, changed });
+const history = new History({ state, log, api, now, changed });
+const sync = new Sync({ state, log, api, history, now, changed });
 const $ = (id) => document.getElementById(id);
 
-const stopDialog = mountStopDialog({ state, api, onStopped: () => sync.soon("killswitch", 0) });
-const releaseDialog = mountReleaseDialog({ state, api, now, onReleased: () => sync.soon("killswitch", 0) });
-const help = mountHelp({ onSignOut: token() ? signOut : null });
+const stopDialog = mountStopDialog({ state, api, onStopped: () => sync.soon("killswitch", 0), onRefused: changed });
+const releaseDialog = mountReleaseDialog({ state, api, now, onReleased: () => sync.soon("killswitch", 0), onRefused: changed });
+const help = mountHelp();
+const account = mountAccount({ state, onSignOut: token() ? signOut : null });
 const details = mountDetails($("details"), {
   state, api, now,
   onFilter: (words) => {
@@ -58,18 +62,19 @@ const details = mountDetails($("details"), {
     remember();
   },
 });
-const events = mountEvents($("events"), { state, log, sync, onSelect: openEvent, onChange: remember });
+const events = mountEvents($("events"), { state, log, history, onSelect: openEvent, onChange: remember });
 const places = mountPlaces($("places"), { onStop: stopDialog.open, onChange: () => {
   remember();
   changed(["events"]);
 } });
 const announcer = mountAnnouncer({ state });
 const panels = {
-  header: mountHeader($("strip"), { state, onStop: stopDialog.open, onHelp: help.open, themes: themes() }),
+  header: mountHeader($("strip"), { state, onStop: stopDialog.open, onHelp: help.open, onAccount: account.open, themes: themes() }),
   killswitch: mountKillswitch($("killswitch"), { state, onStop: stopDialog.open, onRelease: releaseDialog.open, onRetry: () => sync.read("killswitch") }),
   agents: mountAgents($("agents"), { state, onSelect: openAgent, onRetry: () => sync.read("agents") }),
   regime: mountRegime($("regime"), { state }),
   events,
+  details,
   actors: mountSupervision($("supervision"), { state, onRetry: () => sync.read("actors") }),
 };
 
@@ -84,10 +89,9 @@ function openEvent(event) {
 }
 
 function openAgent(id) {
-  const agent = state.agents.get(id);
-  if (!agent) return;
+  if (!state.agents.has(id)) return;
   selection = { agent: id };
-  details.showAgent(agent);
+  details.showAgent(id);
   remember();
 }
 
@@ -99,7 +103,7 @@ function remember() {
   if (events.showsBeats) words.set("heartbeats", "1");
   for (const [key, value] of Object.entries(selection)) words.set(key, value);
   const query = words.toString();
-  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+  window.history.replaceState(null, "", query ? `?${query}` : location.pathname);
 }
 
 async function recall() {
@@ -127,6 +131,7 @@ let drawing = false;
 
 function changed(names) {
   for (const name of names) dirty.add(name === "health" ? "header" : name);
+  if (dirty.has("agents")) dirty.add("details");
   if (names.length) dirty.add("header");
   if (drawing || dirty.size === 0) return;
   drawing = true;
@@ -140,6 +145,7 @@ function draw() {
   for (const name of dirty) panels[name]?.render(nowMs);
   dirty.clear();
   announcer.render(nowMs);
+  signIn.render();
 }
 
 /* ---- what comes in ---- */
@@ -153,13 +159,14 @@ const REFRESH_AFTER = { killswitch_activated: "killswitch", killswitch_released:
 function onFrame(frame, size, sentAt) {
   const nowMs = now();
   state.link.lastFrameAt = nowMs;
+  if (document.hidden && performance.now() - tickedAt > HIDDEN_TICK_MS) tick();
   if (frame.type === "pong" && sentAt !== null) {
     state.link.roundTripMs = Date.now() - sentAt;
     clock.sample(parseTime(frame.timestamp), Date.now(), sentAt);
   } else if (frame.type === "connection") onGreeting(frame);
   else if (frame.type === "redis_event" && Number.isFinite(frame.id)) onEvent(frame, size, nowMs);
-  else if (frame.type === "gap") sync.onGap(frame);
-  else if (frame.type === "error" && frame.error === "cursor_ahead") sync.catchUp(greeted);
+  else if (frame.type === "gap") history.onGap(frame);
+  else if (frame.type === "error" && frame.error === "cursor_ahead") history.catchUp(greeted);
   const names = applyFrame(state, frame, nowMs);
   if (REFRESH_AFTER[frame.type]) {
     sync.soon(REFRESH_AFTER[frame.type]);
@@ -171,7 +178,7 @@ function onFrame(frame, size, sentAt) {
 function onGreeting(frame) {
   clock.sample(parseTime(frame.timestamp), Date.now());
   greeted = frame.cursor;
-  if (Number.isFinite(frame.cursor) && !link.resumes) sync.catchUp(frame.cursor);
+  if (Number.isFinite(frame.cursor) && !link.resumes) history.catchUp(frame.cursor);
 }
 
 /** Where the socket is to resume; 0: nowhere. */
@@ -181,7 +188,9 @@ function resumeBehind() {
 }
 
 function onEvent(frame, size, nowMs) {
-  log.add(toEvent(frame, size), nowMs, { replaces: frame.replaces === true });
+  const event = toEvent(frame, size);
+  log.add(event, nowMs, { replaces: frame.replaces === true });
+  details.onEvent(event);
   if (frame.eventType === "heartbeat" && !state.agents.has(String(frame.data?.agent_id ?? frame.source))) sync.soon("agents");
   else if (frame.eventType === "runtime.actor_restarted") sync.soon("actors");
   else if (frame.eventType === "risk.killswitch") sync.soon("killswitch");
@@ -195,7 +204,7 @@ function onPhase(phase, { retryAt = NaN }) {
   state.link.phase = phase;
   state.link.retryAt = clock.at(retryAt);
   if (back) for (const name of ["killswitch", "ready", "agents", "actors", "regime"]) sync.soon(name, 0);
-  if (back && log.lastId === 0) sync.latest();
+  if (back && log.lastId === 0) history.latest();
   if (phase === "lost") sync.soon("ready", 0);
   changed(Object.keys(panels));
 }
@@ -215,12 +224,27 @@ listenToKeys({
   close: details.hide,
 });
 
-setInterval(() => {
+/** Browsers let the timers of a page in the background sleep; what comes by the socket wakes it. */
+const HIDDEN_TICK_MS = 2_000;
+let tickedAt = 0;
+
+function tick() {
+  tickedAt = performance.now();
   log.tick(now());
   sync.tick();
   announcer.render(now());
   changed(Object.keys(panels));
-}, 1000);
+}
+
+/** The daemon wants a token: until there is one, nothing is asked and nothing is claimed. */
+function onAsk() {
+  state.access.role = "asked";
+  document.body.dataset.access = "asked";
+  link.stop();
+  announcer.render(now());
+}
+
+setInterval(tick, 1000);
 
 link.start();
 recall();

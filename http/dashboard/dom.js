@@ -55,6 +55,7 @@ const SHAPES = {
   down: "M1.5 1.5h9v9h-9z",
   error: "M6 .6 11.4 6 6 11.4.6 6z",
   halted: "M3.8.8h4.4l3 3v4.4l-3 3H3.8l-3-3V3.8z",
+  stopped: "M2 2h8v8H2zM4 4v4h4V4z",
   unknown: "M6 1.2a4.8 4.8 0 1 0 0 9.6a4.8 4.8 0 1 0 0-9.6zm0 2a2.8 2.8 0 1 1 0 5.6a2.8 2.8 0 1 1 0-5.6z",
   rise: "M6 2 11 10H1z",
   fall: "M6 10 1 2h10z",
@@ -119,15 +120,36 @@ function copyBySelection(text) {
   return done;
 }
 
-/** A button that copies, and says so. */
-export function copyButton(label, textOf) {
+/** A line of a list of facts (`dl`): `set(words, hidden)` keeps it up to date. */
+export function fact(list, label) {
+  const value = h("dd", { class: "figure" });
+  const term = h("dt", {}, label);
+  list.append(term, value);
+  return {
+    value,
+    set(words, hidden = false) {
+      setText(value, words);
+      setHidden(term, hidden);
+      setHidden(value, hidden);
+    },
+  };
+}
+
+/** A button that copies, and says so; `onDone()` after it did. */
+export function copyButton(label, textOf, onDone = () => {}) {
   const button = h("button", { type: "button", class: "quiet" }, label);
   button.addEventListener("click", async () => {
     const done = await copy(textOf());
     setText(button, done ? "copied" : "not allowed");
     setTimeout(() => setText(button, label), 1200);
+    if (done) onDone();
   });
   return button;
+}
+
+/** A quiet button. */
+export function pick(label, title, onClick) {
+  return h("button", { type: "button", class: "quiet", title, on: { click: onClick } }, label);
 }
 
 /** Close a dialog by pressing beside it. (A press that only ends there, or on its edge, does nothing.) */

@@ -10,10 +10,10 @@
  */
 
 export const SEVERITIES = ["info", "warning", "critical"];
-const OPTIONS = { "--topic": "topic", "--not": "not", "--source": "source", "--where": "where", "--severity": "severity" };
-const WHERE = /^(?:data|payload)\.([A-Za-z_][\w.-]*?)\s*(>=|<=|!=|==|=|>|<)\s*(.*)$/s;
+export const OPTIONS = { "--topic": "topic", "--not": "not", "--source": "source", "--where": "where", "--severity": "severity" };
+export const WHERE = /^(?:data|payload)\.([A-Za-z_][\w.-]*?)\s*(>=|<=|!=|==|=|>|<)\s*(.*)$/s;
 
-function tokens(text) {
+export function tokens(text) {
   return [...text.matchAll(/"([^"]*)"|'([^']*)'|((?:[^\s"']|"[^"]*"|'[^']*')+)/g)].map((m) =>
     m[3] === undefined ? { text: m[1] ?? m[2], quoted: true } : { text: m[3], quoted: false },
   );
@@ -58,7 +58,7 @@ function compare(operator, left, right) {
 
 function where(text) {
   const match = WHERE.exec(text);
-  if (!match) return null;
+  if (!match || /^[=<>!]/.test(match[3])) return null;
   const path = match[1].split(".");
   const right = match[3].replace(/^(["'])(.*)\1$/s, "$2");
   return (event) => {
@@ -71,11 +71,23 @@ function where(text) {
   };
 }
 
+/** A word that looks like a field or an option of this language but is none, or has no value. */
+const SLIP = /^(?:--[a-z]+$|[a-z]+:$|(?:sev|sour|src|top|typ|agent|level)[a-z]*:.|(?:data|payload)\.[\w.]+[=<>!~])/i;
+const FIELDS = ["topic:", "source:", "severity:", "not:"];
+
+function slipWords(word) {
+  if (/^(?:data|payload)\./i.test(word)) return `cannot read “${word}”: write data.field>=value`;
+  const field = word.replace(/^--/, "").replace(/:.*$/s, ":");
+  const after = FIELDS.includes(field) ? ": it needs a value" : nearest(field, FIELDS) || `: write ${FIELDS.join(" ")}or “${word}” in quotes for a text`;
+  return `cannot read “${word}”${after}`;
+}
+
 function addWord(parts, word, quoted) {
   const prefixed = /^(topic|source|severity|not):(.+)$/s.exec(word);
   if (quoted) parts.texts.push(word.toLowerCase());
   else if (prefixed) add(parts, prefixed[1], prefixed[2]);
   else if (WHERE.test(word)) add(parts, "where", word);
+  else if (SLIP.test(word)) parts.faults.push(slipWords(word));
   else if (/^[-!]./.test(word)) add(parts, "not", word.slice(1));
   else if (/[.*]/.test(word)) add(parts, "topic", word);
   else parts.texts.push(word.toLowerCase());
@@ -85,12 +97,24 @@ function add(parts, kind, value) {
   if (kind === "topic") parts.topics.push(value);
   else if (kind === "not") parts.nots.push(value);
   else if (kind === "source") parts.sources.push(value);
-  else if (kind === "severity") parts.severity = Math.max(0, SEVERITIES.indexOf(value));
+  else if (kind === "severity") addSeverity(parts, value.toLowerCase());
   else {
     const test = where(value);
     if (test) parts.wheres.push(test);
     else parts.faults.push(`cannot read “${value}”: write data.field>=value`);
   }
+}
+
+function addSeverity(parts, value) {
+  const rank = SEVERITIES.indexOf(value);
+  if (rank >= 0) parts.severity = rank;
+  else parts.faults.push(`no severity “${value}”${nearest(value, SEVERITIES)}: ${SEVERITIES.join(", ")}`);
+}
+
+/** ", did you mean …?" where a word begins like one of the known ones. */
+function nearest(word, known) {
+  const found = known.find((one) => word.length > 1 && one.slice(0, 2) === word.slice(0, 2));
+  return found ? `, did you mean “${found}”?` : "";
 }
 
 function parse(text) {
@@ -141,21 +165,4 @@ function hasTexts(texts, event) {
   const body = event.payload === undefined ? event.preview : JSON.stringify(event.payload);
   const hay = `${event.channel} ${event.source ?? ""} ${body}`.toLowerCase();
   return texts.every((text) => hay.includes(text));
-}
-
-/** The same filter as a command that can be pasted into a shell. */
-export function asCommand(text, instanceUrl) {
-  const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
-  const parts = ["orc"];
-  if (instanceUrl) parts.push("--url", instanceUrl);
-  parts.push("tail");
-  for (const token of tokens(text)) {
-    if (Object.hasOwn(OPTIONS, token.text)) parts.push(token.text);
-    else if (/^source:/.test(token.text)) parts.push("--source", quote(token.text.slice(7)));
-    else if (/^severity:/.test(token.text)) parts.push("--severity", quote(token.text.slice(9)));
-    else if (WHERE.test(token.text)) parts.push("--where", quote(token.text));
-    else if (!token.quoted && /^[-!]./.test(token.text)) parts.push("--not", quote(token.text.slice(1)));
-    else parts.push(quote(token.text));
-  }
-  return parts.join(" ");
 }

@@ -20,14 +20,13 @@ const SEQUENCE_MS = 1200;
 
 const rows = (pairs) => h("dl", { class: "keys" }, ...pairs.flatMap(([key, words]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, words)]));
 
-export function mountHelp({ onSignOut = null } = {}) {
-  const signOut = onSignOut && h("button", { type: "button", class: "quiet", on: { click: onSignOut } }, "Sign out");
+export function mountHelp() {
   const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
   const dialog = h("dialog", { class: "dialog", "aria-labelledby": "help-title" },
     h("h2", { id: "help-title" }, "Keys"), rows(KEYS), h("h3", {}, "Filter"), rows(FILTER_WORDS),
     h("p", { class: "note" }, "Figures carry their age; hatched ones are from before the link was lost. Times are the daemon's, in UTC."),
     h("p", {}, h("a", { href: "/docs" }, "API reference")),
-    h("div", { class: "acts" }, ...(signOut ? [signOut] : []), close));
+    h("div", { class: "acts" }, close));
   closeOutside(dialog);
   document.body.append(dialog);
   return { open: () => dialog.showModal() };

@@ -10,9 +10,9 @@ import { protocols } from "./token.js";
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 20_000;
-/** The link is proven this often, and counts as dead after `SILENCE_MS` without any frame. */
-const PING_MS = 10_000;
-const SILENCE_MS = 25_000;
+/** The link is proven this often, and counts as dead when nothing came for `SILENCE_MS` after a ping. */
+const PING_MS = 2_000;
+const SILENCE_MS = 10_000;
 /** A link that lived this long starts again with the first wait. */
 const HEALTHY_MS = 30_000;
 
@@ -26,8 +26,9 @@ export class Link {
   #socket = null;
   #attempt = 0;
   #openedAt = 0;
-  #heardAt = 0;
   #pingSentAt = null;
+  /** When the first ping was sent that nothing came after; null: the link is proven. (Timers of a hidden page may sleep.) */
+  #unprovenSince = null;
   #pinger = null;
   #retry = null;
   #stopped = false;
@@ -63,7 +64,7 @@ export class Link {
     this.resumes = since > 0;
     const socket = new WebSocket(this.resumes ? `${this.url}?since=${since}` : this.url, protocols());
     this.#socket = socket;
-    this.#heardAt = Date.now();
+    this.#unprovenSince = Date.now();
     clearInterval(this.#pinger);
     this.#pinger = setInterval(() => this.#watch(socket), PING_MS);
     socket.onopen = () => this.#opened(socket);
@@ -80,18 +81,19 @@ export class Link {
   #ping(socket) {
     if (socket.readyState !== WebSocket.OPEN) return;
     this.#pingSentAt = Date.now();
+    this.#unprovenSince ??= this.#pingSentAt;
     socket.send('{"action":"ping"}');
   }
 
   #watch(socket) {
-    if (Date.now() - this.#heardAt > SILENCE_MS) {
+    if (this.#unprovenSince !== null && Date.now() - this.#unprovenSince > SILENCE_MS) {
       this.#drop();
       this.#closed(socket, 0, "silent");
     } else this.#ping(socket);
   }
 
   #heard(text) {
-    this.#heardAt = Date.now();
+    this.#unprovenSince = null;
     let frame;
     try {
       frame = JSON.parse(text);

@@ -6,27 +6,21 @@
  * `nowMs` is always the server's time.
  */
 
+import { createAccess } from "./access.js";
+import * as beats from "./agent_state.js";
 import { parseTime } from "./format.js";
 
-/** An agent is late after this many of its own intervals without a beat (contract.md §2). */
-const LATE_INTERVALS = 3;
-const DEFAULT_INTERVAL_S = 5;
-/** Beats remembered for each agent's strip. */
-export const BEATS_KEPT = 24;
+const { isObject } = beats;
+
 /** Readings of the regime remembered for the ribbon. */
 export const REGIMES_KEPT = 240;
 
-const STATUS_WORDS = {
-  active: "active", healthy: "active", ok: "active", running: "active",
-  offline: "inactive", stopped: "inactive", inactive: "inactive",
-  error: "error", failed: "error", halted: "halted",
-};
+/** One of the page's sources of data: what its last answer was true of, what went wrong since, and since when. */
+const source = () => ({ at: NaN, error: null, since: NaN });
 
-/** One of the page's sources of data: when it last answered, and what went wrong since. */
-const source = () => ({ at: NaN, error: null });
-
-export function createState() {
+export function createState({ hasToken = false } = {}) {
   return {
+    access: createAccess(hasToken),
     instance: null,
     env: null,
     version: null,
@@ -37,142 +31,76 @@ export function createState() {
     regimeHistory: [],
     actors: null,
     ready: null,
+    /** Since when each of `/ready`'s checks fails, as far as this page has seen. */
+    failingSince: {},
     sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source() },
   };
 }
 
 /** Note that `name` answered. */
-function answered(state, name, nowMs) {
-  state.sources[name] = { at: nowMs, error: null };
+export function answered(state, name, nowMs) {
+  state.sources[name] = { ...source(), at: nowMs };
 }
 
 /** Note that `name` could not be read; what it said before stays. */
-export function applyFailure(state, name, error) {
-  state.sources[name] = { at: state.sources[name].at, error };
+export function applyFailure(state, name, error, nowMs) {
+  const before = state.sources[name];
+  state.sources[name] = { at: before.at, error, since: before.error === null ? nowMs : before.since };
   return [name === "ready" ? "health" : name];
 }
 
-function toAgent(row, before) {
-  return {
-    ...row,
-    id: String(row.id),
-    name: String(row.name ?? row.id),
-    group: String(row.agent_group ?? "unknown"),
-    beatAt: parseTime(row.last_beat),
-    intervalMs: (Number(row.interval_s) || (before ? before.intervalMs / 1000 : DEFAULT_INTERVAL_S)) * 1000,
-    liveness: row.liveness ?? (row.is_alive === false ? "down" : "up"),
-    beats: before ? before.beats : [],
-  };
-}
-
 export function applyAgents(state, body, nowMs) {
-  const agents = new Map();
-  for (const row of Array.isArray(body.agents) ? body.agents : []) {
-    agents.set(String(row.id), toAgent(row, state.agents.get(String(row.id))));
-  }
-  state.agents = agents;
+  const rows = Array.isArray(body.agents) ? body.agents : [];
+  state.agents = new Map(rows.map((row) => [String(row.id), beats.toAgent(row, state.agents.get(String(row.id)))]));
   answered(state, "agents", nowMs);
   return ["agents"];
 }
 
 function applyAgentStatus(state, row, nowMs) {
-  if (row === null || typeof row !== "object" || row.id === undefined) return [];
-  const before = state.agents.get(String(row.id));
-  state.agents.set(String(row.id), toAgent(row, before));
+  if (!isObject(row) || row.id === undefined) return [];
+  state.agents.set(String(row.id), beats.toAgent(row, state.agents.get(String(row.id))));
   answered(state, "agents", nowMs);
   return ["agents"];
 }
 
-function applyBeat(state, frame) {
-  const body = frame.data !== null && typeof frame.data === "object" ? frame.data : {};
-  const id = String(body.agent_id ?? frame.source ?? frame.channel.slice("heartbeat.".length));
-  const agent = state.agents.get(id);
-  if (!agent) return [];
-  const at = parseTime(frame.timestamp);
-  agent.beatAt = Math.max(at, agent.beatAt || 0);
-  agent.beats.push(at);
-  if (agent.beats.length > BEATS_KEPT) agent.beats.shift();
-  if (Number(body.interval_s) > 0) agent.intervalMs = Number(body.interval_s) * 1000;
-  if (typeof body.version === "string") agent.version = body.version;
-  agent.status = STATUS_WORDS[body.status] ?? "active";
-  agent.liveness = agent.status === "inactive" ? "down" : "up";
+/** Heartbeats and `agent.offline` events from before this page was open, as rows of `/bus/events`. */
+export function applyAgentHistory(state, rows) {
+  beats.applyBeatRows(state.agents, rows.filter((row) => row.type === "heartbeat"));
+  for (const row of rows) if (row.type === "agent.offline") beats.applyOffline(state.agents, row.payload, parseTime(row.ts));
   return ["agents"];
 }
 
-/** Beats from before this page was open, as rows of `/bus/events`, in any order. */
-export function applyBeatHistory(state, rows) {
-  for (const row of [...rows].sort((a, b) => a.id - b.id)) {
-    const agent = state.agents.get(String(row.payload?.agent_id ?? row.source));
-    const at = parseTime(row.ts);
-    if (!agent || agent.beats.includes(at)) continue;
-    agent.beats.push(at);
-    agent.beats.sort((a, b) => a - b);
-    if (agent.beats.length > BEATS_KEPT) agent.beats.shift();
-  }
-  return ["agents"];
-}
-
-/** What to show of an agent: "down", "error", "halted", "late", "unknown" or "up". */
-export function agentCondition(agent, nowMs) {
-  if (agent.liveness === "unknown") return "unknown";
-  if (agent.liveness === "down" || agent.is_alive === false && agent.status === "inactive") return "down";
-  if (agent.status === "error") return "error";
-  if (agent.status === "halted") return "halted";
-  const overdue = nowMs - agent.beatAt > LATE_INTERVALS * agent.intervalMs;
-  return agent.liveness === "late" || overdue ? "late" : "up";
-}
-
-/** Until when we could have heard a beat: silence on our side is no fault of an agent's. */
-export function seenUntil(state, nowMs) {
-  const heard = state.link.phase === "live" ? state.link.lastFrameAt : state.sources.agents.at;
-  return Number.isFinite(heard) ? Math.min(nowMs, heard) : nowMs;
-}
-
-const TROUBLE_ORDER = ["down", "error", "late", "unknown", "halted", "up"];
-
-/** Agents with their condition, trouble first, then by group and id. */
-export function rankedAgents(state, nowMs) {
-  const seenMs = seenUntil(state, nowMs);
-  return [...state.agents.values()]
-    .map((agent) => ({ agent, condition: agentCondition(agent, seenMs) }))
-    .sort((a, b) =>
-      TROUBLE_ORDER.indexOf(a.condition) - TROUBLE_ORDER.indexOf(b.condition) ||
-      a.agent.group.localeCompare(b.agent.group) || a.agent.id.localeCompare(b.agent.id));
-}
-
-/** `{up, late, down}`; errors count as down, halted as up, unknown apart. */
-export function agentCounts(state, nowMs) {
-  const counts = { up: 0, late: 0, down: 0, unknown: 0, total: state.agents.size };
-  const seenMs = seenUntil(state, nowMs);
-  for (const agent of state.agents.values()) {
-    const condition = agentCondition(agent, seenMs);
-    if (condition === "error") counts.down += 1;
-    else if (condition === "halted") counts.up += 1;
-    else counts[condition] += 1;
-  }
-  return counts;
-}
-
+/** What the daemon says of its stop; an answer from before the newest frame says nothing new. */
 export function applyKillswitch(state, body, nowMs) {
+  const at = Math.min(nowMs, parseTime(body.timestamp) || nowMs);
+  if (at < state.sources.killswitch.at) return [];
   state.killswitch = body;
-  answered(state, "killswitch", nowMs);
+  answered(state, "killswitch", at);
   return ["killswitch"];
+}
+
+function tripsAfter(known, data, engaged) {
+  const id = engaged ? data.trip_id : data.released?.trip_id;
+  const others = known.filter((trip) => isObject(trip) && trip.trip_id !== id);
+  if (engaged) return [...others, { ...data, at: data.at ?? data.timestamp }];
+  if (Array.isArray(data.trips)) return data.trips;
+  return data.enabled === true ? others : [];
 }
 
 /** A stop or release as a frame: enough to show at once; the full state is read right after. */
 function applyKillswitchFrame(state, frame, nowMs) {
-  const data = frame.data !== null && typeof frame.data === "object" ? frame.data : {};
+  const data = isObject(frame.data) ? frame.data : {};
   const engaged = frame.type === "killswitch_activated";
   const still = engaged || data.enabled === true;
+  const at = data.at ?? data.timestamp ?? frame.timestamp;
   state.killswitch = {
     ...(state.killswitch ?? {}),
     status: still ? "active" : "inactive",
     enabled: still,
-    ...(engaged
-      ? { reason: data.reason, triggered_by: data.triggered_by, trip_id: data.trip_id, last_triggered: data.at ?? data.timestamp ?? frame.timestamp }
-      : { released_at: data.at ?? data.timestamp ?? frame.timestamp }),
+    trips: tripsAfter(Array.isArray(state.killswitch?.trips) ? state.killswitch.trips : [], data, engaged),
+    ...(engaged ? { reason: data.reason, triggered_by: data.triggered_by, trip_id: data.trip_id, last_triggered: at } : { released_at: at }),
   };
-  answered(state, "killswitch", nowMs);
+  answered(state, "killswitch", Math.min(nowMs, parseTime(frame.timestamp) || nowMs));
   return ["killswitch"];
 }
 
@@ -195,7 +123,7 @@ export function toReading(id, ts, payload) {
 }
 
 function applyRegimeEvent(state, frame, nowMs) {
-  if (frame.data === null || typeof frame.data !== "object") return [];
+  if (!isObject(frame.data)) return [];
   state.regime = { ...frame.data, last_update: frame.timestamp, source: frame.source };
   applyRegimeHistory(state, [toReading(frame.id, frame.timestamp, frame.data)]);
   answered(state, "regime", nowMs);
@@ -210,6 +138,8 @@ export function applyActors(state, body, nowMs) {
 
 export function applyReady(state, body, nowMs) {
   state.ready = body;
+  const failing = Object.entries(body.checks ?? {}).filter(([, check]) => check?.ok === false);
+  state.failingSince = Object.fromEntries(failing.map(([name]) => [name, state.failingSince[name] ?? nowMs]));
   answered(state, "ready", nowMs);
   return ["health"];
 }
@@ -229,28 +159,18 @@ export function applyFrame(state, frame, nowMs) {
     case "killswitch_activated":
     case "killswitch_released": return applyKillswitchFrame(state, frame, nowMs);
     case "redis_event":
-      if (frame.eventType === "heartbeat") return applyBeat(state, frame);
-      if (frame.eventType === "quant.regime.state") return applyRegimeEvent(state, frame, nowMs);
-      return [];
+      return applyEvent(state, frame, nowMs);
     default: return [];
   }
 }
 
-/** "allowed", "stopped", "reduce" or "unknown": what the page says about trading. */
-export function tradingState(state) {
-  const status = state.killswitch?.status;
-  if (status === "inactive") return "allowed";
-  if (status !== "active") return "unknown";
-  const trips = Array.isArray(state.killswitch.trips) ? state.killswitch.trips : [];
-  const open = trips.filter((t) => t && !t.released_at);
-  return open.length > 0 && open.every((t) => t.level === "reduce") ? "reduce" : "stopped";
-}
-
-/** The worst of all, for the page's title and icon: "blind", "stopped", "trouble" or "ok". */
-export function worstState(state, nowMs) {
-  if (state.link.phase === "lost") return "blind";
-  if (tradingState(state) !== "allowed") return state.killswitch ? "stopped" : "ok";
-  const counts = agentCounts(state, nowMs);
-  const unready = state.ready !== null && Object.values(state.ready.checks ?? {}).some((c) => c && c.ok === false);
-  return counts.down + counts.late > 0 || unready ? "trouble" : "ok";
+function applyEvent(state, frame, nowMs) {
+  switch (frame.eventType) {
+    case "heartbeat": return beats.applyBeat(state.agents, frame) ? ["agents"] : [];
+    case "quant.regime.state": return applyRegimeEvent(state, frame, nowMs);
+    case "agent.offline":
+      beats.applyOffline(state.agents, frame.data, parseTime(frame.timestamp));
+      return ["agents"];
+    default: return [];
+  }
 }

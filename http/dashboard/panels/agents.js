@@ -1,8 +1,10 @@
 /** AgentStatusGrid: trouble first, the rest by group; a card says state, beat against expected, and what it is. */
 
+import { BEATS_KEPT, errorWords, rankedAgents, TROUBLES } from "../agent_state.js";
+import { RUN_AGENT } from "../commands.js";
 import { h, keyed, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
-import { age, clip, duration, plural } from "../format.js";
-import { BEATS_KEPT, rankedAgents } from "../store.js";
+import { unreadable } from "../faults.js";
+import { age, duration, plural } from "../format.js";
 
 /** Cards drawn at once; the rest is said as a number and found by the filter. */
 const MAX_CARDS = 120;
@@ -10,7 +12,6 @@ const STEP = 5;
 /** So few cards get more room each. */
 const FEW = 6;
 
-const WORDS = { up: "up", late: "late", down: "down", error: "error", halted: "halted", unknown: "unknown" };
 const KINDS = { external: "external", process: "process", in_process: "in process" };
 
 /** The last beats as bars: as high as the wait before each was long, against the expected interval. */
@@ -50,12 +51,12 @@ function card({ onSelect }) {
       setSign(shape, condition);
       setAttr(element, "data-kind", condition);
       setText(name, agent.name);
-      setText(word, WORDS[condition]);
+      setText(word, condition);
       setText(beat, Number.isFinite(agent.beatAt) ? `${age(nowMs - agent.beatAt)} ago` : "never");
       setText(every, `every ${duration(agent.intervalMs)}`);
       setText(about, [agent.group, KINDS[agent.kind] ?? agent.kind].filter(Boolean).join(" · "));
       setHidden(error, !agent.last_error);
-      setText(error, agent.last_error ? clip(String(agent.last_error), 120) : "");
+      setText(error, errorWords(agent, nowMs));
       setAttr(bars, "d", beatsPath(agent));
       setAttr(element, "title", agent.name === agent.id ? agent.id : `${agent.name} (${agent.id})`);
     },
@@ -69,7 +70,7 @@ function matches({ agent, condition }, words) {
 
 function emptyWords(state, filtered) {
   if (filtered) return "No agent matches. Clear the filter to see all.";
-  if (Number.isFinite(state.sources.agents.at)) return "No agent has ever reported. Start one with “orc agent run module:Class”, or publish a heartbeat on heartbeat.<agent_id>.";
+  if (Number.isFinite(state.sources.agents.at)) return `No agent has ever reported. Start one with “${RUN_AGENT}”, or publish a heartbeat on heartbeat.<agent_id>.`;
   return state.sources.agents.error ? "" : "Reading the registry…";
 }
 
@@ -91,9 +92,12 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
   );
 
   function summarise(ranked) {
-    const trouble = ranked.filter((r) => ["down", "error", "late", "unknown"].includes(r.condition)).length;
+    const trouble = ranked.filter((r) => TROUBLES.has(r.condition)).length;
+    const apart = ranked.filter((r) => r.condition === "stopped").length;
     if (ranked.length === 0) return "";
-    return trouble === 0 ? `all ${plural(ranked.length, "agent")} fine` : `${trouble} in trouble, ${ranked.length - trouble} fine`;
+    const fine = ranked.length - trouble - apart;
+    const rest = apart ? `, ${apart} stopped on purpose` : "";
+    return `${trouble ? `${trouble} in trouble, ${fine} fine` : `${rest ? "" : "all "}${plural(fine, "agent")} fine`}${rest}`;
   }
 
   function render(nowMs) {
@@ -111,7 +115,7 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
     setHidden(more, shown.length <= MAX_CARDS);
     setText(more, `${plural(shown.length - MAX_CARDS, "more agent")} not drawn: filter to find them.`);
     setHidden(fault, error === null);
-    if (error) setText(fault.firstChild, `Not readable: ${error}`);
+    setText(fault.firstChild, unreadable(state.sources.agents, nowMs));
     drawAgain = () => render(nowMs);
   }
   return { render };

@@ -1,9 +1,11 @@
 /** EventBusMonitor: the live list, its filter, pause, gaps, and how fast it goes. */
 
-import { h, setAttr, setHidden, setText, copyButton, svg } from "../dom.js";
+import { EMIT, tailCommand } from "../commands.js";
+import { announce, copyButton, h, setAttr, setHidden, setText, svg } from "../dom.js";
 import { MAX_ROWS } from "../event_log.js";
-import { asCommand, compileFilter } from "../filter.js";
-import { compact, count, plural } from "../format.js";
+import { unreadable } from "../faults.js";
+import { compileFilter } from "../filter.js";
+import { clock, compact, count, plural } from "../format.js";
 import { VirtualList } from "../virtual_list.js";
 import { eventRow } from "./event_row.js";
 
@@ -18,15 +20,18 @@ function ratePath(rates) {
   return path;
 }
 
-/** `sync` reads more, `onSelect(event)` opens one, `onFilter(text)` remembers the words. */
-export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
+/** `history` reads more, `onSelect(event)` opens one, `onChange()` when the words have changed. */
+export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   let filterText = "";
   let filter = compileFilter("");
   let showBeats = false;
+  let nowMs = NaN;
   let selectedId = null;
   let pauseIsOurs = false;
   let older = { kind: "older", id: 0, words: "", act: null };
   let pressed = null;
+  /** What the copied command could not say. */
+  let unsaid = "";
 
   const rate = h("b", { class: "figure" }, "0");
   const strip = svg("path", {});
@@ -36,7 +41,7 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
     placeholder: "strategy.*   -data.market.*   source:quotes-1   data.score>=0.8", "aria-label": "Filter the events" });
   const beats = h("button", { type: "button", class: "toggle", "aria-pressed": "false", on: { click: () => setBeats(!showBeats) } }, "Heartbeats");
   const pause = h("button", { type: "button", class: "toggle pause", "aria-pressed": "false", on: { click: togglePause } }, "Pause");
-  const command = copyButton("Copy as command", () => asCommand(filterText, location.origin));
+  const command = copyButton("Copy as command", () => asCommand().command, sayUnsaid);
   const status = h("p", { class: "event-status" });
   const clear = h("button", { type: "button", class: "quiet", on: { click: () => setFilter("") } }, "Clear filter");
   const search = h("button", { type: "button", class: "quiet", on: { click: searchStore } }, "Search the store");
@@ -60,8 +65,8 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
     if (filter.wantsHeartbeats && !showBeats) showBeats = true;
     log.setFilter(filter, showBeats);
     list.toTop();
-    older.searched = false;
-    sync.atBeginning = false;
+    history.forget();
+    unsaid = "";
     render();
     onChange();
   }
@@ -98,14 +103,27 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
   }
 
   async function onAct(item) {
-    if (item.kind === "gap") await sync.fillGap(item);
-    else await sync.older(filter);
+    if (item.kind === "gap") await history.fillGap(item);
+    else await history.older(filter);
     render();
   }
 
   async function searchStore() {
-    await sync.older(filter);
-    older.searched = true;
+    const reading = history.older(filter);
+    render();
+    await reading;
+    render();
+  }
+
+  function asCommand() {
+    return tailCommand(filterText, { url: location.origin, heartbeats: showBeats });
+  }
+
+  /** A command that shows more than the list does says so. */
+  function sayUnsaid() {
+    const words = asCommand().unsaid;
+    unsaid = words.length ? `Copied without ${words.map((word) => `“${word}”`).join(", ")}: orc tail has no such filter` : "";
+    announce(unsaid || "Copied");
     render();
   }
 
@@ -153,7 +171,7 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
   });
   field.addEventListener("input", () => setFilter(field.value, { fromField: true }));
 
-  function statusWords() {
+  function statusWords(nowMs) {
     const parts = [];
     if (filter.faults.length) parts.push(filter.faults.join("; "));
     if (log.sampling > 1 && !log.frozen) parts.push(`Showing 1 in ${log.sampling}: pause to see all`);
@@ -161,27 +179,38 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
     if (!filter.empty) parts.push(`${plural(shown, "event")} match`);
     if (!showBeats && log.hiddenBeats > 0) parts.push(`${plural(log.hiddenBeats, "heartbeat")} hidden`);
     if (log.frozen) parts.push(pauseIsOurs ? "Held still while you read" : "Paused");
-    const { error } = state.sources.events;
-    if (error) parts.push(`History not readable: ${error}`);
+    if (unsaid) parts.push(unsaid);
+    const fault = unreadable(state.sources.events, nowMs);
+    if (fault) parts.push(`History: ${fault}`);
     return parts.join(" · ");
   }
 
   function emptyWords() {
-    if (!filter.empty) return `Nothing matches “${filterText}” among the ${plural(log.total, "event")} that came while this page was open.${older.searched ? " The store has none either." : ""}`;
+    if (!filter.empty) return `Nothing matches “${filterText}” among the ${plural(log.total, "event")} that came while this page was open. ${searchedWords()}`.trim();
     if (!Number.isFinite(state.sources.events.at)) return state.link.phase === "live" ? "Reading the latest events…" : "Waiting for the daemon…";
-    return "No event has come yet. Publish one: redis-cli publish strategy.candidate '{\"symbol\":\"AAPL\"}'";
+    return `No event has come yet. Publish one: ${EMIT}`;
+  }
+
+  /** How far the store has been searched for this filter. */
+  function searchedWords() {
+    if (history.busy) return "Searching the store…";
+    if (history.searched === null) return "";
+    const { rows, backTo } = history.searched;
+    if (history.atBeginning) return "Searched to the beginning of the store: it has none.";
+    return Number.isFinite(backTo) ? `Searched ${plural(rows, "more event")}, back to ${clock(backTo)} UTC: none so far.` : "";
   }
 
   function showOlder() {
     const full = log.visible.length >= MAX_ROWS;
     const next = full
       ? { words: `The list holds ${count(MAX_ROWS)}. Narrow the filter to reach further back.`, act: null }
-      : sync.atBeginning ? { words: "This is the beginning of the store.", act: null }
-        : { words: "", act: sync.busy ? "Loading…" : "Load older events" };
+      : history.atBeginning ? { words: "This is the beginning of the store.", act: null }
+        : { words: "", act: history.busy ? "Loading…" : "Load older events" };
     if (next.words !== older.words || next.act !== older.act) older = { ...older, ...next };
   }
 
-  function render() {
+  function render(at) {
+    if (at !== undefined) nowMs = at;
     const perSecond = log.rateHistory();
     const recent = perSecond.slice(-6, -1);
     setText(rate, compact(Math.round(recent.reduce((a, b) => a + b, 0) / recent.length)));
@@ -189,14 +218,16 @@ export function mountEvents(root, { state, log, sync, onSelect, onChange }) {
     setText(pause, log.frozen ? `Resume${log.waiting ? `: ${count(log.waiting)} new` : ""}` : "Pause");
     setAttr(pause, "aria-pressed", log.frozen);
     setAttr(beats, "aria-pressed", showBeats);
-    const words = statusWords();
+    const words = statusWords(nowMs);
     setText(status, words);
     setHidden(status, words === "");
-    setAttr(status, "data-sampling", log.sampling > 1 && !log.frozen);
+    setAttr(status, "data-sampling", (log.sampling > 1 && !log.frozen) || filter.faults.length > 0);
     const none = log.visible.length === 0;
     setHidden(empty, !none);
     setHidden(clear, filter.empty);
-    setHidden(search, filter.empty || older.searched === true);
+    setHidden(search, filter.empty || history.atBeginning);
+    search.disabled = history.busy;
+    setText(search, history.searched ? "Search further back" : "Search the store");
     if (none) setText(empty.firstChild, emptyWords());
     showOlder();
     list.draw(length());

@@ -1,70 +1,52 @@
 /** The strip that answers the first three questions: may we trade, can I trust this, is someone missing? */
 
+import { roleMeaning, roleWords } from "../access.js";
+import { agentCounts } from "../agent_state.js";
 import { h, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
-import { age, clock, clip, duration, moment, parseTime } from "../format.js";
-import { agentCounts, tradingState } from "../store.js";
+import { faultWords, lasting } from "../faults.js";
+import { age, clock, duration } from "../format.js";
+import { trading } from "../trading.js";
 
 /** A check older than this (two polls missed) no longer counts as known. */
 const STALE_CHECK_MS = 45_000;
 
-const TRADING = {
-  allowed: ["up", "Trading allowed"],
-  stopped: ["halted", "Trading stopped"],
-  reduce: ["late", "Reduce only"],
-  unknown: ["unknown", "State unknown"],
-};
-
-/** The trading state as `[sign, words, detail]`. */
-export function tradingWords(state, nowMs) {
-  if (state.killswitch === null) return ["unknown", state.sources.killswitch.error ? "State not readable" : "Reading state", ""];
-  const kind = tradingState(state);
-  const [shape, words] = TRADING[kind];
-  if (state.link.phase === "lost" && !(nowMs - state.sources.killswitch.at < STALE_CHECK_MS / 2)) {
-    return ["unknown", words, `as of ${clock(state.sources.killswitch.at)} UTC, not known since`];
-  }
-  const { reason, triggered_by: by, last_triggered: at } = state.killswitch;
-  if (kind === "allowed") return [shape, words, "no stop in force"];
-  if (kind === "unknown") return [shape, words, "agents treat it as stopped"];
-  const time = Number.isFinite(parseTime(at)) ? `${moment(parseTime(at), nowMs)} · ` : "";
-  return [shape, words, `${time}${clip(String(reason ?? "no reason given"), 90)}${by ? ` · ${by}` : ""}`];
-}
-
-/** The link to the daemon as `[sign, value, title]`. */
+/** The link to the daemon as `[sign, word, value, title]`. */
 function linkMark(state, nowMs) {
   const { phase, since, roundTripMs, lastFrameAt } = state.link;
-  if (phase === "connecting") return ["unknown", "connecting", "The live link is being set up"];
-  if (phase !== "live") return ["down", `lost ${age(nowMs - since)}`, "The live link from this page to the daemon is lost"];
-  const trip = Number.isFinite(roundTripMs) ? duration(roundTripMs) : "live";
-  return ["up", trip, `Live link from this page to the daemon: round trip ${trip}, last frame ${age(nowMs - lastFrameAt)} ago`];
+  if (phase === "connecting") return ["unknown", "…", "", "The live link is being set up"];
+  if (phase !== "live") return ["down", "lost", age(nowMs - since), `The live link from this page to the daemon is lost ${lasting(since, nowMs)}`];
+  const trip = Number.isFinite(roundTripMs) ? duration(roundTripMs) : "";
+  return ["up", "ok", trip, `Live link from this page to the daemon: round trip ${trip || "not measured yet"}, last frame ${age(nowMs - lastFrameAt)} ago`];
 }
 
-/** A dependency of the daemon (one or several of `/ready`'s checks) as `[sign, value, title]`. */
+/** A dependency of the daemon (one or several of `/ready`'s checks) as `[sign, word, value, title]`. */
 function checkMark(state, nowMs, names, label) {
-  const checks = names.map((name) => state.ready?.checks?.[name]).filter(Boolean);
+  const known = names.filter((name) => state.ready?.checks?.[name]);
   const { at, error } = state.sources.ready;
-  if (checks.length === 0) return ["unknown", error ? "not readable" : "not known yet", error ?? `${label} has not been checked yet`];
-  const old = nowMs - at > STALE_CHECK_MS;
-  const bad = checks.find((check) => check.ok === false);
-  const said = checks.map((check) => check.message).filter(Boolean).join("; ");
-  const title = `${label}: ${said || (bad ? "not working" : "ok")}, checked ${age(nowMs - at)} ago`;
-  if (old) return ["unknown", `as of ${age(nowMs - at)} ago`, title];
-  if (bad) return ["down", clip(String(bad.message ?? "not working"), 28), title];
-  const trip = Number(checks[0].latency_ms);
-  return ["up", Number.isFinite(trip) && checks[0].latency_ms !== null ? duration(trip) : "ok", title];
+  if (known.length === 0) return ["unknown", "?", "", error ?? `${label} has not been checked yet`];
+  const bad = known.find((name) => state.ready.checks[name].ok === false);
+  const checked = `checked ${age(nowMs - at)} ago`;
+  if (nowMs - at > STALE_CHECK_MS) return ["unknown", "?", `as of ${age(nowMs - at)} ago`, `${label}: not known now, ${checked}`];
+  if (bad) {
+    const since = state.failingSince[bad];
+    return ["down", "down", age(nowMs - since), `${label} not working ${lasting(since, nowMs)}: ${faultWords(state.ready.checks[bad].message)}; ${checked}`];
+  }
+  const trip = state.ready.checks[known[0]].latency_ms;
+  return ["up", "ok", Number.isFinite(trip) ? duration(trip) : "", `${label}: working, ${checked}`];
 }
 
 function mark(label) {
   const shape = sign("unknown");
-  const value = h("span", { class: "figure" }, "–");
-  const aged = h("span", { class: "mark-age" });
-  const element = h("li", {}, shape, h("span", { class: "mark-label" }, label), value, aged);
+  const word = h("span", { class: "mark-word" });
+  const value = h("span", { class: "mark-value figure" });
+  const element = h("li", {}, shape, h("span", { class: "mark-label" }, label), word, value);
   return {
     element,
-    set([kind, text, title], ageText) {
+    set([kind, text, more, title]) {
       setSign(shape, kind);
       setAttr(element, "data-kind", kind);
-      setText(value, text);
-      setText(aged, ageText);
+      setText(word, text);
+      setText(value, more);
       setAttr(element, "title", title);
     },
   };
@@ -89,12 +71,12 @@ function tradingBlock() {
   const words = h("strong", {}, "Reading state");
   const detail = h("span", { class: "trading-detail" });
   const element = h("a", { class: "trading", href: "#killswitch" }, shape, words, detail);
-  return { element, set([kind, text, more]) {
-    setSign(shape, kind);
-    setAttr(element, "data-kind", kind);
-    setText(words, text);
-    setText(detail, more);
-    setAttr(element, "title", more ? `${text}: ${more}` : text);
+  return { element, set(now) {
+    setSign(shape, now.sign);
+    setAttr(element, "data-kind", now.sign);
+    setText(words, now.words);
+    setText(detail, now.detail);
+    setAttr(element, "title", [now.words, now.detail].filter(Boolean).join(": "));
   } };
 }
 
@@ -114,39 +96,53 @@ function themeButton(themes) {
   return button;
 }
 
-export function mountHeader(root, { state, onStop, onHelp, themes }) {
+export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) {
   const name = h("strong", { class: "instance" }, "Orchestrator");
   const env = h("span", { class: "env", hidden: true });
-  const trading = tradingBlock();
+  const block = tradingBlock();
   const marks = { link: mark("Link"), bus: mark("Bus"), store: mark("Store") };
   const counts = { up: countMark("up", "up"), late: countMark("late", "late"), down: countMark("down", "down"), unknown: countMark("unknown", "unknown") };
   const time = h("time", { class: "utc figure", title: "The daemon's clock, in UTC" }, "--:--:--");
   const stop = h("button", { type: "button", class: "stop", id: "stop", on: { click: onStop } }, sign("halted"), "Stop trading…");
   const help = h("button", { type: "button", class: "quiet help", "aria-label": "Keys and help", on: { click: onHelp } }, "?");
+  const account = h("button", { type: "button", class: "quiet account", "aria-haspopup": "dialog", on: { click: onAccount } });
   const icon = h("img", { class: "brand", src: "/dashboard/icon.svg", alt: "", width: 20, height: 20 });
   root.append(
     h("div", { class: "who" }, icon, name, env),
-    trading.element,
-    h("ul", { class: "marks", "aria-label": "What these figures rest on" }, ...Object.values(marks).map((m) => m.element)),
-    h("ul", { class: "counts", "aria-label": "Agents" }, ...Object.values(counts).map((c) => c.element)),
-    h("div", { class: "tools" }, time, themeButton(themes), help),
+    block.element,
+    h("div", { class: "trust" },
+      h("ul", { class: "marks", "aria-label": "What these figures rest on" }, ...Object.values(marks).map((m) => m.element)),
+      h("ul", { class: "counts", "aria-label": "Agents" }, ...Object.values(counts).map((c) => c.element))),
+    h("div", { class: "tools" }, time, account, themeButton(themes), help),
     stop,
   );
 
-  function render(nowMs) {
+  function renderWho() {
     setText(name, state.instance ?? "Orchestrator");
+    setAttr(name, "title", state.instance);
     setHidden(env, !state.env);
     setText(env, String(state.env ?? "").toUpperCase());
-    setAttr(env, "data-env", state.env);
-    trading.set(tradingWords(state, nowMs));
-    const checked = Number.isFinite(state.sources.ready.at) ? age(nowMs - state.sources.ready.at) : "";
-    marks.link.set(linkMark(state, nowMs), state.link.phase === "live" ? age(nowMs - state.link.lastFrameAt) : "");
-    marks.bus.set(checkMark(state, nowMs, ["redis"], "Bus (Redis)"), checked);
-    marks.store.set(checkMark(state, nowMs, ["postgres", "journal"], "Store (PostgreSQL and journal)"), checked);
+    setAttr(document.body, "data-env", state.env === null ? null : String(state.env).toLowerCase());
+    setText(account, roleWords(state.access));
+    setAttr(account, "title", roleMeaning(state.access));
+  }
+
+  function renderCounts(nowMs) {
     const n = agentCounts(state, nowMs);
     const known = Number.isFinite(state.sources.agents.at);
-    for (const kind of ["up", "late", "down", "unknown"]) counts[kind].set(known ? n[kind] : "–", n[kind] === 0 || kind === "up");
+    for (const kind of Object.keys(counts)) counts[kind].set(known ? n[kind] : "–", n[kind] === 0 || kind === "up");
     setHidden(counts.unknown.element, n.unknown === 0);
+    const apart = n.stopped ? `, ${n.stopped} stopped on purpose` : "";
+    setAttr(counts.up.element, "title", `${n.up} of ${n.total} agents up${apart}`);
+  }
+
+  function render(nowMs) {
+    renderWho();
+    block.set(trading(state, nowMs));
+    marks.link.set(linkMark(state, nowMs));
+    marks.bus.set(checkMark(state, nowMs, ["redis"], "Bus (Redis)"));
+    marks.store.set(checkMark(state, nowMs, ["postgres", "journal"], "Store (PostgreSQL and journal)"));
+    renderCounts(nowMs);
     setText(time, clock(nowMs));
   }
   return { render };

@@ -1,6 +1,7 @@
 /** RegimeStatePanel: regime, trend, confidence and age; a ribbon of the last readings; each symbol in a table. */
 
 import { h, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
+import { unreadable } from "../faults.js";
 import { age, clock, duration, figure, parseTime, percent } from "../format.js";
 
 /** The detector reports every 15 s; after three of those it is said to be stale. */
@@ -53,7 +54,7 @@ function drawRibbon(ribbon, readings, nowMs) {
 }
 
 function noDataWords(state, nowMs) {
-  if (state.sources.regime.error) return `Not readable: ${state.sources.regime.error}`;
+  if (state.sources.regime.error) return unreadable(state.sources.regime, nowMs);
   if (!Number.isFinite(state.sources.regime.at)) return "Reading the regime…";
   const detector = [...state.agents.values()].find((a) => /regime/.test(a.id));
   const seen = detector ? `${detector.id} last beat ${age(nowMs - detector.beatAt)} ago and needs 20 prices of each symbol.` : "No such agent has reported: start regime-detector.";

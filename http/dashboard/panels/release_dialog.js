@@ -1,7 +1,9 @@
 /** To release a stop: name the trip, say why. Slower than stopping, on purpose. */
 
+import { applyRefusal, objectionTo } from "../access.js";
 import { announce, h, setAttr, setHidden, setText } from "../dom.js";
-import { moment, parseTime, clip } from "../format.js";
+import { clip, moment, parseTime, plural } from "../format.js";
+import { tripsInForce } from "../trading.js";
 
 /** So many characters of the trip's id prove that it was read. */
 const PROOF_CHARS = 6;
@@ -13,7 +15,7 @@ export function namesTrip(typed, tripId) {
   return id !== "" && (words === id || (words.length >= Math.min(PROOF_CHARS, id.length) && id.endsWith(words)));
 }
 
-export function mountReleaseDialog({ state, api, onReleased, now }) {
+export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
   let tripId = "";
   const effect = h("p", { class: "effect" });
   const pending = h("p", { class: "note", hidden: true });
@@ -30,6 +32,11 @@ export function mountReleaseDialog({ state, api, onReleased, now }) {
   const dialog = h("dialog", { id: "release-dialog", class: "dialog go", "aria-labelledby": "release-title" },
     h("h2", { id: "release-title" }, "Release the stop"), effect, form);
   document.body.append(dialog);
+
+  function refusal(error) {
+    if (error.status === 403) return objectionTo(state.access, "release");
+    return `${error.message}${error.status === 409 ? " Another trip is in force now: close this and look again." : ""}`;
+  }
 
   function check() {
     submit.disabled = !namesTrip(typed.value, tripId) || reason.value.trim() === "";
@@ -48,12 +55,13 @@ export function mountReleaseDialog({ state, api, onReleased, now }) {
     submit.disabled = true;
     say("Sending…", "busy");
     try {
-      await api.release(tripId, reason.value.trim());
-      announce("The stop is released. Trading is allowed.", { urgent: true });
+      const answer = await api.release(tripId, reason.value.trim());
+      const left = tripsInForce(answer).length;
+      announce(left ? `This stop is released; ${left} more still in force.` : "The stop is released. Trading is allowed.", { urgent: true });
       dialog.close();
     } catch (error) {
-      const other = error.status === 409 ? " Another trip is in force now: close this and look again." : "";
-      say(`Not released. ${error.message}${other}`, "failed");
+      if (error.status === 403) onRefused(applyRefusal(state.access, "release"));
+      say(`Not released. ${refusal(error)}`, "failed");
       check();
     }
     onReleased();
@@ -62,7 +70,9 @@ export function mountReleaseDialog({ state, api, onReleased, now }) {
   function open() {
     const k = state.killswitch ?? {};
     tripId = String(k.trip_id ?? "");
-    setText(effect, `Agents of ${state.instance ?? "this daemon"} may trade again. The stop was: “${clip(String(k.reason ?? "no reason given"), 160)}”, ${moment(parseTime(k.last_triggered), now())}.`);
+    const others = tripsInForce(k).length - 1;
+    const then = others > 0 ? `ends this stop only; ${plural(others, "more stop")} stay in force` : "lets its agents trade again";
+    setText(effect, `To release on ${state.instance ?? "this daemon"} ${then}. The stop was: “${clip(String(k.reason ?? "no reason given"), 160)}”, ${moment(parseTime(k.last_triggered), now())}.`);
     setText(shown, tripId || "none on record");
     const waiting = Array.isArray(k.agents?.pending) ? k.agents.pending : [];
     setHidden(pending, waiting.length === 0);

@@ -5,6 +5,7 @@
  * would soon be one too many.
  */
 
+import { MAKE_TOKEN } from "../commands.js";
 import { h, setHidden, setText } from "../dom.js";
 import { dropToken, keepToken, token } from "../token.js";
 
@@ -31,15 +32,20 @@ export function signOut() {
   location.reload();
 }
 
-export function mountSignIn() {
+/** `onAsk()`: from now on the page has nothing to show. */
+export function mountSignIn({ state, onAsk }) {
   const input = h("input", { id: "sign-in-token", type: "password", autocomplete: "off", spellcheck: "false", required: true });
   const outcome = h("p", { class: "outcome", role: "status", hidden: true });
   const submit = h("button", { type: "submit" }, "Sign in");
   const form = h("form", { on: { submit: send } },
-    h("div", { class: "field" }, h("label", { for: "sign-in-token" }, "Token, as `orchestrator token new` printed it"), input),
+    h("div", { class: "field" }, h("label", { for: "sign-in-token" }, "Your access token"), input),
+    h("p", { class: "note" }, "It is kept for this tab only. On the machine, ", h("code", {}, MAKE_TOKEN), " makes one."),
     outcome, h("div", { class: "acts" }, submit));
+  const name = h("h2", { id: "sign-in-title" }, "Sign in");
+  const env = h("span", { class: "env", hidden: true });
   const dialog = h("dialog", { id: "sign-in", class: "dialog", "aria-labelledby": "sign-in-title" },
-    h("h2", { id: "sign-in-title" }, "This daemon wants to know you"), form);
+    h("div", { class: "sign-in-head" }, name, env), form);
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
   document.body.append(dialog);
 
   function say(words) {
@@ -58,10 +64,20 @@ export function mountSignIn() {
     location.reload();
   }
 
+  /** Whose sign-in this is, once `/health` has said it. */
+  function render() {
+    setText(name, `Sign in to ${state.instance ?? "this daemon"}`);
+    setText(env, String(state.env ?? "").toUpperCase());
+    setHidden(env, !state.env);
+  }
+
   return {
+    render,
     /** Whatever is called meanwhile is refused as well: one question is enough. */
     ask() {
       if (dialog.open) return;
+      onAsk();
+      render();
       if (token() !== null) say("The daemon does not know this token.");
       dropToken();
       dialog.showModal();

@@ -5,6 +5,8 @@
  * that are left; it can be sent again at once, since a stop that is in force takes a second one.
  */
 
+import { applyRefusal, objectionTo } from "../access.js";
+import { HALT_PAST_DAEMON, haltCommand } from "../commands.js";
 import { announce, closeOutside, h, setAttr, setHidden, setText } from "../dom.js";
 import { duration } from "../format.js";
 
@@ -57,11 +59,16 @@ function resultWords(answer, tookMs) {
   return `${parts.join(", ")} (${duration(tookMs)}).`;
 }
 
-function failureWords(error) {
-  return `${error.message} Send it again, or on the machine: orc halt --reason "${DEFAULT_REASON}"`;
+/** What can still be done, for the one to whom it happened. */
+export function failureWords(error, access) {
+  const onMachine = `On the machine: ${haltCommand(DEFAULT_REASON)}`;
+  if (error.status === 401) return `${error.message} Sign in, and stop again. ${onMachine}`;
+  if (error.status === 403) return `${objectionTo(access, "stop")} Sign in with another token. ${onMachine}`;
+  if (error.status > 0) return `${error.message} Send it again. ${onMachine}`;
+  return `${error.message} Send it again. ${onMachine}. If the daemon is dead, past it to the agents: ${HALT_PAST_DAEMON}`;
 }
 
-export function mountStopDialog({ state, api, onStopped }) {
+export function mountStopDialog({ state, api, onStopped, onRefused }) {
   const effect = h("p", { class: "effect" });
   const path = h("p", { class: "note" });
   const outcome = h("p", { class: "outcome", role: "status", hidden: true });
@@ -102,7 +109,8 @@ export function mountStopDialog({ state, api, onStopped }) {
       setText(close, "Close");
       onStopped();
     } catch (error) {
-      say(failureWords(error), "failed");
+      if (error.status === 403) onRefused(applyRefusal(state.access, "stop"));
+      say(failureWords(error, state.access), "failed");
       announce(`The stop was not confirmed. ${error.message}`, { urgent: true });
     }
   }

@@ -1,7 +1,8 @@
 /** The supervision tree: every actor with its state, its mailbox and what happened to it. */
 
 import { h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
-import { age, clip, compact, plural } from "../format.js";
+import { plainWords, unreadable } from "../faults.js";
+import { age, compact, plural } from "../format.js";
 
 /** Supervisor states (runtime words, any case) to signs. */
 const SIGNS = {
@@ -54,8 +55,7 @@ function row() {
       setAttr(restarts, "data-some", node.restarts > 0);
       setText(up, Number.isFinite(node.uptime_seconds) ? age(node.uptime_seconds * 1000) : "–");
       setHidden(error, !node.last_error);
-      setText(error, node.last_error ? clip(String(node.last_error), 160) : "");
-      setAttr(error, "title", node.last_error ? String(node.last_error) : null);
+      setText(error, node.last_error ? `last failure: ${plainWords(node.last_error)}` : "");
     },
   };
 }
@@ -85,7 +85,7 @@ export function mountSupervision(root, { state, onRetry }) {
     setHidden(empty, rows.length > 0 || error !== null);
     setText(empty, Number.isFinite(at) ? "The daemon reports no actors." : "Reading the tree…");
     setHidden(fault, error === null);
-    if (error) setText(fault.firstChild, `Not readable: ${error}`);
+    setText(fault.firstChild, unreadable(state.sources.actors, nowMs));
   }
   return { render };
 }

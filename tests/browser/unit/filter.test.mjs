@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { asCommand, compileFilter, glob } from "../../../http/dashboard/filter.js";
+import { compileFilter, glob } from "../../../http/dashboard/filter.js";
 
 const event = { type: "strategy.candidate", channel: "strategy.candidate", source: "dev-agent", severity: "info", preview: "", payload: { symbol: "AAPL", score: 0.91, note: "fat finger", nested: { deep: 3 } } };
 const beat = { type: "heartbeat", channel: "heartbeat.dev-agent", source: "dev-agent", severity: "info", preview: "", payload: {} };
@@ -78,8 +78,15 @@ test("asking for heartbeats is noticed", () => {
   assert.ok(!compileFilter("strategy.*").wantsHeartbeats);
 });
 
-test("the same filter as a command is safely quoted", () => {
-  assert.equal(asCommand("strategy.* -data.* source:q data.score>=0.8 severity:warning \"it's\"", "http://h:1"),
-    "orc --url http://h:1 tail 'strategy.*' --not 'data.*' --source 'q' --where 'data.score>=0.8' --severity 'warning' 'it'\\''s'");
-  assert.equal(asCommand("--not x", ""), "orc tail --not 'x'");
+test("slips are said, not ignored", () => {
+  const faults = (text) => compileFilter(text).faults.join("; ");
+  assert.match(faults("severity:warnin"), /no severity “warnin”, did you mean “warning”\?/);
+  assert.match(faults("severity:loud"), /no severity “loud”: info, warning, critical/);
+  assert.match(faults("sevrity:warning"), /did you mean “severity:”/);
+  assert.match(faults("source:"), /“source:”: it needs a value/);
+  assert.match(faults("--sorce x"), /did you mean “source:”/);
+  assert.match(faults("agent:exec.1"), /write topic:/);
+  assert.match(faults("data.score=>3"), /write data\.field>=value/);
+  assert.match(faults("data.score~3"), /write data\.field>=value/);
+  assert.equal(faults("severity:WARNING fat strategy.* http: data.x=1 \"source:\"").replace(/cannot read “http:”.*/, ""), "");
 });

@@ -1,0 +1,148 @@
+/**
+ * What is known of each agent, and what to call its condition. Pure: state and time come in.
+ *
+ * An agent that said good-bye or that an operator stopped is `stopped`: it is missed by nobody, and
+ * counts neither as down nor as trouble.
+ */
+
+import { plainWords } from "./faults.js";
+import { age, parseTime } from "./format.js";
+
+/** An agent is late after this many of its own intervals without a beat (contract.md §2). */
+const LATE_INTERVALS = 3;
+const DEFAULT_INTERVAL_S = 5;
+/** Beats remembered for each agent's strip. */
+export const BEATS_KEPT = 24;
+/** Declared offline this soon after its last beat, an agent has said so itself; a time-out takes longer. */
+const FAREWELL_MS = 1_000;
+/** The group whose agents place orders, besides all that report a gate (contract.md §1). */
+const EXECUTION_GROUP = "execution";
+
+const STATUS_WORDS = {
+  active: "active", healthy: "active", ok: "active", running: "active",
+  offline: "inactive", stopped: "inactive", inactive: "inactive",
+  error: "error", failed: "error", halted: "halted",
+};
+
+export const isObject = (value) => value !== null && typeof value === "object";
+
+/** An agent from a row of `/health/agents`, with what the page remembers of it. */
+export function toAgent(row, before) {
+  const beatAt = parseTime(row.last_beat);
+  return {
+    ...row,
+    id: String(row.id),
+    name: String(row.name ?? row.id),
+    group: String(row.agent_group ?? "unknown"),
+    beatAt,
+    intervalMs: (Number(row.interval_s) || (before ? before.intervalMs / 1000 : DEFAULT_INTERVAL_S)) * 1000,
+    liveness: row.liveness ?? (row.is_alive === false ? "down" : "up"),
+    beats: before ? before.beats : [],
+    farewellAt: before ? before.farewellAt : NaN,
+    errorAt: row.status === "error" ? beatAt : before?.errorAt ?? NaN,
+    gate: before?.gate,
+  };
+}
+
+function remember(agent, at) {
+  if (agent.beats.includes(at)) return;
+  agent.beats.push(at);
+  agent.beats.sort((a, b) => a - b);
+  if (agent.beats.length > BEATS_KEPT) agent.beats.shift();
+}
+
+/** Take a heartbeat's payload, received at `at`. */
+function takeBeat(agent, body, at) {
+  const status = STATUS_WORDS[body.status] ?? "active";
+  agent.farewellAt = status === "inactive" ? at : NaN;
+  if (status === "error") {
+    agent.errorAt = at;
+    agent.last_error = body.error ?? body.last_error ?? agent.last_error;
+  }
+  if (typeof body.gate === "string") agent.gate = body.gate;
+  return status;
+}
+
+/** A live heartbeat (a `redis_event` frame); false if its agent is not known here. */
+export function applyBeat(agents, frame) {
+  const body = isObject(frame.data) ? frame.data : {};
+  const id = String(body.agent_id ?? frame.source ?? frame.channel.slice("heartbeat.".length));
+  const agent = agents.get(id);
+  if (!agent) return false;
+  const at = parseTime(frame.timestamp);
+  agent.beatAt = Math.max(at, agent.beatAt || 0);
+  remember(agent, at);
+  if (Number(body.interval_s) > 0) agent.intervalMs = Number(body.interval_s) * 1000;
+  if (typeof body.version === "string") agent.version = body.version;
+  agent.status = takeBeat(agent, body, at);
+  agent.liveness = agent.status === "inactive" ? "down" : "up";
+  return true;
+}
+
+/** Heartbeats from before this page was open, as rows of `/bus/events`, in any order. */
+export function applyBeatRows(agents, rows) {
+  for (const row of [...rows].sort((a, b) => a.id - b.id)) {
+    const agent = agents.get(String(row.payload?.agent_id ?? row.source));
+    const at = parseTime(row.ts);
+    if (!agent || !Number.isFinite(at)) continue;
+    remember(agent, at);
+    if (at >= agent.beatAt && isObject(row.payload)) takeBeat(agent, row.payload, at);
+  }
+}
+
+/** An `agent.offline` event: of its own accord, or timed out? */
+export function applyOffline(agents, payload, at) {
+  const agent = isObject(payload) ? agents.get(String(payload.id)) : undefined;
+  const beatAt = parseTime(payload?.last_beat);
+  if (agent && at - beatAt < FAREWELL_MS && !(agent.beatAt > at)) agent.farewellAt = at;
+}
+
+/** "down", "error", "halted", "late", "unknown", "stopped" (on purpose) or "up". */
+export function agentCondition(agent, nowMs) {
+  if (["unknown", "stopped"].includes(agent.liveness)) return agent.liveness;
+  const gone = agent.liveness === "down" || (agent.is_alive === false && agent.status === "inactive");
+  if (gone) return agent.farewellAt >= agent.beatAt ? "stopped" : "down";
+  if (agent.status === "error" || agent.status === "halted") return agent.status;
+  const overdue = nowMs - agent.beatAt > LATE_INTERVALS * agent.intervalMs;
+  return agent.liveness === "late" || overdue ? "late" : "up";
+}
+
+/** Its last error in plain words and with its age, as far as that is known; empty if there is none. */
+export function errorWords(agent, nowMs) {
+  if (!agent.last_error) return "";
+  return plainWords(String(agent.last_error)) + (Number.isFinite(agent.errorAt) ? `, ${age(nowMs - agent.errorAt)} ago` : "");
+}
+
+/** Whether it places orders. */
+export const executes = (agent) => agent.group === EXECUTION_GROUP || agent.gate !== undefined;
+
+/** Until when we could have heard a beat: silence on our side is no fault of an agent's. */
+export function seenUntil(state, nowMs) {
+  const heard = state.link.phase === "live" ? state.link.lastFrameAt : state.sources.agents.at;
+  return Number.isFinite(heard) ? Math.min(nowMs, heard) : nowMs;
+}
+
+const TROUBLE_ORDER = ["down", "error", "late", "unknown", "halted", "up", "stopped"];
+export const TROUBLES = new Set(["down", "error", "late", "unknown"]);
+
+/** Agents with their condition, trouble first (agents that place orders before others), then by group and id. */
+export function rankedAgents(state, nowMs) {
+  const seenMs = seenUntil(state, nowMs);
+  return [...state.agents.values()]
+    .map((agent) => ({ agent, condition: agentCondition(agent, seenMs) }))
+    .sort((a, b) =>
+      TROUBLE_ORDER.indexOf(a.condition) - TROUBLE_ORDER.indexOf(b.condition) ||
+      executes(b.agent) - executes(a.agent) ||
+      a.agent.group.localeCompare(b.agent.group) || a.agent.id.localeCompare(b.agent.id));
+}
+
+/** `{up, late, down, unknown, stopped, total}`; errors count as down, halted as up. */
+export function agentCounts(state, nowMs) {
+  const counts = { up: 0, late: 0, down: 0, unknown: 0, stopped: 0, total: state.agents.size };
+  const seenMs = seenUntil(state, nowMs);
+  for (const agent of state.agents.values()) {
+    const condition = agentCondition(agent, seenMs);
+    counts[{ error: "down", halted: "up" }[condition] ?? condition] += 1;
+  }
+  return counts;
+}

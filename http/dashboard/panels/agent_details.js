@@ -1,0 +1,93 @@
+/** One agent as it is now: its state, its beats, its newest events as they come. */
+
+import { agentCondition, errorWords, seenUntil } from "../agent_state.js";
+import { doctorCommand } from "../commands.js";
+import { copyButton, fact, h, pick, setSign, setText, sign } from "../dom.js";
+import { toEvent } from "../event_log.js";
+import { unreadable } from "../faults.js";
+import { age, clockMs, duration, moment } from "../format.js";
+
+const LATEST = 20;
+
+function buildFacts() {
+  const list = h("dl", { class: "facts" });
+  const labels = { state: "State", id: "Id", group: "Group", kind: "Kind", version: "Version", beat: "Last beat", every: "Expected", error: "Last error", gate: "Gate", asOf: "Known" };
+  return { list, facts: Object.fromEntries(Object.entries(labels).map(([key, label]) => [key, fact(list, label)])) };
+}
+
+function showFacts(facts, agent, condition, nowMs, asOf) {
+  const says = agent.status && agent.status !== condition && condition !== "up" ? ` (says ${agent.status})` : "";
+  const optional = (name, value) => facts[name].set(value ? String(value) : "", !value);
+  facts.state.set(condition === "stopped" ? "stopped on purpose" : `${condition}${says}`);
+  facts.id.set(agent.id);
+  facts.group.set(agent.group);
+  optional("kind", String(agent.kind ?? "").replace("_", " "));
+  optional("version", agent.version);
+  facts.beat.set(Number.isFinite(agent.beatAt) ? `${moment(agent.beatAt, nowMs)}, ${age(nowMs - agent.beatAt)} ago` : "never");
+  facts.every.set(`every ${duration(agent.intervalMs)}`);
+  optional("error", errorWords(agent, nowMs));
+  optional("gate", agent.gate);
+  optional("asOf", asOf);
+}
+
+/** Its newest events: a page of what is stored, then what comes. */
+function latestEvents(id, { api, onOpenEvent }) {
+  const element = h("ul", { class: "latest" }, h("li", { class: "empty" }, "Reading its latest events…"));
+  let events = null;
+  let dirty = false;
+  const early = [];
+  const take = (more) => {
+    const byId = new Map([...more, ...(events ?? [])].map((event) => [event.id, event]));
+    events = [...byId.values()].sort((a, b) => b.id - a.id).slice(0, LATEST);
+    dirty = true;
+  };
+  const item = (event) => h("li", {}, h("button", { type: "button", on: { click: () => onOpenEvent(event) } },
+    h("span", { class: "figure" }, clockMs(event.ts)), h("b", {}, event.channel), h("span", {}, event.preview)));
+  api.events({ source: id, limit: LATEST }).then(
+    (page) => take([...(page.events ?? []).map((row) => toEvent(row)), ...early]),
+    (error) => element.replaceChildren(h("li", { class: "fault" }, `Not readable: ${error.message}`)));
+  return {
+    element,
+    onEvent(event) {
+      if (event.source !== id) return;
+      if (events === null) early.push(event);
+      else take([event]);
+    },
+    /** Not while the keyboard is in it: what has the focus must not go. */
+    render() {
+      if (!dirty || element.contains(document.activeElement)) return;
+      dirty = false;
+      element.replaceChildren(...events.map(item));
+      if (events.length === 0) element.append(h("li", { class: "empty" }, "Nothing of it is stored."));
+    },
+  };
+}
+
+export function agentDetails(id, { state, api, onFilter, onOpenEvent }) {
+  const shape = sign("unknown");
+  const name = h("span", {});
+  const { list, facts } = buildFacts();
+  const latest = latestEvents(id, { api, onOpenEvent });
+  const gone = h("p", { class: "empty", hidden: true }, "It is in the registry no more: retired, or forgotten after its time.");
+  const acts = h("div", { class: "acts" }, pick("Show its events in the list", "filter by source", () => onFilter(`source:${id}`)),
+    copyButton("Copy as command", () => doctorCommand(id)));
+
+  function render(nowMs) {
+    const agent = state.agents.get(id);
+    gone.hidden = agent !== undefined;
+    list.hidden = agent === undefined;
+    setText(name, ` ${agent?.name ?? id}`);
+    latest.render();
+    if (!agent) return;
+    const condition = agentCondition(agent, seenUntil(state, nowMs));
+    setSign(shape, condition);
+    const blind = state.link.phase === "lost" ? `not known since ${moment(state.link.since, nowMs)}; this is from before` : unreadable(state.sources.agents, nowMs);
+    showFacts(facts, agent, condition, nowMs, blind);
+  }
+
+  return {
+    title: h("span", {}, shape, name),
+    elements: [gone, list, acts, h("h4", {}, "Its latest events"), latest.element],
+    render, onEvent: latest.onEvent, close() {},
+  };
+}

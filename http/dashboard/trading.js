@@ -1,0 +1,121 @@
+/**
+ * May agents trade, and how do we know? The words of panel, header, title and announcements.
+ *
+ * Nothing is said in the present tense without a proof: an answer of the daemon's about its stop that
+ * is at most `PROOF_MS` old, and none from before the link was lost. Pure: state and time come in.
+ */
+
+import { isObject } from "./agent_state.js";
+import { clip, clock, moment, parseTime } from "./format.js";
+
+/** An answer about the stop proves so long that it still holds. */
+export const PROOF_MS = 5_000;
+/** Characters of a scope in the header, whose words are never cut by the layout. */
+const SCOPE_CHARS = 18;
+
+const SIGNS = { allowed: "up", stopped: "halted", partly: "halted", reduce: "late", unknown: "unknown", unread: "unknown" };
+
+/** The trips in force; a daemon that lists none while it is stopped has one, of what its answer says. */
+export function tripsInForce(killswitch) {
+  if (killswitch?.status !== "active") return [];
+  const trips = (Array.isArray(killswitch.trips) ? killswitch.trips : []).filter((trip) => isObject(trip) && !trip.released_at);
+  return trips.length ? trips : [{ ...killswitch, at: killswitch.last_triggered, scope: "all", level: "halt" }];
+}
+
+const levelOf = (trip) => (trip.level === "reduce" ? "reduce" : "halt");
+const scopeOf = (trip) => (typeof trip.scope === "string" && trip.scope !== "" ? trip.scope : "all");
+
+/** "all agents", "group signals", "agent execution-1". */
+export function scopeWords(scope) {
+  return scope === "all" ? "all agents" : scope.replace(/^(group|agent):/, "$1 ");
+}
+
+/** What the daemon last said: "allowed", "stopped" (all), "partly", "reduce", "unknown" or "unread". */
+export function lastSaid(state) {
+  const status = state.killswitch?.status;
+  if (state.killswitch === null) return "unread";
+  if (status === "inactive") return "allowed";
+  if (status !== "active") return "unknown";
+  const halts = tripsInForce(state.killswitch).filter((trip) => levelOf(trip) === "halt");
+  if (halts.length === 0) return "reduce";
+  return halts.some((trip) => scopeOf(trip) === "all") ? "stopped" : "partly";
+}
+
+/** Whether what was last said still holds for certain. */
+export function isProven(state, nowMs) {
+  const { at } = state.sources.killswitch;
+  return nowMs - at <= PROOF_MS && (state.link.phase !== "lost" || at > state.link.since);
+}
+
+/** "allowed", "stopped", "partly", "reduce" or "unknown": what may be claimed now. */
+export function tradingState(state, nowMs) {
+  const kind = lastSaid(state);
+  return kind === "unread" || !isProven(state, nowMs) ? "unknown" : kind;
+}
+
+function forWhom(trips) {
+  const scopes = [...new Set(trips.map(scopeOf))];
+  if (scopes.includes("all")) return "all agents";
+  const first = clip(scopeWords(scopes[0]), SCOPE_CHARS);
+  return scopes.length === 1 ? first : `${first} and ${scopes.length - 1} more`;
+}
+
+function saidWords(kind, trips) {
+  switch (kind) {
+    case "allowed": return "Trading allowed";
+    case "unknown": return "State unknown";
+    case "reduce": return `Reduce only: ${forWhom(trips)}`;
+    default: return `Stopped: ${forWhom(trips.filter((trip) => levelOf(trip) === "halt"))}`;
+  }
+}
+
+const MEANINGS = {
+  allowed: "No stop is in force. Agents may open and close positions.",
+  stopped: "New orders stop. Open orders are left to each agent's policy. Nothing is sold.",
+  partly: "New orders of these agents stop, all others may trade. Nothing is sold.",
+  reduce: "No new positions. These agents may only make open ones smaller.",
+};
+
+function meaningOf(kind, killswitch) {
+  if (kind !== "unknown") return killswitch.complete === false && kind !== "allowed" ? `${MEANINGS[kind]} Not every agent has halted yet.` : MEANINGS[kind];
+  const why = typeof killswitch.message === "string" ? ` ${killswitch.message}` : "";
+  return `The daemon cannot read its own record of the stop; agents treat this as stopped.${why}`;
+}
+
+/** What happens to agents while the daemon is away: known only of daemons that list who has a gate. */
+function meanwhile(killswitch) {
+  const without = killswitch?.agents?.without_gate;
+  if (!Array.isArray(without)) return "What agents do meanwhile cannot be seen from here.";
+  const rest = without.length ? ` Without a gate, so perhaps trading: ${without.join(", ")}.` : "";
+  return `If the daemon is down, permits have run out, so agents with a gate are halted, or its guard has engaged a stop.${rest}`;
+}
+
+function detailOf(kind, state, nowMs) {
+  if (kind === "allowed") return "no stop in force";
+  if (kind === "unknown") return "agents treat it as stopped";
+  const trip = tripsInForce(state.killswitch).at(-1);
+  const at = parseTime(trip.at ?? trip.timestamp);
+  return [trip.triggered_by, Number.isFinite(at) && moment(at, nowMs), clip(String(trip.reason ?? "no reason given"), 90)].filter(Boolean).join(" · ");
+}
+
+function unread(state) {
+  const { error } = state.sources.killswitch;
+  return { kind: "unread", proven: false, sign: "unknown", words: error ? "State not readable" : "Reading state", was: "",
+    detail: error ?? "", meaning: "Whether trading is stopped is not known yet. The stop works all the same." };
+}
+
+/**
+ * The state of trading, ready to show: `{kind, proven, sign, words, detail, meaning, was}`.
+ *
+ * `kind` is what was last said, also when it is not `proven` any more; `words` then claim nothing.
+ */
+export function trading(state, nowMs) {
+  const kind = lastSaid(state);
+  if (kind === "unread") return unread(state);
+  const said = saidWords(kind, tripsInForce(state.killswitch));
+  const meaning = meaningOf(kind, state.killswitch);
+  const was = said.replace("Trading ", "").toLowerCase();
+  if (isProven(state, nowMs)) return { kind, proven: true, sign: SIGNS[kind], words: said, detail: detailOf(kind, state, nowMs), meaning, was };
+  return { kind, proven: false, sign: "unknown", was, words: `Not known since ${clock(state.sources.killswitch.at)}`, detail: `was: ${was}`,
+    meaning: `Was: ${was}. ${meanwhile(state.killswitch)}` };
+}
