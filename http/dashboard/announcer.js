@@ -19,11 +19,12 @@ export function linkState(link, nowMs) {
 
 /** The words of the bar across the page; empty when there is nothing to say. */
 export function linkWords(link, how, nowMs, host) {
-  const since = `since ${clock(link.since)} UTC (${age(nowMs - link.since)})`;
-  if (how === "polling") return `Live link lost ${since}. Figures are read by HTTP every few seconds instead.`;
+  if (how === "polling") return `Live link lost since ${clock(link.since)} UTC (${age(nowMs - link.since)}). Figures are read by HTTP every few seconds instead.`;
   if (how !== "lost") return "";
   const retry = link.retryAt > nowMs ? `next try in ${duration(link.retryAt - nowMs)}` : "trying now";
-  return `No answer from the daemon ${since}; ${retry}. Hatched figures are from before. The stop would go by HTTP to ${host}; if that fails, use “${HALT}” on the machine.`;
+  const heardAt = Math.max(...[link.lastFrameAt, link.polledAt].filter(Number.isFinite));
+  const since = Number.isFinite(heardAt) ? `since ${clock(heardAt)} UTC (${age(nowMs - heardAt)})` : "yet";
+  return `No answer from the daemon ${since}; ${retry}. Hatched figures are from before. A stop goes by HTTP to ${host}; if that fails, use “${HALT}” on the machine.`;
 }
 
 /** What the bar says: the link's loss, then what the daemon itself cannot reach. */

@@ -63,7 +63,7 @@ const details = mountDetails($("details"), {
   },
 });
 const events = mountEvents($("events"), { state, log, history, onSelect: openEvent, onChange: remember });
-const places = mountPlaces($("places"), { onStop: stopDialog.open, onChange: () => {
+const places = mountPlaces($("places"), { state, onStop: stopDialog.open, onChange: () => {
   remember();
   changed(["events"]);
 } });
@@ -146,6 +146,7 @@ function draw() {
   dirty.clear();
   announcer.render(nowMs);
   signIn.render();
+  places.render();
 }
 
 /* ---- what comes in ---- */

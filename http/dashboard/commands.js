@@ -50,9 +50,10 @@ export function tailCommand(filterText, { url, heartbeats = true } = {}) {
 /** Why an agent does not appear. */
 export const doctorCommand = (agentId) => `orc doctor agent ${agentId.startsWith("-") ? "-- " : ""}${quote(agentId)}`;
 export const haltCommand = (reason) => `orc halt --reason ${quote(reason)}`;
+export const TAIL = "orc tail";
 export const HALT = "orc halt";
 export const RUN_AGENT = "orc agent run module:Class";
-export const MAKE_TOKEN = "orc token new";
+export const MAKE_TOKEN = "orc token new --role viewer";
 /** Reaches agents past a daemon that is dead: all of them take what is not exactly `false` for a stop. */
 export const HALT_PAST_DAEMON = "redis-cli PUBLISH risk.killswitch '{\"enabled\": true, \"reason\": \"by hand\"}'";
 export const EMIT = "orc event emit strategy.candidate '{\"symbol\": \"AAPL\"}'";

@@ -12,7 +12,7 @@ const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 20_000;
 /** The link is proven this often, and counts as dead when nothing came for `SILENCE_MS` after a ping. */
 const PING_MS = 2_000;
-const SILENCE_MS = 10_000;
+const SILENCE_MS = 6_000;
 /** A link that lived this long starts again with the first wait. */
 const HEALTHY_MS = 30_000;
 

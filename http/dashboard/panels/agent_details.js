@@ -1,6 +1,7 @@
 /** One agent as it is now: its state, its beats, its newest events as they come. */
 
 import { agentCondition, errorWords, seenUntil } from "../agent_state.js";
+import { linkState } from "../announcer.js";
 import { doctorCommand } from "../commands.js";
 import { copyButton, fact, h, pick, setSign, setText, sign } from "../dom.js";
 import { toEvent } from "../event_log.js";
@@ -18,7 +19,7 @@ function buildFacts() {
 function showFacts(facts, agent, condition, nowMs, asOf) {
   const says = agent.status && agent.status !== condition && condition !== "up" ? ` (says ${agent.status})` : "";
   const optional = (name, value) => facts[name].set(value ? String(value) : "", !value);
-  facts.state.set(condition === "stopped" ? "stopped on purpose" : `${condition}${says}`);
+  facts.state.set(`${asOf ? "was " : ""}${condition === "stopped" ? "stopped on purpose" : condition}${says}`);
   facts.id.set(agent.id);
   facts.group.set(agent.group);
   optional("kind", String(agent.kind ?? "").replace("_", " "));
@@ -81,7 +82,7 @@ export function agentDetails(id, { state, api, onFilter, onOpenEvent }) {
     if (!agent) return;
     const condition = agentCondition(agent, seenUntil(state, nowMs));
     setSign(shape, condition);
-    const blind = state.link.phase === "lost" ? `not known since ${moment(state.link.since, nowMs)}; this is from before` : unreadable(state.sources.agents, nowMs);
+    const blind = linkState(state.link, nowMs) === "lost" ? `not known since ${moment(seenUntil(state, nowMs), nowMs)}` : unreadable(state.sources.agents, nowMs);
     showFacts(facts, agent, condition, nowMs, blind);
   }
 

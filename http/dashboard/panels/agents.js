@@ -1,6 +1,7 @@
 /** AgentStatusGrid: trouble first, the rest by group; a card says state, beat against expected, and what it is. */
 
 import { BEATS_KEPT, errorWords, rankedAgents, TROUBLES } from "../agent_state.js";
+import { linkState } from "../announcer.js";
 import { RUN_AGENT } from "../commands.js";
 import { h, keyed, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
 import { unreadable } from "../faults.js";
@@ -46,12 +47,12 @@ function card({ onSelect }) {
   element.addEventListener("click", () => onSelect(id));
   return {
     element,
-    update({ agent, condition, nowMs }) {
+    update({ agent, condition, past, nowMs }) {
       id = agent.id;
       setSign(shape, condition);
       setAttr(element, "data-kind", condition);
       setText(name, agent.name);
-      setText(word, condition);
+      setText(word, past ? `was ${condition}` : condition);
       setText(beat, Number.isFinite(agent.beatAt) ? `${age(nowMs - agent.beatAt)} ago` : "never");
       setText(every, `every ${duration(agent.intervalMs)}`);
       setText(about, [agent.group, KINDS[agent.kind] ?? agent.kind].filter(Boolean).join(" · "));
@@ -103,12 +104,13 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
   function render(nowMs) {
     const { at, error } = state.sources.agents;
     const ranked = rankedAgents(state, nowMs);
+    const past = linkState(state.link, nowMs) === "lost";
     const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const shown = ranked.filter((r) => matches(r, words));
-    const drawn = shown.slice(0, MAX_CARDS).map((r) => ({ ...r, nowMs }));
+    const drawn = shown.slice(0, MAX_CARDS).map((r) => ({ ...r, past, nowMs }));
     keyed(grid, known, drawn, (r) => r.agent.id, () => card({ onSelect }));
     setAttr(grid, "data-few", drawn.length <= FEW ? true : null);
-    setText(summary, summarise(ranked));
+    setText(summary, `${past && ranked.length ? "were: " : ""}${summarise(ranked)}`);
     setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
     setHidden(empty, shown.length > 0);
     setText(empty, shown.length > 0 ? "" : emptyWords(state, ranked.length > 0));

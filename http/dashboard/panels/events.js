@@ -1,6 +1,6 @@
 /** EventBusMonitor: the live list, its filter, pause, gaps, and how fast it goes. */
 
-import { EMIT, tailCommand } from "../commands.js";
+import { EMIT, TAIL, tailCommand } from "../commands.js";
 import { announce, copyButton, h, setAttr, setHidden, setText, svg } from "../dom.js";
 import { MAX_ROWS } from "../event_log.js";
 import { unreadable } from "../faults.js";
@@ -122,7 +122,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   /** A command that shows more than the list does says so. */
   function sayUnsaid() {
     const words = asCommand().unsaid;
-    unsaid = words.length ? `Copied without ${words.map((word) => `“${word}”`).join(", ")}: orc tail has no such filter` : "";
+    unsaid = words.length ? `Copied without ${words.map((word) => `“${word}”`).join(", ")}: ${TAIL} has no such filter` : "";
     announce(unsaid || "Copied");
     render();
   }
@@ -181,7 +181,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
     if (log.frozen) parts.push(pauseIsOurs ? "Held still while you read" : "Paused");
     if (unsaid) parts.push(unsaid);
     const fault = unreadable(state.sources.events, nowMs);
-    if (fault) parts.push(`History: ${fault}`);
+    if (fault && state.link.phase !== "lost") parts.push(`History: ${fault}`);
     return parts.join(" · ");
   }
 

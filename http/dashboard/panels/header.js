@@ -1,6 +1,6 @@
 /** The strip that answers the first three questions: may we trade, can I trust this, is someone missing? */
 
-import { roleMeaning, roleWords } from "../access.js";
+import { objectionTo, roleMeaning, roleWords } from "../access.js";
 import { agentCounts } from "../agent_state.js";
 import { h, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
 import { faultWords, lasting } from "../faults.js";
@@ -26,7 +26,8 @@ function checkMark(state, nowMs, names, label) {
   if (known.length === 0) return ["unknown", "?", "", error ?? `${label} has not been checked yet`];
   const bad = known.find((name) => state.ready.checks[name].ok === false);
   const checked = `checked ${age(nowMs - at)} ago`;
-  if (nowMs - at > STALE_CHECK_MS) return ["unknown", "?", `as of ${age(nowMs - at)} ago`, `${label}: not known now, ${checked}`];
+  const fromBefore = state.link.phase === "lost" && at <= state.link.since;
+  if (fromBefore || nowMs - at > STALE_CHECK_MS) return ["unknown", "?", `as of ${age(nowMs - at)} ago`, `${label}: not known now, ${checked}`];
   if (bad) {
     const since = state.failingSince[bad];
     return ["down", "down", age(nowMs - since), `${label} not working ${lasting(since, nowMs)}: ${faultWords(state.ready.checks[bad].message)}; ${checked}`];
@@ -117,6 +118,12 @@ export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) 
     stop,
   );
 
+  function renderStop() {
+    const objection = objectionTo(state.access, "stop");
+    stop.disabled = objection !== null;
+    setAttr(stop, "title", objection);
+  }
+
   function renderWho() {
     setText(name, state.instance ?? "Orchestrator");
     setAttr(name, "title", state.instance);
@@ -138,6 +145,7 @@ export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) 
 
   function render(nowMs) {
     renderWho();
+    renderStop();
     block.set(trading(state, nowMs));
     marks.link.set(linkMark(state, nowMs));
     marks.bus.set(checkMark(state, nowMs, ["redis"], "Bus (Redis)"));

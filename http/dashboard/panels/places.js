@@ -1,10 +1,11 @@
 /** The phone's bottom bar: four places, and the stop at the thumb. */
 
+import { objectionTo } from "../access.js";
 import { h, setAttr, sign } from "../dom.js";
 
 const PLACES = [["desk", "Desk"], ["agents", "Agents"], ["events", "Events"], ["regime", "Regime"]];
 
-export function mountPlaces(root, { onStop, onChange }) {
+export function mountPlaces(root, { state, onStop, onChange }) {
   const buttons = new Map(PLACES.map(([place, word]) => [place, h("button", { type: "button", on: { click: () => go(place) } }, word)]));
   const stop = h("button", { type: "button", class: "stop", "aria-label": "Stop trading…", on: { click: onStop } }, sign("halted"), "Stop");
   const all = [...buttons.values()];
@@ -17,5 +18,10 @@ export function mountPlaces(root, { onStop, onChange }) {
     window.scrollTo(0, 0);
     onChange();
   }
-  return { go, get place() { return document.body.dataset.place; } };
+  function render() {
+    const objection = objectionTo(state.access, "stop");
+    stop.disabled = objection !== null;
+    setAttr(stop, "title", objection);
+  }
+  return { go, render, get place() { return document.body.dataset.place; } };
 }

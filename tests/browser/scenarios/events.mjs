@@ -42,6 +42,11 @@ await withPage({}, async (page) => {
 
   await page.goto(`${BASE}/?filter=no.such.topic`);
   await reads(page, ".event-frame .empty", /Nothing matches/);
+  await page.getByRole("button", { name: "Search the store" }).click();
+  await reads(page, ".event-frame .empty", /Searched to the beginning of the store: it has none/);
+  await page.locator("#filter").fill("severity:warnin");
+  await reads(page, ".event-status", /no severity “warnin”, did you mean “warning”/);
+  await page.locator("#filter").fill("no.such.topic");
   await page.getByRole("button", { name: "Clear filter" }).click();
   bus.beat("events-1");
   await reads(page, ".event-status", /heartbeats? hidden/);
@@ -50,6 +55,12 @@ await withPage({}, async (page) => {
 
   await page.locator("#agents .agent", { hasText: "events-1" }).click();
   await reads(page, "#details", /Its latest events.*heartbeat/s);
+  bus.publish("strategy.live", { agent_id: "events-1", mark });
+  bus.beat("events-1", { version: "2.0", status: "failed", error: "ValueError: no price" });
+  await reads(page, "#details .latest", /strategy\.live/);
+  await reads(page, "#details .facts", /error.*2\.0.*Last errorno price, \d s ago/s);
+  bus.beat("events-1", { status: "stopped" });
+  await reads(page, "#details .facts", /stopped on purpose/);
 });
 bus.close();
 finish();

@@ -36,7 +36,7 @@ await withPage({}, async (page) => {
   await hold(page, 1800);
   await reads(page, "#stop-dialog .outcome", /Trading is stopped.*on disk/);
   await page.getByRole("button", { name: "Close" }).click();
-  await reads(page, "#killswitch .state-words", /Trading stopped/);
+  await reads(page, "#killswitch .state-words", /Stopped: all agents/);
   await reads(page, "#killswitch .facts", /Prices look wrong/);
   await audit(page);
   await reads(page, "#alerts", /stopped/i);
@@ -45,7 +45,7 @@ await withPage({}, async (page) => {
   await reads(page, ".event-list", /risk\.killswitch/);
 
   await page.reload();
-  await reads(page, "#killswitch .state-words", /Trading stopped/);
+  await reads(page, "#killswitch .state-words", /Stopped: all agents/);
   await release(page);
   assert.doesNotMatch(await page.title(), /STOPPED/);
 });
@@ -59,7 +59,7 @@ await withPage({ size: PHONE }, async (page) => {
   await hold(page, 1800);
   await reads(page, "#stop-dialog .outcome", /Trading is stopped/);
   await page.getByRole("button", { name: "Close" }).tap();
-  await reads(page, ".trading strong", /Trading stopped/);
+  await reads(page, ".trading strong", /Stopped: all agents/);
   await release(page);
 });
 finish();

@@ -43,6 +43,10 @@ await withPage({ tolerate }, async (page, context) => {
   page.on("websocket", (socket) => addresses.push(socket.url()));
 
   await asked(page);
+  await reads(page, "#sign-in-title", /^Sign in to desk-a$/);
+  assert.equal(await page.locator("#sign-in .env").textContent(), "PAPER");
+  await until(async () => (await page.title()) === "Sign in · desk-a", "the title says no more than whose it is");
+  assert.equal(await page.locator("#strip").isVisible(), false);
   await audit(page);
   await signIn(page, "no token at all");
   await reads(page, "#sign-in .outcome", /That is no token/);
@@ -56,9 +60,18 @@ await withPage({ tolerate }, async (page, context) => {
   await signedIn(page);
   await keptForTheTabOnly(page, context, VIEWER_TOKEN);
   const { trip_id: trip } = await operator("POST", "/risk/killswitch", { reason: "drill" });
-  await reads(page, "#killswitch .state-words", /Trading stopped/);
-  await release(page, trip);
-  await reads(page, "#release-dialog .outcome", /Not released.*operator/);
+  await reads(page, "#killswitch .state-words", /Stopped: all agents/);
+  await reads(page, ".account", /^viewer or tripper$/);
+  assert.ok(await page.getByRole("button", { name: "Release this stop…" }).isDisabled());
+  await reads(page, "#killswitch .why", /may not release a stop: that needs the role operator/);
+  await page.click("#stop");
+  await page.fill("#stop-typed", "STOP");
+  await page.keyboard.press("Enter");
+  await reads(page, "#stop-dialog .outcome", /needs the role tripper/);
+  await page.keyboard.press("Escape");
+  await until(() => page.locator("#stop").isDisabled(), "what was refused is not offered again");
+  await reads(page, ".account", /^viewer$/);
+  await audit(page);
   assert.equal((await operator("GET", "/risk/killswitch")).status, "active");
   await page.reload();
   await signedIn(page);
@@ -70,10 +83,15 @@ await withPage({ tolerate }, async (page, context) => {
 
   await page.getByRole("button", { name: "Keys and help" }).click();
   await page.getByRole("link", { name: "API reference" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator(".account").click();
+  await reads(page, "#account", /may read.*may not release/s);
+  await audit(page);
   await page.getByRole("button", { name: "Sign out" }).click();
   await asked(page);
   await signIn(page, OPERATOR_TOKEN);
   await signedIn(page);
+  await reads(page, ".account", /^operator$/);
   await release(page, trip);
   await reads(page, ".trading strong", /Trading allowed/);
   await until(async () => (await operator("GET", "/risk/killswitch")).status === "inactive", "the stop is released");

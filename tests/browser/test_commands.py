@@ -1,0 +1,97 @@
+"""Every command that the page shows or copies is one that the command line takes."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+from orchestrator.cli import cli
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "http" / "dashboard"
+NODE = shutil.which("node")
+REDIS_WORDS = 4
+"""``redis-cli PUBLISH <channel> <payload>``."""
+
+pytestmark = [
+    pytest.mark.subprocess,
+    pytest.mark.skipif(NODE is None, reason="Node is not installed: it prints the page's commands"),
+]
+
+
+@pytest.fixture(scope="module")
+def commands() -> list[str]:
+    loader = (HERE / "as_modules.mjs").as_uri()
+    done = subprocess.run(
+        [str(NODE), "--no-warnings", f"--import={loader}", str(HERE / "every_command.mjs")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def parse(command: click.Command, words: list[str], parent: click.Context | None = None) -> str:
+    """Parse as the command line itself would, and run nothing; returns the innermost command.
+
+    Raises:
+        click.UsageError: There is no such command, option or argument.
+    """
+    context = command.make_context(command.name, list(words), parent=parent)
+    rest = [*context._protected_args, *context.args]
+    if not isinstance(command, click.Group) or not rest:
+        return str(command.name)
+    _, inner, rest = command.resolve_command(context, rest)
+    assert inner is not None
+    return parse(inner, rest, context)
+
+
+def test_every_command_is_parsed_by_the_real_command_line(commands: list[str]) -> None:
+    ours = [shlex.split(command) for command in commands if command.startswith("orc ")]
+
+    parsed = {parse(cli, words[1:]) for words in ours}
+
+    assert {"tail", "agent", "halt", "emit", "new", "run"} <= parsed
+
+
+def test_an_option_that_does_not_exist_is_found() -> None:
+    with pytest.raises(click.NoSuchOption):
+        parse(cli, ["tail", "--severity", "warning"])
+
+
+def test_what_goes_past_the_daemon_stops_every_agent(commands: list[str]) -> None:
+    past = [shlex.split(command) for command in commands if not command.startswith("orc ")]
+
+    assert [words[:3] for words in past] == [["redis-cli", "PUBLISH", "risk.killswitch"]]
+    assert len(past[0]) == REDIS_WORDS
+    assert json.loads(past[0][3])["enabled"] is True
+
+
+def test_the_page_names_no_command_past_the_module_that_is_tested() -> None:
+    named = re.compile(r"\b(?:orc|orchestrator|redis-cli)(?: --?[\w-]+)* [a-z]{2,}")
+    others = [path for path in PAGE.rglob("*.js") if path.name != "commands.js"]
+
+    found = {path.name: named.findall(_strings(path.read_text())) for path in others}
+
+    assert {name: words for name, words in found.items() if words} == {}
+
+
+def test_the_page_without_scripts_names_commands_that_exist() -> None:
+    named = re.findall(r"<code>orc (.+?)</code>", (PAGE / "index.html").read_text())
+
+    assert [parse(cli, words.replace("…", "x").split()) for words in named] == [
+        "status",
+        "tail",
+        "halt",
+    ]
+
+
+def _strings(source: str) -> str:
+    """What stands in quotes, comments left out."""
+    code = re.sub(r"/\*.*?\*/|^\s*//.*$", "", source, flags=re.DOTALL | re.MULTILINE)
+    return "\n".join(re.findall(r'"[^"\n]*"|`[^`]*`', code))
