@@ -5,14 +5,17 @@
  * the browser's, and only what changed. Once a second all is drawn, for the ages.
  */
 
+import { addressOf, shownBy } from "./address.js";
 import { mountAnnouncer } from "./announcer.js";
 import { Api } from "./api.js";
 import { ServerClock } from "./clock.js";
-import { EventLog, toEvent } from "./event_log.js";
+import { toEvent } from "./event.js";
+import { EventLog } from "./event_log.js";
 import { History } from "./history.js";
 import { parseTime } from "./format.js";
 import { listenToKeys, mountHelp } from "./keys.js";
 import { Link } from "./link.js";
+import { MARKED_TYPES } from "./marks.js";
 import { mountAccount } from "./panels/account.js";
 import { mountAgents } from "./panels/agents.js";
 import { mountDetails } from "./panels/details.js";
@@ -25,17 +28,17 @@ import { mountReleaseDialog } from "./panels/release_dialog.js";
 import { mountSignIn, signOut } from "./panels/sign_in.js";
 import { mountStopDialog } from "./panels/stop_dialog.js";
 import { mountSupervision } from "./panels/supervision.js";
-import { applyFrame, createState } from "./store.js";
+import * as store from "./store.js";
 import { Sync } from "./sync.js";
 import { themes } from "./themes.js";
 import { token } from "./token.js";
 
-/** At most four drawings a second: more cannot be read, and less work is left for the browser. */
+/** At most four drawings a second: more cannot be read. */
 const DRAW_EVERY_MS = 250;
 
 const clock = new ServerClock();
 const now = () => clock.at(Date.now());
-const state = createState({ hasToken: token() !== null });
+const state = store.createState({ hasToken: token() !== null });
 state.link.since = now();
 const log = new EventLog();
 const signIn = mountSignIn({ state, onAsk });
@@ -72,14 +75,16 @@ const panels = {
   header: mountHeader($("strip"), { state, onStop: stopDialog.open, onHelp: help.open, onAccount: account.open, themes: themes() }),
   killswitch: mountKillswitch($("killswitch"), { state, onStop: stopDialog.open, onRelease: releaseDialog.open, onRetry: () => sync.read("killswitch") }),
   agents: mountAgents($("agents"), { state, onSelect: openAgent, onRetry: () => sync.read("agents") }),
-  regime: mountRegime($("regime"), { state }),
+  regime: mountRegime($("regime"), { state, onEarlier: () => sync.regimeHistory(), onPick: (from, to) => {
+    goTo("events");
+    events.showRange(from, to);
+  } }),
   events,
   details,
   actors: mountSupervision($("supervision"), { state, onRetry: () => sync.read("actors") }),
 };
 
-/* ---- what is open, and in the address ---- */
-
+/* ---- what is open ---- */
 let selection = {};
 
 function openEvent(event) {
@@ -95,26 +100,19 @@ function openAgent(id) {
   remember();
 }
 
-/** The address says what is shown, so that it can be sent to a colleague. */
 function remember() {
-  const words = new URLSearchParams();
-  if (places.place !== "desk") words.set("place", places.place);
-  if (events.filterText) words.set("filter", events.filterText);
-  if (events.showsBeats) words.set("heartbeats", "1");
-  for (const [key, value] of Object.entries(selection)) words.set(key, value);
-  const query = words.toString();
-  window.history.replaceState(null, "", query ? `?${query}` : location.pathname);
+  const shown = { place: places.place, filter: events.filterText, heartbeats: events.showsBeats, selection };
+  window.history.replaceState(null, "", addressOf(shown, location.pathname));
 }
 
 async function recall() {
-  const words = new URLSearchParams(location.search);
-  const [event, agent] = [words.get("event"), words.get("agent")];
-  if (words.get("heartbeats")) events.setBeats(true);
-  if (words.get("filter")) events.setFilter(words.get("filter"));
-  places.go(words.get("place") ?? "desk");
+  const { place, filter, heartbeats, agent, event } = shownBy(location.search);
+  if (heartbeats) events.setBeats(true);
+  if (filter) events.setFilter(filter);
+  places.go(place);
   await sync.start();
   if (agent) openAgent(agent);
-  else if (/^\d+$/.test(event ?? "")) await api.event(event).then((answer) => openEvent(toEvent(answer.event)), () => {});
+  else if (event) await api.event(event).then((answer) => openEvent(toEvent(answer.event)), () => {});
 }
 
 function goTo(section) {
@@ -126,8 +124,7 @@ function goTo(section) {
 /* ---- drawing ---- */
 
 const dirty = new Set();
-let drawnAt = 0;
-let drawing = false;
+let [drawnAt, drawing] = [0, false];
 
 function changed(names) {
   for (const name of names) dirty.add(name === "health" ? "header" : name);
@@ -168,7 +165,7 @@ function onFrame(frame, size, sentAt) {
   else if (frame.type === "redis_event" && Number.isFinite(frame.id)) onEvent(frame, size, nowMs);
   else if (frame.type === "gap") history.onGap(frame);
   else if (frame.type === "error" && frame.error === "cursor_ahead") history.catchUp(greeted);
-  const names = applyFrame(state, frame, nowMs);
+  const names = store.applyFrame(state, frame, nowMs);
   if (REFRESH_AFTER[frame.type]) {
     sync.soon(REFRESH_AFTER[frame.type]);
     announcer.render(nowMs);
@@ -192,6 +189,7 @@ function onEvent(frame, size, nowMs) {
   const event = toEvent(frame, size);
   log.add(event, nowMs, { replaces: frame.replaces === true });
   details.onEvent(event);
+  if (MARKED_TYPES.includes(event.type)) store.applyMarks(state, [event], state.marks.since);
   if (frame.eventType === "heartbeat" && !state.agents.has(String(frame.data?.agent_id ?? frame.source))) sync.soon("agents");
   else if (frame.eventType === "runtime.actor_restarted") sync.soon("actors");
   else if (frame.eventType === "risk.killswitch") sync.soon("killswitch");

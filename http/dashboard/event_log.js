@@ -6,35 +6,14 @@
  * N goes into `rows` (warnings always do); a frozen list shows the ring unsampled.
  */
 
-import { preview, severity } from "./preview.js";
+import { EventCounts } from "./event_counts.js";
 
 /** Rows and kept events; beyond, the oldest go (they can be fetched again). */
 export const MAX_ROWS = 2000;
 const MAX_BEATS = 400;
 /** Matching events per second that a person could still follow; beyond, the list is sampled. */
 export const SAMPLE_ABOVE = 120;
-/** Larger payloads are not kept in the page, but read again when they are opened. */
-const MAX_PAYLOAD_CHARS = 16384;
 const RATE_SECONDS = 120;
-
-/** An event row from a `redis_event` frame or a REST row. `size` is the frame's length in characters. */
-export function toEvent(raw, size = 0) {
-  const type = String(raw.eventType ?? raw.type);
-  const payload = raw.eventType === undefined ? raw.payload : raw.data;
-  const source = typeof raw.source === "string" ? raw.source : null;
-  const ts = raw.eventType === undefined ? raw.ts : raw.timestamp;
-  return {
-    kind: "event",
-    id: raw.id,
-    type,
-    channel: String(raw.channel ?? (type === "heartbeat" && source ? `heartbeat.${source}` : type)),
-    source,
-    ts: Date.parse(ts),
-    payload: size > MAX_PAYLOAD_CHARS ? undefined : payload,
-    preview: preview(type, payload),
-    severity: severity(type, payload),
-  };
-}
 
 /** Put `row` in its place in a list that ascends by id; false if that id is there already. */
 function insert(list, row) {
@@ -60,6 +39,8 @@ export class EventLog {
   hiddenBeats = 0;
   sampling = 1;
   rates = new Float64Array(RATE_SECONDS);
+  /** What came when, of all that was kept. */
+  counts = new EventCounts();
   #recent = [];
   #beats = [];
   #found = [];
@@ -67,6 +48,7 @@ export class EventLog {
   #filter = { test: () => true };
   #showBeats = false;
   #frozen = null;
+  #held = false;
   #newWhileFrozen = 0;
   #second = 0;
   #firstSecond = Infinity;
@@ -121,10 +103,10 @@ export class EventLog {
       if (event.type === "heartbeat" && !this.#showBeats) this.hiddenBeats += 1;
       else if (this.#filter.test(event)) insert(this.rows, event);
     }
-    if (this.#frozen) this.#frozen = this.#matching();
+    if (this.#frozen && !this.#held) this.#frozen = this.#matching();
   }
 
-  /** Take a page that was asked for from further back; returns how many of it are shown. */
+  /** Take a page from further back; returns how many of it are shown. */
   addOlder(events) {
     const before = this.visible.length;
     this.#found.push(...events);
@@ -136,6 +118,9 @@ export class EventLog {
 
   /** Note that the ids `from`–`to` are not in the list. */
   addGap(from, to, words) {
+    const before = this.#recent.findLast((row) => row.kind === "event" && row.id < from);
+    const after = this.#recent.find((row) => row.kind === "event" && row.id > to);
+    this.counts.miss(before?.ts ?? -Infinity, after?.ts ?? before?.ts ?? -Infinity);
     const gap = { kind: "gap", id: to, from, to, words, severity: "warning", ts: NaN };
     insert(this.#recent, gap);
     insert(this.rows, gap);
@@ -153,6 +138,7 @@ export class EventLog {
     const beat = event.type === "heartbeat";
     if (!insert(beat ? this.#beats : this.#recent, event)) return false;
     if (trim(beat ? this.#beats : this.#recent, beat ? MAX_BEATS : MAX_ROWS) && !beat) this.#forgetOlder();
+    this.counts.add(event);
     this.lastId = Math.max(this.lastId, event.id);
     this.total += 1;
     return true;
@@ -194,9 +180,17 @@ export class EventLog {
     this.#second = second;
   }
 
+  /** Show these instead (ascending by id), until `thaw()`: what there was at another time. */
+  hold(events) {
+    this.#frozen = events.filter((event) => this.#lets(event));
+    this.#held = true;
+    this.#newWhileFrozen = 0;
+  }
+
   /** Fill the rate strip from the newest page: seconds that the page covers whole, and that were not counted live. */
   seedRates(events, nowMs) {
     this.tick(nowMs);
+    this.counts.startAt(events.length ? Math.min(...events.map((event) => event.ts)) : nowMs);
     const oldest = Math.floor(Math.min(...events.map((event) => event.ts)) / 1000);
     const counted = this.#firstSecond;
     for (const event of events) {
@@ -219,6 +213,7 @@ export class EventLog {
 
   thaw() {
     this.#frozen = null;
+    this.#held = false;
     this.#newWhileFrozen = 0;
     this.rows = this.#matching();
   }
@@ -245,10 +240,9 @@ export class EventLog {
 
   /** Forget all (another instance answers now). */
   clear() {
-    this.rows = [];
-    this.#recent = [];
-    this.#beats = [];
+    [this.rows, this.#recent, this.#beats] = [[], [], []];
     this.#forgetOlder();
+    this.counts.clear();
     this.lastId = 0;
     this.hiddenBeats = 0;
     this.thaw();

@@ -4,7 +4,7 @@
  * Every search is bounded; `searched` says how far the last one went, and the next one goes on there.
  */
 
-import { toEvent } from "./event_log.js";
+import { toEvent } from "./event.js";
 import * as store from "./store.js";
 
 export const PAGE = 200;
@@ -113,6 +113,19 @@ export class History {
     this.changed(["events"]);
   }
 
+  /** What `filter` admits of a span of time (ms), newest pages first: `{rows, more}`, or null if it could not be read. */
+  async range(filter, from, to) {
+    const rows = [];
+    const span = { ...asked(filter), from: new Date(from).toISOString(), to: new Date(to).toISOString(), limit: PAGE };
+    for (let i = 0; i < PAGES_AT_ONCE; i += 1) {
+      const page = await this.ask(rows.length ? { ...span, before: rows[0].id } : span);
+      if (page === null) return null;
+      rows.unshift(...page.rows.toSorted((a, b) => a.id - b.id));
+      if (!page.has_more || page.rows.length === 0) return { rows, more: false };
+    }
+    return { rows, more: true };
+  }
+
   /** Another filter: nothing has been searched for it. */
   forget() {
     this.searched = null;
@@ -130,10 +143,8 @@ export class History {
   }
 
   async #olderPage(filter) {
-    const query = { limit: PAGE };
+    const query = { ...asked(filter), limit: PAGE };
     if (this.log.firstId !== null) query.before = this.log.firstId;
-    if (filter.topics.length) query.type = filter.topics;
-    if (filter.sources.length === 1 && !filter.sources[0].includes("*")) query.source = filter.sources[0];
     const page = await this.ask(query);
     if (page === null) return 1;
     this.atBeginning = page.rows.length === 0 || page.has_more === false;
@@ -141,6 +152,12 @@ export class History {
     this.searched = { rows: rows + page.rows.length, backTo: Math.min(backTo, ...page.rows.map((row) => row.ts)) };
     return this.log.addOlder(page.rows);
   }
+}
+
+/** As much of a filter as the daemon itself can apply. */
+function asked({ topics, sources }) {
+  const query = topics.length ? { type: topics } : {};
+  return sources.length === 1 && !sources[0].includes("*") ? { ...query, source: sources[0] } : query;
 }
 
 /** About how large a row's payload is; exact where it matters (large ones), cheap where not. */

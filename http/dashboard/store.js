@@ -9,11 +9,12 @@
 import { createAccess } from "./access.js";
 import * as beats from "./agent_state.js";
 import { parseTime } from "./format.js";
+import { addMarks } from "./marks.js";
 
 const { isObject } = beats;
 
-/** Readings of the regime remembered for the ribbon. */
-export const REGIMES_KEPT = 240;
+/** Readings of the regime remembered for the ribbon: a day of one every 15 s. */
+export const REGIMES_KEPT = 5760;
 
 /** One of the page's sources of data: what its last answer was true of, what went wrong since, and since when. */
 const source = () => ({ at: NaN, error: null, since: NaN });
@@ -29,8 +30,12 @@ export function createState({ hasToken = false } = {}) {
     killswitch: null,
     regime: null,
     regimeHistory: [],
+    /** Whether there are none before the first of them. */
+    regimeComplete: false,
     actors: null,
     ready: null,
+    /** Moments that charts mark, and since when (ms) all of them are known. */
+    marks: { list: [], since: NaN },
     /** Since when each of `/ready`'s checks fails, as far as this page has seen. */
     failingSince: {},
     sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source() },
@@ -162,6 +167,12 @@ export function applyFrame(state, frame, nowMs) {
       return applyEvent(state, frame, nowMs);
     default: return [];
   }
+}
+
+/** Marks from before, as events of the page: all there are since `since`. */
+export function applyMarks(state, events, since) {
+  state.marks = { list: addMarks(state.marks.list, events), since: Number.isFinite(state.marks.since) ? Math.min(state.marks.since, since) : since };
+  return ["events", "regime"];
 }
 
 function applyEvent(state, frame, nowMs) {

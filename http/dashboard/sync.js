@@ -7,6 +7,7 @@
 
 import { applyRole } from "./access.js";
 import { PAGE } from "./history.js";
+import { MARKED_TYPES } from "./marks.js";
 import * as store from "./store.js";
 
 const LOADED_KEY = "orchestrator.loaded";
@@ -26,6 +27,7 @@ const EVERY = {
 };
 /** A page in the background asks this much less, but for the stop: its title and icon are still looked at. */
 const HIDDEN_FACTOR = 4;
+const DAY_MS = 86_400_000;
 /** A prompt asked for again sooner than this waits. */
 const SOONEST_MS = 5_000;
 
@@ -77,8 +79,9 @@ export class Sync {
     this.api.health().then((body) => this.changed(store.applyHealth(this.state, body)), () => {});
     if (this.state.access.role === null) this.#askRole();
     await Promise.all([...Object.keys(APPLY).map((name) => this.read(name)), this.#firstPage()]);
+    await Promise.all([this.#marks(), this.#agentHistory("agent.offline")]);
     if (reloaded) return;
-    await Promise.all([this.regimeHistory(), this.#agentHistory()]);
+    await Promise.all([this.regimeHistory(), this.#agentHistory("heartbeat")]);
   }
 
   async #askRole() {
@@ -110,17 +113,28 @@ export class Sync {
     if (page) this.log.seedRates(page.rows, this.now());
   }
 
-  async #agentHistory() {
-    for (const type of ["agent.offline", "heartbeat"]) {
-      const page = await this.history.ask({ type, limit: PAGE });
-      this.changed(store.applyAgentHistory(this.state, page?.events ?? []));
-    }
+  async #agentHistory(type) {
+    const page = await this.history.ask({ type, limit: PAGE });
+    this.changed(store.applyAgentHistory(this.state, page?.events ?? []));
   }
 
+  /** Readings of the regime before those that are known, a page at a time. */
   async regimeHistory() {
-    const page = await this.history.ask({ type: "quant.regime.state", limit: 120 });
-    const readings = (page?.events ?? []).map((r) => store.toReading(r.id, r.ts, r.payload));
+    const before = this.state.regimeHistory[0]?.id;
+    const page = await this.history.ask({ type: "quant.regime.state", limit: PAGE, ...(before ? { before } : {}) });
+    if (page === null) return;
+    const readings = page.events.map((r) => store.toReading(r.id, r.ts, r.payload));
+    this.state.regimeComplete = !page.has_more;
     this.changed(store.applyRegimeHistory(this.state, readings));
+  }
+
+  /** Stops, gaps and restarts of the last day, as far as one page holds them. */
+  async #marks() {
+    const from = this.now() - DAY_MS;
+    const page = await this.history.ask({ type: MARKED_TYPES, from: new Date(from).toISOString(), limit: PAGE });
+    if (page === null) return;
+    const since = page.has_more ? Math.min(...page.rows.map((row) => row.ts)) : from;
+    this.changed(store.applyMarks(this.state, page.rows, since));
   }
 }
 

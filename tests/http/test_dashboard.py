@@ -1,5 +1,6 @@
 """The page's files as they lie there: what a strict policy and an offline machine need of them."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -61,7 +62,13 @@ def test_imports_of_scripts_exist_and_are_relative(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS + STYLES, ids=named)
 def test_modules_of_the_page_stay_small(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text().splitlines()) <= 250
+
+
+def test_the_page_is_small_over_the_wire() -> None:
+    page = [path for path in FILES if "reference" not in path.parts]
+
+    assert sum(len(gzip.compress(path.read_bytes())) for path in page) < 90_000
 
 
 @pytest.mark.parametrize("path", STYLES, ids=named)

@@ -4,7 +4,7 @@ import { agentCondition, errorWords, seenUntil } from "../agent_state.js";
 import { linkState } from "../announcer.js";
 import { doctorCommand } from "../commands.js";
 import { copyButton, fact, h, pick, setSign, setText, sign } from "../dom.js";
-import { toEvent } from "../event_log.js";
+import { toEvent } from "../event.js";
 import { unreadable } from "../faults.js";
 import { age, clockMs, duration, moment } from "../format.js";
 
@@ -17,7 +17,7 @@ function buildFacts() {
 }
 
 function showFacts(facts, agent, condition, nowMs, asOf) {
-  const says = agent.status && agent.status !== condition && condition !== "up" ? ` (says ${agent.status})` : "";
+  const says = agent.status && agent.status !== condition && !["up", "stopped"].includes(condition) ? ` (says ${agent.status})` : "";
   const optional = (name, value) => facts[name].set(value ? String(value) : "", !value);
   facts.state.set(`${asOf ? "was " : ""}${condition === "stopped" ? "stopped on purpose" : condition}${says}`);
   facts.id.set(agent.id);

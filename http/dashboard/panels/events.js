@@ -1,13 +1,15 @@
 /** EventBusMonitor: the live list, its filter, pause, gaps, and how fast it goes. */
 
-import { EMIT, TAIL, tailCommand } from "../commands.js";
+import { TAIL, tailCommand } from "../commands.js";
 import { announce, copyButton, h, setAttr, setHidden, setText, svg } from "../dom.js";
-import { MAX_ROWS } from "../event_log.js";
 import { unreadable } from "../faults.js";
 import { compileFilter } from "../filter.js";
-import { clock, compact, count, plural } from "../format.js";
+import { compact, count, plural } from "../format.js";
 import { VirtualList } from "../virtual_list.js";
+import { mountAsOf } from "./as_of.js";
+import { emptyWords, olderWords } from "./event_words.js";
 import { eventRow } from "./event_row.js";
+import { mountTimeline } from "./timeline.js";
 
 const STRIP_BARS = 120;
 
@@ -20,7 +22,7 @@ function ratePath(rates) {
   return path;
 }
 
-/** `history` reads more, `onSelect(event)` opens one, `onChange()` when the words have changed. */
+/** `history` reads more; `onSelect(event)` opens one, `onChange()`: the words have changed. */
 export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   let filterText = "";
   let filter = compileFilter("");
@@ -43,13 +45,16 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   const pause = h("button", { type: "button", class: "toggle pause", "aria-pressed": "false", on: { click: togglePause } }, "Pause");
   const command = copyButton("Copy as command", () => asCommand().command, sayUnsaid);
   const status = h("p", { class: "event-status" });
+  const asOf = mountAsOf({ log, history, onChange: render, onLeave: () => setPause(false) });
+  const axis = h("div", { class: "timeline" });
   const clear = h("button", { type: "button", class: "quiet", on: { click: () => setFilter("") } }, "Clear filter");
   const search = h("button", { type: "button", class: "quiet", on: { click: searchStore } }, "Search the store");
   const viewport = h("div", { class: "event-list", role: "listbox", tabindex: 0, "aria-label": "Events, newest first" });
   const empty = h("div", { class: "empty", hidden: true }, h("p"), h("div", { class: "acts" }, search, clear));
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "events-title" }, "Events"), rates, field, beats, command, pause),
-    status, h("div", { class: "event-frame" }, viewport, empty));
+    axis, asOf.element, status, h("div", { class: "event-frame" }, viewport, empty));
+  const timeline = mountTimeline(axis, { state, log, onRange: showRange });
 
   const length = () => log.visible.length + (log.visible.length > 0 ? 1 : 0);
   const itemAt = (index) => log.visible[log.visible.length - 1 - index] ?? older;
@@ -67,6 +72,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
     list.toTop();
     history.forget();
     unsaid = "";
+    asOf.again(filter);
     render();
     onChange();
   }
@@ -84,6 +90,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
       return;
     }
     pauseIsOurs = paused && ours;
+    if (!paused) asOf.leave();
     if (paused) log.freeze();
     else {
       log.thaw();
@@ -113,6 +120,13 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
     render();
     await reading;
     render();
+  }
+
+  /** List what was between two moments; the filter and the keys work as ever. */
+  function showRange(from, to) {
+    setPause(true);
+    list.toTop();
+    asOf.show(filter, from, to);
   }
 
   function asCommand() {
@@ -147,7 +161,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
     let at = rows.findIndex((row) => row.kind === "event" && row.id === selectedId);
     at = at < 0 ? rows.length - 1 : at - step;
     while (rows[at] && rows[at].kind !== "event") at -= step;
-    if (!rows[at]) return step > 0 ? onAct(older) : undefined;
+    if (!rows[at]) return step > 0 && !asOf.on ? onAct(older) : undefined;
     select(rows[at]);
     list.reveal(log.visible.length - 1 - log.visible.indexOf(rows[at]));
   }
@@ -158,7 +172,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   viewport.addEventListener("click", (event) => {
     const item = pressed ?? event.target.closest(".event")?.item;
     if (item?.kind === "event") select(item);
-    else if (item) onAct(item);
+    else if (item && item.act !== null) onAct(item);
   });
   viewport.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -178,39 +192,22 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
     const shown = log.visible.length;
     if (!filter.empty) parts.push(`${plural(shown, "event")} match`);
     if (!showBeats && log.hiddenBeats > 0) parts.push(`${plural(log.hiddenBeats, "heartbeat")} hidden`);
-    if (log.frozen) parts.push(pauseIsOurs ? "Held still while you read" : "Paused");
+    if (log.frozen && !asOf.on) parts.push(pauseIsOurs ? "Held still while you read" : "Paused");
     if (unsaid) parts.push(unsaid);
     const fault = unreadable(state.sources.events, nowMs);
     if (fault && state.link.phase !== "lost") parts.push(`History: ${fault}`);
     return parts.join(" · ");
   }
 
-  function emptyWords() {
-    if (!filter.empty) return `Nothing matches “${filterText}” among the ${plural(log.total, "event")} that came while this page was open. ${searchedWords()}`.trim();
-    if (!Number.isFinite(state.sources.events.at)) return state.link.phase === "live" ? "Reading the latest events…" : "Waiting for the daemon…";
-    return `No event has come yet. Publish one: ${EMIT}`;
-  }
-
-  /** How far the store has been searched for this filter. */
-  function searchedWords() {
-    if (history.busy) return "Searching the store…";
-    if (history.searched === null) return "";
-    const { rows, backTo } = history.searched;
-    if (history.atBeginning) return "Searched to the beginning of the store: it has none.";
-    return Number.isFinite(backTo) ? `Searched ${plural(rows, "more event")}, back to ${clock(backTo)} UTC: none so far.` : "";
-  }
-
   function showOlder() {
-    const full = log.visible.length >= MAX_ROWS;
-    const next = full
-      ? { words: `The list holds ${count(MAX_ROWS)}. Narrow the filter to reach further back.`, act: null }
-      : history.atBeginning ? { words: "This is the beginning of the store.", act: null }
-        : { words: "", act: history.busy ? "Loading…" : "Load older events" };
+    const next = asOf.on ? { words: "The span begins here.", act: null } : olderWords(log.visible.length, history);
     if (next.words !== older.words || next.act !== older.act) older = { ...older, ...next };
   }
 
   function render(at) {
     if (at !== undefined) nowMs = at;
+    timeline.render(nowMs);
+    asOf.render();
     const perSecond = log.rateHistory();
     const recent = perSecond.slice(-6, -1);
     setText(rate, compact(Math.round(recent.reduce((a, b) => a + b, 0) / recent.length)));
@@ -228,14 +225,14 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
     setHidden(search, filter.empty || history.atBeginning);
     search.disabled = history.busy;
     setText(search, history.searched ? "Search further back" : "Search the store");
-    if (none) setText(empty.firstChild, emptyWords());
+    if (none) setText(empty.firstChild, emptyWords({ filter, filterText, total: log.total, history, state }));
     showOlder();
     list.draw(length());
     setAttr(viewport, "aria-activedescendant", selectedId === null ? null : `event-event-${selectedId}`);
   }
 
   return {
-    render, setFilter, setBeats, togglePause, move, unselect, setPause,
+    render, showRange, setFilter, setBeats, togglePause, move, unselect, setPause,
     newest: () => {
       setPause(false);
       list.toTop();

@@ -1,14 +1,19 @@
-/** RegimeStatePanel: regime, trend, confidence and age; a ribbon of the last readings; each symbol in a table. */
+/** RegimeStatePanel: regime, trend, confidence and age; a ribbon of the day; each symbol in a table. */
 
-import { h, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
+import { Chart } from "../chart.js";
+import { h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { unreadable } from "../faults.js";
 import { age, clock, duration, figure, parseTime, percent } from "../format.js";
+import { bandsOf, HOLDS_MS, knownSpans } from "../regime_bands.js";
 
-/** The detector reports every 15 s; after three of those it is said to be stale. */
-const STALE_MS = 45_000;
 const TRENDS = { bullish: "rise", bearish: "fall", sideways: "level" };
-const REGIMES = ["stable", "neutral", "volatile"];
-const RIBBON = 120;
+const RIBBON_PX = 36;
+const MINUTE = 60_000;
+/** The ribbon shows at least so much, at most a day. */
+const SHORTEST_MS = 15 * MINUTE;
+const DAY_MS = 1440 * MINUTE;
+/** A click looks at this much around the moment. */
+const CLICK_MS = MINUTE;
 
 const word = (value) => (typeof value === "string" && value !== "" ? value : "–");
 
@@ -40,19 +45,6 @@ function table() {
   return { body, element: h("table", { class: "symbols" }, h("caption", { class: "offscreen" }, "Regime of each symbol"), h("thead", {}, h("tr", {}, ...head)), body) };
 }
 
-/** The last readings, oldest left: as high as the regime is rough. */
-function drawRibbon(ribbon, readings, nowMs) {
-  const shown = readings.slice(-RIBBON);
-  const width = 100 / RIBBON;
-  const blocks = shown.map((r, i) => {
-    const level = REGIMES.indexOf(r.regime) + 1;
-    const height = 4 + level * 6;
-    return svg("rect", { class: `ribbon-${REGIMES[level - 1] ?? "other"}`, x: (RIBBON - shown.length + i) * width, y: 24 - height, width: width * 0.82, height });
-  });
-  ribbon.replaceChildren(...blocks);
-  setAttr(ribbon, "aria-label", shown.length ? `Regime since ${clock(shown[0].ts)}: ${shown.length} readings in ${duration(nowMs - shown[0].ts)}` : "No readings yet");
-}
-
 function noDataWords(state, nowMs) {
   if (state.sources.regime.error) return unreadable(state.sources.regime, nowMs);
   if (!Number.isFinite(state.sources.regime.at)) return "Reading the regime…";
@@ -61,7 +53,25 @@ function noDataWords(state, nowMs) {
   return `No regime yet. It comes from a regime detector on quant.regime.state, every 15 s. ${seen}`;
 }
 
-export function mountRegime(root, { state }) {
+/** The ribbon with its axis: colours and patterns, stops on it; a click or a span is that moment's events. */
+function ribbonOf({ state, onPick }) {
+  const chart = new Chart({ label: "Regime over time", heightPx: RIBBON_PX, onPick: (from, to) => (from === to ? onPick(from - CLICK_MS / 2, to + CLICK_MS / 2) : onPick(from, to)) });
+  return { element: chart.element, draw(nowMs) {
+    const bands = bandsOf(state.regimeHistory, nowMs);
+    const from = Math.max(nowMs - DAY_MS, Math.min(bands[0]?.from ?? nowMs, nowMs - SHORTEST_MS));
+    chart.draw({
+      from, to: nowMs, lengthMs: MINUTE, bands, known: knownSpans(bands),
+      marks: state.marks.list.filter((mark) => mark.ts >= from && ["stop", "release"].includes(mark.key)),
+      words: (ts, _bucket, mark) => {
+        const band = bands.find((one) => ts >= one.from && ts < one.to);
+        return mark ? `${clock(mark.ts)} UTC · ${mark.words}` : `${clock(ts)} UTC · ${band ? `${band.key}, from ${clock(band.from)} for ${duration(band.to - band.from)}` : "no reading known"}`;
+      },
+    });
+  } };
+}
+
+/** `onPick(from, to)`: that span was chosen; `onEarlier()` reads further back. */
+export function mountRegime(root, { state, onPick, onEarlier }) {
   const aged = h("span", { class: "panel-age" });
   const name = h("strong", { class: "regime-word" });
   const way = trend(null);
@@ -70,20 +80,19 @@ export function mountRegime(root, { state }) {
   const sure = h("b", { class: "figure" });
   const volatility = h("b", { class: "figure" });
   const origin = h("span", {});
-  const ribbon = svg("svg", { class: "ribbon", viewBox: "0 0 100 24", preserveAspectRatio: "none", role: "img" });
-  const span = h("span", { class: "ribbon-note" });
+  const ribbon = ribbonOf({ state, onPick });
+  const earlier = h("button", { type: "button", class: "quiet ribbon-note", on: { click: onEarlier } }, "Earlier");
   const symbols = table();
   const empty = h("p", { class: "empty", hidden: true });
   const full = h("div", { class: "regime" },
-    h("div", { class: "regime-top" }, name, way.element, span),
+    h("div", { class: "regime-top" }, name, way.element, earlier),
     h("div", { class: "regime-figures" }, h("span", {}, "confidence ", sure), confidence, h("span", {}, "volatility ", volatility)),
-    ribbon, symbols.element);
+    ribbon.element, symbols.element);
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "regime-title" }, "Regime"), origin, aged),
     h("div", { class: "panel-body", tabindex: 0 }, empty, full));
   origin.className = "panel-note";
   let drawn = null;
-  let drawnHistory = null;
 
   function render(nowMs) {
     const r = state.regime;
@@ -95,14 +104,11 @@ export function mountRegime(root, { state }) {
       return;
     }
     const at = parseTime(r.last_update ?? r.timestamp);
-    const stale = nowMs - at > STALE_MS;
+    const stale = nowMs - at > HOLDS_MS;
     setAttr(root, "data-stale", stale);
     setText(aged, Number.isFinite(at) ? `${stale ? "stale: " : ""}${age(nowMs - at)} old` : "no time given");
-    if (state.regimeHistory !== drawnHistory) {
-      drawnHistory = state.regimeHistory;
-      drawRibbon(ribbon, drawnHistory, nowMs);
-      setText(span, drawnHistory.length > 1 ? `shown since ${clock(drawnHistory.slice(-RIBBON)[0].ts).slice(0, 5)}` : "");
-    }
+    ribbon.draw(nowMs);
+    setHidden(earlier, state.regimeComplete || nowMs - (state.regimeHistory[0]?.ts ?? nowMs) > DAY_MS);
     if (drawn === r) return;
     drawn = r;
     draw(r);

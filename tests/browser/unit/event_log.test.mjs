@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EventLog, MAX_ROWS, SAMPLE_ABOVE, toEvent } from "../../../http/dashboard/event_log.js";
+import { toEvent } from "../../../http/dashboard/event.js";
+import { EventLog, MAX_ROWS, SAMPLE_ABOVE } from "../../../http/dashboard/event_log.js";
 import { compileFilter } from "../../../http/dashboard/filter.js";
 
 const T0 = Date.parse("2026-01-31T09:30:00.000Z");

@@ -61,3 +61,13 @@ test("a page that cannot be read ends the search without a claim", async () => {
   assert.deepEqual([history.searched, history.atBeginning, history.busy], [null, false, false]);
   assert.equal(history.state.sources.events.error, "No answer within 8 s.");
 });
+
+test("a span is read in bounded pages, each behind the last, with what the daemon can filter", async () => {
+  const api = storeOf(2000);
+  const { history } = open(api);
+  const found = await history.range(compileFilter("strategy.* source:q"), T0, T0 + 60_000);
+  assert.deepEqual([found.rows.length, found.more, found.rows[0].id, found.rows.at(-1).id], [600, true, 1401, 2000]);
+  assert.deepEqual(api.asked.map((query) => query.before), [undefined, 1801, 1601]);
+  assert.deepEqual({ ...api.asked[0] }, { type: ["strategy.*"], source: "q", from: "2026-01-31T09:30:00.000Z", to: "2026-01-31T09:31:00.000Z", limit: 200 });
+  assert.equal((await open(storeOf(3)).history.range(compileFilter(""), T0, T0)).more, false);
+});
