@@ -63,6 +63,12 @@ export class EventCounts {
     this.#holes = this.#holes.filter(([, to]) => to >= newest - KEPT_MS);
   }
 
+  /** Events a second, in the last bucket that is full. */
+  rate(nowMs) {
+    const counts = this.#buckets.get(floor(nowMs) - BUCKET_MS) ?? {};
+    return Object.values(counts).reduce((a, b) => a + b, 0) / (BUCKET_MS / 1000);
+  }
+
   /** The spans within `from`–`to` of which all events were counted. */
   known(from, to) {
     const spans = [];

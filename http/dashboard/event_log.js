@@ -13,7 +13,6 @@ export const MAX_ROWS = 2000;
 const MAX_BEATS = 400;
 /** Matching events per second that a person could still follow; beyond, the list is sampled. */
 export const SAMPLE_ABOVE = 120;
-const RATE_SECONDS = 120;
 
 /** Put `row` in its place in a list that ascends by id; false if that id is there already. */
 function insert(list, row) {
@@ -38,7 +37,6 @@ export class EventLog {
   total = 0;
   hiddenBeats = 0;
   sampling = 1;
-  rates = new Float64Array(RATE_SECONDS);
   /** What came when, of all that was kept. */
   counts = new EventCounts();
   #recent = [];
@@ -51,7 +49,6 @@ export class EventLog {
   #held = false;
   #newWhileFrozen = 0;
   #second = 0;
-  #firstSecond = Infinity;
   #matchedInSecond = 0;
   #turn = 0;
 
@@ -86,7 +83,7 @@ export class EventLog {
   /** Take a live event. Returns false for a duplicate. */
   add(event, nowMs, { replaces = false } = {}) {
     if (replaces) return this.#replace(event);
-    this.#count(nowMs);
+    this.tick(nowMs);
     if (!this.#keep(event)) return false;
     if (event.type === "heartbeat" && !this.#showBeats) {
       this.hiddenBeats += 1;
@@ -161,19 +158,11 @@ export class EventLog {
     return true;
   }
 
-  /** Count towards the rate strip, and settle the sampling once a second. */
-  #count(nowMs) {
-    this.tick(nowMs);
-    this.#firstSecond = Math.min(this.#firstSecond, this.#second);
-    this.rates[this.#second % RATE_SECONDS] += 1;
-  }
-
-  /** Let time pass (call it at least once a second, also when nothing comes). */
+  /** Let time pass, and settle the sampling (at least once a second, also when nothing comes). */
   tick(nowMs) {
     const second = Math.floor(nowMs / 1000);
     if (second <= this.#second) return;
     const passed = second - this.#second;
-    for (let i = 1; i <= Math.min(passed, RATE_SECONDS); i += 1) this.rates[(this.#second + i) % RATE_SECONDS] = 0;
     const perSecond = this.#matchedInSecond / passed;
     this.sampling = perSecond > SAMPLE_ABOVE ? Math.ceil(perSecond / (SAMPLE_ABOVE / 2)) : 1;
     this.#matchedInSecond = 0;
@@ -185,23 +174,6 @@ export class EventLog {
     this.#frozen = events.filter((event) => this.#lets(event));
     this.#held = true;
     this.#newWhileFrozen = 0;
-  }
-
-  /** Fill the rate strip from the newest page: seconds that the page covers whole, and that were not counted live. */
-  seedRates(events, nowMs) {
-    this.tick(nowMs);
-    this.counts.startAt(events.length ? Math.min(...events.map((event) => event.ts)) : nowMs);
-    const oldest = Math.floor(Math.min(...events.map((event) => event.ts)) / 1000);
-    const counted = this.#firstSecond;
-    for (const event of events) {
-      const second = Math.floor(event.ts / 1000);
-      if (second > oldest && second < counted && second > this.#second - RATE_SECONDS) this.rates[second % RATE_SECONDS] += 1;
-    }
-  }
-
-  /** Events per second, oldest first; the last one is still filling. */
-  rateHistory() {
-    return Array.from({ length: RATE_SECONDS }, (_, i) => this.rates[(this.#second + 1 + i) % RATE_SECONDS]);
   }
 
   /** Stop the list where it is; what comes is counted, and kept. */

@@ -110,7 +110,7 @@ export class Sync {
 
   async #firstPage() {
     const page = await this.history.latest();
-    if (page) this.log.seedRates(page.rows, this.now());
+    if (page) this.log.counts.startAt(page.rows.length ? Math.min(...page.rows.map((row) => row.ts)) : this.now());
   }
 
   async #agentHistory(type) {

@@ -1,7 +1,7 @@
 /** EventBusMonitor: the live list, its filter, pause, gaps, and how fast it goes. */
 
 import { TAIL, tailCommand } from "../commands.js";
-import { announce, copyButton, h, setAttr, setHidden, setText, svg } from "../dom.js";
+import { announce, copyButton, h, setAttr, setHidden, setText } from "../dom.js";
 import { unreadable } from "../faults.js";
 import { compileFilter } from "../filter.js";
 import { compact, count, plural } from "../format.js";
@@ -10,17 +10,6 @@ import { mountAsOf } from "./as_of.js";
 import { emptyWords, olderWords } from "./event_words.js";
 import { eventRow } from "./event_row.js";
 import { mountTimeline } from "./timeline.js";
-
-const STRIP_BARS = 120;
-
-function ratePath(rates) {
-  const top = Math.max(4, ...rates);
-  let path = "";
-  rates.forEach((rate, i) => {
-    if (rate > 0) path += `M${i} 20h.8v-${Math.max(1, (rate / top) * 20).toFixed(1)}h-.8z`;
-  });
-  return path;
-}
 
 /** `history` reads more; `onSelect(event)` opens one, `onChange()`: the words have changed. */
 export function mountEvents(root, { state, log, history, onSelect, onChange }) {
@@ -36,9 +25,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   let unsaid = "";
 
   const rate = h("b", { class: "figure" }, "0");
-  const strip = svg("path", {});
-  const rates = h("span", { class: "rate", title: "Events per second, the last two minutes" },
-    svg("svg", { viewBox: `0 0 ${STRIP_BARS} 20`, preserveAspectRatio: "none", "aria-hidden": "true" }, strip), rate, "/s");
+  const rates = h("span", { class: "rate", title: "Events per second, heartbeats included" }, rate, "/s");
   const field = h("input", { type: "search", id: "filter", class: "search wide", spellcheck: "false", autocomplete: "off",
     placeholder: "strategy.*   -data.market.*   source:quotes-1   data.score>=0.8", "aria-label": "Filter the events" });
   const beats = h("button", { type: "button", class: "toggle", "aria-pressed": "false", on: { click: () => setBeats(!showBeats) } }, "Heartbeats");
@@ -208,10 +195,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
     if (at !== undefined) nowMs = at;
     timeline.render(nowMs);
     asOf.render();
-    const perSecond = log.rateHistory();
-    const recent = perSecond.slice(-6, -1);
-    setText(rate, compact(Math.round(recent.reduce((a, b) => a + b, 0) / recent.length)));
-    setAttr(strip, "d", ratePath(perSecond));
+    setText(rate, compact(Math.round(log.counts.rate(nowMs))));
     setText(pause, log.frozen ? `Resume${log.waiting ? `: ${count(log.waiting)} new` : ""}` : "Pause");
     setAttr(pause, "aria-pressed", log.frozen);
     setAttr(beats, "aria-pressed", showBeats);

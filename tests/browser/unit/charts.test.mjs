@@ -66,6 +66,12 @@ test("what was not seen is unknown, not zero", () => {
   assert.deepEqual(counts.known(T0, T0 + MINUTE), []);
 });
 
+test("the rate is that of the last full bucket", () => {
+  const counts = new EventCounts();
+  for (let n = 0; n < 20; n += 1) counts.add({ ts: T0 + n, type: n % 2 ? "data.x" : "heartbeat" });
+  assert.deepEqual([counts.rate(T0 + 1000), counts.rate(T0 + 5000), counts.rate(T0 + 10_000)], [0, 4, 0]);
+});
+
 test("counts older than a day are forgotten", () => {
   const counts = new EventCounts();
   for (const ts of [T0, T0 + KEPT_MS + MINUTE]) counts.add({ ts, type: "data.x" });
@@ -77,7 +83,7 @@ test("the list counts what it is given once, and a hole is unknown", () => {
   log.add(event(1, T0), T0);
   log.add(event(1, T0), T0);
   log.addHistory([event(2, T0 + 1000), event(9, T0 + 60_000)]);
-  log.seedRates([event(1, T0 - 1000)], T0);
+  log.counts.startAt(T0 - 1000);
   log.addGap(3, 8);
   assert.deepEqual(log.counts.buckets(T0, T0 + 5000, BUCKET_MS), [{ ts: T0, counts: { data: 2 } }]);
   assert.deepEqual(log.counts.known(T0, T0 + 2 * MINUTE), [[T0 + 65_000, T0 + 2 * MINUTE]]);

@@ -137,15 +137,6 @@ test("older pages join on at the far end, and paging goes on below them", () => 
   assert.equal(log.firstId, null);
 });
 
-test("the rate strip counts each second, and takes the last minutes from history", () => {
-  const log = new EventLog();
-  log.tick(T0 + 60000);
-  log.seedRates([0, 1, 2, 2, 3].map((s, i) => make(s * 1000 + i)), T0 + 60000);
-  assert.equal(log.rateHistory().reduce((a, b) => a + b, 0), 4);
-  fill(log, 70000, 70004, T0 + 60000);
-  assert.equal(log.rateHistory().at(-1), 5);
-});
-
 test("another instance's events start afresh", () => {
   const log = new EventLog();
   fill(log, 1, 5);
