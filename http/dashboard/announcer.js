@@ -5,21 +5,20 @@ import { HALT } from "./commands.js";
 import { announce, setAttr, setHidden, setText } from "./dom.js";
 import { dependencyFaults } from "./faults.js";
 import { age, clock, duration } from "./format.js";
-import { trading, tradingState } from "./trading.js";
+import { PROOF_MS, trading, tradingState } from "./trading.js";
 import { titleOf, worst } from "./worst.js";
 
-/** By HTTP we still see, as long as an answer is not older than this. */
-const POLL_FRESH_MS = 20_000;
-
-/** "connecting", "live", "polling" (by HTTP) or "lost" (blind). */
-export function linkState(link, nowMs) {
-  if (link.phase !== "lost") return link.phase;
-  return nowMs - link.polledAt < POLL_FRESH_MS && link.polledAt > link.since ? "polling" : "lost";
+/** "connecting", "live", "polling" (by HTTP) or "lost" (blind): a socket that has fallen silent proves nothing. */
+export function linkState({ phase, since, lastFrameAt, polledAt }, nowMs) {
+  if (phase === "connecting" || (phase === "live" && !(nowMs - lastFrameAt > PROOF_MS))) return phase;
+  const silentSince = phase === "live" ? lastFrameAt : since;
+  return nowMs - polledAt < PROOF_MS && polledAt > silentSince ? "polling" : "lost";
 }
 
 /** The words of the bar across the page; empty when there is nothing to say. */
 export function linkWords(link, how, nowMs, host) {
-  if (how === "polling") return `Live link lost since ${clock(link.since)} UTC (${age(nowMs - link.since)}). Figures are read by HTTP every few seconds instead.`;
+  const lostAt = link.phase === "live" ? link.lastFrameAt : link.since;
+  if (how === "polling") return `Live link lost since ${clock(lostAt)} UTC (${age(nowMs - lostAt)}). Figures are read by HTTP every few seconds instead.`;
   if (how !== "lost") return "";
   const retry = link.retryAt > nowMs ? `next try in ${duration(link.retryAt - nowMs)}` : "trying now";
   const heardAt = Math.max(...[link.lastFrameAt, link.polledAt].filter(Number.isFinite));

@@ -13,6 +13,8 @@ const WINDOW_MS = 60_000;
 const TIMEOUT_MS = 8_000;
 /** A stop is worth a longer wait: it is retried by the person, not by the page. */
 const STOP_TIMEOUT_MS = 15_000;
+/** After a 429 that does not say. */
+const LEAST_WAIT_MS = 5_000;
 const FREE = /^\/(risk\/killswitch|health$|ready$)/;
 
 /** A call that did not bring what was asked for; `message` can be shown as it is. `spared`: it was never sent. */
@@ -97,7 +99,11 @@ export class Api {
   #failure(response, answer) {
     if (response.status === 401) this.onRefused();
     const retryAfterMs = (Number(response.headers.get("Retry-After")) || 0) * 1000;
-    if (response.status === 429) this.budget.block(Date.now() + Math.max(retryAfterMs, 5_000));
+    if (response.status === 429) {
+      const waitMs = Math.max(retryAfterMs, LEAST_WAIT_MS);
+      this.budget.block(Date.now() + waitMs);
+      return new ApiError(`This address has asked too much in a minute: the page asks again in ${Math.ceil(waitMs / 1000)} s.`, { status: 429, retryAfterMs: waitMs });
+    }
     const words = [answer?.error, answer?.message].filter((w) => typeof w === "string" && w !== "").join(": ");
     return new ApiError(words || `The daemon answered ${response.status}.`, { status: response.status, retryAfterMs, body: answer });
   }

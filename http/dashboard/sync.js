@@ -28,6 +28,8 @@ const EVERY = {
 /** A page in the background asks this much less, but for the stop: its title and icon are still looked at. */
 const HIDDEN_FACTOR = 4;
 const DAY_MS = 86_400_000;
+/** What failed is read again after this, unless the daemon said when. */
+const RETRY_MS = 5_000;
 /** A prompt asked for again sooner than this waits. */
 const SOONEST_MS = 5_000;
 
@@ -57,10 +59,17 @@ export class Sync {
       this.changed(APPLY[name](this.state, await this.api[name](), this.now()));
       this.state.link.polledAt = this.now();
     } catch (error) {
+      this.#retryIn(name, error.retryAfterMs || RETRY_MS);
       if (!error.spared) this.changed(store.applyFailure(this.state, name, error.message, this.now()));
     } finally {
       this.#running.delete(name);
     }
+  }
+
+  /** What failed is due again sooner than what answered. */
+  #retryIn(name, waitMs) {
+    const every = EVERY[name][this.state.link.phase === "live" ? 0 : 1];
+    if (waitMs < every) this.#started.set(name, Date.now() - every + waitMs);
   }
 
   /** Read it again soon; many wishes in a short time are one call. */

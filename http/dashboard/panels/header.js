@@ -2,10 +2,11 @@
 
 import { objectionTo, roleMeaning, roleWords } from "../access.js";
 import { agentCounts } from "../agent_state.js";
+import { linkState } from "../announcer.js";
 import { h, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
 import { faultWords, lasting } from "../faults.js";
 import { age, clock, duration } from "../format.js";
-import { trading } from "../trading.js";
+import { PROOF_MS, trading } from "../trading.js";
 
 /** A check older than this (two polls missed) no longer counts as known. */
 const STALE_CHECK_MS = 45_000;
@@ -14,6 +15,7 @@ const STALE_CHECK_MS = 45_000;
 function linkMark(state, nowMs) {
   const { phase, since, roundTripMs, lastFrameAt } = state.link;
   if (phase === "connecting") return ["unknown", "…", "", "The live link is being set up"];
+  if (phase === "live" && nowMs - lastFrameAt > PROOF_MS) return ["down", "silent", age(nowMs - lastFrameAt), `Nothing comes by the live link ${lasting(lastFrameAt, nowMs)}`];
   if (phase !== "live") return ["down", "lost", age(nowMs - since), `The live link from this page to the daemon is lost ${lasting(since, nowMs)}`];
   const trip = Number.isFinite(roundTripMs) ? duration(roundTripMs) : "";
   return ["up", "ok", trip, `Live link from this page to the daemon: round trip ${trip || "not measured yet"}, last frame ${age(nowMs - lastFrameAt)} ago`];
@@ -26,7 +28,7 @@ function checkMark(state, nowMs, names, label) {
   if (known.length === 0) return ["unknown", "?", "", error ?? `${label} has not been checked yet`];
   const bad = known.find((name) => state.ready.checks[name].ok === false);
   const checked = `checked ${age(nowMs - at)} ago`;
-  const fromBefore = state.link.phase === "lost" && at <= state.link.since;
+  const fromBefore = linkState(state.link, nowMs) === "lost";
   if (fromBefore || nowMs - at > STALE_CHECK_MS) return ["unknown", "?", `as of ${age(nowMs - at)} ago`, `${label}: not known now, ${checked}`];
   if (bad) {
     const since = state.failingSince[bad];

@@ -69,7 +69,7 @@ function actions({ state, onStop, onRelease }) {
     const reasons = [...maySign, blind].filter(Boolean).join(" ");
     setText(why, reasons);
     setHidden(why, reasons === "");
-    setHidden(release, !open && state.killswitch?.status !== "unknown");
+    setHidden(release, !open && !(state.killswitch?.status === "unknown" && state.killswitch.trip_id));
     setHidden(copyTrip, !(open && state.killswitch?.trip_id));
     setText(stop, open ? "Stop again…" : "Stop trading…");
     setAttr(stop, "data-again", open);

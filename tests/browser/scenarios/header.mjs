@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { finish, reads, withPage } from "../browser.mjs";
 
-const WIDTHS = [320, 360, 390, 480, 719, 720, 768, 900, 1024, 1079, 1080, 1280, 1366, 1536, 1759, 1760, 1920];
+const WIDTHS = [320, 390, 719, 720, 900, 1079, 1080, 1280, 1366, 1536, 1759, 1760, 1920];
 const FONTS = ["\"DejaVu Sans\", Verdana, sans-serif", "\"DejaVu Sans Mono\", \"Courier New\", monospace"];
 const probe = readFileSync(new URL("../layout_probe.mjs", import.meta.url), "utf8").replace("export async", "async");
 

@@ -5,6 +5,8 @@ import { Link } from "../../../http/dashboard/link.js";
 
 const opened = [];
 globalThis.WebSocket = class {
+  static OPEN = 1;
+
   constructor(url, protocols) {
     Object.assign(this, { url, protocols });
     opened.push(this);
@@ -33,5 +35,25 @@ test("the first socket asks for nothing from before, those behind it for what wa
   context.mock.timers.tick(2000);
   assert.equal(opened.at(-1).url, "ws://desk/");
   assert.equal(link.resumes, false);
+  link.stop();
+});
+
+test("a link is lost when nothing comes for six seconds after a ping", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+  const pass = (seconds) => {
+    for (let i = 0; i < seconds; i += 1) context.mock.timers.tick(1000);
+  };
+  const phases = [];
+  const link = new Link({ url: "ws://desk/", onPhase: (phase) => phases.push(phase), onFrame() {} });
+  link.start();
+  const socket = opened.at(-1);
+  Object.assign(socket, { readyState: 1, send() {} });
+  socket.onopen();
+  pass(5);
+  socket.onmessage({ data: "{\"type\": \"pong\"}" });
+  pass(6);
+  assert.deepEqual(phases, ["live"]);
+  pass(4);
+  assert.deepEqual(phases, ["live", "lost"]);
   link.stop();
 });

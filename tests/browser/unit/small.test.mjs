@@ -48,7 +48,10 @@ test("the link's state says whether polling still brings answers", () => {
   assert.equal(linkState(link, 10000), "polling");
   assert.equal(linkState(link, 60000), "lost");
   assert.equal(linkState({ ...link, polledAt: 500 }, 2000), "lost");
-  assert.equal(linkState({ ...link, phase: "live" }, 2000), "live");
+  assert.equal(linkState({ ...link, phase: "live", lastFrameAt: 1500 }, 2000), "live");
+  assert.equal(linkState({ ...link, phase: "live", lastFrameAt: 1500 }, 10_000), "polling", "a socket that is silent proves nothing");
+  assert.equal(linkState({ ...link, phase: "live", lastFrameAt: 1500, polledAt: 1400 }, 10_000), "lost");
+  assert.match(linkWords({ ...link, phase: "live", lastFrameAt: 1500 }, "polling", 10_000, "h"), /lost since 00:00:01/);
   assert.match(linkWords(link, "polling", 10000, "h"), /HTTP/);
   assert.match(linkWords(link, "lost", 10000, "h:1"), /next try in 2 s.*h:1/);
   assert.match(linkWords(link, "lost", 20000, "h:1"), /trying now/);
