@@ -42,6 +42,7 @@ export function mountAnnouncer({ state }) {
     if (now.trading !== before.trading) announce(`${now.words}. ${now.detail}`, { urgent: now.trading !== "allowed" });
     else if (now.how !== before.how && now.how !== "live") announce(now.how === "lost" ? "The link to the daemon is lost." : "Reading by HTTP.", { urgent: now.how === "lost" });
     else if (now.how === "live" && before.how !== "live") announce("The live link is up.");
+    else if (now.worst !== before.worst && ["bus", "store"].includes(now.kind)) announce(now.worst, { urgent: true });
     else if (now.down !== before.down) announce(now.down > before.down ? `${now.down} agents are down.` : "An agent is back.");
   }
 
@@ -56,12 +57,13 @@ export function mountAnnouncer({ state }) {
     const how = linkState(state.link, nowMs);
     const title = titleOf(state, nowMs);
     if (document.title !== title) document.title = title;
-    setAttr(icon, "href", `/dashboard/${worst(state, nowMs).icon}.svg`);
     setAttr(document.body, "data-link", how);
     setAttr(document.body, "data-trading", tradingState(state, nowMs));
     showBar(how, nowMs);
     const { words, detail } = trading(state, nowMs);
-    const now = { trading: tradingState(state, nowMs), words, detail, how, down: agentCounts(state, nowMs).down };
+    const { kind, icon: name, words: worstWords } = worst(state, nowMs);
+    setAttr(icon, "href", `/dashboard/${name}.svg`);
+    const now = { kind, worst: worstWords, trading: tradingState(state, nowMs), words, detail, how, down: agentCounts(state, nowMs).down };
     if (said && state.killswitch) changes(now, said);
     if (state.killswitch) said = now;
   }
