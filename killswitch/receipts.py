@@ -1,0 +1,199 @@
+"""Receipts: which agents must acknowledge a stop, who has halted, who is quiet. Pure.
+
+A receipt is a heartbeat that says ``halted``. It counts for every trip in the agent's scope that
+was in force when it was sent: up to the one that it names, or, if it names none of ours, all that
+are in force. A trip of level ``reduce`` is acknowledged by its name alone, since the gate stays
+open. A beat that says ``open`` takes receipts for ``halt`` back. All times are monotonic seconds
+of the daemon.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..protocol.heartbeat import GateBeat
+from ..protocol.permit import TTL_MS
+from ..protocol.targets import Level
+from ..protocol.trips import Stop, Trip
+
+EXECUTION: Final = "execution"
+"""Agents of this group place orders: they must acknowledge, with a gate or without."""
+ALERT_S: Final = 2.0
+"""A receipt that is missing after this is worth an alert."""
+END_S: Final = TTL_MS / 1000 + 1.0
+"""A managed agent whose gate has been silent for so long after a stop is ended."""
+REACHABLE_INTERVALS: Final = 3
+"""An agent is unreachable when this many of its beats are missing, as in ``/health/agents``."""
+MAX_AGENTS: Final = 10_000
+"""Ids come from the bus: a hostile publisher must not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a heartbeat."""
+
+    agent: str
+    """Its id."""
+    group: str
+    """Its group."""
+    interval_s: float = 5.0
+    """How often it beats."""
+
+
+@dataclass(slots=True)
+class Receipt:
+    """One agent's answer to one trip."""
+
+    agent: str
+    """Who."""
+    trip_id: str
+    """To which trip."""
+    halted_s: float
+    """From the trip to the receipt."""
+    quiet_s: float | None = None
+    """From the trip until it was quiet; ``None`` if it is not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who has acknowledged; ids of agents, sorted."""
+
+    acknowledged: tuple[str, ...] = ()
+    """Halted; those that are quiet included."""
+    quiet: tuple[str, ...] = ()
+    """Halted, without working orders, no handler running."""
+    pending: tuple[str, ...] = ()
+    """Must acknowledge, beat, and have not."""
+    unreachable: tuple[str, ...] = ()
+    """Must acknowledge, and do not beat: a gate shuts when the permit runs out."""
+    without_gate: tuple[str, ...] = ()
+    """In scope, not bound to acknowledge, and not known to have halted."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have acknowledged that must."""
+        return not self.pending and not self.unreachable
+
+
+@dataclass(slots=True)
+class _Agent:
+    sender: Sender
+    beat: GateBeat
+    beat_at: float
+    receipts: dict[str, Receipt] = field(default_factory=dict)
+
+    @property
+    def must(self) -> bool:
+        return self.beat.gate is not None or self.sender.group == EXECUTION
+
+    def concerned(self, trips: Iterable[Trip]) -> list[Trip]:
+        if self.beat.status == "inactive":  # it has ended, and said so
+            return []
+        name, group = self.sender.agent, self.sender.group
+        return [trip for trip in trips if trip.target.concerns(name, group)]
+
+    def missing(self, trips: Iterable[Trip]) -> list[Trip]:
+        return [trip for trip in self.concerned(trips) if trip.id not in self.receipts]
+
+    def is_reachable(self, now: float) -> bool:
+        return now - self.beat_at <= REACHABLE_INTERVALS * self.sender.interval_s
+
+
+class Receipts:
+    """What the agents have said about the trips in force."""
+
+    def __init__(self) -> None:
+        self._agents: dict[str, _Agent] = {}
+        self._since: dict[str, float] = {}
+
+    def observe(self, stop: Stop, now: float) -> None:
+        """Note what is in force; to be called at once when that changes."""
+        in_force = {trip.id for trip in stop.trips}
+        self._since = {name: self._since.get(name, now) for name in in_force}
+        for agent in self._agents.values():
+            for trip_id in agent.receipts.keys() - in_force:
+                del agent.receipts[trip_id]
+
+    def heard(self, sender: Sender, beat: GateBeat, stop: Stop, now: float) -> list[Receipt]:
+        """A heartbeat that came ``now``; returns the receipts that are new, or quiet now."""
+        agent = self._agents.get(sender.agent)
+        if agent is None:
+            if len(self._agents) >= MAX_AGENTS:
+                return []
+            agent = self._agents[sender.agent] = _Agent(sender, beat, now)
+        agent.sender, agent.beat, agent.beat_at = sender, beat, now
+        covered = {trip.id: trip for trip in _covered(beat, agent.concerned(stop.trips), stop)}
+        if not beat.is_halted:
+            agent.receipts = {name: r for name, r in agent.receipts.items() if name in covered}
+        return [
+            changed
+            for trip_id in covered
+            if (changed := self._note(agent, trip_id, now)) is not None
+        ]
+
+    def forget(self, agent: str) -> None:
+        """The agent was retired."""
+        self._agents.pop(agent, None)
+
+    def standing(self, trips: Iterable[Trip], now: float) -> Standing:
+        """How the agents stand to some trips in force: each to those that concern it."""
+        trips = tuple(trips)
+        kinds: dict[str, list[str]] = {}
+        for name, agent in sorted(self._agents.items()):
+            for kind in _kinds(agent, trips, now):
+                kinds.setdefault(kind, []).append(name)
+        return Standing(**{kind: tuple(names) for kind, names in kinds.items()})
+
+    def receipts(self, trip_id: str) -> list[Receipt]:
+        """All answers to one trip, the fastest first."""
+        found = (agent.receipts.get(trip_id) for agent in self._agents.values())
+        return sorted((r for r in found if r is not None), key=lambda r: (r.halted_s, r.agent))
+
+    def overdue(self, stop: Stop, now: float, after_s: float = ALERT_S) -> list[str]:
+        """Agents that must acknowledge and have not for ``after_s``."""
+        late = [trip for trip in stop.trips if now - self._since.get(trip.id, now) >= after_s]
+        every = sorted(self._agents.items())
+        return [name for name, agent in every if agent.must and agent.missing(late)]
+
+    def to_end(self, stop: Stop, managed: Collection[str], now: float) -> list[str]:
+        """Managed agents to be ended: they have a gate, and it has said nothing to the stop."""
+        late = self.overdue(stop, now, END_S)
+        return [
+            name for name in late if name in managed and self._agents[name].beat.gate is not None
+        ]
+
+    def _note(self, agent: _Agent, trip_id: str, now: float) -> Receipt | None:
+        taken_s = now - self._since.get(trip_id, now)
+        known = agent.receipts.get(trip_id)
+        receipt = known or Receipt(agent.sender.agent, trip_id, taken_s)
+        agent.receipts[trip_id] = receipt
+        if agent.beat.is_quiet and receipt.quiet_s is None:
+            receipt.quiet_s = taken_s
+            return receipt
+        if not agent.beat.is_quiet:
+            receipt.quiet_s = None
+        return receipt if known is None else None
+
+
+def _covered(beat: GateBeat, trips: list[Trip], stop: Stop) -> list[Trip]:
+    """Those of ``trips`` that a beat acknowledges."""
+    if beat.trip_id is None:
+        return trips if beat.is_halted else []
+    if (named := stop.named(beat.trip_id)) is not None:
+        known = [trip for trip in trips if trip.order <= named.order]
+        return [trip for trip in known if beat.is_halted or trip.target.level is Level.REDUCE]
+    if stop.released(beat.trip_id) is not None:  # sent before the later ones were made
+        trips = [trip for trip in trips if trip.id <= beat.trip_id]
+    return trips if beat.is_halted else []
+
+
+def _kinds(agent: _Agent, trips: tuple[Trip, ...], now: float) -> list[str]:
+    concerned = agent.concerned(trips)
+    if not concerned:
+        return []
+    if not agent.missing(trips):
+        quiet = all(agent.receipts[trip.id].quiet_s is not None for trip in concerned)
+        return ["acknowledged", "quiet"] if quiet else ["acknowledged"]
+    if not agent.must:
+        return ["without_gate"]
+    return ["pending"] if agent.is_reachable(now) else ["unreachable"]

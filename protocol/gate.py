@@ -1,0 +1,122 @@
+"""The gate's rules: when an agent may act (contract, part 1; stop.md, point 4). Pure.
+
+A gate starts shut and is open only under a valid permit. Messages on the bus can only shut it.
+All times are the caller's monotonic seconds.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .permit import Permit, permission, valid_until
+from .targets import Level, Permission, Target
+
+
+class Resume(StrEnum):
+    """How an agent goes on after a stop."""
+
+    ON_PERMIT = "on_permit"
+    """By itself, under a permit of a higher generation."""
+    MANUAL = "manual"
+    """When that permit also names it in ``resumed``."""
+
+
+class Shut(StrEnum):
+    """Why a gate is shut."""
+
+    NO_PERMIT = "no valid permit"
+    STOPPED = "the permit halts it"
+    WAITING = "waiting for a permit of a higher generation"
+    MANUAL = "waiting to be resumed by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the gate is."""
+
+    permission: Permission
+    """What may be done now."""
+    why: Shut | None = None
+    """Why nothing may."""
+
+
+class Gate:
+    """One agent's gate.
+
+    Not thread-safe: one thread reads permits and hears stops.
+
+    Args:
+        agent: the agent's id.
+        group: its group.
+        resume: how it goes on after a stop.
+    """
+
+    def __init__(self, agent: str, group: str, resume: Resume) -> None:
+        self._agent = agent
+        self._group = group
+        self._resume = resume
+        self._permit: Permit | None = None
+        self._until = 0.0
+        self._halted_under: int | None = None
+
+    @property
+    def generation(self) -> int:
+        """Of the last valid permit; 0 before the first."""
+        return self._permit.generation if self._permit else 0
+
+    def heard(self, target: Target) -> bool:
+        """A stop on the bus; returns whether it halts this agent.
+
+        A stop with level ``reduce`` shuts nothing here: the permit says so within a quarter of a
+        second.
+        """
+        if target.level is not Level.HALT or not target.concerns(self._agent, self._group):
+            return False
+        self._halt(self.generation)
+        return True
+
+    def read(self, permit: Permit | None, *, pttl_ms: int, sent_at_s: float, now_s: float) -> None:
+        """The answer to a read of the key.
+
+        Args:
+            permit: what was there, if it was sound.
+            pttl_ms: the key's PTTL.
+            sent_at_s: when the read was sent.
+            now_s: when its answer came.
+        """
+        if permit is None:
+            self._until = 0.0
+            return
+        until = valid_until(permit, pttl_ms, sent_at_s)
+        if until <= now_s:
+            self._until = 0.0
+            return
+        last, self._permit, self._until = self._permit, permit, until
+        if last is not None and permit.releases > last.releases:
+            self._halt(last.generation)
+        if self._permitted(permit) is Permission.HALT:
+            self._halt(permit.generation)
+        if self._may_resume(permit):
+            self._halted_under = None
+
+    def verdict(self, now_s: float) -> Verdict:
+        """How the gate is now."""
+        if self._permit is None or now_s >= self._until:
+            return Verdict(Permission.HALT, Shut.NO_PERMIT)
+        if self._permitted(self._permit) is Permission.HALT:
+            return Verdict(Permission.HALT, Shut.STOPPED)
+        if self._halted_under is None:
+            return Verdict(self._permitted(self._permit))
+        higher = self._permit.generation > self._halted_under
+        return Verdict(Permission.HALT, Shut.MANUAL if higher else Shut.WAITING)
+
+    def _permitted(self, permit: Permit) -> Permission:
+        return permission(permit, self._agent, self._group)
+
+    def _halt(self, generation: int) -> None:
+        self._halted_under = max(generation, self._halted_under or 0)
+
+    def _may_resume(self, permit: Permit) -> bool:
+        if self._halted_under is None or permit.generation <= self._halted_under:
+            return False
+        by_hand = permit.resumed_under(self._agent) > self._halted_under
+        return by_hand or self._resume is Resume.ON_PERMIT
