@@ -1,16 +1,14 @@
-"""What bytes from bus, stream, row, key and files mean: a new trip, a known one, an echo. Pure.
+"""What messages, heartbeats and trip files mean: a new trip, a known one, an echo. Pure.
 
 Nothing here releases. What is broken stops more, never less: a message that cannot be read is
 halt/all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
-from ..protocol.document import Kind, read_document
 from ..protocol.heartbeat import GateBeat
 from ..protocol.json_object import clean_text, read_object, text_in
 from ..protocol.targets import STOP_ALL, Target, read_target
@@ -18,7 +16,6 @@ from ..protocol.timestamps import timestamp
 from ..protocol.trips import NAME_CHARS, REASON_CHARS, Stop, Trip
 from ..protocol.ulid import new_ulid
 from ..protocol.ways import Way
-from .readings import Copy
 
 MAX_STRANGERS: Final = 100
 """Trips in force that came by ways open to strangers; further ones join one of them."""
@@ -131,7 +128,7 @@ def found_file(name: str, data: bytes, stop: Stop, origin: Origin) -> Decision:
     """
     own_id = clean_text(name.partition(".")[2], NAME_CHARS)
     identity, alias = (f"file:{own_id}", "") if own_id else ("", f"file:{name}")
-    if (same := _identified(stop, identity)) is not None:
+    if (same := identified(stop, identity)) is not None:
         return same
     fields = read_object(data)
     words = data.decode(errors="replace").strip() if fields is None else text_in(fields, "reason")
@@ -142,61 +139,7 @@ def found_file(name: str, data: bytes, stop: Stop, origin: Origin) -> Decision:
         read_target(fields.get("level"), fields.get("scope")),
         origin,
     )
-    return _new_or_known(replace(trip, alias=alias, identity=identity), stop)
-
-
-def found_document(
-    copy: Copy, data: bytes, stop: Stop, origin: Origin, *, xmin: str = ""
-) -> tuple[Stop, Decision | None]:
-    """A document in one of the copies: its sets, and what it means besides, if anything.
-
-    Another program's document is a trip of its own; so is one that cannot be understood, by
-    ``damage:<copy>``.
-
-    Args:
-        copy: where it was found.
-        data: the value's text.
-        stop: what is known, this document's own sets included or not.
-        origin: time and ids; the way follows from the copy.
-        xmin: of the row.
-    """
-    document = read_document(data, trusted=copy is not Copy.REDIS)
-    known = stop.union(document.stop)
-    if document.kind is Kind.OURS:
-        return document.stop, None
-    identity = row_identity(data, xmin) if copy is Copy.POSTGRES else ""
-    if (same := _identified(known, identity)) is not None:
-        return document.stop, same
-    if document.kind is Kind.DAMAGED:
-        return document.stop, damaged(copy, data, known, origin, identity=identity)
-    alias = "" if identity else f"text:{_hash(data)}"
-    trip = replace(_foreign(copy, document.fields, origin), alias=alias, identity=identity)
-    return document.stop, _new_or_known(trip, known)
-
-
-def damaged(copy: Copy, data: bytes, stop: Stop, origin: Origin, *, identity: str = "") -> Decision:
-    """Bytes that are not what was written: a trip until a person has looked at it.
-
-    The same bytes mean the same trip for as long as it is in force.
-    """
-    reason = f"the stop's copy ({copy}) is damaged: it may have held a stop"
-    trip = called(reason, f"damage:{copy}", STOP_ALL, replace(origin, way=Way.DAMAGE))
-    return _new_or_known(replace(trip, alias=f"damage:{_hash(data)}", identity=identity), stop)
-
-
-def row_identity(text: bytes, xmin: str) -> str:
-    """What a row that others wrote is recognised by: its text and the transaction that wrote it."""
-    return f"row:{_hash(text)}:{xmin}"
-
-
-def is_written_again(stop: Stop, trip: Trip) -> bool:
-    """Whether the row of ``trip`` had been read before with the same text: it is written again."""
-    text, _, _ = trip.identity.rpartition(":")
-    every = [known.identity for known in stop.trips]
-    every += [known.identity for known in stop.releases]
-    return text.startswith("row:") and any(
-        identity.startswith(f"{text}:") and identity != trip.identity for identity in every
-    )
+    return new_or_known(replace(trip, alias=alias, identity=identity), stop)
 
 
 def within_bounds(trip: Trip, stop: Stop) -> Decision:
@@ -223,7 +166,8 @@ def _meant(stop: Stop, named: str, target: Target) -> Trip | None:
     return next((trip for trip in same if trip.target.covers(target)), None)
 
 
-def _identified(stop: Stop, identity: str) -> Decision | None:
+def identified(stop: Stop, identity: str) -> Decision | None:
+    """What an identity means that was read before; ``None`` if it is new (or empty)."""
     if not identity:
         return None
     for trip in stop.trips:
@@ -234,7 +178,7 @@ def _identified(stop: Stop, identity: str) -> Decision | None:
     return None
 
 
-def _new_or_known(trip: Trip, stop: Stop) -> Decision:
+def new_or_known(trip: Trip, stop: Stop) -> Decision:
     """A trip of our own naming means the one that has its name, came its way, and stops as much.
 
     The name alone is not enough: on the bus anybody may use it as an alias.
@@ -244,16 +188,3 @@ def _new_or_known(trip: Trip, stop: Stop) -> Decision:
         if same and known.target.covers(trip.target):
             return Decision(Verdict.JOINS, known)
     return within_bounds(trip, stop)
-
-
-def _foreign(copy: Copy, fields: Mapping[str, Any], origin: Origin) -> Trip:
-    return called(
-        text_in(fields, "reason") or "no reason given",
-        text_in(fields, "triggered_by") or copy,
-        read_target(fields.get("level"), fields.get("scope")),
-        replace(origin, way=Way.REDIS if copy is Copy.REDIS else Way.SQL),
-    )
-
-
-def _hash(data: bytes) -> str:
-    return blake2b(data, digest_size=16).hexdigest()

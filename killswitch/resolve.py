@@ -10,7 +10,8 @@ from typing import Final, Literal
 from ..protocol.document import read_document
 from ..protocol.permit import is_plausible
 from ..protocol.trips import Stop, Trip
-from .intake import Decision, Origin, Verdict, damaged, found_document
+from .foreign import damaged, found_document
+from .intake import Decision, Origin, Verdict
 from .readings import Condition, Copy, Reading
 
 _NEEDED: Final = (Copy.LATCH, Copy.POSTGRES, Copy.REDIS)
