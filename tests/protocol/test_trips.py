@@ -1,0 +1,229 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from orchestrator.protocol.targets import Level, Permission, Target
+from orchestrator.protocol.timestamps import timestamp
+from orchestrator.protocol.trips import (
+    REMEMBERED_S,
+    Release,
+    Stop,
+    Trip,
+    effective,
+    stop_of,
+)
+from stops import AT, LATER, stop, stops, trip
+from stops import releases as any_release
+from stops import trips as any_trip
+
+NOW = 1_769_851_800.0
+
+
+@given(stops, stops, stops)
+def test_union_is_a_semilattice(a: Stop, b: Stop, c: Stop) -> None:
+    assert a.union(a) == a
+    assert a.union(b) == b.union(a)
+    assert a.union(b).union(c) == a.union(b.union(c))
+    assert a.union(Stop()) == a
+
+
+@given(stops, stops)
+def test_union_forgets_no_trip_and_no_release(a: Stop, b: Stop) -> None:
+    both = a.union(b)
+    tripped = {known.id for known in (*a.trips, *b.trips)}
+    ended = {known.trip_id for known in (*a.releases, *b.releases)}
+
+    assert {known.trip_id for known in both.releases} == ended
+    assert {known.id for known in both.trips} == tripped - ended
+    assert both.generation == max(a.generation, b.generation)
+    assert both.release_count >= max(a.release_count, b.release_count)
+
+
+@given(any_trip, any_trip, any_trip)
+def test_copies_of_a_trip_join_in_any_order(a: Trip, b: Trip, c: Trip) -> None:
+    a, b, c = (replace(known, id="A") for known in (a, b, c))
+
+    assert a.join(b) == b.join(a)
+    assert a.join(b).join(c) == a.join(b.join(c))
+    assert a.join(b).target == a.target.join(b.target)
+    assert a.join(b).at == min(a.at, b.at)
+    assert a.join(b).alias == max(a.alias, b.alias)
+    assert a.join(b).identity == max(a.identity, b.identity)
+
+
+@given(any_release, any_release, any_release)
+def test_copies_of_a_release_join_in_any_order(a: Release, b: Release, c: Release) -> None:
+    a, b, c = (replace(known, trip_id="A") for known in (a, b, c))
+
+    assert a.join(b) == b.join(a)
+    assert a.join(b).join(c) == a.join(b.join(c))
+    assert a.join(b).at == min(a.at, b.at)
+    assert a.join(b).alias == max(a.alias, b.alias)
+    assert a.join(b).identity == max(a.identity, b.identity)
+
+
+def test_of_two_copies_the_older_words_are_kept() -> None:
+    older, newer = trip(reason="z", at=AT), trip(reason="a", at=LATER)
+
+    assert newer.join(older).reason == "z"
+    assert trip(triggered_by="b").join(trip(triggered_by="a")).triggered_by == "a"
+    assert trip().words == ("anna", "why", "http")
+
+
+def test_a_trip_is_in_force_until_its_release() -> None:
+    tripped = Stop().with_trip(trip("A")).with_trip(trip("B"))
+    released = tripped.with_release("A", LATER)
+
+    assert (tripped.in_force, [known.id for known in tripped.trips]) == (True, ["A", "B"])
+    assert [known.id for known in released.trips] == ["B"]
+    assert not released.with_release("B", LATER).in_force
+    assert released.with_trip(trip("A")) == released
+
+
+def test_a_release_that_is_known_first_counts_as_well() -> None:
+    early = Stop().with_release("A", LATER)
+
+    assert early.with_trip(trip("A")).trips == ()
+    assert early.released("A") == Release("A", LATER)
+    assert early.released("B") is None
+
+
+def test_trips_are_in_order_of_time_then_id() -> None:
+    several = stop_of([trip("B", at=LATER), trip("C", at=AT), trip("A", at=LATER)])
+
+    assert [known.id for known in several.trips] == ["C", "A", "B"]
+    assert several.newest == trip("B", at=LATER)
+    assert Stop().newest is None
+
+
+def test_halt_for_all_is_in_force_only_if_one_trip_says_both() -> None:
+    halt_some = trip("A", target=Target(Level.HALT, "group:g"))
+    reduce_all = trip("B", target=Target(Level.REDUCE))
+
+    assert not stop_of([halt_some, reduce_all]).stops_all
+    assert stop_of([halt_some, reduce_all, trip("C")]).stops_all
+
+
+def test_a_trip_is_found_by_id_and_named_by_id_or_alias() -> None:
+    old, new = trip("A", alias="x"), trip("B", alias="x", at=LATER)
+    both = stop_of([old, new, trip("C", at=AT)])
+
+    assert both.find("A") == old
+    assert both.find("x") is None
+    assert both.named("x") == new
+    assert both.named("A") == old
+    assert both.named("nothing") is None
+
+
+def test_a_released_trip_is_still_recognised_by_id_and_alias() -> None:
+    gone = stop_of([trip("A", alias="x")]).with_release("A", LATER)
+
+    assert gone.has_released("A")
+    assert gone.has_released("x")
+    assert not gone.has_released("B")
+    assert gone.named("A") is None
+
+
+def test_what_a_trip_is_recognised_by_goes_to_its_release() -> None:
+    marked = trip("A", alias="x", identity="row:1:2", digests=("d",))
+
+    assert stop_of([marked], [Release("A", LATER)]) == Stop(
+        releases=(Release("A", LATER, "x", "row:1:2", ("d",)),)
+    )
+
+
+def test_the_generation_only_rises() -> None:
+    assert Stop().with_generation(5).with_generation(3).generation == 5
+    assert stop("A").with_generation(5).trips == stop("A").trips
+
+
+def test_what_was_published_about_a_trip_is_an_echo_before_and_after_its_release() -> None:
+    published = stop("A", "B").with_published("A", b"one", NOW)
+    released = published.with_release("A", LATER).with_published("A", b"two", NOW + 1)
+
+    assert published.echo_of(b"one") == "A"
+    assert published.echo_of(b"one ") is None
+    assert published.find("B") == trip("B")
+    assert (released.echo_of(b"one"), released.echo_of(b"two")) == ("A", "A")
+    assert released.trips == stop("B").trips
+
+
+def test_publishing_about_a_trip_that_is_not_known_changes_nothing() -> None:
+    assert stop("A").with_published("Z", b"one", NOW) == stop("A")
+
+
+def test_only_a_few_digests_of_a_trip_are_kept() -> None:
+    known = stop("A")
+    for number in range(10):
+        known = known.with_published("A", b"%d" % number, NOW + number)
+
+    echoes = [number for number in range(10) if known.echo_of(b"%d" % number)]
+    assert echoes == [0, 7, 8, 9]
+
+
+def aged(days: float) -> Stop:
+    return Stop().with_release("A", timestamp(NOW - days * 86_400))
+
+
+def test_a_release_is_forgotten_when_all_copies_hold_it_and_it_is_30_days_old() -> None:
+    old = aged(31).with_generation(7)
+
+    left = old.forget([old, old, old], [Stop()], NOW)
+
+    assert left == Stop(generation=7, forgotten=1)
+    assert left.release_count == old.release_count
+
+
+def test_exactly_30_days_are_not_yet_enough() -> None:
+    assert REMEMBERED_S == 30 * 24 * 3600
+    edge = aged(30)
+
+    assert edge.forget([edge] * 3, [], NOW) == edge
+    assert edge.forget([edge] * 3, [], NOW + 0.001) != edge
+
+
+def test_a_release_that_one_copy_lacks_is_kept() -> None:
+    old = aged(31)
+
+    assert old.forget([old, old, Stop()], [], NOW) == old
+
+
+def test_a_release_is_kept_while_anything_still_holds_the_trip() -> None:
+    old = aged(31)
+
+    assert old.forget([old, old, old], [stop("A")], NOW) == old
+    assert old.forget([old, old, old], [stop("B")], NOW) != old
+
+
+def test_a_release_without_a_time_is_never_forgotten() -> None:
+    odd = Stop().with_release("A", "unknown")
+
+    assert odd.forget([odd] * 3, [], NOW) == odd
+
+
+def test_only_what_is_old_is_forgotten() -> None:
+    both = aged(31).with_release("B", timestamp(NOW))
+
+    left = both.forget([both] * 3, [], NOW)
+
+    assert [known.trip_id for known in left.releases] == ["B"]
+    assert (left.forgotten, left.release_count) == (1, 2)
+
+
+def test_what_an_agent_may_do_follows_from_the_trips_in_force() -> None:
+    known = stop_of(
+        [
+            trip("A", target=Target(Level.REDUCE, "group:g")),
+            trip("B", target=Target(Level.HALT, "agent:a")),
+        ]
+    )
+
+    assert effective(known, "a", "g") is Permission.HALT
+    assert effective(known, "b", "g") is Permission.REDUCE
+    assert effective(known, "b", "h") is Permission.ALLOWED
+    assert effective(known.with_release("B", LATER), "a", "g") is Permission.REDUCE
+
+
+@pytest.mark.parametrize("group", ["g", None])
+def test_nothing_in_force_allows_everything(group: str | None) -> None:
+    assert effective(stop(released=("A",)), "a", group) is Permission.ALLOWED
