@@ -50,7 +50,9 @@ def damaged(copy: Copy, data: bytes, stop: Stop, origin: Origin, *, identity: st
     """
     reason = f"the stop's copy ({copy}) is damaged: it may have held a stop"
     trip = called(reason, f"damage:{copy}", STOP_ALL, replace(origin, way=Way.DAMAGE))
-    return new_or_known(replace(trip, alias=f"damage:{copy}:{_hash(data)}", identity=identity), stop)
+    return new_or_known(
+        replace(trip, alias=f"damage:{copy}:{_hash(data)}", identity=identity), stop
+    )
 
 
 def row_identity(text: bytes, xmin: str) -> str:

@@ -36,10 +36,11 @@ class Latch:
 
     Args:
         folder: the data directory.
+        slot_bytes: how large a slot of the daemon's file is made.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._own = SlotFile(folder / LATCH_NAME, SLOT_BYTES)
+    def __init__(self, folder: Path, slot_bytes: int = SLOT_BYTES) -> None:
+        self._own = SlotFile(folder / LATCH_NAME, slot_bytes)
         self._guards = SlotFile(folder / GUARD_NAME, GUARD_SLOT_BYTES)
 
     def read(self) -> Reading:
@@ -55,8 +56,8 @@ class Latch:
 
         Args:
             stop: all that is known.
-            resolved: whether every copy that is needed has been read since this latch was made;
-                must not be said while the state is unknown.
+            resolved: as the last resolution says; of a latch that never met the other copies
+                nobody may conclude that nothing is in force.
 
         Raises:
             OSError: the disk refused; what was written before still holds.
@@ -83,7 +84,7 @@ def _reading(slots: Slots) -> Reading:
     alien = tuple(body for body in slots.bodies if not _is_ours(body))
     ours = tuple(body for body in slots.bodies if _is_ours(body))
     why = slots.why or ("not a document of ours" if alien else "")
-    resolved = any(_is_resolved(body) for body in ours)
+    resolved = bool(ours) and _is_resolved(ours[0])  # the newest
     return Reading(Condition.FOUND, ours, slots.torn + alien, why=why, resolved=resolved)
 
 

@@ -40,7 +40,9 @@ class Resolution:
     """Trips made of damage and of other programs' documents; not in any copy yet."""
     unknown: Unknown | None
     """Set while a copy that is needed has not been read: no permit may be issued, whatever is in
-    force, and the latch must not say that it is resolved."""
+    force."""
+    resolved: bool
+    """What the latch may say of itself: it has met the other copies, now or before."""
 
     @property
     def status(self) -> Literal["active", "inactive", "unknown"]:
@@ -70,7 +72,13 @@ def resolve(
             if decision.verdict is Verdict.NEW and decision.trip is not None:
                 made.append(decision.trip)
                 stop = stop.with_trip(decision.trip)
-    return Resolution(stop, tuple(made), _unknown(readings))
+    unknown = _unknown(readings)
+    resolved = unknown is None or _is_intact(readings.get(Copy.LATCH, Reading()))
+    return Resolution(stop, tuple(made), unknown, resolved)
+
+
+def _is_intact(latch: Reading) -> bool:
+    return latch.condition is Condition.FOUND and latch.resolved and not latch.damage
 
 
 def _sets(copy: Copy, data: bytes, unix_s: float) -> Stop:
@@ -94,7 +102,7 @@ def _unknown(readings: Mapping[Copy, Reading]) -> Unknown | None:
     if row.condition is Condition.HIDDEN:
         return Unknown(f"row security hides killswitch_status ({row.why})", _GRANT)
     missing = [(name, r) for name, r in (("PostgreSQL", row), ("Redis", key)) if not r.answers]
-    intact = latch.condition is Condition.FOUND and latch.resolved and not latch.damage
+    intact = _is_intact(latch)
     if not missing or (intact and len(missing) == 1):
         return None
     names = [name for name, _ in missing]

@@ -61,6 +61,8 @@ def test_a_latch_says_whether_it_has_met_the_others(tmp_path: Path) -> None:
     assert latch.read().resolved is False
     latch.write(stop("A"), resolved=True)
     assert latch.read().resolved is True
+    latch.write(stop("A"), resolved=False)
+    assert latch.read().resolved is False  # the newest slot counts
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"hello": "world"}', b'{"enabled": false}'])
