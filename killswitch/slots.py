@@ -15,7 +15,7 @@ A write goes over a torn slot first, else over a blank one, else over the older.
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,6 @@ from .regular_files import (
     NotRegular,
     open_regular,
     read_all,
-    read_regular,
     sync_folder,
     write_all,
 )
@@ -51,29 +50,14 @@ class Slots:
     """What is wrong, in words."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Slot:
-    number: int
-    data: bytes
-    sequence: int = field(init=False, default=-1)
-    body: bytes | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        header = _HEADER.match(self.data)
-        if header is None:
-            return
-        length = int(header[2], 16)
-        body = self.data[_HEADER_BYTES : _HEADER_BYTES + length]
-        if len(body) == length and header[3].decode() == _checksum(header[1], header[2], body):
-            self.sequence, self.body = int(header[1], 16), body
-
-    @property
-    def is_blank(self) -> bool:
-        return not self.data.strip(b"\0")
-
-    @property
-    def is_torn(self) -> bool:
-        return self.body is None and not self.is_blank
+    offset: int
+    sequence: int = -1
+    body: bytes | None = None
+    """Of a whole slot."""
+    torn: bytes = b""
+    """All of a torn slot."""
 
 
 class SlotFile:
@@ -88,9 +72,12 @@ class SlotFile:
         self.path = path
         self._slot_bytes = slot_bytes
         self._fresh = path.with_name(f"{path.name}.new")
+        """A whole file on its way to its place."""
+        self._draft = path.with_name(f"{path.name}.draft")
+        """Never read."""
 
     def read(self) -> Slots:
-        """What there is. A fresh file that was never put in place counts, if it is whole."""
+        """What there is; a new file that a crash kept from its place counts as well."""
         found, fresh = _read(self.path), _read(self._fresh)
         if fresh.torn or not fresh.bodies:
             return found
@@ -112,53 +99,56 @@ class SlotFile:
             self._replace(body)
             return
         try:
-            slots = _split(read_all(descriptor))
-            if slots and len(slots[0].data) >= _HEADER_BYTES + len(body):
-                self._overwrite(descriptor, slots, body)
-            else:
+            size = _slot_size(descriptor)
+            if size < _HEADER_BYTES + len(body):
                 self._replace(body)
+            else:
+                self._overwrite(descriptor, _slots(descriptor, size), body)
         finally:
             os.close(descriptor)
         self._fresh.unlink(missing_ok=True)
 
     def _overwrite(self, descriptor: int, slots: list[_Slot], body: bytes) -> None:
         sequence = max(slot.sequence for slot in slots) + 1
-        targets = [slot for slot in slots if slot.is_torn] or [min(slots, key=lambda s: s.sequence)]
-        for slot in targets:
-            if slot.is_torn:
-                self._keep(slot.data)
-            write_all(descriptor, _record(sequence, body), slot.number * len(slot.data))
+        torn = [slot for slot in slots if slot.torn]
+        for slot in torn or [min(slots, key=lambda slot: slot.sequence)]:
+            if slot.torn:
+                self._keep(slot.torn)
+            write_all(descriptor, _record(sequence, body), slot.offset)
             os.fsync(descriptor)
 
     def _replace(self, body: bytes) -> None:
         """Allocate a new file, whole and on disk before it takes the old one's place."""
         needed = _pages(_HEADER_BYTES + 2 * len(body))  # so that it can grow in place
         size = max(_pages(self._slot_bytes), needed)
-        self._fresh.unlink(missing_ok=True)
-        create = os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE_FLAGS
-        descriptor = os.open(self._fresh, create, 0o600)
+        create = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        descriptor = os.open(self._draft, create | SAFE_FLAGS, 0o600)
         try:
             # Real zeros: blocks that are only reserved may still need room when written.
             write_all(descriptor, _record(0, body).ljust(SLOTS * size, b"\0"), 0)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        self._draft.replace(self._fresh)
+        sync_folder(self.path.parent)
         self._make_way()
         self._fresh.replace(self.path)
         sync_folder(self.path.parent)
 
     def _make_way(self) -> None:
         """Keep what is in the way, if it is no slot file."""
-        sync_folder(self.path.parent)
         try:
-            data = read_regular(self.path)
+            descriptor = open_regular(self.path, os.O_RDONLY)
         except FileNotFoundError:
             return
         except NotRegular:  # a directory, a link, a FIFO
             self.path.replace(self._kept(os.urandom(8)))
             return
-        if _split(data) is None:
-            self._keep(data)
+        try:
+            if not _slot_size(descriptor):
+                self._keep(read_all(descriptor))
+        finally:
+            os.close(descriptor)
 
     def _keep(self, data: bytes) -> None:
         with suppress(OSError):  # on a full disk the stop is worth more than its evidence
@@ -175,28 +165,51 @@ class SlotFile:
 
 def _read(path: Path) -> Slots:
     try:
-        data = read_regular(path)
+        descriptor = open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return Slots(exists=False)
     except OSError as error:
         why = f"{path.name}: {error.strerror or error}"
         return Slots(torn=(why.encode(),), why=why)
-    slots = _split(data)
-    if slots is None or all(slot.is_blank for slot in slots):
-        return Slots(torn=(data,), why=f"{path.name}: not a file of slots")
+    try:
+        return _contents(descriptor, path.name)
+    except OSError as error:
+        why = f"{path.name}: {error.strerror or error}"
+        return Slots(torn=(why.encode(),), why=why)
+    finally:
+        os.close(descriptor)
+
+
+def _contents(descriptor: int, name: str) -> Slots:
+    slots = _slots(descriptor, _slot_size(descriptor))
     slots.sort(key=lambda slot: -slot.sequence)
     bodies = tuple(slot.body for slot in slots if slot.body is not None)
-    torn = tuple(slot.data for slot in slots if slot.is_torn)
-    why = f"{path.name}: a slot does not hold what was written to it" if torn else ""
+    torn = tuple(slot.torn for slot in slots if slot.torn)
+    if not bodies and not torn:
+        return Slots(torn=(read_all(descriptor),), why=f"{name}: not a file of slots")
+    why = f"{name}: a slot does not hold what was written to it" if torn else ""
     return Slots(True, bodies, torn, why)
 
 
-def _split(data: bytes) -> list[_Slot] | None:
-    """The slots; ``None`` if the length is not one that we write."""
-    size = len(data) // SLOTS
-    if not data or size % _PAGE or len(data) != SLOTS * size:
-        return None
-    return [_Slot(number, data[number * size : (number + 1) * size]) for number in range(SLOTS)]
+def _slot_size(descriptor: int) -> int:
+    """Of each slot; 0 if the file has no length that we write."""
+    size, rest = divmod(os.fstat(descriptor).st_size, SLOTS * _PAGE)
+    return 0 if rest else size * _PAGE
+
+
+def _slots(descriptor: int, size: int) -> list[_Slot]:
+    offsets = range(0, SLOTS * size, size) if size else ()
+    return [_slot(descriptor, offset, size) for offset in offsets]
+
+
+def _slot(descriptor: int, offset: int, size: int) -> _Slot:
+    header = _HEADER.match(os.pread(descriptor, _HEADER_BYTES, offset))
+    if header is not None and (length := int(header[2], 16)) <= size - _HEADER_BYTES:
+        body = os.pread(descriptor, length, offset + _HEADER_BYTES)
+        if header[3].decode() == _checksum(header[1], header[2], body):
+            return _Slot(offset, int(header[1], 16), body)
+    data = os.pread(descriptor, size, offset)
+    return _Slot(offset, torn=b"" if data == bytes(size) else data)
 
 
 def _record(sequence: int, body: bytes) -> bytes:

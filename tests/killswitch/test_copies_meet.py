@@ -231,17 +231,25 @@ class CopiesMeet(RuleBasedStateMachine):
     def redis_is_flushed(self) -> None:
         self.key.value = None
 
-    @precondition(lambda self: not self.running and self.row_holds_all())
-    @rule()
-    def another_machine(self) -> None:
-        """The row has everything: the disk may be a new one."""
-        (self.folder / LATCH_NAME).unlink(missing_ok=True)
-        (self.folder / GUARD_NAME).unlink(missing_ok=True)
+    @rule(
+        disk=st.sampled_from(["same", "new", "damaged"]),
+        slot=st.integers(0, 1),
+        row=st.booleans(),
+        key=st.booleans(),
+    )
+    def restart(self, disk: str, slot: int, row: bool, key: bool) -> None:
+        """Crash, and start with servers that are away; elsewhere if the row has everything."""
+        if self.running:
+            self.crash()
+        if self.row_holds_all() and disk == "new":
+            (self.folder / LATCH_NAME).unlink(missing_ok=True)
+            (self.folder / GUARD_NAME).unlink(missing_ok=True)
+        if self.row_holds_all() and disk == "damaged":
+            self.damage_latch(slot)
+        self.servers_come_and_go(row, key)
+        self.start()
 
-    @precondition(lambda self: not self.running and self.row_holds_all())
-    @rule(slot=st.integers(0, 1))
-    def latch_is_damaged(self, slot: int) -> None:
-        """The next start makes a trip of it."""
+    def damage_latch(self, slot: int) -> None:
         path = self.folder / LATCH_NAME
         data = bytearray(path.read_bytes()) if path.exists() else bytearray()
         position = slot * len(data) // 2 + 100  # in the document, if the slot is not blank
@@ -280,5 +288,5 @@ class CopiesMeet(RuleBasedStateMachine):
             assert self.latch().read().damage == ()
 
 
-CopiesMeet.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+CopiesMeet.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestCopiesMeet = CopiesMeet.TestCase

@@ -51,14 +51,10 @@ def test_an_agent_with_a_gate_is_pending_then_halted_then_quiet() -> None:
     assert standing(receipts, known) == Standing(pending=("a",))
     assert not standing(receipts, known).complete
 
-    assert receipts.heard(A, naming(BUSY, "A"), known, 100.1) == [
-        Receipt("a", "A", pytest.approx(0.1))
-    ]
+    assert receipts.heard(A, naming(BUSY, "A"), known, 100.25) == [Receipt("a", "A", 0.25)]
     assert standing(receipts, known) == Standing(acknowledged=("a",))
     assert standing(receipts, known).complete
-    assert receipts.heard(A, naming(QUIET, "A"), known, 100.5) == [
-        Receipt("a", "A", pytest.approx(0.1), pytest.approx(0.5))
-    ]
+    assert receipts.heard(A, naming(QUIET, "A"), known, 100.5) == [Receipt("a", "A", 0.25, 0.5)]
     assert standing(receipts, known) == Standing(acknowledged=("a",), quiet=("a",))
 
 

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import gevent
@@ -225,6 +226,66 @@ def test_a_crash_before_the_new_file_is_in_place_loses_nothing(
     assert [entry.name for entry in tmp_path.glob("f.new")] == []
 
 
+class Crash(BaseException):
+    """The process is gone: nothing of ours runs after it."""
+
+
+def crash_at(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Let all calls that change the disk fail from the one of that number on."""
+    steps = iter(range(1_000))
+
+    def counted(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **named: object) -> object:
+            if next(steps) >= step:
+                raise Crash
+            return real(*args, **named)
+
+        return call
+
+    for owner, name in ((os, "pwrite"), (os, "fsync"), (Path, "replace"), (Path, "unlink")):
+        patch.setattr(owner, name, counted(getattr(owner, name)))
+
+
+@pytest.mark.parametrize("step", range(12))
+@pytest.mark.parametrize("second", range(12))
+def test_a_crash_at_any_step_and_one_in_the_recovery_lose_nothing(
+    tmp_path: Path, step: int, second: int
+) -> None:
+    """A small file grows; the body is always all that was read before and more."""
+    file = made(tmp_path / "f", b"one", b"two")
+    for number, at in enumerate((step, second)):
+        body = b"".join(sorted(file.read().bodies)) + b"%d" % number * 2 * SIZE
+        with pytest.MonkeyPatch.context() as patch:
+            crash_at(at, patch)
+            try:
+                file.write(body)
+            except Crash:
+                continue
+        assert body in file.read().bodies
+
+    found = file.read()
+    assert b"two" in b"".join(found.bodies)
+    assert found.torn == ()
+    file.write(b"last")
+    assert file.read().bodies[0] == b"last"
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"f", "f.draft"}
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_a_crash_while_a_directory_is_moved_away_loses_neither(tmp_path: Path, step: int) -> None:
+    (tmp_path / "f").mkdir()
+    file = SlotFile(tmp_path / "f", SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        crash_at(step, patch)
+        with suppress(Crash):
+            file.write(b"one")
+
+    found = file.read()
+    assert found.torn or found.bodies == (b"one",)  # never as if there had been nothing
+    file.write(b"two")
+    assert b"two" in file.read().bodies
+
+
 def test_a_new_file_that_is_not_whole_counts_for_nothing(tmp_path: Path) -> None:
     file = made(tmp_path / "f", b"one")
     (tmp_path / "f.new").write_bytes(b"half")
@@ -288,8 +349,8 @@ def test_file_and_folder_are_on_disk_before_a_first_write_returns(
     file = SlotFile(tmp_path / "f", SIZE)
 
     file.write(b"one")
-    assert done[0] == str(tmp_path / "f.new")
-    assert done[-2:] == ["in place", str(tmp_path)]
+    folder = str(tmp_path)
+    assert done == [f"{folder}/f.draft", "in place", folder, "in place", folder]
     done.clear()
     file.write(b"two")
     assert done == [str(tmp_path / "f")]
