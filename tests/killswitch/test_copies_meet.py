@@ -288,5 +288,5 @@ class CopiesMeet(RuleBasedStateMachine):
             assert self.latch().read().damage == ()
 
 
-CopiesMeet.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+CopiesMeet.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestCopiesMeet = CopiesMeet.TestCase
