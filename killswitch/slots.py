@@ -166,18 +166,15 @@ class SlotFile:
 def _read(path: Path) -> Slots:
     try:
         descriptor = open_regular(path, os.O_RDONLY)
+        try:
+            return _contents(descriptor, path.name)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return Slots(exists=False)
     except OSError as error:
         why = f"{path.name}: {error.strerror or error}"
         return Slots(torn=(why.encode(),), why=why)
-    try:
-        return _contents(descriptor, path.name)
-    except OSError as error:
-        why = f"{path.name}: {error.strerror or error}"
-        return Slots(torn=(why.encode(),), why=why)
-    finally:
-        os.close(descriptor)
 
 
 def _contents(descriptor: int, name: str) -> Slots:

@@ -310,6 +310,7 @@ def test_a_body_that_does_not_fit_gets_a_larger_file_with_room_to_grow(tmp_path:
 
     file.write(b"x" * fits)
     assert path.stat().st_size == SLOTS * SIZE
+    assert file.read() == Slots(True, (b"x" * fits, b"one"))
     file.write(b"y" * (fits + 1))
     size = path.stat().st_size
     inode = path.stat().st_ino
@@ -406,6 +407,14 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         file.read()
 
     assert descriptors() < before + 5
+
+
+def test_a_record_that_reaches_into_the_next_slot_is_torn(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    record = slots._record(1, b"x" * (SIZE - slots._HEADER_BYTES + 1))
+    path.write_bytes(record.ljust(2 * SIZE, b"\0"))
+
+    assert SlotFile(path, SIZE).read().bodies == ()
 
 
 @pytest.mark.parametrize("header", [b"orchestrator-slot 0 0 0\n", b"orchestrator-slot "])
