@@ -1,16 +1,11 @@
 """The killswitch's rules: trips, what engages and what releases (contract, part 1). Pure."""
 
-import secrets
-import time
 from typing import Any, Final
 
 import msgspec
 
+from ..protocol.ulid import new_ulid
 from ..runtime import Refusal
-
-# Crockford's base 32, as ULIDs have it: https://github.com/ulid/spec
-_BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ULID_LENGTH: Final = 26
 
 MAX_TRIPS: Final = 100
 """Trips in force that are kept one by one; more than these join the newest."""
@@ -120,17 +115,6 @@ class KillswitchState(msgspec.Struct, frozen=True):
         return f"trip {trip_id} is not in force; in force: {known}"
 
 
-def new_trip_id(now_s: float | None = None) -> str:
-    """A ULID: sortable by time, unique by 80 random bits (https://github.com/ulid/spec)."""
-    milliseconds = int((time.time() if now_s is None else now_s) * 1000)
-    number = (milliseconds << 80) | secrets.randbits(80)
-    digits = []
-    for _ in range(_ULID_LENGTH):
-        number, digit = divmod(number, 32)
-        digits.append(_BASE32[digit])
-    return "".join(reversed(digits))
-
-
 def bus_trip(payload: bytes, state: KillswitchState, *, source: str | None, at: str) -> Trip | None:
     """The trip that a message on ``risk.killswitch`` means, or ``None`` if it engages nothing.
 
@@ -144,7 +128,7 @@ def bus_trip(payload: bytes, state: KillswitchState, *, source: str | None, at: 
     if trip_id is None and state.trips:
         return None
     return Trip(
-        trip_id or new_trip_id(),
+        trip_id or new_ulid(),
         (_text(fields.get("reason")) or "no reason given on the bus")[:REASON_LIMIT],
         _text(fields.get("triggered_by")) or source or "bus",
         at,
@@ -189,7 +173,7 @@ def read_state(value: bytes) -> KillswitchState:
     if state.enabled and not state.trips:  # the seed's shape knows no trips
         when = state.last_triggered or "unknown"
         trip = Trip(
-            state.trip_id or new_trip_id(),
+            state.trip_id or new_ulid(),
             state.reason or "unknown",
             state.triggered_by or "unknown",
             when,

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("protocol", "runtime", "sql", "agents", "actors", "http", "settings", "daemon", "cli")
+ROOMS = (
+    "protocol",
+    "runtime",
+    "sql",
+    "agents",
+    "actors",
+    "killswitch",
+    "http",
+    "settings",
+    "daemon",
+    "cli",
+)
 
 # Each of the card's actors has a folder; they know each other's messages, not each other's insides.
 ACTORS = ("redis_listener", "event_persister", "heartbeat_monitor", "state_keeper", "broadcaster")
@@ -21,9 +32,10 @@ MAY_IMPORT = {
     "sql": {"protocol"},
     "agents": {"protocol"},
     "actors": {"protocol", "runtime", "sql", "agents"},
-    "http": {"protocol", "actors", "runtime", "sql"},
+    "killswitch": {"protocol", "runtime", "sql", "actors"},
+    "http": {"protocol", "actors", "runtime", "sql", "killswitch"},
     "settings": {"protocol", "runtime", "sql", "agents", "actors", "http"},
-    "daemon": {"protocol", "runtime", "sql", "agents", "actors", "http", "settings"},
+    "daemon": {*ROOMS} - {"daemon", "cli"},
     "cli": {*ROOMS, "root"},
     "root": {*ROOMS, "root"},
 }

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 
+from ...protocol.heartbeat import normal_status
 from ...protocol.patterns import TypeMatcher, checked
 from ...sql.registry import AgentRow
 from ..events import HEARTBEAT_PREFIX, Event
@@ -26,19 +27,6 @@ MAX_AGENTS: Final = 10_000
 
 ERROR_LIMIT: Final = 2_000
 """Characters of an agent's last error that are kept."""
-
-_STATUS_OF: Final = {
-    "active": "active",
-    "healthy": "active",
-    "ok": "active",
-    "running": "active",
-    "offline": "inactive",
-    "stopped": "inactive",
-    "inactive": "inactive",
-    "error": "error",
-    "failed": "error",
-    "halted": "halted",
-}
 
 
 class RegistrySettings(BaseModel):
@@ -156,7 +144,7 @@ class AgentTable:
 
     def _apply(self, agent: _Agent, beat: Beat, ts: str, now: float) -> None:
         row = agent.row
-        status = _STATUS_OF.get(str(beat.status).lower(), "active")
+        status = normal_status(str(beat.status))
         error = (_text(beat.error) or _text(beat.last_error) or "not said")[:ERROR_LIMIT]
         agent.row = msgspec.structs.replace(
             row,

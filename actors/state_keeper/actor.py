@@ -13,11 +13,12 @@ import gevent
 import msgspec
 from gevent.event import Event as Signal
 
+from ...protocol.ulid import new_ulid
 from ...runtime import Actor, Address, OrchestratorError, Outbox
 from ...sql.errors import StoreError
 from ...sql.state import StateStore
 from ..events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
-from ..killswitch import KillswitchState, Trip, bus_payload, bus_trip, new_trip_id, read_state
+from ..killswitch import KillswitchState, Trip, bus_payload, bus_trip, read_state
 from ..latch import Latch, LatchUnreadable
 from ..messages.broadcast import KillswitchNotice
 from ..messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
@@ -180,7 +181,7 @@ class StateKeeper(Actor):
 
     def _handle_engage(self, message: EngageKillswitch) -> None:
         already_active = self._killswitch.enabled
-        trip = Trip(new_trip_id(), message.reason, message.triggered_by, utc_now())
+        trip = Trip(new_ulid(), message.reason, message.triggered_by, utc_now())
         reply = self.defer_reply()
         latched = self._engage(trip)
         revision = self._killswitch.revision
@@ -241,7 +242,7 @@ class StateKeeper(Actor):
         try:
             trip = self._latch.read_guard()
         except LatchUnreadable as error:
-            trip = Trip(new_trip_id(), f"the guard's latch: {error}", "guard", utc_now())
+            trip = Trip(new_ulid(), f"the guard's latch: {error}", "guard", utc_now())
         if trip is None:
             return
         new = self._killswitch.trip(trip) is not self._killswitch

@@ -11,7 +11,6 @@ from orchestrator.actors.killswitch import (
     WrongTrip,
     bus_payload,
     bus_trip,
-    new_trip_id,
     read_state,
 )
 
@@ -120,13 +119,6 @@ def test_an_anonymous_bus_message_is_signed_by_its_source() -> None:
     found = bus_trip(b"{}", KillswitchState(), source="risk-1", at=AT)
 
     assert found.triggered_by == "risk-1"
-
-
-def test_trip_ids_sort_by_time_and_are_unique() -> None:
-    ids = [new_trip_id(second) for second in range(1000)]
-
-    assert ids == sorted(ids)
-    assert len({new_trip_id(1.0) for _ in range(1000)}) == 1000
 
 
 def test_what_is_published_is_understood_again() -> None:
