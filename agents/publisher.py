@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ..protocol.bus_url import BadBusUrl, BusUrl, read_bus_url
 from .errors import BadOptions, BadPayload, BusUnavailable
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -31,25 +32,38 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def connect(redis_url: str) -> redis.Redis:
+def connect(redis_url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
     """A client for the URL. Opens nothing yet.
 
     It never repeats a command by itself: a PUBLISH sent twice would be two events.
 
+    Args:
+        redis_url: where.
+        timeout_s: how long the server may take to answer.
+
     Raises:
-        BadOptions: the URL is none.
+        BadOptions: the URL is refused; the text holds no secret.
+    """
+    return redis.Redis(
+        **read_url(redis_url).client_options(),
+        protocol=2,  # understood by every server; pub/sub needs nothing newer
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=4,
+    )
+
+
+def read_url(redis_url: str) -> BusUrl:
+    """The URL, read as the daemon reads it.
+
+    Raises:
+        BadOptions: it is refused; the text holds no secret.
     """
     try:
-        return redis.Redis.from_url(
-            redis_url,
-            protocol=2,  # understood by every server; pub/sub needs nothing newer
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=4,
-        )
-    except ValueError as error:  # does not repeat the URL, which may hold a password
-        raise BadOptions(f"the Redis URL is not usable: {error}") from error
+        return read_bus_url(redis_url)
+    except BadBusUrl as error:
+        raise BadOptions(f"the Redis URL is not usable: {error}") from None
 
 
 class Publisher:

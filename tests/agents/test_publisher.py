@@ -6,7 +6,14 @@ import pytest
 import redis
 from orchestrator.agents import publisher as module
 from orchestrator.agents.errors import BadOptions, BadPayload, BusUnavailable
-from orchestrator.agents.publisher import MAX_PAYLOAD_BYTES, STREAM, Publisher, connect, utc_now
+from orchestrator.agents.publisher import (
+    MAX_PAYLOAD_BYTES,
+    SOCKET_TIMEOUT_S,
+    STREAM,
+    Publisher,
+    connect,
+    utc_now,
+)
 
 UNREACHABLE = "redis://127.0.0.1:1/0"
 
@@ -77,6 +84,14 @@ def test_a_url_that_is_none_is_refused_without_repeating_it() -> None:
     with pytest.raises(BadOptions, match="not usable") as caught:
         connect("http://:secret@host")
     assert "secret" not in str(caught.value)
+
+
+def test_a_limit_in_the_url_does_not_replace_the_kits_own() -> None:
+    with connect("redis://h:1?socket_timeout=60&decode_responses=true") as client:
+        options = client.connection_pool.connection_kwargs
+
+    assert options["socket_timeout"] == SOCKET_TIMEOUT_S
+    assert options["decode_responses"] is False
 
 
 def test_a_publish_without_a_server_fails_and_has_used_its_number() -> None:
