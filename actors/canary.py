@@ -16,6 +16,7 @@ import msgspec
 
 from ..protocol.patterns import TypeMatcher, matches
 from .events import HEARTBEAT_PREFIX
+from .messages.heartbeat_monitor import Canary
 
 INTERVAL_S: Final = 1.0
 """From one to the next."""
@@ -29,15 +30,6 @@ LOST_AFTER_S: Final = 4.5
 def is_canary_channel(channel: str) -> bool:
     """Whether ``channel`` is a canary's, of this daemon or another one: nobody's event."""
     return _TOKEN.search(channel) is not None
-
-
-class Canary(msgspec.Struct, frozen=True, gc=False):
-    """To the monitor: one has come the whole way."""
-
-    lane: str
-    """By which lane."""
-    sent_at: float
-    """When it was published, monotonic."""
 
 
 class _Payload(msgspec.Struct, frozen=True):

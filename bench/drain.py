@@ -20,7 +20,7 @@ from pathlib import Path
 
 import gevent.event
 import hiredis
-from orchestrator.actors.messages.persister import PersistReplies
+from orchestrator.actors.messages.event_persister import PersistReplies
 from orchestrator.actors.redis_listener.connections import Subscriptions
 
 from .report import Row, progress

@@ -10,7 +10,7 @@ import gevent
 from ..actors.events import KILLSWITCH
 from ..actors.killswitch import Trip
 from ..actors.latch import Latch
-from ..actors.messages.state import EngageKillswitch, EngageTrip
+from ..actors.messages.state_keeper import EngageKillswitch, EngageTrip
 from ..runtime import Address
 from ..runtime.guard import GuardLink, GuardOrders, GuardTrip
 from ..settings import Settings

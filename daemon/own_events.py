@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from ..actors.events import NewEvent, utc_now
-from ..actors.messages.persister import PersistEvents
+from ..actors.messages.event_persister import PersistEvents
 from ..runtime import Address, Outbox, SupervisorReport
 
 

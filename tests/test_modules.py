@@ -13,12 +13,12 @@ COVERED_BY = {
     # Nothing but declarations of messages and records, used by every test of their owner.
     "runtime/messages.py": "tests/runtime/test_actor.py",
     "runtime/child.py": "tests/runtime/test_supervisor.py",
-    "actors/messages/broadcast.py": "tests/actors/broadcaster/test_actor.py",
+    "actors/messages/broadcaster.py": "tests/actors/broadcaster/test_actor.py",
     "actors/messages/events.py": "tests/actors/event_persister/test_actor.py",
-    "actors/messages/listener.py": "tests/actors/redis_listener/test_actor.py",
-    "actors/messages/persister.py": "tests/actors/event_persister/test_actor.py",
-    "actors/messages/registry.py": "tests/actors/heartbeat_monitor/test_actor.py",
-    "actors/messages/state.py": "tests/actors/state_keeper/test_actor.py",
+    "actors/messages/redis_listener.py": "tests/actors/redis_listener/test_actor.py",
+    "actors/messages/event_persister.py": "tests/actors/event_persister/test_actor.py",
+    "actors/messages/heartbeat_monitor.py": "tests/actors/heartbeat_monitor/test_actor.py",
+    "actors/messages/state_keeper.py": "tests/actors/state_keeper/test_actor.py",
     # Parts of one actor that only its whole shows at work.
     "actors/event_persister/append_queue.py": "tests/actors/event_persister/test_actor.py",
     "actors/event_persister/batch.py": "tests/actors/event_persister/test_state.py",

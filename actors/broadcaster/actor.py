@@ -10,7 +10,7 @@ from typing import Any, Final, assert_never
 
 from ...runtime import Actor, give_way
 from ..events import Event
-from ..messages.broadcast import AgentStatusChanged, KillswitchNotice
+from ..messages.broadcaster import AgentStatusChanged, KillswitchNotice
 from ..messages.events import EventReplaced, EventsJournalled
 from .clients import ClientRegistry
 from .frames import EventFrames, frame_of, killswitch_frame

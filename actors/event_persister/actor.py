@@ -23,8 +23,8 @@ from ...runtime.errors import OrchestratorError
 from ...sql.errors import StoreError
 from ...sql.events.event_writer import EventWriter
 from ..events import DROPPED, Event, NewEvent
-from ..messages.events import StopFound
-from ..messages.persister import (
+from ..messages.durable_stream import PersistStream, ReadStream, StreamProgress
+from ..messages.event_persister import (
     GetBooks,
     GetEvent,
     GetEvents,
@@ -36,7 +36,7 @@ from ..messages.persister import (
     StillStoring,
     StoredEvent,
 )
-from ..messages.stream import PersistStream, ReadStream, StreamProgress
+from ..messages.events import StopFound
 from ..recent_events import EventPage, NeedsDatabase
 from .fan_out import Showing
 from .pipeline import Journaller

@@ -5,11 +5,11 @@ Never lets go of the loop: a message is in the intake, or in the batch in hand.
 
 import time
 
-from ..canary import Canary
 from ..events import REJECTED, Event
 from ..journal.id_ranges import IdRanges
 from ..journal.record_format import RecordKind
-from ..messages.persister import MAX_TURN_EVENTS, PersistEvents
+from ..messages.event_persister import MAX_TURN_EVENTS, PersistEvents
+from ..messages.heartbeat_monitor import Canary
 from ..sources import Run
 from .backlog import Backlog, Batch
 from .current import InHand

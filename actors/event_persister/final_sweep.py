@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from ...runtime import Address, give_way
-from ..messages.persister import PersistEvents, PersistReplies
+from ..messages.event_persister import PersistEvents, PersistReplies
 from .state import Ledger
 
 LIMIT_S: Final = 3.0

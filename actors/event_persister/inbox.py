@@ -16,8 +16,8 @@ import structlog
 from ...runtime import DeferredReply
 from ...sql.events.stream_position import StreamPosition
 from ..events import utc_now
-from ..messages.persister import PersistEvents, PersistReplies
-from ..messages.stream import PersistStream, StreamItem
+from ..messages.durable_stream import PersistStream, StreamItem
+from ..messages.event_persister import PersistEvents, PersistReplies
 from ..sources import Run, append_run
 from .dedup import Copy
 from .ingest import Draft, Former, Reply

@@ -12,10 +12,11 @@ import msgspec
 from ...agents.routing import redis_glob
 from ...protocol.patterns import TypeMatcher
 from ...sql.events.stream_position import StreamPosition
-from ..canary import Canaries, Canary, is_canary_channel
+from ..canary import Canaries, is_canary_channel
 from ..events import HEARTBEAT, HEARTBEAT_PREFIX, KILLSWITCH, REJECTED, Event, NewEvent, type_of
 from ..journal.rows import join_rows, row_prefix
-from ..messages.stream import StreamItem
+from ..messages.durable_stream import StreamItem
+from ..messages.heartbeat_monitor import Canary
 from ..payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, reject
 from ..sources import Run
 from .dedup import DurableCopies

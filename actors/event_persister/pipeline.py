@@ -5,12 +5,12 @@ from itertools import islice
 from typing import Any
 
 from ...runtime import Address, give_way
-from ..canary import Canary
 from ..events import Event
 from ..journal.rows import ids_of
+from ..messages.event_persister import StoredEvent
 from ..messages.events import StopHeard
-from ..messages.listener import Publish
-from ..messages.persister import StoredEvent
+from ..messages.heartbeat_monitor import Canary
+from ..messages.redis_listener import Publish
 from .current import InHand
 from .fan_out import Showing
 from .inbox import Taken

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..messages.persister import PersisterStatus
+from ..messages.event_persister import PersisterStatus
 from .state import Ledger
 
 

@@ -17,13 +17,20 @@ import msgspec
 from ...runtime import Actor, Address, Outbox
 from ...sql.errors import StoreError
 from ...sql.registry import AgentRegistry, AgentRow
-from ..canary import LOST_AFTER_S, Canary
+from ..canary import LOST_AFTER_S
 from ..events import HEARTBEAT, NewEvent, utc_now
-from ..messages.broadcast import AgentStatusChanged
+from ..messages.broadcaster import AgentStatusChanged
+from ..messages.event_persister import PersistEvents
 from ..messages.events import EventReplaced, EventsJournalled
-from ..messages.persister import PersistEvents
-from ..messages.registry import Agents, AgentView, GetAgent, GetAgents, SetBusVisible
-from ..messages.state import ACTIVE_COUNT_KEY, SetState
+from ..messages.heartbeat_monitor import (
+    Agents,
+    AgentView,
+    Canary,
+    GetAgent,
+    GetAgents,
+    SetBusVisible,
+)
+from ..messages.state_keeper import ACTIVE_COUNT_KEY, SetState
 from .agent_table import AgentTable, Change, RegistrySettings
 
 CHECK_INTERVAL_S: Final = 0.5
@@ -43,7 +50,9 @@ class UseTimeouts(msgspec.Struct, frozen=True):
     """The new timeouts."""
 
 
-Message = EventsJournalled | EventReplaced | GetAgents | GetAgent | SetBusVisible | UseTimeouts
+Message = (
+    EventsJournalled | EventReplaced | GetAgents | GetAgent | SetBusVisible | Canary | UseTimeouts
+)
 
 
 class HeartbeatMonitor(Actor):

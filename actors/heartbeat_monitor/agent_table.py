@@ -14,7 +14,7 @@ from ...protocol.heartbeat import normal_status
 from ...protocol.patterns import TypeMatcher, checked
 from ...sql.registry import AgentRow
 from ..events import HEARTBEAT_PREFIX, Event
-from ..messages.registry import AgentView, Liveness
+from ..messages.heartbeat_monitor import AgentView, Liveness
 
 DEFAULT_INTERVAL_S: Final = 5.0
 """How often an agent beats that does not say otherwise."""

@@ -1,4 +1,4 @@
-"""Messages."""
+"""From the EventPersister to the StateKeeper, the HeartbeatMonitor and the Broadcaster."""
 
 import msgspec
 
@@ -6,28 +6,31 @@ from ..events import Event
 
 
 class EventsJournalled(msgspec.Struct, frozen=True):
-    """A batch that can be shown: journalled, stored soon. From the persister to its consumers."""
+    """To all three: a batch that can be shown; journalled, and stored soon."""
 
     events: tuple[Event, ...]
     """Ascending ids."""
 
 
 class StopHeard(msgspec.Struct, frozen=True):
-    """A durable ``risk.killswitch`` was published; the event will come of the stream's copy."""
+    """To the StateKeeper: the published copy of a durable ``risk.killswitch``.
+
+    The event itself follows with the stream's copy.
+    """
 
     event: Event
-    """It, without an id."""
+    """The event, without an id."""
 
 
 class StopFound(msgspec.Struct, frozen=True):
-    """A stop of long ago, which the journal held at the start; newer ones may have come before."""
+    """To the StateKeeper: an old stop found in the journal; newer ones may precede it."""
 
     event: Event
-    """It, or the ``bus.rejected`` that stands for it."""
+    """The stop, or the ``bus.rejected`` stored in its place."""
 
 
 class EventReplaced(msgspec.Struct, frozen=True):
-    """PostgreSQL refused an event that was shown: its id now holds this ``bus.rejected``."""
+    """To all three: PostgreSQL refused an event; its id now holds this ``bus.rejected``."""
 
     event: Event
-    """The row at that id as it is stored."""
+    """The row at that id, as stored."""

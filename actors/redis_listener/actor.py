@@ -17,9 +17,9 @@ from typing import Any, Final, assert_never
 import gevent
 
 from ...runtime import Actor, Address, MailboxFull, Outbox
-from ..messages.listener import GetBusStatus, Publish, Published
-from ..messages.registry import SetBusVisible
-from ..messages.stream import ReadStream, StreamProgress
+from ..messages.durable_stream import ReadStream, StreamProgress
+from ..messages.heartbeat_monitor import SetBusVisible
+from ..messages.redis_listener import GetBusStatus, Publish, Published
 from .connections import Subscriptions
 from .subscription import BUS_ERRORS, Subscription, Tell
 

@@ -3,52 +3,21 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..canary import Canaries
+from ..messages.redis_listener import BusStatus
 from .gaps import GapBook
 from .publisher import BusPublisher
 from .reconnect import Dialer
-from .server_checks import Danger, ServerFacts
-from .stream_reader import StreamLane, StreamLimits, StreamStatus
-from .subscription import LaneStatus, Subscription
+from .server_checks import Danger
+from .stream_reader import StreamLane, StreamLimits
+from .subscription import Subscription
 
 CONTROL: Final = "control"
 DATA: Final = "data"
-
-
-class BusStatus(msgspec.Struct, frozen=True):
-    """How the bus stands."""
-
-    connected: bool
-    """Whether all lanes are subscribed."""
-    since: str
-    """When that became so."""
-    lanes: tuple[LaneStatus, ...]
-    """Each connection that listens."""
-    attempts: int
-    """Connections tried, in all of the daemon's life."""
-    last_error: str | None
-    """The reason while not connected; holds no secret."""
-    latency_ms: float | None
-    """A ping's round trip on the control connection, seconds old at most while connected."""
-    server: ServerFacts | None
-    """What the server said of itself; ``None`` before the first connect."""
-    publisher_connected: bool
-    """Whether the connection that publishes stands."""
-    publish_waiting: int
-    """Messages that wait to be published."""
-    published: int
-    """Messages published."""
-    publish_failures: int
-    """Attempts to connect or to publish that failed."""
-    publish_given_up: int
-    """Messages not known to have arrived: dropped, refused, or broken off."""
-    stream: StreamStatus | None = None
-    """The durable stream."""
 
 
 class Subscriptions:
@@ -151,16 +120,12 @@ class Subscriptions:
         return BusStatus(
             connected=not away,
             since=min(lane.since for lane in away) if away else max(lane.since for lane in lanes),
-            lanes=lanes,
+            subscriptions=lanes,
             attempts=self.attempts,
             last_error=next((lane.last_error for lane in away if lane.last_error), None),
             latency_ms=lanes[0].latency_ms,
-            server=self.publisher.facts,
-            publisher_connected=self.publisher.connected,
-            publish_waiting=self.publisher.waiting,
             published=self.publisher.published,
             publish_failures=self.publisher.failures,
-            publish_given_up=self.publisher.given_up,
             stream=self.stream.status(),
         )
 

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Final
 
 from ..events import KILLSWITCH
-from ..messages.listener import Publish
+from ..messages.redis_listener import Publish
 
 MAX_WAITING: Final = 1_000
 """Ordinary messages kept while Redis is away: a second's worth of what it is asked for."""

@@ -15,7 +15,7 @@ from gevent.event import Event as Signal
 from ...runtime.errors import reason_of
 from ..canary import INTERVAL_S, Canaries
 from ..events import KILLSWITCH
-from ..messages.listener import Publish
+from ..messages.redis_listener import Publish
 from .publish_queue import PublishQueue
 from .reconnect import Dialer, dial
 from .server_checks import Danger, ServerFacts, inspect

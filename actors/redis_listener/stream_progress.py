@@ -12,7 +12,7 @@ import msgspec
 
 from ...sql.events.stream_position import STREAM, StreamPosition, entry_id_of
 from ..events import GAP, NewEvent
-from ..messages.stream import StreamItem
+from ..messages.durable_stream import StreamItem
 
 UNKNOWN: Final = -1
 _PAIR: Final = 2

@@ -23,7 +23,8 @@ from ...runtime import give_way
 from ...runtime.errors import reason_of
 from ...sql.events.stream_position import STREAM, StreamPosition
 from ..events import format_time, utc_now
-from ..messages.stream import PersistStream, ReadStream, StreamProgress
+from ..messages.durable_stream import PersistStream, ReadStream, StreamProgress
+from ..messages.redis_listener import DurableStreamStatus
 from ..payloads import size_of
 from .cut_replies import NOTHING, CutReplies
 from .reconnect import Dialer, dial
@@ -58,25 +59,6 @@ class StreamLimits(msgspec.Struct, frozen=True):
     """What one read should bring at most; how many are asked for follows from those before."""
     trim_s: float = 5.0
     """How often the stream is trimmed."""
-
-
-class StreamStatus(msgspec.Struct, frozen=True):
-    """How the durable stream stands."""
-
-    reading: bool
-    """Whether its connection stands and the place to go on from is known."""
-    position: StreamPosition | None
-    """How far it is read; None: not known yet."""
-    committed: StreamPosition | None
-    """How far by what PostgreSQL has committed."""
-    entries: int
-    """Entries read, in all of the daemon's life."""
-    gaps: int
-    """Losses found."""
-    trimmed: int
-    """Entries trimmed."""
-    last_error: str | None
-    """Why it was not read, at the last time that it was not."""
 
 
 class StreamLane:
@@ -120,9 +102,9 @@ class StreamLane:
         self.last_error: str | None = None
         """Of the last failure."""
 
-    def status(self) -> StreamStatus:
+    def status(self) -> DurableStreamStatus:
         """How it stands."""
-        return StreamStatus(
+        return DurableStreamStatus(
             reading=self._connection is not None and self._book is not None,
             position=self._book.position if self._book else None,
             committed=self._committed,

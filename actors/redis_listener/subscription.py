@@ -12,7 +12,6 @@ from socket import socket as Socket  # noqa: N812 a class
 from typing import Any, Final
 
 import hiredis
-import msgspec
 import redis
 import structlog
 from gevent.lock import BoundedSemaphore
@@ -23,7 +22,8 @@ from ...protocol.patterns import matches
 from ...runtime import give_way
 from ...runtime.errors import reason_of
 from ..events import HEARTBEAT_PREFIX, utc_now
-from ..messages.persister import PersistEvents, PersistReplies
+from ..messages.event_persister import PersistEvents, PersistReplies
+from ..messages.redis_listener import SubscriptionStatus
 from .gaps import GapBook
 from .pubsub_parser import ReplyStream, ServerRefused
 from .reconnect import Dialer, dial
@@ -50,29 +50,6 @@ BUSY_READ_BYTES: Final = 16 * 1024
 
 Tell = Callable[[object], None]
 """Passes a message on; waits while there is no room."""
-
-
-class LaneStatus(msgspec.Struct, frozen=True):
-    """One connection, as ``/ready``, ``doctor`` and ``status`` show it."""
-
-    lane: str
-    """``control`` or ``data``."""
-    patterns: tuple[str, ...]
-    """As the contract writes them."""
-    connected: bool
-    """Whether it is subscribed."""
-    since: str
-    """When that became so."""
-    received: int
-    """Messages, in all of the daemon's life; copies for several patterns count each."""
-    connects: int
-    """Subscriptions that succeeded."""
-    cuts: int
-    """Subscriptions that ended."""
-    last_error: str | None
-    """Why the last one ended, or the last attempt failed."""
-    latency_ms: float | None
-    """The last round trip of a ping, messages before its answer included."""
 
 
 class Subscription:
@@ -138,10 +115,10 @@ class Subscription:
             return 0
         return sum(matches(pattern, channel) for pattern in self.patterns)
 
-    def status(self) -> LaneStatus:
+    def status(self) -> SubscriptionStatus:
         """How it stands."""
-        return LaneStatus(
-            lane=self.lane,
+        return SubscriptionStatus(
+            name=self.lane,
             patterns=self.patterns,
             connected=self.connected,
             since=self._changed_at,

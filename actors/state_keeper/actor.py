@@ -20,11 +20,11 @@ from ...sql.state import StateStore
 from ..events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
 from ..killswitch import KillswitchState, Trip, bus_payload, bus_trip, read_state
 from ..latch import Latch, LatchUnreadable
-from ..messages.broadcast import KillswitchNotice
+from ..messages.broadcaster import KillswitchNotice
+from ..messages.event_persister import PersistEvents
 from ..messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
-from ..messages.listener import Published
-from ..messages.persister import PersistEvents
-from ..messages.state import (
+from ..messages.redis_listener import Published
+from ..messages.state_keeper import (
     EngageKillswitch,
     EngageTrip,
     EngageUnderWay,

@@ -12,7 +12,7 @@ from typing import Final, Generic, Protocol, TypeVar
 import msgspec
 
 from ...actors.events import Event
-from ...actors.messages.persister import GetEvent, GetEvents, StillStoring
+from ...actors.messages.event_persister import GetEvent, GetEvents, StillStoring
 from ...actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ...runtime import give_way
 from ...sql.events.event_filter import EventFilter

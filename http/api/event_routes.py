@@ -9,7 +9,7 @@ import gevent
 import msgspec
 
 from ...actors.events import KILLSWITCH, NewEvent, format_time, utc_now
-from ...actors.messages.persister import (
+from ...actors.messages.event_persister import (
     GetPersisterStatus,
     NoteProcessed,
     PersisterStatus,

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from ...actors.events import utc_now
-from ...actors.messages.listener import GetBusStatus
-from ...actors.messages.persister import GetPersisterStatus, PersisterStatus
-from ...actors.messages.registry import Agents, GetAgents
-from ...actors.redis_listener.connections import BusStatus
+from ...actors.messages.event_persister import GetPersisterStatus, PersisterStatus
+from ...actors.messages.heartbeat_monitor import Agents, GetAgents
+from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...runtime import GetTree, OrchestratorError
 from ..auth import Role, caller_in
 from ..etag import tagged

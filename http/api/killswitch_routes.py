@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from ...actors.events import utc_now
-from ...actors.messages.state import (
+from ...actors.messages.state_keeper import (
     EngageKillswitch,
     GetKillswitch,
     KillswitchEngaged,

@@ -16,11 +16,10 @@ from prometheus_client.core import (
     Metric,
 )
 
-from ...actors.messages.listener import GetBusStatus
-from ...actors.messages.persister import GetBooks, GetPersisterStatus, PersisterStatus
-from ...actors.messages.registry import Agents, GetAgents
-from ...actors.messages.state import GetKillswitch, KillswitchView
-from ...actors.redis_listener.connections import BusStatus
+from ...actors.messages.event_persister import GetBooks, GetPersisterStatus, PersisterStatus
+from ...actors.messages.heartbeat_monitor import Agents, GetAgents
+from ...actors.messages.redis_listener import BusStatus, GetBusStatus
+from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
 from ...actors.sources import SourceBooks
 from ...runtime import GetTree, OrchestratorError
 from ...runtime.handling import HandlingTimes
@@ -146,13 +145,13 @@ class MetricsPage:
             seconds = status.latency_ms / 1_000
             yield _gauge("bus_ping_rtt_seconds", "A ping's round trip.", seconds)
         yield _counter("bus_attempts", "Connections tried.", status.attempts)
-        cuts = [((lane.lane,), float(lane.cuts)) for lane in status.lanes]
+        cuts = [((one.name,), float(one.cuts)) for one in status.subscriptions]
         yield _counters("bus_cuts", "Subscriptions that ended.", "lane", cuts)
-        if (stream := status.stream) is not None:
-            yield _gauge("stream_reading", "Whether the stream is read.", stream.reading)
-            yield _counter("stream_entries", "Entries of the durable stream.", stream.entries)
-            yield _counter("stream_trimmed", "Entries trimmed once committed.", stream.trimmed)
-            yield _counter("stream_gaps", "Losses found in the durable stream.", stream.gaps)
+        stream = status.stream
+        yield _gauge("stream_reading", "Whether the stream is read.", stream.reading)
+        yield _counter("stream_entries", "Entries of the durable stream.", stream.entries)
+        yield _counter("stream_trimmed", "Entries trimmed once committed.", stream.trimmed)
+        yield _counter("stream_gaps", "Losses found in the durable stream.", stream.gaps)
         yield _counter("bus_published", "Messages published.", status.published)
         yield _counter("bus_publish_failures", "Failed attempts.", status.publish_failures)
 

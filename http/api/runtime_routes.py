@@ -10,8 +10,8 @@ import structlog
 
 from ...actors.agent_host.stopped_agents import StoppedAgents
 from ...actors.events import format_time, utc_now
-from ...actors.messages.persister import GetBooks
-from ...actors.messages.state import GetKillswitch, KillswitchView
+from ...actors.messages.event_persister import GetBooks
+from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
 from ...actors.sources import SourceBooks
 from ...runtime import Address, AskTimeout, DeadLetter, GetTree, RestartChild, StartChild, StopChild
 from ...runtime.processes.record import ProcessRecord

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ...actors.killswitch import Trip
-from ...actors.messages.registry import AgentView
+from ...actors.messages.heartbeat_monitor import AgentView
 from ...protocol.patterns import FEW_STARS, MAX_STARS
 from ...sql.events.event_reader import EventRow, TypeRow
 from ..validation_messages import MUST

@@ -1,7 +1,7 @@
 """``/regime/state``, ``/state`` and ``/state/{key}``."""
 
 from ...actors.events import utc_now
-from ...actors.messages.state import GetRegime, GetState
+from ...actors.messages.state_keeper import GetRegime, GetState
 from ...actors.state_keeper.regime import Regime
 from ...sql.state import StateRow
 from ..errors import NotFound

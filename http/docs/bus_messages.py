@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ...actors.messages.registry import AgentView
+from ...actors.messages.heartbeat_monitor import AgentView
 
 Count = Annotated[int, Meta(ge=0)]
 

@@ -17,7 +17,7 @@ from ...actors.broadcaster.clients import ALL_TYPES, ClientRegistry
 from ...actors.broadcaster.frames import EventFrames, Wire
 from ...actors.broadcaster.send_buffer import Chunk
 from ...actors.events import Event
-from ...actors.messages.persister import GetEvents, GetPersisterStatus, PersisterStatus
+from ...actors.messages.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
 from ...actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_test
 from ...runtime import Address, OrchestratorError, deadline
 from ...sql.database import Database

@@ -1,5 +1,6 @@
 import pytest
-from orchestrator.actors.canary import Canaries, Canary
+from orchestrator.actors.canary import Canaries
+from orchestrator.actors.messages.heartbeat_monitor import Canary
 
 LANES = {
     "control": ("risk.*", "heartbeat.*"),

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.actors.latch import Latch
-from orchestrator.actors.messages.state import EngageKillswitch, EngageTrip
+from orchestrator.actors.messages.state_keeper import EngageKillswitch, EngageTrip
 from orchestrator.daemon.emergency import Emergency
 from orchestrator.runtime import Address, Mailbox
 from orchestrator.runtime.guard import GuardTrip

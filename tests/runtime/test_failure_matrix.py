@@ -22,8 +22,8 @@ from orchestrator.actors.broadcaster.actor import Broadcaster
 from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.heartbeat_monitor.actor import HeartbeatMonitor
-from orchestrator.actors.messages.persister import GetPersisterStatus, PersistEvents
-from orchestrator.actors.messages.registry import GetAgents
+from orchestrator.actors.messages.event_persister import GetPersisterStatus, PersistEvents
+from orchestrator.actors.messages.heartbeat_monitor import GetAgents
 from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener.actor import RedisListener
 from orchestrator.actors.state_keeper.actor import StateKeeper

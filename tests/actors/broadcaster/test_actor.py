@@ -7,9 +7,9 @@ from orchestrator.actors.broadcaster import actor as broadcaster_module
 from orchestrator.actors.broadcaster.actor import Broadcaster
 from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
 from orchestrator.actors.events import Event
-from orchestrator.actors.messages.broadcast import AgentStatusChanged, KillswitchNotice
+from orchestrator.actors.messages.broadcaster import AgentStatusChanged, KillswitchNotice
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
-from orchestrator.actors.messages.registry import AgentView, Liveness
+from orchestrator.actors.messages.heartbeat_monitor import AgentView, Liveness
 from orchestrator.runtime import Address, FullPolicy, Mailbox, start_actor, stop_actor
 
 from .test_frames import parse

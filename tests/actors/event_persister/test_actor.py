@@ -22,9 +22,7 @@ from orchestrator.actors.event_persister.state import Ledger
 from orchestrator.actors.event_persister.status import percentiles
 from orchestrator.actors.events import Event, NewEvent, utc_now
 from orchestrator.actors.journal.journal import JournalSettings, _read_into
-from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
-from orchestrator.actors.messages.listener import Publish
-from orchestrator.actors.messages.persister import (
+from orchestrator.actors.messages.event_persister import (
     GetBooks,
     GetEvent,
     GetEvents,
@@ -36,6 +34,8 @@ from orchestrator.actors.messages.persister import (
     StillStoring,
     StoredEvent,
 )
+from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
+from orchestrator.actors.messages.redis_listener import Publish
 from orchestrator.actors.payloads import reject
 from orchestrator.actors.recent_events import EventPage, EventQuery, EventWindow, NeedsDatabase
 from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
@@ -764,7 +764,7 @@ import sys, time, json
 from pathlib import Path
 from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.event_persister.state import Ledger
-from orchestrator.actors.messages.persister import PersistReplies
+from orchestrator.actors.messages.event_persister import PersistReplies
 from orchestrator.actors.events import utc_now
 from orchestrator.runtime import start_actor
 from orchestrator.sql.database import Database, PostgresSettings

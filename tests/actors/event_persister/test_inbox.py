@@ -5,7 +5,7 @@ from orchestrator.actors.event_persister.echoes import EchoTable
 from orchestrator.actors.event_persister.inbox import Intake, Taken
 from orchestrator.actors.event_persister.ingest import Draft, Former
 from orchestrator.actors.events import NewEvent
-from orchestrator.actors.messages.persister import PersistEvents, PersistReplies
+from orchestrator.actors.messages.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.sources import Run
 
 TS = "2026-01-31T09:30:00.123Z"

@@ -8,7 +8,7 @@ from orchestrator.actors.events import Event, utc_now
 from orchestrator.actors.journal.id_ranges import read_ids, write_ids
 from orchestrator.actors.journal.journal import Journal, JournalSettings
 from orchestrator.actors.journal.record_format import Record, RecordKind
-from orchestrator.actors.messages.persister import PersistReplies
+from orchestrator.actors.messages.event_persister import PersistReplies
 
 
 @pytest.fixture

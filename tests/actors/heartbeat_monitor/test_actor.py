@@ -7,15 +7,19 @@ from typing import Any
 import gevent
 import msgspec
 import pytest
-from orchestrator.actors.canary import Canary
 from orchestrator.actors.events import HEARTBEAT, Event, utc_now
 from orchestrator.actors.heartbeat_monitor.actor import HeartbeatMonitor
 from orchestrator.actors.heartbeat_monitor.agent_table import AgentTable, RegistrySettings
-from orchestrator.actors.messages.broadcast import AgentStatusChanged
+from orchestrator.actors.messages.broadcaster import AgentStatusChanged
+from orchestrator.actors.messages.event_persister import PersistEvents
 from orchestrator.actors.messages.events import EventsJournalled
-from orchestrator.actors.messages.persister import PersistEvents
-from orchestrator.actors.messages.registry import GetAgent, GetAgents, SetBusVisible
-from orchestrator.actors.messages.state import SetState
+from orchestrator.actors.messages.heartbeat_monitor import (
+    Canary,
+    GetAgent,
+    GetAgents,
+    SetBusVisible,
+)
+from orchestrator.actors.messages.state_keeper import SetState
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database
 from orchestrator.sql.registry import AgentRegistry

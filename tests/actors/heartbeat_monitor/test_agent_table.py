@@ -11,7 +11,7 @@ from orchestrator.actors.heartbeat_monitor.agent_table import (
     AgentTable,
     RegistrySettings,
 )
-from orchestrator.actors.messages.registry import Liveness
+from orchestrator.actors.messages.heartbeat_monitor import Liveness
 from orchestrator.sql.registry import AgentRow
 
 TS = "2026-01-31T09:30:00.000Z"

@@ -19,14 +19,14 @@ from faults.proxy import Proxy
 from gevent.event import Event as Signal
 from orchestrator.actors.canary import Canaries
 from orchestrator.actors.events import utc_now
-from orchestrator.actors.messages.listener import GetBusStatus, Publish, Published
-from orchestrator.actors.messages.persister import PersistEvents, PersistReplies
-from orchestrator.actors.messages.registry import SetBusVisible
+from orchestrator.actors.messages.event_persister import PersistEvents, PersistReplies
+from orchestrator.actors.messages.heartbeat_monitor import SetBusVisible
+from orchestrator.actors.messages.redis_listener import BusStatus, GetBusStatus, Publish, Published
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
 from orchestrator.actors.redis_listener import publisher as _bus_publisher
 from orchestrator.actors.redis_listener import subscription as _subscription
 from orchestrator.actors.redis_listener.actor import RedisListener
-from orchestrator.actors.redis_listener.connections import BusStatus, Subscriptions
+from orchestrator.actors.redis_listener.connections import Subscriptions
 from orchestrator.runtime import (
     Actor,
     ActorHung,
@@ -122,7 +122,7 @@ class Bench:
         return status
 
     def connected(self) -> bool:
-        return self.status().connected and self.status().publisher_connected
+        return self.status().connected and self.subscriptions.publisher.connected
 
     def visible(self) -> list[bool]:
         told = [message.visible for message in self.monitor.of(SetBusVisible)]
@@ -205,7 +205,7 @@ def test_fifty_thousand_messages_arrive_in_order_while_the_actor_is_killed_again
 
     assert bench.persister.payloads() == [b"%d" % number for number in range(50_000)]
     assert len(bench.made) > 10
-    assert bench.status().lanes[1].connects == 1
+    assert bench.status().subscriptions[1].connects == 1
     assert bench.persister.gaps() == []
 
 
@@ -235,7 +235,7 @@ def test_a_full_persister_pushes_back_to_the_server_and_loses_nothing(
 
     publish_numbers(client, range(100_000), channel="data.market." + "X" * 200)
     wait_until(lambda: len(bench.persister_address.mailbox) == 2)
-    received = bench.status().lanes[1].received
+    received = bench.status().subscriptions[1].received
     bench.persister.open.set()
     wait_until(lambda: len(bench.persister.payloads()) == 100_000, limit_s=30)
 
@@ -250,7 +250,7 @@ def test_what_was_read_is_told_before_the_listener_stops(
     wait_until(bench.connected)
     bench.persister.open.clear()
     publish_numbers(client, range(2500))
-    wait_until(lambda: bench.status().lanes[1].received >= 2)
+    wait_until(lambda: bench.status().subscriptions[1].received >= 2)
 
     gevent.spawn_later(0.1, bench.persister.open.set)
     stop_actor(bench.supervisor)
@@ -271,7 +271,7 @@ def test_a_stop_overtakes_a_flood_of_prices(
     publish_numbers(client, range(50_000))
 
     client.publish("risk.killswitch", b'{"enabled": true}')
-    wait_until(lambda: bench.status().lanes[0].received == 1, limit_s=1)
+    wait_until(lambda: bench.status().subscriptions[0].received == 1, limit_s=1)
     bench.persister.open.set()
     wait_until(lambda: len(bench.persister.payloads()) == 50_000)
 
@@ -286,7 +286,7 @@ def test_each_copy_of_overlapping_patterns_is_told_with_its_pattern(
     wait_until(bench.connected)
 
     receivers = client.publish("risk.x", b"1") + client.publish("data.x", b"2")
-    wait_until(lambda: sum(lane.received for lane in bench.status().lanes) == 4)
+    wait_until(lambda: sum(lane.received for lane in bench.status().subscriptions) == 4)
 
     copies = [reply[1:] for batch in bench.persister.got for reply in batch.replies]
     assert sorted(copies) == [
@@ -329,7 +329,7 @@ def test_a_killed_server_gives_one_gap_for_each_connection_once_it_is_back(
     bench.persister.got.clear()
 
     redis_server.kill()
-    wait_until(lambda: not any(lane.connected for lane in bench.status().lanes))
+    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
     assert bench.status().last_error is not None
     redis_server.start()
     wait_until(bench.connected)
@@ -341,7 +341,7 @@ def test_a_killed_server_gives_one_gap_for_each_connection_once_it_is_back(
     assert sorted(gap["patterns"] for gap in gaps) == sorted([list(CONTROL), list(DATA)])
     assert all(gap["cause"] == "subscription" for gap in gaps)
     assert all(gap["from"] < gap["to"] and gap["count"] is None for gap in gaps)
-    assert [lane.cuts for lane in bench.status().lanes] == [1, 1]
+    assert [lane.cuts for lane in bench.status().subscriptions] == [1, 1]
 
 
 def test_the_gap_of_a_cut_is_told_before_what_came_after(
@@ -353,7 +353,7 @@ def test_the_gap_of_a_cut_is_told_before_what_came_after(
     wait_until(lambda: bench.persister.payloads() == [b"before"])
 
     proxy.cut()
-    wait_until(lambda: all(lane.connects == 2 for lane in bench.status().lanes))
+    wait_until(lambda: all(lane.connects == 2 for lane in bench.status().subscriptions))
     client.publish("data.market.A", b"after")
     wait_until(lambda: bench.persister.payloads() == [b"before", b"after"])
 
@@ -375,7 +375,7 @@ def test_a_restart_between_cut_and_return_still_gives_one_gap(
     wait_until(bench.connected)
 
     proxy.refuse()
-    wait_until(lambda: not any(lane.connected for lane in bench.status().lanes))
+    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
     bench.made[-1].kill(ActorHung("RedisListener", 5.0))
     wait_until(lambda: len(bench.made) == 2)
     proxy.accept()
@@ -392,7 +392,7 @@ def test_in_an_outage_attempts_are_seldomer_than_one_a_second(
     wait_until(bench.connected)
 
     proxy.refuse()
-    wait_until(lambda: not any(lane.connected for lane in bench.status().lanes))
+    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
     before, began = bench.subscriptions.attempts, time.monotonic()
     wait_until(lambda: bench.subscriptions.attempts >= before + 3, limit_s=15)
 
@@ -413,7 +413,7 @@ def test_a_silent_connection_is_noticed_within_five_seconds_and_the_monitor_told
     proxy.freeze()
     began = time.monotonic()
     wait_until(lambda: bench.visible() == [False, True, False])
-    wait_until(lambda: not any(lane.connected for lane in bench.status().lanes))
+    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
     noticed_s = time.monotonic() - began
     proxy.thaw()
     wait_until(lambda: bench.visible() == [False, True, False, True])
@@ -432,7 +432,7 @@ def test_a_quiet_connection_is_not_taken_for_a_dead_one(
 
     wait_until(lambda: time.monotonic() > began + 20 * 0.05)
 
-    assert [lane.connects for lane in bench.status().lanes] == [1, 1]
+    assert [lane.connects for lane in bench.status().subscriptions] == [1, 1]
     assert bench.persister.got == []
     latency_ms = bench.status().latency_ms
     assert latency_ms is not None
@@ -453,7 +453,7 @@ def test_a_long_wait_for_the_persister_is_not_taken_for_a_dead_connection(
     bench.persister.open.set()
     wait_until(lambda: len(bench.persister.payloads()) == 5000)
 
-    assert [lane.connects for lane in bench.status().lanes] == [1, 1]
+    assert [lane.connects for lane in bench.status().subscriptions] == [1, 1]
 
 
 def test_without_a_server_it_is_up_at_once_and_says_so(
@@ -467,7 +467,7 @@ def test_without_a_server_it_is_up_at_once_and_says_so(
     status = bench.status()
     assert not status.connected
     assert "refused" in str(status.last_error)
-    assert status.server is None
+    assert bench.subscriptions.publisher.facts is None
     assert bench.visible() == [False]
     proxy.accept()
     wait_until(bench.connected)
@@ -525,7 +525,7 @@ def test_the_server_is_asked_for_its_version_and_a_small_buffer_is_warned_of(
         bench = make_bench()
         wait_until(bench.connected)
 
-    server = bench.status().server
+    server = bench.subscriptions.publisher.facts
     assert server is not None
     assert server.version
     assert server.pubsub_limit is not None
@@ -566,7 +566,7 @@ def test_a_stop_is_published_first_once_the_server_is_back(
     wait_until(lambda: bench.status().publish_failures > 0)
     bench.made[-1].kill(ActorHung("RedisListener", 5.0))
     wait_until(lambda: len(bench.made) == 2)
-    assert bench.status().publish_waiting == 2
+    assert bench.subscriptions.publisher.waiting == 2
     proxy.accept()
     wait_until(lambda: len(bench.monitor.of(Published)) == 2)
 
@@ -595,7 +595,7 @@ def test_a_message_whose_answer_is_lost_is_given_up_but_a_stop_is_sent_again(
     assert bench.monitor.of(Published) == [Published("other", None), Published("stop", 0)]
     assert bench.persister.payloads("data") == [b"x"]
     assert bench.persister.payloads("control") == [b"k", b"k"]
-    assert bench.status().publish_given_up == 1
+    assert bench.subscriptions.publisher.given_up == 1
 
 
 def test_an_idle_publisher_finds_out_that_its_connection_is_gone(
@@ -653,13 +653,13 @@ def test_a_subscription_that_answers_pings_but_brings_nothing_is_noticed_within_
     message = re.compile(rb"\*4\r\n\$8\r\npmessage\r\n(?:\$\d+\r\n[^\r]*\r\n){3}")
     proxy.to_client = lambda data: message.sub(b"", data)
     began = time.monotonic()
-    wait_until(lambda: [lane.cuts for lane in bench.status().lanes] >= [1, 1])
+    wait_until(lambda: [lane.cuts for lane in bench.status().subscriptions] >= [1, 1])
     noticed_s = time.monotonic() - began
     proxy.to_client = None
     wait_until(lambda: len(bench.persister.gaps()) >= 2)
 
     assert noticed_s < 5
-    assert "deaf" in str(bench.status().lanes[0].last_error)
+    assert "deaf" in str(bench.status().subscriptions[0].last_error)
 
 
 def test_no_gap_is_invented_in_quiet_hours(
@@ -676,7 +676,7 @@ def test_no_gap_is_invented_in_quiet_hours(
     wait_until(lambda: canaries() >= 1_000, limit_s=60)
 
     assert bench.persister.gaps() == []
-    assert [lane.cuts for lane in bench.status().lanes] == [0, 0]
+    assert [lane.cuts for lane in bench.status().subscriptions] == [0, 0]
 
 
 def test_a_flood_is_not_taken_for_deafness(
@@ -693,7 +693,7 @@ def test_a_flood_is_not_taken_for_deafness(
     bench.persister.open.set()
     wait_until(lambda: len(bench.persister.payloads()) >= 50_000, limit_s=30)
 
-    assert [lane.cuts for lane in bench.status().lanes] == [0, 0]
+    assert [lane.cuts for lane in bench.status().subscriptions] == [0, 0]
     assert bench.persister.gaps() == []
 
 

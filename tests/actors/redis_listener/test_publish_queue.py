@@ -1,4 +1,4 @@
-from orchestrator.actors.messages.listener import Publish
+from orchestrator.actors.messages.redis_listener import Publish
 from orchestrator.actors.redis_listener.publish_queue import PublishQueue
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.messages.stream import StreamItem
+from orchestrator.actors.messages.durable_stream import StreamItem
 from orchestrator.actors.redis_listener.stream_progress import (
     UNKNOWN,
     StreamBook,

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import redis
 from faults.proxy import Proxy
-from orchestrator.actors.messages.stream import PersistStream, ReadStream, StreamProgress
+from orchestrator.actors.messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.payloads import Cut
 from orchestrator.actors.redis_listener import stream_reader as _stream_lane
 from orchestrator.actors.redis_listener.connections import _pool

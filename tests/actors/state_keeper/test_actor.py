@@ -9,11 +9,11 @@ import pytest
 from orchestrator.actors.events import KILLSWITCH, REGIME, REJECTED, Event, utc_now
 from orchestrator.actors.killswitch import KillswitchState, Trip, WrongTrip
 from orchestrator.actors.latch import Latch
-from orchestrator.actors.messages.broadcast import KillswitchNotice
+from orchestrator.actors.messages.broadcaster import KillswitchNotice
+from orchestrator.actors.messages.event_persister import PersistEvents
 from orchestrator.actors.messages.events import EventsJournalled, StopFound, StopHeard
-from orchestrator.actors.messages.listener import Published
-from orchestrator.actors.messages.persister import PersistEvents
-from orchestrator.actors.messages.state import (
+from orchestrator.actors.messages.redis_listener import Published
+from orchestrator.actors.messages.state_keeper import (
     EngageKillswitch,
     EngageTrip,
     GetKillswitch,

@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
 from orchestrator.actors.broadcaster.frames import EventFrames
 from orchestrator.actors.events import Event
+from orchestrator.actors.messages.event_persister import (
+    GetEvents,
+    GetPersisterStatus,
+    PersisterStatus,
+)
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
-from orchestrator.actors.messages.persister import GetEvents, GetPersisterStatus, PersisterStatus
 from orchestrator.actors.recent_events import EventQuery, EventWindow, matcher
 from orchestrator.http.peers import Instance
 from orchestrator.http.settings import WebSocketSettings

@@ -1,4 +1,8 @@
-"""Messages."""
+"""To the HeartbeatMonitor: questions of the HTTP server, and signs that the bus works.
+
+The RedisListener sends :class:`SetBusVisible`, the EventPersister :class:`Canary`; heartbeats
+reach it as :mod:`~.events`.
+"""
 
 from enum import StrEnum
 
@@ -6,7 +10,7 @@ import msgspec
 
 
 class Liveness(StrEnum):
-    """How an agent looks at this moment."""
+    """An agent's state at this moment."""
 
     UP = "up"
     LATE = "late"
@@ -65,9 +69,18 @@ class Agents(msgspec.Struct, frozen=True):
 
 
 class SetBusVisible(msgspec.Struct, frozen=True):
-    """From the listener: whether heartbeats can be seen at all."""
+    """From the listener: whether the connections that carry heartbeats are subscribed."""
 
     visible: bool
     """False from a cut to the new subscription."""
     canaries: tuple[str, ...] = ()
-    """The lanes that carry heartbeats and have a canary: without those this is not believed."""
+    """Those of the connections that have a canary; without its arrival they count as blind."""
+
+
+class Canary(msgspec.Struct, frozen=True, gc=False):
+    """From the persister: a canary has come the whole way."""
+
+    lane: str
+    """The connection it came by."""
+    sent_at: float
+    """When it was published, monotonic seconds."""

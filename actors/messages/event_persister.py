@@ -1,4 +1,9 @@
-"""What the persister is told and asked, and what it answers. Public names: ``event_persister``."""
+"""To the EventPersister, with its answers: what to store, and questions about what is stored.
+
+The RedisListener sends :class:`PersistReplies`; every actor and the HTTP server may send
+:class:`PersistEvents`; the HTTP server asks the rest. The durable stream has
+:mod:`~.durable_stream`.
+"""
 
 from typing import Final
 
@@ -14,7 +19,7 @@ what its socket holds (200 KB) after 7 ms, and then waits for us (measured: a te
 
 
 class PersistReplies(msgspec.Struct, frozen=True):
-    """Store what one read of a subscription's socket brought; told, never asked."""
+    """Store what one read of a subscription's socket brought; never asked."""
 
     lane: str
     """``control`` (goes first) or ``data``."""
@@ -61,7 +66,7 @@ class GetEvents(msgspec.Struct, frozen=True):
 class GetEvent(msgspec.Struct, frozen=True):
     """Asks for one event in memory; answered by ``Event``, ``StillStoring`` or None.
 
-    With None PostgreSQL has it, or nobody does.
+    With None, PostgreSQL has it or it does not exist.
     """
 
     id: int
@@ -69,11 +74,11 @@ class GetEvent(msgspec.Struct, frozen=True):
 
 
 class StillStoring(msgspec.Struct, frozen=True):
-    """Nobody can say yet: neither in memory nor, as far as it is ours, in PostgreSQL."""
+    """Unknown yet: not in memory, and if it is ours not in PostgreSQL."""
 
 
 class NoteProcessed(msgspec.Struct, frozen=True):
-    """Tell memory that rows were marked as processed in PostgreSQL."""
+    """From the HTTP server: rows were marked as processed in PostgreSQL."""
 
     ids: tuple[int, ...]
     """Which."""

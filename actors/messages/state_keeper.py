@@ -1,4 +1,8 @@
-"""What the StateKeeper is told and asked, and what it answers. Public names: ``state_keeper``."""
+"""To the StateKeeper, with its answers: the killswitch, the regime, and values to keep.
+
+The HTTP server and the guard's record send stops, the HTTP server asks, the HeartbeatMonitor sends
+:class:`SetState`. Events reach it as :mod:`~.events`.
+"""
 
 from typing import Final
 
@@ -7,7 +11,7 @@ import msgspec
 from ...runtime import DeferredReply
 from ..killswitch import KillswitchState, Trip
 from .events import EventReplaced, EventsJournalled, StopFound, StopHeard
-from .listener import Published
+from .redis_listener import Published
 
 
 class EngageKillswitch(msgspec.Struct, frozen=True):
