@@ -84,7 +84,7 @@ def show(sockets: list[socket.socket], payload: dict[str, Any], environ: dict[st
     """Send them all; returns microseconds of CPU for each event."""
     import gevent
     from orchestrator.actors.broadcaster.actor import Broadcaster
-    from orchestrator.actors.broadcaster.clients import ClientRegistry
+    from orchestrator.actors.broadcaster.clients import Clients
     from orchestrator.http.peers import Instance
     from orchestrator.http.settings import WebSocketSettings
     from orchestrator.http.stream.catch_up import Streams
@@ -94,7 +94,7 @@ def show(sockets: list[socket.socket], payload: dict[str, Any], environ: dict[st
     from orchestrator.sql.database import Database, PostgresSettings
 
     settings = WebSocketSettings(queue_bytes=64 * 1024 * 1024, compression_from_bytes=64)
-    registry = ClientRegistry(CLIENTS)
+    registry = Clients(CLIENTS)
     registry.saw(0)
     past = PastEvents(Address("nobody"), Database(PostgresSettings()), registry)  # not asked
     streams = Streams(registry, past, settings, Instance("bench", "dev", "0"))

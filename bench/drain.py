@@ -21,7 +21,7 @@ from pathlib import Path
 import gevent.event
 import hiredis
 from orchestrator.actors.messages.event_persister import PersistReplies
-from orchestrator.actors.redis_listener.connections import Subscriptions
+from orchestrator.actors.redis_listener.connections import BusConnections
 
 from .report import Row, progress
 
@@ -100,7 +100,7 @@ def parse(port: int) -> float:
 
 def drain(port: int) -> float:
     """The same of the listener's own reading, from the socket to the persister's door."""
-    subscriptions = Subscriptions(
+    subscriptions = BusConnections(
         f"redis://127.0.0.1:{port}/0", control_patterns=["risk.*"], data_patterns=[PATTERN.decode()]
     )
     got = 0

@@ -83,7 +83,7 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
     """Through the Broadcaster and a connection for each client; returns deliveries per second."""
     import gevent
     from orchestrator.actors.broadcaster.actor import Broadcaster
-    from orchestrator.actors.broadcaster.clients import ClientRegistry
+    from orchestrator.actors.broadcaster.clients import Clients
     from orchestrator.http.peers import Instance
     from orchestrator.http.settings import WebSocketSettings
     from orchestrator.http.stream.catch_up import Streams
@@ -93,7 +93,7 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
     from orchestrator.sql.database import Database, PostgresSettings
 
     settings = WebSocketSettings(queue_bytes=64 * 1024 * 1024)
-    registry = ClientRegistry(CLIENTS)
+    registry = Clients(CLIENTS)
     registry.saw(0)
     past = PastEvents(Address("nobody"), Database(PostgresSettings()), registry)  # not asked
     streams = Streams(registry, past, settings, Instance("bench", "dev", "0"))

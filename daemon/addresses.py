@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..actors.broadcaster.clients import ClientRegistry
+from ..actors.broadcaster.clients import Clients
 from ..runtime import Address, DeadLetters, FullPolicy, Mailbox
 
 
@@ -22,7 +22,7 @@ class Addresses:
     agents: Address
 
 
-def addresses(dead_letters: DeadLetters, clients: ClientRegistry) -> Addresses:
+def addresses(dead_letters: DeadLetters, clients: Clients) -> Addresses:
     """Each with the bound and the policy that its place in the flow demands (law 5)."""
 
     def address(name: str, capacity: int, on_full: FullPolicy = FullPolicy.BLOCK) -> Address:

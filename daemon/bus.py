@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from ..actors.canary import Canaries
 from ..actors.events import format_time
-from ..actors.redis_listener.connections import CONTROL, DATA, Subscriptions
+from ..actors.redis_listener.connections import CONTROL, DATA, BusConnections
 from ..actors.redis_listener.server_checks import Danger, check
 from ..actors.redis_listener.stream_reader import StreamLimits
 from ..runtime import OrchestratorError
@@ -64,14 +64,14 @@ class Bus:
         if self._redis.strict and (dangers := check(self._url, limit_s=limit_s)):
             raise BusEndangered(dangers)
 
-    def subscribe(self, *, down_since_ms: int) -> Subscriptions:
+    def subscribe(self, *, down_since_ms: int) -> BusConnections:
         """The sockets, which connect by themselves; the caller closes them.
 
         Args:
             down_since_ms: The last journalled moment of the life before; 0 if there was none.
         """
         died_at = datetime.fromtimestamp(down_since_ms / 1000, UTC) if down_since_ms else None
-        return Subscriptions(
+        return BusConnections(
             self._url,
             control_patterns=self._lanes[CONTROL],
             data_patterns=self._lanes[DATA],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gevent
 
-from ..actors.agent_host.agent_host import agent_child_spec
+from ..actors.agent_host.child_spec import agent_child_spec
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..runtime import Address, ChildSpec, DeadLetters, Shutdown, Supervisor, SupervisorReport
 from ..runtime.guard import GuardLink

@@ -25,7 +25,7 @@ from gevent.event import Event as Signal
 
 from .._version import __version__
 from ..actors.broadcaster.actor import Broadcaster
-from ..actors.broadcaster.clients import ClientRegistry
+from ..actors.broadcaster.clients import Clients
 from ..actors.event_persister.actor import EventPersister
 from ..actors.event_persister.final_sweep import sweep
 from ..actors.event_persister.state import Ledger
@@ -35,7 +35,7 @@ from ..actors.heartbeat_monitor.agent_table import AgentTable
 from ..actors.latch import Latch
 from ..actors.pruner import Pruner
 from ..actors.redis_listener.actor import RedisListener
-from ..actors.redis_listener.connections import Subscriptions
+from ..actors.redis_listener.connections import BusConnections
 from ..actors.state_keeper.actor import StateKeeper
 from ..http.edge.listener import ListeningSocket
 from ..http.edge.tls import TlsUnusable
@@ -120,7 +120,7 @@ class Daemon:
         self._dead_letters = DeadLetters()
         self._metrics = Metrics()
         self._instance = Instance(settings.instance.name, settings.instance.env, __version__)
-        self._clients = ClientRegistry(settings.websocket.max_clients)
+        self._clients = Clients(settings.websocket.max_clients)
         self._to = addresses(self._dead_letters, self._clients)
         self._listening = listening
         self._database = Database(settings.postgres, url=self.pg_url)
@@ -150,7 +150,7 @@ class Daemon:
             dead_letters=self._dead_letters,
         )
         self._root: Supervisor | None = None
-        self._subscriptions: Subscriptions | None = None
+        self._subscriptions: BusConnections | None = None
 
     # -- its life ----------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Daemon:
                 yield
                 self._own_events.tell("runtime.stopping", {})
 
-    def _start_tree(self, subscriptions: Subscriptions) -> None:
+    def _start_tree(self, subscriptions: BusConnections) -> None:
         root = self._root = self._new_root(subscriptions)
         root.start_at(self._to.root, self._root_ended)
         try:
@@ -269,7 +269,7 @@ class Daemon:
 
     # -- the tree ----------------------------------------------------------------------------
 
-    def _new_root(self, subscriptions: Subscriptions) -> Supervisor:
+    def _new_root(self, subscriptions: BusConnections) -> Supervisor:
         """The supervisor of everything."""
         to = self._to
         return Supervisor(
@@ -297,7 +297,7 @@ class Daemon:
             for server in self.servers
         ]
 
-    def _actor_specs(self, subscriptions: Subscriptions) -> list[ChildSpec]:
+    def _actor_specs(self, subscriptions: BusConnections) -> list[ChildSpec]:
         to = self._to
         # Only what concerns each: no flood of prices pushes a stop out of a mailbox.
         consumers = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..actors.agent_host.stopped_agents import StoppedAgents
-from ..actors.broadcaster.clients import ClientRegistry
+from ..actors.broadcaster.clients import Clients
 from ..runtime import Address, DeadLetters
 from ..runtime.processes.record import ProcessRecord
 from ..runtime.telemetry.metrics import Metrics
@@ -51,7 +51,7 @@ class Peers:
     """The supervisor at the root of the tree."""
     agents: Address | None
     """The agents' supervisor, whose children are named by agent ids; ``None`` without agents."""
-    clients: ClientRegistry
+    clients: Clients
     """The WebSocket clients, shared with the Broadcaster."""
     database: Database
     """For pages that memory does not cover."""

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pydantic import Field, PrivateAttr, ValidationError, field_serializer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ..actors.agent_host.agent_host import AgentSettings
+from ..actors.agent_host.child_spec import AgentSettings
 from ..actors.heartbeat_monitor.agent_table import RegistrySettings
 from ..actors.journal.journal import JournalSettings
 from ..http.settings import HttpSettings, WebSocketSettings, is_loopback

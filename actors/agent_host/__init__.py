@@ -1,1 +1,1 @@
-"""Runs the agents that the settings name."""
+"""Agents that the daemon runs: inside it as an actor, or any program as a child process."""

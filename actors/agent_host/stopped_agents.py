@@ -10,7 +10,7 @@ from pathlib import Path
 class StoppedAgents:
     """``<data>/stopped-agents.json``: a list of ids, on disk before a stop is answered.
 
-    A file that cannot be understood stops nobody: agents are started as the settings say.
+    A file that cannot be read counts as empty: agents start as the settings say.
     """
 
     def __init__(self, path: Path) -> None:

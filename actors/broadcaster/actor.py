@@ -12,7 +12,7 @@ from ...runtime import Actor, give_way
 from ..events import Event
 from ..messages.broadcaster import AgentStatusChanged, KillswitchNotice
 from ..messages.events import EventReplaced, EventsJournalled
-from .clients import ClientRegistry
+from .clients import Clients
 from .frames import EventFrames, frame_of, killswitch_frame
 
 # At most so many sends a second and client; fast enough for eyes, and many frames share a send.
@@ -32,7 +32,7 @@ Message = EventsJournalled | EventReplaced | KillswitchNotice | AgentStatusChang
 class Broadcaster(Actor):
     """Builds each frame once and hands it to the clients in ``registry``."""
 
-    def __init__(self, *, registry: ClientRegistry) -> None:
+    def __init__(self, *, registry: Clients) -> None:
         super().__init__()
         self._registry = registry
         self._frames = EventFrames()

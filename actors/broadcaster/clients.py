@@ -153,7 +153,7 @@ class Compressed:
     """And as they went; never larger."""
 
 
-class ClientRegistry:
+class Clients:
     """All clients, by what they want.
 
     Args:

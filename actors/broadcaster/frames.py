@@ -1,10 +1,12 @@
-"""The frames that WebSocket clients get, each built once, whatever the number of clients.
+"""The frames that clients get, each built once, whatever the number of clients. Pure.
 
-Pure. A payload goes into its frame as it was published; around it stand pieces that repeat
-(``eventType``, ``source``) and are encoded once. What is returned is the frame as it goes on the
-wire: header (RFC 6455, section 5.2: final, text, unmasked as a server's are) and JSON.
+A payload goes into its frame as it was published; the pieces around it that repeat (``eventType``,
+``source``) are encoded once. A frame is built as WebSockets send it: header (RFC 6455, section 5.2:
+final, text, unmasked as a server's are) and JSON. :func:`sse_message` turns it into a message of a
+Server-Sent Events stream (WHATWG HTML, section 9.2) with the same JSON.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from struct import Struct as Packing
 from typing import Final
@@ -25,20 +27,40 @@ _MEDIUM_HEADER: Final = Packing("!BBH")
 _LONG_HEADER: Final = Packing("!BBQ")
 _SHORT_HEADERS: Final = [bytes((_TEXT, length)) for length in range(_SHORT)]
 
+SSE_CONTENT_TYPE: Final = "text/event-stream"
+
+SSE_KEEP_ALIVE: Final = b":\n\n"
+"""A comment: clients ignore it, but proxies see that the stream is alive."""
+
+_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+
 Wire = Callable[[bytes, int | None], bytes]
-"""How frames go to some clients: from a frame, and the id to resume behind if it is an event's."""
+"""The encoding for a client: of a frame, and the id to resume after if it is an event's."""
 
 _encode = msgspec.json.encode
 
 
 def as_is(frame: bytes, _event_id: int | None) -> bytes:
-    """The wire of WebSockets: frames are built for it."""
+    """The encoding for WebSockets: frames are built for it."""
     return frame
 
 
 def text_of(frame: bytes) -> bytes:
     """The text in one of the frames made here."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+
+
+def sse_message(frame: bytes, event_id: int | None) -> bytes:
+    """``frame`` for Server-Sent Events; ``event_id`` becomes the browser's ``Last-Event-ID``.
+
+    Line ends in JSON as it was published stand between its tokens, where one is as good as another.
+    """
+    text = text_of(frame)
+    if b"\n" in text or b"\r" in text:
+        text = b"\ndata: ".join(_LINE_END.split(text))
+    if event_id is None:
+        return b"data: %b\n\n" % text
+    return b"id: %d\ndata: %b\n\n" % (event_id, text)
 
 
 def text_frame(text: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""The listener: what is published on Redis becomes messages to the persister.
+"""The RedisListener: what is published on Redis becomes messages to the EventPersister.
 
-It holds nothing that an incarnation could lose: sockets, parsers, what was read but not told, and
-what waits to be published are in :class:`~.subscriptions.Subscriptions`, which belongs to the child
-spec. A successor goes on where the last read ended.
+The actor holds nothing that a crash could lose: sockets, parsers, messages read but not yet sent
+and the publish queue are in :class:`~.connections.BusConnections`, which belongs to the child spec.
+A successor goes on where the last read ended.
 
 ::
 
@@ -20,7 +20,7 @@ from ...runtime import Actor, Address, MailboxFull, Outbox
 from ..messages.durable_stream import ReadStream, StreamProgress
 from ..messages.heartbeat_monitor import SetBusVisible
 from ..messages.redis_listener import GetBusStatus, Publish, Published
-from .connections import Subscriptions
+from .connections import BusConnections
 from .subscription import BUS_ERRORS, Subscription, Tell
 
 REMIND_MONITOR_S: Final = 5.0
@@ -49,7 +49,7 @@ class RedisListener(Actor):
 
     def __init__(
         self,
-        subscriptions: Subscriptions,
+        subscriptions: BusConnections,
         *,
         persister: Address,
         monitor: Address | None = None,

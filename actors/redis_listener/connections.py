@@ -20,7 +20,7 @@ CONTROL: Final = "control"
 DATA: Final = "data"
 
 
-class Subscriptions:
+class BusConnections:
     """The two lanes, the publisher, and what they share.
 
     Args:

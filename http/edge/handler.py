@@ -16,7 +16,7 @@ from gevent.pywsgi import Input, OldMessage, _InvalidClientInput
 from geventwebsocket.handler import WebSocketHandler
 from websockets.frames import CloseCode
 
-from ...actors.broadcaster.clients import ClientRegistry
+from ...actors.broadcaster.clients import Clients
 from ...actors.events import utc_now
 from ...runtime import OrchestratorError, deadline
 from ..api.schemas import ErrorAnswer
@@ -98,7 +98,7 @@ class Upgrades:
         *,
         check: Callable[[Environ], Handshake],
         open_connection: Callable[[Handshake, Any, Any], Connection],
-        clients: ClientRegistry,
+        clients: Clients,
         sessions: Sessions,
     ) -> None:
         self.api = api

@@ -13,7 +13,7 @@ import gevent
 import structlog
 from gevent.event import Event as Signal
 
-from ...actors.broadcaster.clients import Client, ClientRegistry
+from ...actors.broadcaster.clients import Client, Clients
 from ...actors.broadcaster.frames import connection_frame, error_frame
 from ...actors.broadcaster.send_buffer import Chunk
 from ...runtime import OrchestratorError, give_way
@@ -32,7 +32,7 @@ _log = structlog.get_logger(actor="http")
 class Streams:
     """What all clients of the event stream share."""
 
-    registry: ClientRegistry
+    registry: Clients
     """Where they attach."""
     past: PastEvents
     """What they may have missed."""

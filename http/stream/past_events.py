@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from gevent.lock import BoundedSemaphore
 
-from ...actors.broadcaster.clients import ALL_TYPES, ClientRegistry
+from ...actors.broadcaster.clients import ALL_TYPES, Clients
 from ...actors.broadcaster.frames import EventFrames, Wire
 from ...actors.broadcaster.send_buffer import Chunk
 from ...actors.events import Event
@@ -85,7 +85,7 @@ class PastEvents:
         registry: Counts the replaced ones.
     """
 
-    def __init__(self, persister: Address, database: Database, registry: ClientRegistry) -> None:
+    def __init__(self, persister: Address, database: Database, registry: Clients) -> None:
         self._persister = persister
         self._reader = EventReader(database)
         self._registry = registry

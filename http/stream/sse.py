@@ -14,8 +14,8 @@ from gevent.event import Event as Signal
 from msgspec import Meta
 from websockets.frames import CloseCode
 
-from ...actors.broadcaster import sse
 from ...actors.broadcaster.clients import Client
+from ...actors.broadcaster.frames import SSE_CONTENT_TYPE, SSE_KEEP_ALIVE, sse_message
 from ...runtime import give_way
 from ..api.schemas import EventId
 from ..errors import Unavailable
@@ -68,7 +68,7 @@ class EventStreamRoutes:
                 "/events/stream",
                 self.stream,
                 "Events as they come (Server-Sent Events)",
-                {200: sse.CONTENT_TYPE},
+                {200: SSE_CONTENT_TYPE},
                 query=EventStreamQuery,
                 headers=EventStreamHeaders,
                 endless=True,
@@ -86,11 +86,11 @@ class EventStreamRoutes:
             since = query.since
         headers = (("Cache-Control", "no-store, no-transform"), ("X-Accel-Buffering", "no"))
         if call.environ["REQUEST_METHOD"] == "HEAD":
-            return Answer(b"", content_type=sse.CONTENT_TYPE, headers=headers)
+            return Answer(b"", content_type=SSE_CONTENT_TYPE, headers=headers)
         if not self._streams.registry.reserve():
             raise Unavailable("There are too many clients; try again.", retry_after_s=5)
         stream = EventStream(self._streams, types, since)
-        return Answer(b"", content_type=sse.CONTENT_TYPE, headers=headers, stream=stream)
+        return Answer(b"", content_type=SSE_CONTENT_TYPE, headers=headers, stream=stream)
 
 
 class EventStream:
@@ -107,7 +107,7 @@ class EventStream:
         self._settings = streams.settings
         self._wake = Signal()
         self._ending: CloseCode | None = None
-        self._client = Client(streams.settings.queue_bytes, self._wake.set, types, sse.message)
+        self._client = Client(streams.settings.queue_bytes, self._wake.set, types, sse_message)
         self._client.close = self.end
         self._feed = Feed(streams, self._client, since)
         self._has_place = True
@@ -131,7 +131,7 @@ class EventStream:
         listener = gevent.spawn(self._listen, reader)
         listener.name = "event-stream-listener"
         try:
-            self._client.buffer.add_urgent(sse.retry(RETRY_MS))
+            self._client.buffer.add_urgent(b"retry: %d\n\n" % RETRY_MS)
             self._feed.open()
             self._send_until_end(sock)
         except Stalled:
@@ -163,7 +163,7 @@ class EventStream:
             if data:
                 send_all(sock, data, limit_s)
             elif not self._wake.wait(self._settings.ping_interval_s / 2):
-                send_all(sock, sse.KEEP_ALIVE, limit_s)
+                send_all(sock, SSE_KEEP_ALIVE, limit_s)
 
 
 def _last_event_id(environ: Environ) -> int | None:

@@ -1,12 +1,12 @@
 from dataclasses import fields
 
-from orchestrator.actors.broadcaster.clients import ClientRegistry
+from orchestrator.actors.broadcaster.clients import Clients
 from orchestrator.daemon.addresses import Addresses, addresses
 from orchestrator.runtime import Address, DeadLetters
 
 
 def made() -> Addresses:
-    return addresses(DeadLetters(), ClientRegistry())
+    return addresses(DeadLetters(), Clients())
 
 
 def test_each_has_a_name_of_its_own() -> None:

@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster.clients import Client, Clients
 from orchestrator.actors.broadcaster.frames import EventFrames, text_of
 from orchestrator.actors.events import Event
 from orchestrator.http.stream.deflate import Deflater
@@ -100,7 +100,7 @@ def test_one_frame_goes_to_all_who_agreed(served: Served) -> None:
 
 
 def test_an_event_is_compressed_once_whatever_the_filters() -> None:
-    deflater, registry = Deflater(512), ClientRegistry()
+    deflater, registry = Deflater(512), Clients()
     clients = [
         Client(1 << 20, lambda: None, types, deflater)
         for types in (("*",), ("quant.*",), ("quant.*",), ("quant.regime.*", "risk.*"), ("none",))

@@ -17,7 +17,7 @@ import gevent
 import psycopg
 import pytest
 from gevent.event import Event
-from orchestrator.actors.agent_host.agent_host import AgentHost
+from orchestrator.actors.agent_host.actor import AgentHost
 from orchestrator.actors.broadcaster.actor import Broadcaster
 from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.events import NewEvent

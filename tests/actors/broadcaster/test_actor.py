@@ -5,7 +5,7 @@ import pytest
 from gevent.event import Event as Signal
 from orchestrator.actors.broadcaster import actor as broadcaster_module
 from orchestrator.actors.broadcaster.actor import Broadcaster
-from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster.clients import Client, Clients
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.broadcaster import AgentStatusChanged, KillswitchNotice
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
@@ -18,7 +18,7 @@ from .test_frames import parse
 class Screen:
     """A client that keeps what it was sent."""
 
-    def __init__(self, registry: ClientRegistry, types: tuple[str, ...] = ("*",)) -> None:
+    def __init__(self, registry: Clients, types: tuple[str, ...] = ("*",)) -> None:
         self.woken = Signal()
         self.sends = 0
         self.frames: list[dict[str, object]] = []
@@ -35,12 +35,12 @@ class Screen:
 
 
 @pytest.fixture
-def registry() -> ClientRegistry:
-    return ClientRegistry()
+def registry() -> Clients:
+    return Clients()
 
 
 @pytest.fixture
-def broadcaster(registry: ClientRegistry) -> Iterator[Address]:
+def broadcaster(registry: Clients) -> Iterator[Address]:
     actor = Broadcaster(registry=registry)
     yield start_actor(actor, Address("Broadcaster", Mailbox(100, FullPolicy.DROP_OLDEST)))
     stop_actor(actor)
@@ -68,7 +68,7 @@ def agent(status: str = "active") -> AgentView:
     )
 
 
-def test_events_reach_the_clients_in_order(registry: ClientRegistry, broadcaster: Address) -> None:
+def test_events_reach_the_clients_in_order(registry: Clients, broadcaster: Address) -> None:
     screen = Screen(registry)
 
     broadcaster.tell(events(1, 3))
@@ -79,7 +79,7 @@ def test_events_reach_the_clients_in_order(registry: ClientRegistry, broadcaster
 
 
 def test_batches_that_come_close_together_share_a_send(
-    registry: ClientRegistry, broadcaster: Address
+    registry: Clients, broadcaster: Address
 ) -> None:
     screen = Screen(registry)
 
@@ -91,7 +91,7 @@ def test_batches_that_come_close_together_share_a_send(
 
 
 def test_a_large_batch_is_shown_in_parts_that_let_others_run(
-    registry: ClientRegistry, broadcaster: Address, monkeypatch: pytest.MonkeyPatch
+    registry: Clients, broadcaster: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broadcaster_module, "_MAX_MATCHES_AT_ONCE", 20)
     screens = [Screen(registry), Screen(registry, ("strategy.*",))]
@@ -113,7 +113,7 @@ def test_a_large_batch_is_shown_in_parts_that_let_others_run(
 
 
 def test_without_clients_the_newest_id_is_still_known(
-    registry: ClientRegistry, broadcaster: Address
+    registry: Clients, broadcaster: Address
 ) -> None:
     broadcaster.tell(events(1, 3))
 
@@ -123,7 +123,7 @@ def test_without_clients_the_newest_id_is_still_known(
 
 
 def test_the_killswitch_reaches_everybody_whatever_their_filter(
-    registry: ClientRegistry, broadcaster: Address
+    registry: Clients, broadcaster: Address
 ) -> None:
     screens = [Screen(registry), Screen(registry, ("news.*",))]
 
@@ -135,7 +135,7 @@ def test_the_killswitch_reaches_everybody_whatever_their_filter(
         assert frame["data"] == {"reason": "x"}
 
 
-def test_changes_of_agents_are_shown(registry: ClientRegistry, broadcaster: Address) -> None:
+def test_changes_of_agents_are_shown(registry: Clients, broadcaster: Address) -> None:
     screen = Screen(registry, ("news.*",))
 
     broadcaster.tell(AgentStatusChanged((agent(),)))
@@ -147,7 +147,7 @@ def test_changes_of_agents_are_shown(registry: ClientRegistry, broadcaster: Addr
     assert frame["data"]["status"] == "active"
 
 
-def test_a_replaced_event_is_shown_as_such(registry: ClientRegistry, broadcaster: Address) -> None:
+def test_a_replaced_event_is_shown_as_such(registry: Clients, broadcaster: Address) -> None:
     screen = Screen(registry)
     (event,) = events(4, 4, "bus.rejected").events
 
@@ -158,7 +158,7 @@ def test_a_replaced_event_is_shown_as_such(registry: ClientRegistry, broadcaster
     assert registry.replaced == 1
 
 
-def test_clients_and_waiting_batches_outlive_an_incarnation(registry: ClientRegistry) -> None:
+def test_clients_and_waiting_batches_outlive_an_incarnation(registry: Clients) -> None:
     address = Address("Broadcaster", Mailbox(100))
     screen = Screen(registry)
     first = Broadcaster(registry=registry)

@@ -1,7 +1,7 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from orchestrator.actors.broadcaster.clients import ALL_TYPES, Client, ClientRegistry
+from orchestrator.actors.broadcaster.clients import ALL_TYPES, Client, Clients
 from orchestrator.actors.broadcaster.frames import gap_frame
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
@@ -27,7 +27,7 @@ def taken(clients: Iterable[Client]) -> list[bytes]:
 
 
 def test_each_client_gets_what_its_patterns_match() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     everything, risk = client(), client(("risk.*",))
     for one in (everything, risk):
         registry.attach(one)
@@ -39,7 +39,7 @@ def test_each_client_gets_what_its_patterns_match() -> None:
 
 
 def test_a_pattern_for_one_agents_heartbeats_matches_its_source() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client(("heartbeat.q-*",))
     registry.attach(one)
 
@@ -50,7 +50,7 @@ def test_a_pattern_for_one_agents_heartbeats_matches_its_source() -> None:
 
 
 def test_the_pattern_for_all_heartbeats_matches_one_without_a_source_too() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client(("heartbeat.*",))
     registry.attach(one)
 
@@ -61,7 +61,7 @@ def test_the_pattern_for_all_heartbeats_matches_one_without_a_source_too() -> No
 
 
 def test_a_frame_is_built_once_whatever_the_number_of_clients() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     built = []
     for types in (ALL_TYPES, ALL_TYPES, ("risk.*",), ("risk.limit",)):
         registry.attach(client(types))
@@ -73,7 +73,7 @@ def test_a_frame_is_built_once_whatever_the_number_of_clients() -> None:
 
 
 def test_without_clients_nothing_is_built() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
 
     def build(_event: Event) -> bytes:
         raise AssertionError
@@ -82,7 +82,7 @@ def test_without_clients_nothing_is_built() -> None:
 
 
 def test_nothing_is_built_that_nobody_wants() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     registry.attach(client(("risk.*",)))
 
     def build(_event: Event) -> bytes:
@@ -92,7 +92,7 @@ def test_nothing_is_built_that_nobody_wants() -> None:
 
 
 def test_clients_of_one_filter_share_the_joined_bytes() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     clients = [client() for _ in range(3)]
     for one in clients:
         registry.attach(one)
@@ -106,7 +106,7 @@ def test_clients_of_one_filter_share_the_joined_bytes() -> None:
 
 
 def test_a_client_gets_nothing_from_before_it_was_attached() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     early, late = client(), client()
     registry.attach(early)
     registry.publish([event(1)], frame)
@@ -119,7 +119,7 @@ def test_a_client_gets_nothing_from_before_it_was_attached() -> None:
 
 
 def test_what_was_meant_for_a_client_before_it_changed_its_filter_still_comes() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     registry.attach(one)
     registry.publish([event(1)], frame)
@@ -133,7 +133,7 @@ def test_what_was_meant_for_a_client_before_it_changed_its_filter_still_comes() 
 
 
 def test_a_detached_client_gets_nothing_more_and_its_group_goes() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     registry.attach(one)
 
@@ -148,7 +148,7 @@ def test_a_detached_client_gets_nothing_more_and_its_group_goes() -> None:
 
 
 def test_only_clients_for_whom_something_waits_are_woken() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     woken = []
     registry.attach(client(ALL_TYPES, lambda: woken.append("all")))
     registry.attach(client(("risk.*",), lambda: woken.append("risk")))
@@ -160,7 +160,7 @@ def test_only_clients_for_whom_something_waits_are_woken() -> None:
 
 
 def test_an_urgent_frame_passes_filters_and_queues() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     woken = []
     clients = [client(("none",), lambda: woken.append(1)), client()]
     for one in clients:
@@ -175,7 +175,7 @@ def test_an_urgent_frame_passes_filters_and_queues() -> None:
 
 
 def test_a_long_batch_is_cut_into_chunks() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = Client(10_000_000, lambda: None)
     registry.attach(one)
 
@@ -187,7 +187,7 @@ def test_a_long_batch_is_cut_into_chunks() -> None:
 
 
 def test_places_are_limited() -> None:
-    registry = ClientRegistry(max_clients=2)
+    registry = Clients(max_clients=2)
 
     assert [registry.reserve() for _ in range(3)] == [True, True, False]
     registry.free()
@@ -195,7 +195,7 @@ def test_places_are_limited() -> None:
 
 
 def test_the_newest_id_only_rises() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     registry.saw(5)
     registry.saw(3)
 
@@ -203,7 +203,7 @@ def test_the_newest_id_only_rises() -> None:
 
 
 def test_what_the_broadcasters_mailbox_gave_up_is_told_as_a_gap() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     everything, risk, other = client(), client(("risk.*",)), client(("news.*",))
     for one in (everything, risk, other):
         registry.attach(one)
@@ -216,7 +216,7 @@ def test_what_the_broadcasters_mailbox_gave_up_is_told_as_a_gap() -> None:
 
 
 def test_a_replacement_that_was_given_up_is_counted_and_told_as_a_gap() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     everything, other = client(), client(("news.*",))
     for one in (everything, other):
         registry.attach(one)
@@ -228,7 +228,7 @@ def test_a_replacement_that_was_given_up_is_counted_and_told_as_a_gap() -> None:
 
 
 def test_what_the_mailbox_gave_up_is_told_behind_what_was_shown_before() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     registry.attach(one)
     registry.publish([event(1)], frame)
@@ -241,7 +241,7 @@ def test_what_the_mailbox_gave_up_is_told_behind_what_was_shown_before() -> None
 
 
 def test_drops_of_clients_that_have_gone_stay_counted() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     registry.attach(one)
     one.buffer.note_gap(1, 2, 2)
@@ -255,7 +255,7 @@ def test_drops_of_clients_that_have_gone_stay_counted() -> None:
 # -- those that resume ---------------------------------------------------------------------------
 
 
-def attached(registry: ClientRegistry, one: Client, *, after: int) -> Client:
+def attached(registry: Clients, one: Client, *, after: int) -> Client:
     registry.leave_behind(one, after)
     registry.attach(one, after=after)
     return one
@@ -263,7 +263,7 @@ def attached(registry: ClientRegistry, one: Client, *, after: int) -> Client:
 
 @pytest.mark.parametrize("after", range(11))
 def test_a_client_attached_behind_any_event_gets_exactly_those_above_it(after: int) -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     registry.publish([event(1), event(2)], frame)
     registry.saw(2)
     one = attached(registry, client(), after=after) if after >= 2 else client()
@@ -280,7 +280,7 @@ def test_a_client_attached_behind_any_event_gets_exactly_those_above_it(after: i
 
 
 def test_clients_late_at_different_places_join_in_the_midst_of_one_batch() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     registry.saw(1)
     clients = [attached(registry, client(), after=after) for after in (5, 2, 9, 3)]
 
@@ -295,7 +295,7 @@ def test_clients_late_at_different_places_join_in_the_midst_of_one_batch() -> No
 
 
 def test_a_client_behind_or_late_is_one_of_the_clients() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     behind, late = client(("none",)), client(("none",))
     registry.leave_behind(behind, 1)
     attached(registry, late, after=5)
@@ -312,7 +312,7 @@ def test_a_client_behind_or_late_is_one_of_the_clients() -> None:
 
 
 def test_a_client_that_is_behind_is_shown_nothing_of_what_comes() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     registry.leave_behind(one, 1)
 
@@ -324,7 +324,7 @@ def test_a_client_that_is_behind_is_shown_nothing_of_what_comes() -> None:
 
 
 def test_a_late_client_is_told_of_what_was_given_up_above_its_place() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = attached(registry, client(), after=5)
 
     registry.missed(EventsJournalled((event(4), event(5))))
@@ -336,7 +336,7 @@ def test_a_late_client_is_told_of_what_was_given_up_above_its_place() -> None:
 
 
 def test_a_late_client_can_change_its_filter() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = attached(registry, client(), after=5)
 
     registry.subscribe(one, ("risk.*",))
@@ -347,7 +347,7 @@ def test_a_late_client_can_change_its_filter() -> None:
 
 
 def test_a_client_that_is_behind_can_change_its_filter() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     registry.leave_behind(one, 1)
 
@@ -363,7 +363,7 @@ def test_a_client_that_is_behind_can_change_its_filter() -> None:
 
 
 def test_a_correction_reaches_everybody_who_has_seen_the_event() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     live, late, behind, other = client(), client(), client(), client(("news.*",))
     for one in (live, other):
         registry.attach(one)
@@ -378,7 +378,7 @@ def test_a_correction_reaches_everybody_who_has_seen_the_event() -> None:
 
 
 def test_a_correction_of_what_is_still_to_be_read_is_not_shown() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     behind = registry.leave_behind(one, 6)
 
@@ -389,7 +389,7 @@ def test_a_correction_of_what_is_still_to_be_read_is_not_shown() -> None:
 
 
 def test_a_correction_of_what_is_being_read_follows_it() -> None:
-    registry = ClientRegistry()
+    registry = Clients()
     one = client()
     behind = registry.leave_behind(one, 6)
     behind.begin()
@@ -410,7 +410,7 @@ def test_each_wire_has_its_own_form_of_the_same_frames() -> None:
     def told(frame: bytes, event_id: int | None) -> bytes:
         return b"%s:%r;" % (str(event_id).encode(), frame)
 
-    registry = ClientRegistry()
+    registry = Clients()
     plain, other = client(), Client(1000, lambda: None, ALL_TYPES, told)
     for one in (plain, other):
         registry.attach(one)

@@ -26,7 +26,7 @@ from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
 from orchestrator.actors.redis_listener import publisher as _bus_publisher
 from orchestrator.actors.redis_listener import subscription as _subscription
 from orchestrator.actors.redis_listener.actor import RedisListener
-from orchestrator.actors.redis_listener.connections import Subscriptions
+from orchestrator.actors.redis_listener.connections import BusConnections
 from orchestrator.runtime import (
     Actor,
     ActorHung,
@@ -91,7 +91,7 @@ class Bench:
 
     def start(self) -> "Bench":
         options = {"control_patterns": CONTROL, "data_patterns": DATA} | self.options
-        self.subscriptions = Subscriptions(self.url, **options)
+        self.subscriptions = BusConnections(self.url, **options)
         self.persister_address = start_actor(
             self.persister, Address("EventPersister", Mailbox(self.room))
         )
@@ -613,12 +613,12 @@ def test_an_idle_publisher_finds_out_that_its_connection_is_gone(
 
 def test_a_lane_without_a_pattern_of_its_own_is_refused() -> None:
     with pytest.raises(ValueError, match="pattern"):
-        Subscriptions("redis://x", control_patterns=["a"], data_patterns=["a"])
+        BusConnections("redis://x", control_patterns=["a"], data_patterns=["a"])
 
 
 def test_an_unusable_url_is_refused_without_repeating_it() -> None:
     with pytest.raises(ValueError, match="not usable") as caught:
-        Subscriptions("http://u:hunter2@x", control_patterns=["a"], data_patterns=["b"])
+        BusConnections("http://u:hunter2@x", control_patterns=["a"], data_patterns=["b"])
 
     assert "hunter2" not in str(caught.value)
 

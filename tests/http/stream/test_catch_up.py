@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from orchestrator.actors.broadcaster.clients import Client, ClientRegistry
+from orchestrator.actors.broadcaster.clients import Client, Clients
 from orchestrator.actors.broadcaster.frames import EventFrames
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.event_persister import (
@@ -76,7 +76,7 @@ class World:
 
     def __init__(self, *, floor_id: int = 0, wait_s: float = 10.0) -> None:
         self.window = EventWindow(floor_id=floor_id)
-        self.registry = ClientRegistry()
+        self.registry = Clients()
         self.actor = Memory(self.window)
         self.persister = start_actor(self.actor, Address("memory"))
         nowhere = PostgresSettings(url=SecretStr("postgresql://127.0.0.1:1/none"))

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from orchestrator.actors.broadcaster import sse
-from orchestrator.actors.broadcaster.clients import ALL_TYPES, ClientRegistry
-from orchestrator.actors.broadcaster.frames import as_is
+from orchestrator.actors.broadcaster.clients import ALL_TYPES, Clients
+from orchestrator.actors.broadcaster.frames import as_is, sse_message
 from orchestrator.actors.events import Event
 from orchestrator.actors.recent_events import EventWindow
 from orchestrator.http.stream.past_events import STRETCH_BYTES, STRETCH_IDS, NotReadable, PastEvents
@@ -31,7 +30,7 @@ def window() -> EventWindow:
 @pytest.fixture
 def past(window: EventWindow) -> Iterator[PastEvents]:
     actor = Memory(window)
-    yield PastEvents(start_actor(actor, Address("memory")), Database(NOWHERE), ClientRegistry())
+    yield PastEvents(start_actor(actor, Address("memory")), Database(NOWHERE), Clients())
     stop_actor(actor)
 
 
@@ -79,7 +78,7 @@ def test_a_stretch_without_what_is_wanted_leads_on(window: EventWindow, past: Pa
 def test_stretches_differ_by_wire_and_filter(window: EventWindow, past: PastEvents) -> None:
     fill(window, 101, 600)
     plain = past.after(100, ALL_TYPES, as_is)
-    told = past.after(100, ALL_TYPES, sse.message)
+    told = past.after(100, ALL_TYPES, sse_message)
     filtered = past.after(100, ("strategy.b",), as_is)
 
     assert plain.chunk is not None

@@ -1,34 +1,27 @@
-"""Agents that the daemon runs: one inside it as an actor, or any program as a child process.
-
-Holds an agent's jobs, as greenlets linked to the actor; they die with it. The agent publishes on
-Redis like every other, so nothing of it need survive here: its successor connects anew, with a
-new ``boot`` that tells the daemon so.
-"""
+"""How an agent named in the settings runs: as an actor of the daemon, or as a child process."""
 
 import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
-import gevent
-from gevent import Greenlet
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from ...agents import Agent
 from ...agents.runner import load_agent
-from ...runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, OrchestratorError, Restart
+from ...runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, Restart
 from ...runtime.guard import GuardLink
 from ...runtime.processes.actor import ProcessActor, ProcessCommand
 from ...runtime.processes.record import ProcessRecord
+from .actor import AgentHost
 
 KILL_MARGIN_S = 3.0
-"""What an actor needs beyond its agent's own limit: to kill, to reap, to read the last words."""
+"""What an actor needs beyond its agent's own limit: to kill, to reap, to read the last output."""
 MAILBOX_CAPACITY = 100
 """An agent's actor is only ever asked how it is."""
 PRIVATE_VARIABLES = ("PG_URL", "ORCHESTRATOR_")
-"""What begins so is the daemon's own business and not inherited."""
+"""Prefixes of the daemon's own variables, which agents do not inherit."""
 
 
 class AgentSettings(BaseModel):
@@ -56,7 +49,7 @@ class AgentSettings(BaseModel):
     cwd: Path | None = None
     """The folder a child process runs in."""
     restart: Restart = Restart.PERMANENT
-    """Which of its ends are followed by a restart."""
+    """When it is restarted."""
     shutdown_s: float = Field(default=5.0, ge=0.1, le=300)
     """How long it may take to stop before it is killed."""
     max_memory: ByteSize | None = Field(default=None, ge=2**20)
@@ -77,89 +70,6 @@ class AgentSettings(BaseModel):
         return self
 
 
-class AgentLeft(OrchestratorError):
-    """An agent's code tried to end the process: it ends its actor only."""
-
-    def __init__(self, agent_id: str, how: BaseException) -> None:
-        super().__init__(agent_id, how)
-        self.agent_id = agent_id
-        self.how = how
-
-    def __str__(self) -> str:
-        return f"agent {self.agent_id} raised {type(self.how).__name__}: {self.how}"
-
-
-class AgentHost(Actor):
-    """Runs an agent of the kit inside the daemon.
-
-    What the agent's jobs raise (its ``on_start``; its handlers never do) is the actor's failure.
-    An agent that stops itself ends the actor normally. A handler that waits for ever shows in
-    the agent's own heartbeat; one that computes for ever holds the daemon's loop, and the
-    runtime's monitor finds it.
-
-    Args:
-        make_agent: a new agent for this incarnation; what it raises fails the actor too.
-        stop_timeout_s: how long a stop waits for the agent's jobs before they are killed.
-    """
-
-    def __init__(self, make_agent: Callable[[], Agent], *, stop_timeout_s: float = 5.0) -> None:
-        super().__init__()
-        self._make_agent = make_agent
-        self._stop_timeout_s = stop_timeout_s
-        self._agent: Agent | None = None
-        self._jobs: list[Greenlet] = []
-
-    # -- hooks -------------------------------------------------------------------------------
-
-    def on_start(self) -> None:
-        """Start the agent, beside: one that fails must not fail the daemon's start."""
-        self.spawn(self._host, name="host")
-
-    def on_receive(self, message: object) -> None:
-        """An agent is reached over Redis; nobody tells its actor anything."""
-        self.log.warning("unexpected message", message=repr(message))
-
-    def on_stop(self) -> None:
-        """Stop the agent; its last heartbeat says so. Takes ``stop_timeout_s`` at most."""
-        if self._agent is None:
-            return
-        self._agent.stop()
-        gevent.joinall(self._jobs, timeout=self._stop_timeout_s)
-        left = [job.name for job in self._jobs if not job.dead]
-        if left:
-            self.log.warning("agent does not end and is killed", jobs=left)
-        self._agent.close()
-
-    def on_failure(
-        self,
-        exception_type: type[BaseException] | None,  # noqa: ARG002 pykka's signature
-        exception_value: BaseException | None,  # noqa: ARG002 pykka's signature
-        traceback: TracebackType | None,  # noqa: ARG002 pykka's signature
-    ) -> None:
-        """End the jobs at once, and their connections."""
-        if self._agent is not None:
-            self._agent.stop()
-            gevent.killall(self._jobs, timeout=1.0)
-            self._agent.close()
-
-    # -- the agent ---------------------------------------------------------------------------
-
-    def _host(self) -> None:
-        agent = self._agent = self._make_agent()
-        self._jobs = [
-            self.spawn(self._run_job, agent, job, name=name) for name, job in agent.jobs().items()
-        ]
-        gevent.joinall(self._jobs)
-        if all(job.successful() for job in self._jobs):
-            self.stop()
-
-    def _run_job(self, agent: Agent, job: Callable[[], None]) -> None:
-        try:
-            job()
-        except (SystemExit, KeyboardInterrupt) as how:  # out of a greenlet they end the daemon
-            raise AgentLeft(agent.agent_id, how) from how
-
-
 def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daemon
     agent_id: str,
     settings: AgentSettings,
@@ -178,10 +88,10 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
         settings: the table.
         redis_url: where agents find the bus; the real URL, never ``embedded``.
         environment: the daemon's own; `PRIVATE_VARIABLES` are not passed on.
-        record: what is known of a process, its last lines too; made here if none is given.
-        guard: ends a process with its group when the daemon is gone.
+        record: where a process is recorded, its last output lines included; made if None.
+        guard: kills the process group when the daemon has died.
         dead_letters: the daemon's.
-        autostart: whether it starts with the daemon, or only when an operator says so.
+        autostart: whether it starts with the daemon, or only on request.
     """
     address = Address(agent_id, Mailbox(MAILBOX_CAPACITY), dead_letters)
     factory: Callable[[], Actor]
@@ -226,7 +136,7 @@ def process_command(
     """How to run the agent as a child process.
 
     Its environment is the daemon's without `PRIVATE_VARIABLES`, with ``REDIS_URL``,
-    ``ORCHESTRATOR_AGENT_ID`` and, above all, ``env`` of the table.
+    ``ORCHESTRATOR_AGENT_ID`` and, with precedence, ``env`` of the table.
     """
     inherited = {
         name: value for name, value in environment.items() if not name.startswith(PRIVATE_VARIABLES)
