@@ -3,13 +3,18 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import structlog
+
 from ..actors.canary import Canaries
 from ..actors.events import format_time
 from ..actors.redis_listener.connections import CONTROL, DATA, BusConnections
 from ..actors.redis_listener.server_checks import Danger, check
 from ..actors.redis_listener.stream_reader import StreamLimits
+from ..protocol.bus_url import read_bus_url
 from ..runtime import OrchestratorError
 from ..settings import Settings
+
+log = structlog.get_logger(actor="bus")
 
 
 class BusEndangered(OrchestratorError):
@@ -60,6 +65,8 @@ class Bus:
         Raises:
             BusEndangered: Its settings endanger events. One that is away is checked when it comes.
         """
+        if ignored := read_bus_url(self._url).ignored:
+            log.warning("options of REDIS_URL change nothing here", options=", ".join(ignored))
         limit_s = self._redis.connect_timeout_s
         if self._redis.strict and (dangers := check(self._url, limit_s=limit_s)):
             raise BusEndangered(dangers)

@@ -1,11 +1,13 @@
 """The sections ``[http]`` and ``[websocket]`` of supervisor.toml."""
 
 import ipaddress
+import re
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
 
@@ -142,9 +144,11 @@ class HttpSettings(BaseModel):
     @classmethod
     def _origins_are_origins(cls, value: str) -> str:
         for origin in origins_of(value):
-            parts = urlsplit(origin)
-            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path:
-                raise ValueError(f"{origin!r} is not an origin such as https://desk.example.com")
+            if (sent := origin_as_sent(origin)) != origin:
+                meant = f"; browsers send {sent}" if sent else ""
+                raise ValueError(
+                    f"{origin!r} is not an origin such as https://desk.example.com{meant}"
+                )
         return value
 
 
@@ -187,6 +191,33 @@ class WebSocketSettings(BaseModel):
     """Agree to permessage-deflate, if a client offers it; a frame is compressed once for all."""
     compression_from_bytes: int = Field(default=512, ge=64, le=16 * 1024 * 1024)
     """Shorter frames go as they are."""
+
+
+def origin_as_sent(text: str) -> str | None:
+    """The ``Origin`` a browser sends for pages of ``text``; ``None`` if there is none (RFC 6454).
+
+    Host names in lower case and Punycode, addresses in their short form, no default port.
+    """
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, _host_as_sent(parts.hostname or "")
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or parts.path or parts.query or parts.fragment:
+        return None
+    if host is None or "@" in parts.netloc or any(sign in text for sign in "?#"):
+        return None
+    shown = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{host}{shown}"
+
+
+def _host_as_sent(host: str) -> str | None:
+    if ":" in host:
+        return f"[{ipaddress.IPv6Address(host)}]"
+    if re.fullmatch(r"[0-9.]+", host):
+        return str(ipaddress.IPv4Address(host))
+    name = host if host.isascii() else host.encode("idna").decode()
+    return name if re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", name) else None
 
 
 def origins_of(front_origin: str) -> tuple[str, ...]:

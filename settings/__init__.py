@@ -212,8 +212,7 @@ def _check_together(settings: Settings) -> None:
         faults.append(_fault_at(("http", "host"), problem, hint, settings))
     url = settings.postgres.url.get_secret_value()
     if url != EMBEDDED and (expected := postgres_problem(url)):
-        problem = f"{expected}, found {masked(repr(url))}"
-        faults.append(_fault_at(("postgres", "url"), problem, "", settings))
+        faults.append(_fault_at(("postgres", "url"), expected, "", settings))
     if settings.supervisor.backoff_max_s < (settings.supervisor.backoff_initial_s):
         problem = "expected at least supervisor.backoff_initial_s"
         faults.append(_fault_at(("supervisor", "backoff_max_s"), problem, "", settings))

@@ -86,7 +86,8 @@ def _problem(details: ErrorDetails) -> str:
     if details["type"] == "missing":
         return "missing"
     found = details["input"]
-    is_plain = isinstance(found, str | int | float | bool)
+    is_url = details["loc"][-1] == "url"  # a password may be anywhere in one that is refused
+    is_plain = isinstance(found, str | int | float | bool) and not is_url
     return f"{text}, found {masked(repr(found))}" if is_plain else text
 
 

@@ -79,12 +79,12 @@ def read_file(path: Path) -> Layer:
         tomllib.TOMLDecodeError: it is not TOML; the text says where.
         UnicodeDecodeError: it is not UTF-8.
     """
-    return Layer(path.name, tomllib.loads(path.read_text(encoding="utf-8")))
+    return Layer(path.name, tomllib.loads(path.read_text(encoding="utf-8-sig")))
 
 
 def read_dotenv(kind: type[BaseSettings], path: Path) -> Layer:
     """The layer of a ``.env`` file; an empty one if there is none."""
-    found = dotenv_values(path, interpolate=False) if path.is_file() else {}
+    found = dotenv_values(path, interpolate=False, encoding="utf-8-sig") if path.is_file() else {}
     return read_variables(kind, {k: v for k, v in found.items() if v is not None}, name=path.name)
 
 

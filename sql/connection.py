@@ -8,6 +8,7 @@ from psycopg import waiting
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .errors import StoreError, translate
+from .pg_url import BadPgUrl, PgUrl, read_pg_url
 
 Row = tuple[Any, ...]
 Connection = psycopg.Connection[Row]
@@ -49,11 +50,7 @@ def conninfo(url: str, **overrides: str) -> str:
     Raises:
         StoreError: it is not a PostgreSQL URL.
     """
-    try:
-        given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise StoreError(f"not a PostgreSQL URL: {_first_line(error)}") from error
-    return make_conninfo("", **{**DEFAULTS, **given, **overrides})
+    return make_conninfo("", **{**DEFAULTS, **_read(url).parameters, **overrides})
 
 
 def connect(url: str, *, prepare_threshold: int | None = 5, **overrides: str) -> Connection:
@@ -71,5 +68,12 @@ def connect(url: str, *, prepare_threshold: int | None = 5, **overrides: str) ->
         raise translate(error) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+def _read(url: str) -> PgUrl:
+    """A URL, or libpq's ``key=value`` form, which needs no reading."""
+    try:
+        if "://" in url:
+            return read_pg_url(url)
+        return PgUrl({name: str(value) for name, value in conninfo_to_dict(url).items()})
+    except (BadPgUrl, psycopg.ProgrammingError) as error:
+        reason = error if isinstance(error, BadPgUrl) else "not key=value"
+        raise StoreError(f"not a PostgreSQL URL: {reason}") from None

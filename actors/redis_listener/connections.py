@@ -7,6 +7,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ...protocol.bus_url import read_bus_url
 from ..canary import Canaries
 from ..messages.redis_listener import BusStatus
 from .gaps import GapBook
@@ -35,7 +36,8 @@ class BusConnections:
         stream_limits: Of reading the durable stream.
 
     Raises:
-        ValueError: The URL is none (the text does not repeat it), or a lane has no pattern.
+        BadBusUrl: The URL is refused; the text repeats no secret.
+        ValueError: A lane has no pattern.
     """
 
     def __init__(  # noqa: PLR0913 wired in one place
@@ -131,14 +133,12 @@ class BusConnections:
 
 
 def _pool(url: str, timeout_s: float) -> redis.ConnectionPool:
-    try:
-        return redis.ConnectionPool.from_url(
-            url,
-            protocol=2,  # in version 3 messages would come as pushes, which nothing here needs
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-        )
-    except ValueError as error:
-        raise ValueError(f"the Redis URL is not usable: {error}") from None
+    client = redis.Redis(
+        **read_bus_url(url).client_options(),
+        protocol=2,  # in version 3 messages would come as pushes, which nothing here needs
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        socket_keepalive=True,
+    )
+    return client.connection_pool

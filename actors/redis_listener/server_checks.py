@@ -11,6 +11,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ...protocol.bus_url import read_bus_url
+
 MIN_HARD_BYTES: Final = 256 * 1024 * 1024
 """A burst of 200,000 messages, read with some delay, stays well below it."""
 
@@ -143,8 +145,8 @@ def check(url: str, *, limit_s: float) -> tuple[Danger, ...]:
 
     A server that is away, or does not say, endangers nothing yet: it is asked at each connect.
     """
-    client = redis.Redis.from_url(
-        url,
+    client = redis.Redis(
+        **read_bus_url(url).client_options(),
         protocol=2,
         socket_timeout=limit_s,
         socket_connect_timeout=limit_s,

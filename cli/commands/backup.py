@@ -43,9 +43,11 @@ def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> 
     The daemon may run, and goes on storing meanwhile. What is stored later is in the journal's
     segments, if [journal] keep_hours is set.
     """
+    from ...sql.connection import conninfo
+
     url = Place(read_settings(config)).needed_pg_url()
     fresh = file.with_name(file.name + ".new")
-    _run("pg_dump", "--format=custom", "--no-owner", f"--file={fresh}", f"--dbname={url}")
+    _run("pg_dump", "--format=custom", "--no-owner", f"--file={fresh}", f"--dbname={conninfo(url)}")
     fresh.replace(file)
     invocation.screen.note(f"written: {file}")
 
@@ -148,12 +150,12 @@ def _rows_there(url: str) -> int:
 
 def _restore(file: Path, url: str) -> None:
     """Set our tables aside, restore, and drop them; if it fails they come back."""
-    from ...sql.connection import connect
+    from ...sql.connection import connect, conninfo
     from ...sql.schema.rename_tables import tables_set_aside
 
     whole = ("--single-transaction", "--exit-on-error", "--no-owner")
     with store_failures(), connect(url) as connection, tables_set_aside(connection):
-        _run("pg_restore", *whole, f"--dbname={url}", str(file))
+        _run("pg_restore", *whole, f"--dbname={conninfo(url)}", str(file))
 
 
 def _run(program: str, *words: str) -> None:

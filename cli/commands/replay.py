@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ...protocol.bus_url import read_bus_url
 from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import read_iso
 from ..local_settings import Place, config_option, missing_extra, read_settings
@@ -137,8 +138,8 @@ def _redis(settings: "Settings") -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error
     url = Place(settings).needed_redis_url()
-    client = redis.Redis.from_url(
-        url,
+    client = redis.Redis(
+        **read_bus_url(url).client_options(),
         socket_timeout=REDIS_LIMIT_S,
         socket_connect_timeout=settings.redis.connect_timeout_s,
         retry=Retry(NoBackoff(), 0),  # it would publish again what had arrived, and say nothing

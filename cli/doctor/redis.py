@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...agents.tls_advice import tls_advice
+from ...protocol.bus_url import read_bus_url
 from ..client.rest import cause_of
 from ..formatting import duration
 from .check_results import Finding, critical, ok, unknown, warning
@@ -26,14 +27,14 @@ def connected(url: str) -> "Redis":
     """A client that gives up soon; opens nothing yet.
 
     Raises:
-        ValueError: it is no Redis URL.
+        BadBusUrl: it is refused.
     """
     import redis
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    return redis.Redis.from_url(
-        url,
+    return redis.Redis(
+        **read_bus_url(url).client_options(),
         protocol=2,
         socket_timeout=LIMIT_S,
         socket_connect_timeout=LIMIT_S,

@@ -40,3 +40,34 @@ def test_what_is_no_origin_is_refused(origin: str) -> None:
 def test_unknown_keys_are_refused() -> None:
     with pytest.raises(ValidationError):
         HttpSettings.model_validate({"prot": 1})
+
+
+@pytest.mark.parametrize(
+    ("origin", "sent"),
+    [
+        ("https://desk.example:443", "browsers send https://desk.example"),
+        ("http://desk.example:80", "browsers send http://desk.example"),
+        ("http://[0:0:0:0:0:0:0:1]:3000", r"browsers send http://\[::1\]:3000"),
+        ("https://büro.example", "browsers send https://xn--bro-hoa.example"),
+        ("https://u:p@desk.example", "is not an origin"),
+        ("https://*.example", "is not an origin"),
+        ("https://desk.example?x", "is not an origin"),
+        ("https://desk.example#", "is not an origin"),
+        ("http://:3000", "is not an origin"),
+        ("http://127.1", "is not an origin"),
+        ("http://h:99999", "is not an origin"),
+        ("null", "is not an origin"),
+        ("ws://desk.example", "is not an origin"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str, sent: str) -> None:
+    with pytest.raises(ValidationError, match=sent):
+        HttpSettings(front_origin=f"https://good.example,{origin}")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:3000", "https://a_b.example", "http://[::1]:3000", "http://127.0.0.1"],
+)
+def test_an_origin_that_browsers_send_is_taken(origin: str) -> None:
+    assert origins_of(HttpSettings(front_origin=origin).front_origin) == (origin,)

@@ -208,7 +208,7 @@ def test_all_faults_are_told_at_once_with_place_and_expectation(tmp_path: Path) 
 
     faults = faults_of(tmp_path, toml, {"RATE_LIMIT_MAX": "0"}, dotenv="REDIS_URL=http://x")
 
-    url = "expected redis://…, rediss://…, unix://… or embedded, found 'http://x'"
+    url = "expected redis://…, rediss://… (TLS) or unix://…"
     number = "expected a valid integer, unable to parse string as an integer, found 'x'"
     level = "expected 'debug', 'info', 'warning' or 'error', found 'loud'"
     least = "expected greater than or equal to 1, found '0'"
@@ -312,10 +312,7 @@ def test_loopback_addresses_are_fine(tmp_path: Path, host: str) -> None:
 def test_a_url_of_another_kind_is_refused_for_postgres(tmp_path: Path) -> None:
     [fault] = faults_of(tmp_path, environ={"PG_URL": "mysql://u:p@h/d"})
 
-    assert fault == (
-        "environment PG_URL: postgres.url: expected postgresql://… or embedded,"
-        " found 'mysql://u:***@h/d'"
-    )
+    assert fault == "environment PG_URL: postgres.url: expected postgresql://… or embedded"
 
 
 def test_a_backoff_that_ends_before_it_begins_is_refused(tmp_path: Path) -> None:
@@ -371,7 +368,8 @@ def test_no_secret_is_shown_by_the_list_of_settings(tmp_path: Path) -> None:
 def test_no_secret_is_shown_by_a_fault(tmp_path: Path) -> None:
     [fault] = faults_of(tmp_path, environ={"REDIS_URL": "http://u:geheim@h"})
 
-    assert "http://u:***@h" in fault
+    assert fault.startswith("environment REDIS_URL: redis.url: expected")
+    assert "geheim" not in fault
 
 
 # What is shipped
@@ -425,3 +423,12 @@ def test_an_agent_is_permanent_unless_told_otherwise(tmp_path: Path) -> None:
 
     assert agents["a"].restart is Restart.PERMANENT
     assert agents["b"].restart is Restart.TRANSIENT
+
+
+def test_a_byte_order_mark_before_the_settings_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "supervisor.toml").write_text("[http]\nport = 1234\n", encoding="utf-8-sig")
+    (tmp_path / ".env").write_text("RATE_LIMIT_MAX=7\n", encoding="utf-8-sig")
+
+    settings = load(tmp_path / "supervisor.toml", {})
+
+    assert (settings.http.port, settings.http.rate_limit_max) == (1234, 7)

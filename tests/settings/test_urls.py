@@ -12,12 +12,12 @@ from orchestrator.settings.urls import postgres_problem, redis_problem
         "redis://h/",
         "redis://h:6379/0",
         "redis://:p%40ss@[::1]:6379/15?socket_timeout=2&health_check_interval=5",
+        "redis://127.0.0.1:6379?family=4",
         "rediss://user:p@h:6380/0?ssl_cert_reqs=none",
         "unix:///run/valkey.sock?db=2",
-        "redis://h?max_connections=5",
     ],
 )
-def test_a_url_that_redis_py_can_use_is_taken(url: str) -> None:
+def test_a_url_that_can_be_the_bus_is_taken(url: str) -> None:
     assert redis_problem(url) is None
 
 
@@ -29,12 +29,13 @@ def test_a_url_that_redis_py_can_use_is_taken(url: str) -> None:
         ("redis://h:99999", "expected a port"),
         ("redis://127.0.0.1:1/abc", "expected the number of a database"),
         ("redis://h/0/1", "expected the number of a database"),
-        ("redis://h?db=x", "the parameter db"),
-        ("redis://h?foo=bar", "expected only parameters"),
-        ("redis://u:p[@h", "expected a URL such as redis://"),
+        ("redis://h?db=x", "db: expected the number"),
+        ("redis://h?foo=bar", "foo: an option that Redis clients here do not have"),
+        ("redis://h?max_connections=5", "max_connections: a limit on connections"),
+        ("localhost:6379", "write redis://localhost:6379"),
     ],
 )
-def test_a_url_that_redis_py_could_not_use_says_what_was_expected(url: str, expected: str) -> None:
+def test_a_url_that_cannot_be_the_bus_says_what_was_expected(url: str, expected: str) -> None:
     assert expected in (redis_problem(url) or "")
 
 
@@ -75,7 +76,12 @@ def test_a_url_that_libpq_could_not_use_says_what_was_expected(url: str, expecte
     [
         ("REDIS_URL", "redis.url", "redis://u:seCret@h:notaport"),
         ("REDIS_URL", "redis.url", "redis://u:seCret@h/abc"),
-        ("REDIS_URL", "redis.url", "redis://u:se[Cret@h"),
+        ("REDIS_URL", "redis.url", "redis://u:se@Cret@h"),
+        ("REDIS_URL", "redis.url", "redis://u:se Cret"),
+        ("PG_URL", "postgres.url", "postgresql://u:se@Cret@h/x"),
+        ("PG_URL", "postgres.url", "postgresql://u:se/@Cret@h/x"),
+        ("PG_URL", "postgres.url", "postgresql://u:12?schema=Cret@h/x"),
+        ("PG_URL", "postgres.url", "postgresql://h/x?password=se&Cret=1"),
         ("PG_URL", "postgres.url", "postgresql://u:seCret@h:notaport/x"),
         ("PG_URL", "postgres.url", "postgresql://u:seCret%zz@h/x"),
         ("PG_URL", "postgres.url", "postgresql://u:a#seCret/c@h/x"),
@@ -91,6 +97,6 @@ def test_the_fault_names_the_variable_and_never_the_password(
         load(None, {variable: url})
 
     [fault] = str(caught.value).splitlines()
-    assert fault.startswith(f"environment {variable}: {key}: expected ")
-    assert "found '" in fault
+    assert fault.startswith(f"environment {variable}: {key}: ")
+    assert "found" not in fault
     assert "Cret" not in fault

@@ -27,6 +27,7 @@ from orchestrator.actors.redis_listener import publisher as _bus_publisher
 from orchestrator.actors.redis_listener import subscription as _subscription
 from orchestrator.actors.redis_listener.actor import RedisListener
 from orchestrator.actors.redis_listener.connections import BusConnections
+from orchestrator.protocol.bus_url import BadBusUrl
 from orchestrator.runtime import (
     Actor,
     ActorHung,
@@ -617,7 +618,7 @@ def test_a_lane_without_a_pattern_of_its_own_is_refused() -> None:
 
 
 def test_an_unusable_url_is_refused_without_repeating_it() -> None:
-    with pytest.raises(ValueError, match="not usable") as caught:
+    with pytest.raises(BadBusUrl, match="expected redis://") as caught:
         BusConnections("http://u:hunter2@x", control_patterns=["a"], data_patterns=["b"])
 
     assert "hunter2" not in str(caught.value)
