@@ -51,7 +51,7 @@ def run() -> list[Row]:
         rows += _prune_partition(place, connection)
         rows.append(_prune_batches(place, connection))
         _fill(connection, "events", HISTORY, "5 minutes")
-        rows += [_export(place, "jsonl"), _export(place, "csv")]
+        rows.append(_export(place, "jsonl"))
         with suppress(ModuleNotFoundError):
             import pyarrow  # noqa: F401, ICN001 - an extra
 

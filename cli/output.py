@@ -88,7 +88,6 @@ class Screen:
     ) -> None:
         self.terminal = sys.stdout.isatty()
         self.output = output or "table"
-        self.chosen_output = output
         self.color = wants_color(color, terminal=self.terminal)
         self.color_err = wants_color(color, terminal=sys.stderr.isatty())
         self.quiet = quiet

@@ -23,14 +23,14 @@ SAVE_EVERY_S: Final = 1.0
     examples="""
         orc event export --since 1d --out day.jsonl
         orc event export 'data.market.*' --format parquet --out market.parquet
-        orc event export --format csv --out all.csv --resume
+        orc event export --out all.jsonl --resume
     """,
 )
 @span_options
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["jsonl", "csv", "parquet"]),
+    type=click.Choice(["jsonl", "parquet"]),
     default="jsonl",
     show_default=True,
     help="parquet needs pip install 'orchestrator-lite[parquet]'.",

@@ -1,11 +1,7 @@
-"""Files of events: JSON lines, CSV, Parquet. Each can be gone on with where it was broken off."""
+"""Event files for export: JSON Lines and Parquet, both resumable."""
 
-import csv
-import io
-import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -15,45 +11,36 @@ from ..local_settings import missing_extra
 if TYPE_CHECKING:
     from ...sql.events.event_reader import EventRow
 
-FIELDS = ("id", "type", "payload", "ts", "source", "processed")
 ROW_GROUP_ROWS = 100_000
-"""Rows of one part of a Parquet file; so many are held in memory."""
+"""Rows per part of a Parquet file; at most this many are held in memory."""
 
 
 class EventFile(Protocol):
-    """Where events go."""
+    """A file that events are exported to."""
 
     def write(self, events: "list[EventRow]") -> bool:
-        """Take in events, in order; whether all so far is written (and may be told)."""
+        """Append events, in order. Returns whether everything so far is in the file."""
 
     def at(self) -> dict[str, int]:
-        """Where it is after all that was written: how to go on."""
+        """The position after everything written; `open_file` resumes from it."""
 
     def finish(self) -> None:
-        """Write what is left and close."""
+        """Write the rest and close."""
 
     def close(self) -> None:
-        """Close it as it is."""
+        """Close without writing the rest."""
 
 
-class LineFile:
-    """JSON lines or CSV, a line (or a record) for each event.
+class JsonLinesFile:
+    """JSON Lines, one event per line, with the fields of `GET /bus/events`.
 
     Args:
         path: the file; None: stdout.
-        encode: events to bytes.
-        heading: what comes first of all.
-        start: how many bytes of what is there are good; None: begin anew.
+        start: length in bytes of the valid part of an existing file, whose rest is truncated;
+            None: start a new file.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        encode: "Callable[[list[EventRow]], bytes]",
-        heading: bytes,
-        start: int | None,
-    ) -> None:
-        self._encode = encode
+    def __init__(self, path: Path | None, start: int | None) -> None:
         self._file: BinaryIO
         if path is None:
             self._file = os.fdopen(os.dup(1), "wb")
@@ -64,53 +51,32 @@ class LineFile:
             self._file.truncate(start)
             self._file.seek(start)
         self._bytes = start or 0
-        if start is None:
-            self._put(heading)
 
     def write(self, events: "list[EventRow]") -> bool:
-        """As `EventFile`; on return the operating system has it all."""
-        if events:
-            self._put(self._encode(events))
-            self._file.flush()
+        """See `EventFile`; on return everything has been passed to the operating system."""
+        import msgspec
+
+        data = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+        self._file.write(data)
+        self._file.flush()
+        self._bytes += len(data)
         return True
 
-    def _put(self, data: bytes) -> None:
-        self._file.write(data)
-        self._bytes += len(data)
-
     def at(self) -> dict[str, int]:
-        """How many bytes there are."""
+        """Length in bytes."""
         return {"bytes": self._bytes}
 
     def finish(self) -> None:
-        """Close, all of it written."""
+        """Close the file; everything has been written."""
         self._file.close()
 
     close = finish
 
 
-def as_json_lines(events: "list[EventRow]") -> bytes:
-    """A line for each event, with the fields that `GET /bus/events` has."""
-    import msgspec
-
-    return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
-
-
-def as_csv(events: "list[EventRow]") -> bytes:
-    """A record for each event; the payload is JSON."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for event in events:
-        payload = bytes(event.payload).decode()
-        done = json.dumps(event.processed)
-        writer.writerow([event.id, event.type, payload, event.ts, event.source, done])
-    return text.getvalue().encode()
-
-
 class ParquetFile:
-    """Parquet, by way of a folder of parts beside it, which are joined at the end.
+    """Parquet, written as parts into a folder next to the file and joined at the end.
 
-    (A Parquet file says at its end what is in it, so that it cannot be gone on with itself.)
+    (A Parquet file's metadata is at its end, so the file itself cannot be resumed.)
 
     Raises:
         Failure: pyarrow is not installed.
@@ -129,7 +95,7 @@ class ParquetFile:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(exist_ok=True)
         self._parts = parts or 0
-        self._waiting: list[EventRow] = []
+        self._pending: list[EventRow] = []
         self._schema = pyarrow.schema(
             [
                 ("id", pyarrow.int64()),
@@ -142,19 +108,19 @@ class ParquetFile:
         )
 
     def write(self, events: "list[EventRow]") -> bool:
-        """As `EventFile`; a part is written when it is full."""
-        self._waiting += events
-        if len(self._waiting) >= ROW_GROUP_ROWS:
+        """See `EventFile`; a part is written when it is full."""
+        self._pending += events
+        if len(self._pending) >= ROW_GROUP_ROWS:
             self._write_part()
-        return not self._waiting
+        return not self._pending
 
     def _write_part(self) -> None:
         part = self._folder / f"{self._parts:06}"
         fresh = part.with_suffix(".new")
-        self._arrow.parquet.write_table(self._table(self._waiting), fresh)
+        self._arrow.parquet.write_table(self._table(self._pending), fresh)
         fresh.replace(part)
         self._parts += 1
-        self._waiting = []
+        self._pending = []
 
     def _table(self, events: "list[EventRow]") -> Any:
         from ..formatting import read_iso
@@ -170,12 +136,12 @@ class ParquetFile:
         return self._arrow.table(columns, schema=self._schema)
 
     def at(self) -> dict[str, int]:
-        """How many parts there are."""
+        """Number of complete parts."""
         return {"parts": self._parts}
 
     def finish(self) -> None:
-        """Write the last part, and join them all, one at a time in memory."""
-        if self._waiting or not self._parts:
+        """Write the last part and join all parts, one at a time in memory."""
+        if self._pending or not self._parts:
             self._write_part()
         parquet = self._arrow.parquet
         fresh = self._path.with_name(self._path.name + ".new")
@@ -186,24 +152,20 @@ class ParquetFile:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Leave the parts for the next time."""
+        """Keep the parts for `--resume`."""
 
 
 def open_file(path: Path | None, kind: str, at: dict[str, int] | None) -> EventFile:
-    """Open a file of a kind (`jsonl`, `csv`, `parquet`), anew or where it was left.
+    """Open an event file (`jsonl` or `parquet`), new or at a checkpoint's position.
 
     Raises:
         Failure: it cannot be opened.
     """
     try:
         if kind == "parquet":
-            assert path is not None  # noqa: S101 the command has seen to that
+            assert path is not None  # noqa: S101 checked by the command
             return ParquetFile(path, None if at is None else at["parts"])
-        start = None if at is None else at["bytes"]
-        if kind == "csv":
-            heading = (",".join(FIELDS) + "\n").encode()
-            return LineFile(path, as_csv, heading, start)
-        return LineFile(path, as_json_lines, b"", start)
+        return JsonLinesFile(path, None if at is None else at["bytes"])
     except OSError as error:
         raise Failure(
             f"cannot write {path}", code="unwritable", cause=error.strerror or str(error)

@@ -1,4 +1,3 @@
-import csv
 import json
 import signal
 import subprocess
@@ -73,20 +72,6 @@ def test_without_a_file_it_goes_to_stdout(database: psycopg.Connection, export: 
     assert [json.loads(line)["id"] for line in done.out.splitlines()] == [1, 2, 3]
 
 
-def test_csv_survives_commas_quotes_and_newlines(
-    database: psycopg.Connection, export: Export, tmp_path: Path
-) -> None:
-    fill(database, 5)
-
-    export("--format", "csv", "--out", "all.csv")
-
-    with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5"]
-    assert rows[0]["source"] == "q,1"
-    assert json.loads(rows[0]["payload"])["text"] == 'a"b\nü'
-
-
 def test_parquet_has_types_and_all_rows(
     database: psycopg.Connection, export: Export, tmp_path: Path
 ) -> None:
@@ -145,7 +130,7 @@ def test_a_file_that_is_there_is_not_overwritten(
     assert forced.code == 0
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_what_was_broken_off_goes_on_where_it_was(
     database: psycopg.Connection, export: Export, tmp_path: Path, pg_url: str, kind: str
 ) -> None:
@@ -193,9 +178,7 @@ def ids_in(path: Path, kind: str) -> list[int]:
         import pyarrow.parquet  # noqa: PLC0415 - an extra
 
         return list(pyarrow.parquet.read_table(path).column("id").to_pylist())
-    with path.open(newline="", encoding="utf-8") as file:
-        if kind == "csv":
-            return [int(row["id"]) for row in csv.DictReader(file)]
+    with path.open(encoding="utf-8") as file:
         return [json.loads(line)["id"] for line in file]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from orchestrator.cli.errors import Failure
-from orchestrator.cli.offline.export_files import as_csv, as_json_lines, open_file
+from orchestrator.cli.offline.export_files import open_file
 from orchestrator.sql.events.event_reader import EventRow
 
 TS = "2026-01-31T09:30:00.123Z"
@@ -14,8 +14,12 @@ def event(event_id: int) -> EventRow:
     return EventRow(event_id, "a,b", msgspec.Raw(b'{"q": "\\"x\\""}'), TS, None, True)
 
 
-def test_json_lines_hold_the_payload_as_json() -> None:
-    (line,) = as_json_lines([event(7)]).splitlines()
+def test_json_lines_hold_the_payload_as_json(tmp_path: Path) -> None:
+    file = open_file(tmp_path / "x", "jsonl", None)
+    file.write([event(7)])
+    file.finish()
+
+    (line,) = (tmp_path / "x").read_text().splitlines()
 
     assert json.loads(line) == {
         "id": 7,
@@ -27,24 +31,19 @@ def test_json_lines_hold_the_payload_as_json() -> None:
     }
 
 
-def test_csv_quotes_what_needs_it() -> None:
-    assert as_csv([event(7)]).decode() == f'7,"a,b","{{""q"": ""\\""x\\""""}}",{TS},,true\n'
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_what_was_written_behind_the_bookmark_is_cut_off(tmp_path: Path, kind: str) -> None:
+def test_what_was_written_after_the_checkpoint_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    file = open_file(path, kind, None)
+    file = open_file(path, "jsonl", None)
     file.write([event(1), event(2)])
     at = file.at()
     file.write([event(3)])
     file.close()
 
-    file = open_file(path, kind, at)
+    file = open_file(path, "jsonl", at)
     file.write([event(4)])
     file.finish()
 
-    whole = open_file(tmp_path / "y", kind, None)
+    whole = open_file(tmp_path / "y", "jsonl", None)
     whole.write([event(1), event(2), event(4)])
     whole.finish()
     assert path.read_bytes() == (tmp_path / "y").read_bytes()
