@@ -1,4 +1,9 @@
-"""How a connection to PostgreSQL is opened: its limits, and that it waits as greenlets must."""
+"""How a connection to PostgreSQL is opened: its limits, and that it waits as greenlets must.
+
+What our statements rely on is set at the connect, whatever role, database, URL or environment say:
+UTF-8, how literals and times are written, no limits but our own. A pooler is known by the process
+that serves a statement: it is not the one that introduced itself.
+"""
 
 import sys
 from typing import Any
@@ -8,6 +13,7 @@ from psycopg import waiting
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .errors import StoreError, translate
+from .named_queries import query
 from .pg_url import BadPgUrl, PgUrl, read_pg_url
 
 Row = tuple[Any, ...]
@@ -15,6 +21,7 @@ Connection = psycopg.Connection[Row]
 
 # What the URL does not say itself. A peer that went without a word is noticed after 15 s: by
 # tcp_user_timeout while we send, by keepalives while we wait for it.
+ALWAYS: dict[str, str] = {"client_encoding": "UTF8"}
 DEFAULTS: dict[str, str] = {
     "connect_timeout": "5",
     "application_name": "orchestrator",
@@ -50,22 +57,68 @@ def conninfo(url: str, **overrides: str) -> str:
     Raises:
         StoreError: it is not a PostgreSQL URL.
     """
-    return make_conninfo("", **{**DEFAULTS, **_read(url).parameters, **overrides})
+    return make_conninfo("", **{**DEFAULTS, **_read(url).parameters, **overrides, **ALWAYS})
+
+
+def prepares(url: str) -> bool:
+    """Whether the URL leaves preparing statements to us.
+
+    Raises:
+        StoreError: it is not a PostgreSQL URL.
+    """
+    return _read(url).prepares
 
 
 def connect(url: str, *, prepare_threshold: int | None = 5, **overrides: str) -> Connection:
     """Open a connection in autocommit mode; waits for `connect_timeout` (5 s) at most, per address.
 
     Raises:
+        TooManyConnections: role, database or server have no slot left.
         Unavailable: there is no server, or it does not let anyone in by now.
         Denied: the user, the password or the database is wrong.
     """
     try:
-        return psycopg.connect(
+        connection = psycopg.connect(
             conninfo(url, **overrides), autocommit=True, prepare_threshold=prepare_threshold
         )
+        try:
+            settle(connection)
+        except psycopg.Error:
+            connection.close()
+            raise
     except psycopg.Error as error:
         raise translate(error) from error
+    return connection
+
+
+def settle(connection: Connection) -> None:
+    """Make the session ours. Behind a pooler statements are not prepared: the next may serve us.
+
+    Raises:
+        psycopg.Error: the connection is of no use.
+    """
+    row = connection.execute(query("session_reported"), prepare=False).fetchone()
+    if row is not None and row[0] != connection.info.backend_pid:
+        connection.prepare_threshold = None
+        return
+    connection.execute(query("session_own"), prepare=False)
+
+
+def pooled(connection: Connection) -> bool:
+    """Whether a pooler is between us and the server; known from the connect on."""
+    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    return row is not None and row[0] != connection.info.backend_pid
+
+
+def encoding_problem(connection: Connection) -> str | None:
+    """Why text would not come back as it was stored; ``None`` if the database is in UTF-8."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding in (None, "UTF8"):
+        return None
+    return (
+        f"the database's encoding is {encoding}, not UTF8: name another one in PG_URL, made with "
+        "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+    )
 
 
 def _read(url: str) -> PgUrl:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from .connection import Connection, Row, check_wait, connect, conninfo
-from .errors import StoreError, Unavailable, translate
+from .connection import Connection, Row, check_wait, connect, conninfo, prepares, settle
+from .errors import PreparedElsewhere, StoreError, TooManyConnections, Unavailable, translate
+
+log = structlog.get_logger(actor="postgres")
 
 # How long a caller waits for a free connection. Short: HTTP answers 503 while PostgreSQL is away.
 POOL_WAIT_S = 2.0
@@ -19,7 +22,7 @@ POOL_WAIT_S = 2.0
 # since the pool doubles its delays up to here: a server that is back is to be found within seconds.
 RECONNECT_S = 2.0
 CLOSE_LIMIT_S = 3.0
-_LIMIT = b"SET LOCAL statement_timeout = %d"
+_LIMIT = b"SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d"
 _PLANNED_ONCE = b"; SET LOCAL plan_cache_mode = force_generic_plan"
 
 
@@ -68,12 +71,14 @@ class Database:
         check_wait()
         self.settings = settings
         self._url = url or settings.url.get_secret_value()
+        self._prepares = settings.prepare_threshold > 0 and prepares(self._url)
         self.pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo(self._url),
             kwargs={"autocommit": True, "prepare_threshold": self._prepare_threshold},
             min_size=1,
             max_size=settings.pool_max - 1,
             open=False,
+            configure=self._settle,
             timeout=POOL_WAIT_S,
             reconnect_timeout=RECONNECT_S,
             name="orchestrator-sql",
@@ -82,7 +87,25 @@ class Database:
     @property
     def _prepare_threshold(self) -> int | None:
         # 0 means never here; psycopg says None.
-        return self.settings.prepare_threshold or None
+        return self.settings.prepare_threshold if self._prepares else None
+
+    def _settle(self, connection: Connection) -> None:
+        settle(connection)
+        if self._prepares and connection.prepare_threshold is None:
+            self._stop_preparing("another process serves us than the one we connected to")
+
+    def _stop_preparing(self, reason: str) -> None:
+        """A pooler is in front: no statement is prepared any more. Said once."""
+        if self._prepares:
+            self._prepares = False
+            log.warning("a pooler is in front: statements are not prepared any more", reason=reason)
+
+    def translated(self, error: psycopg.Error) -> StoreError:
+        """The error of this room; one that shows a pooler is taken to heart."""
+        found = translate(error)
+        if isinstance(found, PreparedElsewhere):
+            self._stop_preparing(str(found))
+        return found
 
     def open(self) -> None:
         """Begin to connect; returns at once, whether there is a server or not."""
@@ -95,15 +118,37 @@ class Database:
     def connect_writer(self, application_name: str) -> Connection:
         """A connection of its own, in autocommit mode; the caller owns and closes it.
 
+        It comes before reads: where no slot is left, the pool gives one up.
+
         Raises:
             Unavailable: no server.
             Denied: wrong user, password or database.
         """
+        try:
+            return self._connect(application_name)
+        except TooManyConnections:
+            with self._one_less():
+                return self._connect(application_name)
+
+    def _connect(self, application_name: str) -> Connection:
         return connect(
             self._url,
             prepare_threshold=self._prepare_threshold,
             application_name=application_name,
         )
+
+    @contextmanager
+    def _one_less(self) -> Iterator[None]:
+        """Meanwhile the pool has a connection less; it replaces it afterwards, where it can."""
+        try:
+            given_up = self.pool.getconn()
+        except (PoolTimeout, PoolClosed) as error:
+            raise TooManyConnections(f"no slot, and none to give up: {error}") from error
+        given_up.close()
+        try:
+            yield
+        finally:
+            self.pool.putconn(given_up)
 
     @contextmanager
     def transaction(
@@ -122,13 +167,22 @@ class Database:
         """
         limit_ms = timeout_ms or self.settings.statement_timeout_ms
         try:
-            with self.pool.connection() as connection, connection.transaction():
-                connection.execute(_LIMIT % limit_ms + (_PLANNED_ONCE if planned_once else b""))
+            with self._checked_out() as connection, connection.transaction():
+                connection.execute(
+                    _LIMIT % (limit_ms, limit_ms) + (_PLANNED_ONCE if planned_once else b"")
+                )
                 yield connection
         except (PoolTimeout, PoolClosed) as error:
             raise Unavailable(f"no connection to PostgreSQL: {error}") from error
         except psycopg.Error as error:
-            raise translate(error) from error
+            raise self.translated(error) from error
+
+    @contextmanager
+    def _checked_out(self) -> Iterator[Connection]:
+        with self.pool.connection() as connection:
+            if not self._prepares:
+                connection.prepare_threshold = None
+            yield connection
 
     def rows(
         self,
@@ -140,9 +194,24 @@ class Database:
     ) -> list[Row]:
         """Run one statement in a transaction of its own and fetch what it returns.
 
+        Once more if that shows a pooler in front.
+
         Raises:
             StoreError: as `transaction`.
         """
+        try:
+            return self._rows(statement, parameters, prepare=prepare, planned_once=planned_once)
+        except PreparedElsewhere:
+            return self._rows(statement, parameters, prepare=False, planned_once=planned_once)
+
+    def _rows(
+        self,
+        statement: bytes,
+        parameters: Mapping[str, Any] | None,
+        *,
+        prepare: bool | None,
+        planned_once: bool,
+    ) -> list[Row]:
         with self.transaction(planned_once=planned_once) as connection:
             return connection.execute(statement, parameters, prepare=prepare).fetchall()
 

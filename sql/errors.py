@@ -2,7 +2,9 @@
 
 StoreError                  anything else the server said (`sqlstate`); nothing was stored
 ├── Unavailable             no server, or it is busy or lost; nothing was stored: try again later
-│   └── TimedOut            the statement took longer than it may
+│   ├── TimedOut            the statement took longer than it may
+│   ├── TooManyConnections  role, database or server have no slot left
+│   └── PreparedElsewhere   a pooler in front gave the prepared statement's session to others
 ├── CommitUnknown           the connection was lost while committing: `EventWriter.resolve`
 ├── RefusedRows             PostgreSQL cannot take one of these rows: find it by halving
 ├── UniqueClash             an id is taken: `EventWriter.resolve`
@@ -10,10 +12,12 @@ StoreError                  anything else the server said (`sqlstate`); nothing 
 ├── WriterClaimed           another daemon writes to this database: do not start
 ├── Denied                  a password or a permission is missing: the operator's turn
 └── SchemaError             tables are missing or not as they should be: `orchestrator db migrate`
+    ├── WrongEncoding       the database is not in UTF-8: `CREATE DATABASE ... ENCODING 'UTF8'`
     ├── MigrationChanged    an applied migration is not the one we ship
     └── MigrationUnknown    the database was migrated by a newer version
 """
 
+import re
 from dataclasses import dataclass
 
 import psycopg
@@ -26,6 +30,8 @@ _PASSING_STATES = frozenset({"55P03", "55006", "25006"})
 # host's own (23, but unique), a trigger of the host's own that says no (P0001, 44000, 09000).
 _DATA_CLASSES = ("22", "23", "54", "09", "44")
 _DATA_STATES = frozenset({"P0001"})
+_PREPARED_STATES = frozenset({"42P05", "26000"})
+_FULL = re.compile(r"too many (connections|clients)|remaining connection slots")
 _UNIQUE_VIOLATION = "23505"
 _QUERY_CANCELED = "57014"
 _DENIED_CLASSES = ("28",)
@@ -52,6 +58,14 @@ class Unavailable(StoreError):
 
 class TimedOut(Unavailable):
     """The statement ran into its time limit."""
+
+
+class TooManyConnections(Unavailable):
+    """Role, database or server have no slot left."""
+
+
+class PreparedElsewhere(Unavailable):
+    """A prepared statement is there twice or not at all: a pooler is in front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,10 @@ class SchemaError(StoreError):
     """Tables or columns are missing, or are not as they should be."""
 
 
+class WrongEncoding(SchemaError):
+    """The database is not in UTF-8."""
+
+
 class MigrationChanged(SchemaError):
     """A migration that was applied differs from the one in this package."""
 
@@ -144,6 +162,8 @@ def translate(error: psycopg.Error) -> StoreError:
 def _class_of(state: str) -> type[StoreError]:
     if state == _UNIQUE_VIOLATION:
         return UniqueClash
+    if state in _PREPARED_STATES:
+        return PreparedElsewhere
     if state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES:
         return Unavailable
     if state.startswith(_DATA_CLASSES) or state in _DATA_STATES:
@@ -158,6 +178,8 @@ def _without_state(error: psycopg.Error, text: str) -> StoreError:
     if isinstance(error, psycopg.OperationalError):
         if advice := _tls_advice(text):
             return Unavailable(f"{text}; {advice}")
+        if _FULL.search(text):
+            return TooManyConnections(text)
         refused = "authentication failed" in text or "no password supplied" in text
         missing = "does not exist" in text
         return Denied(text) if refused or missing else Unavailable(text)

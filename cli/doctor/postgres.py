@@ -49,6 +49,8 @@ def check_postgres(url: str) -> Iterator[Finding]:
     with connection:
         yield ok("postgresql", f"answers in {duration(time.monotonic() - began)}")
         yield _version(connection)
+        yield _encoding(connection)
+        yield _pooler(connection)
         yield _writable(connection)
         yield _schema(connection)
         yield _privileges(connection)
@@ -67,6 +69,25 @@ def _version(connection: "Connection") -> Finding:
     if connection.info.server_version < LEAST_VERSION:
         return critical("postgresql version", text, "use PostgreSQL 13 or newer")
     return ok("postgresql version", text)
+
+
+def _encoding(connection: "Connection") -> Finding:
+    from ...sql.connection import encoding_problem
+
+    name = "postgresql encoding"
+    if problem := encoding_problem(connection):
+        said, _, advice = problem.partition(": ")
+        return critical(name, said, advice)
+    return ok(name, "UTF8")
+
+
+def _pooler(connection: "Connection") -> Finding:
+    from ...sql.connection import pooled
+
+    name = "postgresql pooler"
+    if pooled(connection):
+        return ok(name, "one is in front (as PgBouncer is): statements are not prepared")
+    return ok(name, "none")
 
 
 def _writable(connection: "Connection") -> Finding:

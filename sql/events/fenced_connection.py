@@ -9,7 +9,15 @@ from psycopg.pq import TransactionStatus
 
 from ..connection import Connection, Row
 from ..database import Database
-from ..errors import Doubt, Fenced, StoreError, Unavailable, WriterClaimed, translate
+from ..errors import (
+    Doubt,
+    Fenced,
+    PreparedElsewhere,
+    StoreError,
+    Unavailable,
+    WriterClaimed,
+    translate,
+)
 from ..named_queries import query
 
 # Limits of the small statements; storing has its own in writer_begin.sql.
@@ -116,8 +124,11 @@ class FencedConnection:
             self.close()  # a COPY may have been cut off half way
             raise translate(error) from error
         except psycopg.Error as error:
+            found = self._database.translated(error)
+            if isinstance(found, PreparedElsewhere):
+                self.close()
             self._roll_back()
-            raise translate(error) from error
+            raise found from error
         except StoreError:
             self._roll_back()
             raise

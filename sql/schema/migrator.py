@@ -14,14 +14,17 @@ from typing import Final
 import msgspec
 import psycopg
 
-from ..connection import Connection
-from ..errors import MigrationChanged, MigrationUnknown, SchemaError, translate
+from ..connection import Connection, encoding_problem
+from ..errors import MigrationChanged, MigrationUnknown, SchemaError, WrongEncoding, translate
 from ..named_queries import query
 
 # Any number that nobody else uses for an advisory lock: "orch" in ASCII.
 LOCK_KEY: Final = 0x6F726368
 # Another `db migrate` may be building indexes on a large table.
-LOCK_LIMIT: Final = "60s"
+LIMITS: Final = (
+    b"SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0;"
+    b" SET LOCAL idle_in_transaction_session_timeout = 0"
+)
 
 COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     "agents": {
@@ -105,16 +108,19 @@ def migrate(connection: Connection) -> list[str]:
     no permission to create anything. `connection` must be in autocommit mode.
 
     Raises:
+        WrongEncoding: the database is not in UTF-8; nothing was looked at.
         MigrationChanged: an applied migration has another text in this package.
         MigrationUnknown: the database is ahead of this package.
         SchemaError: a table exists in another shape than the seed's.
         StoreError: and its other kinds.
     """
+    if problem := encoding_problem(connection):
+        raise WrongEncoding(problem)
     if not _pending(status(connection)):
         _check_columns(connection)
         return []
     with _errors_translated(), connection.transaction():
-        connection.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT}'".encode())
+        connection.execute(LIMITS)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
         _check_columns(connection, only_existing=True)
         connection.execute(query("migrations_create"))

@@ -1,9 +1,24 @@
+import secrets
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
 
+import psycopg
 import pytest
-from orchestrator.sql.connection import check_wait, conninfo
-from psycopg.conninfo import conninfo_to_dict
+from orchestrator.sql.connection import check_wait, connect, conninfo, encoding_problem, pooled
+from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.sql.errors import WrongEncoding
+from orchestrator.sql.events.copy_text import copy_row
+from orchestrator.sql.events.event_writer import EventWriter
+from orchestrator.sql.schema.migrator import migrate
+from orchestrator.sql.schema.partitions import IdPace, keep_ahead
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from .conftest import Wire
+from .poolers import pgbouncer
 
 LATE = """
 import psycopg
@@ -40,3 +55,107 @@ def test_psycopg_imported_before_gevent_is_noticed() -> None:
     )
 
     assert "psycopg was imported before gevent" in done.stderr
+
+
+HOSTILE = {
+    "client_encoding": "latin1",
+    "standard_conforming_strings": "off",
+    "datestyle": "SQL, DMY",
+    "timezone": "Asia/Kathmandu",
+    "intervalstyle": "sql_standard",
+    "statement_timeout": "50ms",
+    "lock_timeout": "1ms",
+    "idle_in_transaction_session_timeout": "50ms",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_deferrable": "on",
+    "quote_all_identifiers": "on",
+    "row_security": "off",
+}
+
+
+@pytest.fixture
+def hostile_url(pg_url: str) -> str:
+    """A database whose settings for sessions are as unlike ours as can be."""
+    with connect(pg_url) as connection:
+        name = connection.info.dbname
+        for setting, value in HOSTILE.items():
+            connection.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'".encode())
+    return f"{pg_url}&client_encoding=latin1&options=-cstandard_conforming_strings%3Doff"
+
+
+@pytest.mark.db
+@pytest.mark.parametrize("setting", HOSTILE)
+def test_no_setting_of_role_database_or_url_reaches_a_session_of_ours(
+    hostile_url: str, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    with psycopg.connect(hostile_url) as theirs, connect(hostile_url) as ours:
+        shown = [
+            connection.execute(f"SHOW {setting}".encode()).fetchone()
+            for connection in (theirs, ours)
+        ]
+
+    assert shown[0] != shown[1]
+
+
+@pytest.mark.db
+def test_text_and_times_come_back_as_they_were_stored(hostile_url: str) -> None:
+    with connect(hostile_url) as connection:
+        row = connection.execute(
+            rb"SELECT '\', %s, '2026-01-31T09:30Z'::timestamptz", ["stop → now"]
+        ).fetchone()
+
+    assert row == ("\\", "stop → now", datetime(2026, 1, 31, 9, 30, tzinfo=UTC))
+
+
+@pytest.mark.db
+def test_migration_storing_and_partitions_work_under_settings_that_are_not_ours(
+    hostile_url: str,
+) -> None:
+    with connect(hostile_url) as connection:
+        migrate(connection)
+        connection.execute("SELECT setval('events_id_seq', 50000000)")
+    database = Database(PostgresSettings(), url=hostile_url)
+    with closing(database), closing(EventWriter(database)) as writer:
+        database.open()
+        writer.claim(instance="one", host="here", pid=1, stale_after_s=10)
+        [(first, _)] = writer.take_ids(1)
+        writer.store(copy_row(first, "a.b", "→", "2026-01-31T09:30:00.123Z", b'{"p": "\xc3\xa9"}'))
+        made = keep_ahead(database, IdPace())
+
+        assert made
+        assert database.rows(b"SELECT source, payload->>'p' FROM events") == [("→", "é")]
+
+
+@pytest.mark.db
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "WIN1252", "UTF8"])
+def test_a_database_in_another_encoding_is_refused_by_name(pg_url: str, encoding: str) -> None:
+    other = f"other_{secrets.token_hex(4)}"
+    with connect(pg_url) as admin:
+        create = f"CREATE DATABASE {other} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'"
+        admin.execute(create.encode())
+        with connect(make_conninfo(pg_url, dbname=other)) as connection:
+            problem = encoding_problem(connection)
+            refused = raises(WrongEncoding, lambda: migrate(connection))
+        admin.execute(f"DROP DATABASE {other}".encode())
+
+    assert refused is (encoding != "UTF8")
+    assert (problem or "").startswith(f"the database's encoding is {encoding}," if refused else "")
+
+
+def raises(kind: type[Exception], call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except kind:
+        return True
+    return False
+
+
+@pytest.mark.db
+def test_a_pooler_is_noticed_at_the_connect(pg_url: str, wire: Wire, tmp_path: Path) -> None:
+    with connect(pg_url) as direct:
+        assert (pooled(direct), direct.prepare_threshold) == (False, 5)
+
+    with pgbouncer(tmp_path, wire.url, servers=2) as url, connect(url) as connection:
+        assert (pooled(connection), connection.prepare_threshold) == (True, None)
+        assert connection.execute("SHOW standard_conforming_strings").fetchone() == ("on",)

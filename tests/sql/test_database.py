@@ -1,13 +1,22 @@
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+import psycopg
 import pytest
+from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import Denied, SchemaError, StoreError, Unavailable
+from psycopg.conninfo import make_conninfo
 from pydantic import ValidationError
+from structlog.testing import capture_logs
+
+from .conftest import Wire
+from .poolers import pgbouncer
 
 pytestmark = pytest.mark.db
 
@@ -134,3 +143,84 @@ def test_a_password_is_not_shown() -> None:
 def test_a_url_that_is_none_is_refused() -> None:
     with pytest.raises(StoreError, match="not a PostgreSQL URL"):
         Database(PostgresSettings(), url="postgresql://[")
+
+
+def test_behind_a_pooler_no_read_fails_for_its_prepared_statements(
+    open_database: OpenDatabase, wire: Wire, tmp_path: Path
+) -> None:
+    with pgbouncer(tmp_path, wire.url, servers=3) as url, capture_logs() as logs:
+        database = open_database(url, pool_max=12)
+        reads = [
+            gevent.spawn(database.rows, b"SELECT %(n)s::int, pg_sleep(0.005)", {"n": number})
+            for number in range(240)
+        ]
+        gevent.joinall(reads)
+
+    assert [read.value and read.value[0][0] for read in reads] == list(range(240))
+    said = [line["event"] for line in logs if "pooler" in line["event"]]
+    assert said == ["a pooler is in front: statements are not prepared any more"]
+
+
+@pytest.mark.parametrize("statement", ["DEALLOCATE ALL", "PREPARE _pg3_0 AS SELECT 1"])
+def test_a_pooler_that_is_noticed_late_costs_no_read(
+    open_database: OpenDatabase, pg_url: str, statement: str
+) -> None:
+    database = open_database(pg_url, prepare_threshold=1)
+    with database.pool.connection() as connection:  # as another client of a pooler would have done
+        if statement.startswith("DEALLOCATE"):
+            connection.execute("SELECT %s::int", [1])
+        connection.execute(statement.encode(), prepare=False)
+
+    with capture_logs() as logs:
+        rows = [database.rows(b"SELECT %(n)s::int", {"n": 1}) for _ in range(3)]
+
+    assert rows == [[(1,)]] * 3
+    assert [line["event"] for line in logs].count(
+        "a pooler is in front: statements are not prepared any more"
+    ) <= 1
+
+
+@pytest.fixture
+def narrow_url(pg_url: str, admin: Connection) -> Iterator[str]:
+    """A role that may have two connections."""
+    role = f"narrow_{secrets.token_hex(4)}"
+    admin.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 2".encode())
+    yield make_conninfo(pg_url, user=role)
+    admin.execute(f"DROP ROLE {role}".encode())
+
+
+def test_the_writers_connection_comes_before_reads(
+    open_database: OpenDatabase, narrow_url: str
+) -> None:
+    database = open_database(narrow_url, pool_max=5)
+    gevent.joinall([gevent.spawn(database.rows, b"SELECT pg_sleep(0.2)") for _ in range(4)])
+
+    with database.connect_writer("writer") as writer:
+        assert writer.execute("SELECT 1").fetchone() == (1,)
+        assert database.rows(b"SELECT 2") == [(2,)]
+
+
+def test_a_writer_for_whom_nobody_can_make_room_is_unavailable(
+    open_database: OpenDatabase, narrow_url: str
+) -> None:
+    with connect(narrow_url), connect(narrow_url):
+        database = open_database(narrow_url)
+
+        with pytest.raises(Unavailable, match="no slot"):
+            database.connect_writer("writer")
+
+
+def test_reads_keep_their_limit_where_the_role_has_another(
+    open_database: OpenDatabase, pg_url: str, admin: Connection
+) -> None:
+    name = admin.info.dbname
+    admin.execute(f"ALTER DATABASE {name} SET statement_timeout = '20ms'".encode())
+    admin.execute(f"ALTER DATABASE {name} SET lock_timeout = '1ms'".encode())
+
+    database = open_database(pg_url)
+
+    assert database.rows(b"SELECT pg_sleep(0.1) IS NULL, current_setting('lock_timeout')") == [
+        (False, "5s")
+    ]
+    with pytest.raises(psycopg.errors.QueryCanceled), psycopg.connect(pg_url) as theirs:
+        theirs.execute("SELECT pg_sleep(0.1)")

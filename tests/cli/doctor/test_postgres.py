@@ -78,3 +78,17 @@ def test_a_wrong_database_and_an_absent_server_have_their_own_advice(pg_url: str
 
     assert denied.advice == "correct user, password or database in PG_URL"
     assert away.advice.startswith("start it")
+
+
+def test_a_database_in_another_encoding_is_critical(pg_url: str) -> None:
+    name = f"latin_{secrets.token_hex(4)}"
+    with psycopg.connect(pg_url, autocommit=True) as admin:
+        create = f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'"
+        admin.execute(create.encode())
+        found = by_name(check_postgres(make_conninfo(pg_url, dbname=name)))
+        admin.execute(f"DROP DATABASE {name}".encode())
+
+    assert found["postgresql encoding"].level is Level.CRITICAL
+    assert "LATIN1" in found["postgresql encoding"].said
+    assert "ENCODING 'UTF8'" in found["postgresql encoding"].advice
+    assert found["postgresql pooler"].said == "none"

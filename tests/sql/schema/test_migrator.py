@@ -176,6 +176,15 @@ def test_a_failed_migration_leaves_nothing_behind(
     assert tables == (0,)
 
 
+def test_a_migration_may_take_longer_than_any_limit_of_the_role(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(shipped(), "0999_slow", "DO $$ BEGIN PERFORM pg_sleep(0.4); END $$")
+    empty.execute("SET statement_timeout = '200ms'; SET idle_in_transaction_session_timeout = 50")
+
+    assert migrate(empty)[-1] == "0999_slow"
+
+
 def kind(connection: Connection) -> str:
     found = connection.execute("SELECT relkind FROM pg_class WHERE oid = 'events'::regclass")
     row = found.fetchone()
