@@ -34,7 +34,6 @@ COVERED_BY = {
     "actors/journal/end.py": "tests/actors/journal/test_journal.py",
     "actors/journal/reader.py": "tests/actors/journal/test_journal.py",
     "actors/journal/segment_writer.py": "tests/actors/journal/test_journal.py",
-    "actors/redis_listener/oversized.py": "tests/actors/redis_listener/test_pubsub_parser.py",
     "actors/redis_listener/publisher.py": "tests/actors/redis_listener/test_actor.py",
     "actors/redis_listener/subscription.py": "tests/actors/redis_listener/test_actor.py",
     # Servers as a whole.

@@ -7,11 +7,12 @@ A successor goes on where the last read ended.
 ::
 
     Redis ──control──▶ greenlet ──PersistReplies, urgent────▶ persister
-    Redis ──data─────▶ greenlet ──PersistReplies────────────▶ persister (full: waits, reads no more)
+    Redis ──data─────▶ greenlet ──PersistReplies────────────▶ persister (full: stops reading)
     Redis ──stream───▶ greenlet ──PersistStream─────────────▶ persister (a few at a time)
     Redis ◀──PUBLISH── greenlet ◀──queue◀── Publish from the persister
 """
 
+from functools import partial
 from typing import Any, Final, assert_never
 
 import gevent
@@ -21,115 +22,112 @@ from ..messages.durable_stream import ReadStream, StreamProgress
 from ..messages.heartbeat_monitor import SetBusVisible
 from ..messages.redis_listener import GetBusStatus, Publish, Published
 from .connections import BusConnections
-from .subscription import BUS_ERRORS, Subscription, Tell
+from .subscription import BUS_ERRORS, Send, Subscription
 
 REMIND_MONITOR_S: Final = 5.0
-"""A restarted monitor begins blind; so soon it learns that it is not."""
+"""A restarted monitor starts without knowing whether the bus is visible; it learns it this soon."""
 
-LAST_TELL_S: Final = 2.0
-"""At a stop: how long the persister may take to make room for what was read."""
+LAST_SEND_S: Final = 2.0
+"""At the stop: how long to wait for room in the persister's mailbox for what was read."""
 
 LAST_PUBLISH_S: Final = 1.0
-"""At a stop: how long Redis may take for what is to be published, if it is there at all."""
+"""At the stop: how long Redis may take for pending messages, if it is connected."""
 
 
 Message = Publish | GetBusStatus | ReadStream | StreamProgress
 
 
 class RedisListener(Actor):
-    """Reads the lanes and the durable stream in a linked greenlet each, and publishes in one.
+    """Reads both subscriptions and the durable stream, and publishes, in a linked greenlet each.
 
     Args:
-        subscriptions: Outlives this incarnation.
-        persister: Gets what is read: of the control lane urgently.
-        monitor: Learns whether heartbeats can be seen.
+        connections: Outlives the actor's runs.
+        persister: Gets what is read, urgently what the control connection brings.
+        monitor: Notified whether heartbeats are visible.
     """
 
-    drain_on_stop = True  # a stop to be published must not wait for the next start
+    drain_on_stop = True  # a stop must not wait for the next start to be published
 
     def __init__(
         self,
-        subscriptions: BusConnections,
+        connections: BusConnections,
         *,
         persister: Address,
         monitor: Address | None = None,
     ) -> None:
         super().__init__()
-        self._subscriptions = subscriptions
+        self._connections = connections
         self._persister = persister
         self._monitor = Outbox(monitor) if monitor is not None else None
         self._replies: dict[str, Outbox] = {}
         self._readers: list[gevent.Greenlet] = []
 
     def on_start(self) -> None:
-        """Start reading; up at once, whether Redis is there or not."""
+        """Start reading; ready at once, whether Redis is there or not."""
         if self._monitor is not None:
             self.spawn(self._monitor.pump, name="monitor-outbox")
-            self.every(REMIND_MONITOR_S, self._tell_monitor)
-        self._tell_monitor()
+            self.every(REMIND_MONITOR_S, self._notify_monitor)
+        self._notify_monitor()
         self._readers = [
-            self.spawn(lane.run, tell, self._tell_monitor, name=f"read-{lane.lane}")
-            for lane, tell in self._lanes()
+            self.spawn(each.run, self._sender(each), self._notify_monitor, name=f"read-{each.name}")
+            for each in self._connections.subscriptions
         ]
-        self.spawn(self._subscriptions.publisher.run, self._settled, name="publish")
-        stream = self._subscriptions.stream
+        self.spawn(self._connections.publisher.run, self._on_settled, name="publish")
+        stream = self._connections.stream
         self._readers.append(self.spawn(stream.run, self._persister.tell, name="read-stream"))
 
     def on_stop(self) -> None:
-        """Read no more, tell what was read, publish what waits if that can be had soon.
+        """Stop reading, send what was read, and publish what is pending if Redis is quick.
 
-        The connections stay open: at the daemon's end it closes them.
+        The connections stay open: the daemon closes them when it stops.
         """
-        gevent.killall(self._readers, timeout=LAST_TELL_S)
-        for lane, _ in self._lanes():
-            self._tell_rest(lane)
-        publisher = self._subscriptions.publisher
+        gevent.killall(self._readers, timeout=LAST_SEND_S)
+        for each in self._connections.subscriptions:
+            self._send_rest(each)
+        publisher = self._connections.publisher
         if publisher.connected and not publisher.idle.wait(LAST_PUBLISH_S):
-            self.log.error("not published at the stop", waiting=publisher.waiting)
+            self.log.error("stopped with messages unpublished", pending=publisher.pending)
 
     def on_receive(self, message: Message) -> Any:
         """Dispatch."""
         match message:
             case Publish():
-                self._subscriptions.publisher.add(message, self._settled)
+                self._connections.publisher.add(message, self._on_settled)
             case ReadStream():
-                self._subscriptions.stream.read_from(message)
+                self._connections.stream.read_from(message)
             case StreamProgress():
-                self._subscriptions.stream.note_progress(message)
+                self._connections.stream.note_progress(message)
             case GetBusStatus():
-                return self._subscriptions.status()
+                return self._connections.status()
             case _:
                 assert_never(message)
         return None
 
-    def _lanes(self) -> tuple[tuple[Subscription, Tell], ...]:
-        return (
-            (self._subscriptions.control, self._tell_control),
-            (self._subscriptions.data, self._persister.tell),
-        )
+    def _sender(self, subscription: Subscription, **options: float) -> Send:
+        urgent = subscription is self._connections.control
+        return partial(self._persister.tell, urgent=urgent, **options)
 
-    def _tell_control(self, message: object) -> None:
-        self._persister.tell(message, urgent=True)
-
-    def _tell_rest(self, lane: Subscription) -> None:
-        urgent = lane is self._subscriptions.control
+    def _send_rest(self, subscription: Subscription) -> None:
         try:
-            lane.pass_on(
-                lambda message: self._persister.tell(message, urgent=urgent, timeout_s=LAST_TELL_S)
-            )
+            subscription.forward(self._sender(subscription, timeout_s=LAST_SEND_S))
         except MailboxFull:
-            self.log.warning("what was read last stays untold until the next start", lane=lane.lane)
+            self.log.warning(
+                "persister is busy, last messages kept for the next start",
+                connection=subscription.name,
+            )
         except BUS_ERRORS as error:
-            self.log.warning("the connection broke at the stop", lane=lane.lane, reason=str(error))
-
-    def _tell_monitor(self) -> None:
-        if self._monitor is not None:
-            subscriptions = self._subscriptions
-            self._monitor.send(
-                SetBusVisible(subscriptions.heartbeats_visible, subscriptions.canary_lanes)
+            self.log.warning(
+                "connection lost while stopping", connection=subscription.name, reason=str(error)
             )
 
-    def _settled(self, publish: Publish, receivers: int | None) -> None:
+    def _notify_monitor(self) -> None:
+        if self._monitor is not None:
+            connections = self._connections
+            self._monitor.send(
+                SetBusVisible(connections.heartbeats_visible, connections.canary_paths)
+            )
+
+    def _on_settled(self, publish: Publish, receivers: int | None) -> None:
         if publish.reply_to is None:
             return
         outbox = self._replies.get(publish.reply_to.name)

@@ -1,20 +1,15 @@
-"""All that the listener keeps over its incarnations: made once by the daemon, closed by it."""
+"""The connections to Redis: the daemon makes and closes them, so they outlive a crash."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
-from ...protocol.bus_url import read_bus_url
 from ..canary import Canaries
 from ..messages.redis_listener import BusStatus
-from .gaps import GapBook
-from .publisher import BusPublisher
-from .reconnect import Dialer
+from .gaps import GapTracker
+from .publisher import Publisher
+from .reconnect import Dialer, connection_pool
 from .server_checks import Danger
-from .stream_reader import StreamLane, StreamLimits
+from .stream_reader import StreamLimits, StreamReader
 from .subscription import Subscription
 
 CONTROL: Final = "control"
@@ -22,22 +17,22 @@ DATA: Final = "data"
 
 
 class BusConnections:
-    """The two lanes, the publisher, and what they share.
+    """Two subscriptions, the publisher and the durable stream's reader.
 
     Args:
         url: Of the server; ``redis://``, ``rediss://`` or ``unix://``.
         control_patterns: On a connection of their own, so that no burst delays a stop.
-        data_patterns: All the others; what the control lane has is left out.
+        data_patterns: All others; those that are control patterns too are left out.
         connect_timeout_s: For each step of connecting.
-        down_since: The last journalled moment of the daemon's previous life, if it had one; it
-            becomes one ``bus.gap`` once all lanes are subscribed.
-        canaries: Prove that what is published arrives.
-        on_danger: Told what of the server's settings endangers events, at each connect.
+        down_since: The last journalled moment of the daemon's previous run, if there was one; it
+            becomes one ``bus.gap`` once both subscriptions are up.
+        canaries: Prove that published messages arrive.
+        on_danger: Called with the server's settings that endanger events, after each connect.
         stream_limits: Of reading the durable stream.
 
     Raises:
         BadBusUrl: The URL is refused; the text repeats no secret.
-        ValueError: A lane has no pattern.
+        ValueError: A subscription has no pattern.
     """
 
     def __init__(  # noqa: PLR0913 wired in one place
@@ -55,90 +50,70 @@ class BusConnections:
         control = tuple(dict.fromkeys(control_patterns))
         data = tuple(p for p in dict.fromkeys(data_patterns) if p not in control)
         if not control or not data:
-            raise ValueError("each lane needs a pattern of its own")
+            raise ValueError("each subscription needs a pattern of its own")
         patterns = {CONTROL: control, DATA: data}
-        pool = _pool(url, connect_timeout_s)
-        self._dialer = dialer = Dialer()
-        gaps = GapBook(patterns, down_since)
+        self._dialer = dialer = Dialer(connection_pool(url, connect_timeout_s))
+        gaps = GapTracker(patterns, down_since)
         self.control, self.data = (
-            Subscription(lane, patterns[lane], pool=pool, dialer=dialer, gaps=gaps)
-            for lane in (CONTROL, DATA)
+            Subscription(name, patterns[name], dialer=dialer, gaps=gaps) for name in patterns
         )
-        self.publisher = BusPublisher(
-            pool,
+        self.publisher = Publisher(
             dialer,
             self.own_copies,
             canaries=canaries,
-            lanes=self.lanes,
+            subscriptions=self.subscriptions,
             on_danger=on_danger,
         )
-        self._canary_lanes = tuple(canaries.channels) if canaries else ()
-        self.stream = StreamLane(pool, dialer, stream_limits)
+        self._with_canary = tuple(canaries.channels) if canaries else ()
+        self.stream = StreamReader(dialer, stream_limits)
 
     @property
-    def patterns(self) -> tuple[str, ...]:
-        """All, control first: of several that match, the copy for the first one counts."""
-        return self.control.patterns + self.data.patterns
-
-    @property
-    def lanes(self) -> tuple[Subscription, Subscription]:
+    def subscriptions(self) -> tuple[Subscription, Subscription]:
         """Both, control first."""
         return self.control, self.data
 
     @property
     def attempts(self) -> int:
-        """Connections tried, by all three together."""
+        """Connections tried, by all together."""
         return self._dialer.attempts
 
     @property
     def heartbeats_visible(self) -> bool:
-        """Whether every lane on which heartbeats come is subscribed."""
-        return all(lane.connected for lane in self.lanes if lane.carries_heartbeats)
+        """Whether every subscription that carries heartbeats is up."""
+        return all(each.connected for each in self.subscriptions if each.carries_heartbeats)
 
     @property
-    def canary_lanes(self) -> tuple[str, ...]:
-        """The lanes on which heartbeats come and canaries can prove it."""
+    def canary_paths(self) -> tuple[str, ...]:
+        """Names of the subscriptions that carry heartbeats and whose canaries can prove it."""
         return tuple(
-            lane.lane
-            for lane in self.lanes
-            if lane.carries_heartbeats and lane.lane in self._canary_lanes
+            each.name
+            for each in self.subscriptions
+            if each.carries_heartbeats and each.name in self._with_canary
         )
 
     def own_copies(self, channel: str) -> int:
-        """How many receivers of a message on ``channel`` are ourselves."""
-        return sum(lane.copies(channel) for lane in self.lanes)
+        """How many receivers of a message on ``channel`` are our own subscriptions."""
+        return sum(each.copies(channel) for each in self.subscriptions)
 
     def close(self) -> None:
-        """Close all connections; for the daemon, when the listener has stopped for good."""
-        for lane in self.lanes:
-            lane.close()
+        """Close all connections, once the listener has stopped for good."""
+        for each in self.subscriptions:
+            each.close()
         self.publisher.close()
         self.stream.close()
 
     def status(self) -> BusStatus:
-        """How it all stands; does not wait."""
-        lanes = tuple(lane.status() for lane in self.lanes)
-        away = [lane for lane in lanes if not lane.connected]
+        """The answer to ``GetBusStatus``; does not yield."""
+        statuses = tuple(each.status() for each in self.subscriptions)
+        away = [each for each in statuses if not each.connected]
         return BusStatus(
             connected=not away,
-            since=min(lane.since for lane in away) if away else max(lane.since for lane in lanes),
-            subscriptions=lanes,
+            since=min(one.since for one in away) if away else max(one.since for one in statuses),
+            subscriptions=statuses,
             attempts=self.attempts,
-            last_error=next((lane.last_error for lane in away if lane.last_error), None),
-            latency_ms=lanes[0].latency_ms,
+            last_error=next((one.last_error for one in away if one.last_error), None),
+            latency_ms=statuses[0].latency_ms,
             published=self.publisher.published,
             publish_failures=self.publisher.failures,
             stream=self.stream.status(),
         )
-
-
-def _pool(url: str, timeout_s: float) -> redis.ConnectionPool:
-    client = redis.Redis(
-        **read_bus_url(url).client_options(),
-        protocol=2,  # in version 3 messages would come as pushes, which nothing here needs
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        socket_keepalive=True,
-    )
-    return client.connection_pool

@@ -1,7 +1,7 @@
-"""What the daemon could not hear, and when it says so. Pure.
+"""When the daemon could not receive, reported as ``bus.gap``. Pure.
 
-Each time that a lane is deaf gives exactly one ``bus.gap``, once it hears again; the daemon's own
-downtime gives one more, once all lanes hear for the first time.
+Each outage of a subscription gives exactly one event, once it is subscribed again; the daemon's own
+downtime gives one more, once all are subscribed for the first time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,38 +11,40 @@ import msgspec
 from ..events import GAP, NewEvent
 
 
-class GapBook:
-    """Times are the contract's strings.
+class GapTracker:
+    """The outages not yet reported. Times are the contract's strings.
 
     Args:
-        lanes: The patterns of each lane.
+        patterns: Of each subscription, by its name.
         down_since: The last journalled moment of the daemon's previous life, if it had one.
     """
 
-    def __init__(self, lanes: Mapping[str, tuple[str, ...]], down_since: str | None = None) -> None:
-        self._lanes = lanes
+    def __init__(
+        self, patterns: Mapping[str, tuple[str, ...]], down_since: str | None = None
+    ) -> None:
+        self._patterns = patterns
         self._down_since = down_since
-        self._never_heard = set(lanes)
-        self._deaf_since: dict[str, str] = {}
+        self._never_subscribed = set(patterns)
+        self._lost_since: dict[str, str] = {}
 
-    def deaf(self, lane: str, since: str) -> None:
-        """``lane`` does not hear; ``since`` is the last moment at which it surely did.
+    def lost(self, name: str, since: str) -> None:
+        """Subscription ``name`` is down; ``since`` is the last moment at which it surely was up.
 
-        Of several attempts to hear again the first one tells since when. Before a lane's first
-        subscription a known downtime covers it already.
+        Of several calls before the next :meth:`subscribed` the first one counts. Before the first
+        subscription a known downtime covers the outage already.
         """
-        if lane in self._never_heard and self._down_since is not None:
+        if name in self._never_subscribed and self._down_since is not None:
             return
-        self._deaf_since.setdefault(lane, since)
+        self._lost_since.setdefault(name, since)
 
-    def hears(self, lane: str, now: str) -> tuple[NewEvent, ...]:
-        """``lane`` is subscribed as of ``now``; returns the gaps that this closes."""
+    def subscribed(self, name: str, now: str) -> tuple[NewEvent, ...]:
+        """Subscription ``name`` is up as of ``now``; returns the gaps that this closes."""
         gaps = []
-        self._never_heard.discard(lane)
-        if (since := self._deaf_since.pop(lane, None)) is not None:
-            gaps.append(_gap("subscription", since, now, self._lanes[lane]))
-        if not self._never_heard and self._down_since is not None:
-            every = (pattern for patterns in self._lanes.values() for pattern in patterns)
+        self._never_subscribed.discard(name)
+        if (since := self._lost_since.pop(name, None)) is not None:
+            gaps.append(_gap("subscription", since, now, self._patterns[name]))
+        if not self._never_subscribed and self._down_since is not None:
+            every = (pattern for patterns in self._patterns.values() for pattern in patterns)
             gaps.append(_gap("downtime", self._down_since, now, every))
             self._down_since = None
         return tuple(gaps)
@@ -54,6 +56,6 @@ def _gap(cause: str, since: str, now: str, patterns: Iterable[str]) -> NewEvent:
         "from": since,
         "to": now,
         "patterns": list(patterns),
-        "count": None,  # nobody counts what nobody receives
+        "count": None,  # Redis does not count what it could not deliver
     }
     return NewEvent(GAP, msgspec.json.encode(payload))

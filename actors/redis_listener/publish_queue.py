@@ -1,7 +1,7 @@
-"""What is to be published on the bus: the messages, and the queue in which it waits for Redis.
+"""Messages to be published, while Redis is away or slow. Pure.
 
-Pure. The queue outlives the listener's incarnations, so that a stop which could not be published
-at once is published as soon as Redis is back, whatever happened to the actor meanwhile.
+The queue outlives the actor's runs: a stop that could not be published at once is published as soon
+as Redis is back, whatever happened to the actor meanwhile.
 """
 
 from collections import deque
@@ -10,71 +10,68 @@ from typing import Final
 from ..events import KILLSWITCH
 from ..messages.redis_listener import Publish
 
-MAX_WAITING: Final = 1_000
-"""Ordinary messages kept while Redis is away: a second's worth of what it is asked for."""
+MAX_PENDING: Final = 1_000
+"""Ordinary messages kept while Redis is away: what is published in a second at most."""
 
-MAX_STOPS_WAITING: Final = 10_000
-"""Stops kept: nobody gives so many in earnest, yet memory must have a bound."""
+MAX_PENDING_STOPS: Final = 10_000
+"""Stops kept: far more than anyone gives in earnest, yet memory must have a bound."""
 
 
 class PublishQueue:
-    """First the stops, then the others, each in order of arrival.
+    """Stops first, then the others, each in order of arrival.
 
-    The head stays until it is settled, so that a failure of whoever sends it loses nothing.
+    The message that is being sent stays until it is settled, so its crash loses nothing.
     """
 
-    def __init__(self, capacity: int = MAX_WAITING, stop_capacity: int = MAX_STOPS_WAITING) -> None:
+    def __init__(self, capacity: int = MAX_PENDING, stop_capacity: int = MAX_PENDING_STOPS) -> None:
         self._stops: deque[Publish] = deque()
         self._others: deque[Publish] = deque()
         self._capacity = capacity
         self._stop_capacity = stop_capacity
-        self._in_hand: Publish | None = None
-        self.dropped = 0
-        """Messages given up for want of room."""
+        self._current: Publish | None = None
 
     def __len__(self) -> int:
-        return len(self._stops) + len(self._others) + (self._in_hand is not None)
+        return len(self._stops) + len(self._others) + (self._current is not None)
 
     def add(self, publish: Publish) -> Publish | None:
-        """Append ``publish``; return the oldest of its kind if that had to make room."""
+        """Append ``publish``; return the oldest of its kind if that was dropped for it."""
         urgent = publish.channel == KILLSWITCH
-        lane = self._stops if urgent else self._others
-        victim = None
-        if len(lane) >= (self._stop_capacity if urgent else self._capacity):
-            victim = lane.popleft()
-            self.dropped += 1
-        lane.append(publish)
-        return victim
+        queue = self._stops if urgent else self._others
+        dropped = None
+        if len(queue) >= (self._stop_capacity if urgent else self._capacity):
+            dropped = queue.popleft()
+        queue.append(publish)
+        return dropped
 
     def take(self) -> Publish | None:
-        """The message to send next, which then counts as in hand; ``None`` if there is none."""
-        if self._in_hand is None:
+        """The message to send now, which is then the current one; ``None`` if there is none."""
+        if self._current is None:
             if self._stops:
-                self._in_hand = self._stops.popleft()
+                self._current = self._stops.popleft()
             elif self._others:
-                self._in_hand = self._others.popleft()
-        return self._in_hand
+                self._current = self._others.popleft()
+        return self._current
 
     def settle(self) -> None:
-        """The message in hand is done with."""
-        self._in_hand = None
+        """The current message is published, or dropped."""
+        self._current = None
 
     def put_back(self) -> None:
-        """The message in hand was not sent: it is the first of its kind again."""
-        if (publish := self._in_hand) is not None:
-            lane = self._stops if publish.channel == KILLSWITCH else self._others
-            lane.appendleft(publish)
-            self._in_hand = None
+        """The current message was not sent: it becomes the first of its kind again."""
+        if (publish := self._current) is not None:
+            queue = self._stops if publish.channel == KILLSWITCH else self._others
+            queue.appendleft(publish)
+            self._current = None
 
     def interrupted(self) -> Publish | None:
-        """Settle the fate of what a killed sender left in hand; return it if it is given up.
+        """Decide on the message that was being sent when the sender died; return it if dropped.
 
-        Nobody knows whether it was sent. A stop is sent again (its trip id makes it the same
-        stop); another message is not: on a bus, twice is worse than once too few.
+        It is unknown whether Redis got it. A stop is sent again (its trip id makes it the same
+        stop); another message is not: on a bus, twice is worse than never.
         """
-        publish = self._in_hand
+        publish = self._current
         if publish is None or publish.channel == KILLSWITCH:
             self.put_back()
             return None
-        self._in_hand = None
+        self._current = None
         return publish

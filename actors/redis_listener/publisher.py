@@ -1,11 +1,12 @@
-"""The third connection: publishes what is to be published, and asks the server about itself.
+"""The connection that publishes, sends the canaries and inspects the server.
 
-Stops go first and are sent until one arrives. What else is in hand when the connection breaks is
-given up, since nobody can know whether it was sent; what had not been sent yet waits.
+Stops go first and are sent until one arrives. Any other message that is being sent when the
+connection breaks is dropped, since it is unknown whether Redis got it; messages not yet sent wait.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import redis
@@ -17,85 +18,84 @@ from ..canary import INTERVAL_S, Canaries
 from ..events import KILLSWITCH
 from ..messages.redis_listener import Publish
 from .publish_queue import PublishQueue
-from .reconnect import Dialer, dial
-from .server_checks import Danger, ServerFacts, inspect
+from .reconnect import Dialer
+from .server_checks import Danger, ServerFacts, ask, inspect
 from .subscription import BUS_ERRORS, Subscription
 
 IDLE_PING_S: Final = 5.0
-"""A broken connection is found before the next stop needs it."""
+"""Finds a broken connection before the next stop needs it."""
 
-Settled = Callable[[Publish, int | None], None]
-"""Told of each message that is done with, and its receivers; must not wait."""
+OnSettled = Callable[[Publish, int | None], None]
+"""Called with each settled message and its receivers (None: unknown); must not block."""
 
 
-class BusPublisher:
-    """Belongs to the child spec like the subscriptions; any incarnation's greenlet may run it.
+class Publisher:
+    """Publishes for as long as the daemon runs; belongs to the child spec like the subscriptions.
 
     Args:
-        pool: Makes the connection.
         dialer: Shared with the subscriptions.
         own_copies: How many copies of a message on a channel come back to ourselves.
         canaries: Makes those.
-        lanes: For which they are made.
-        on_danger: Told what of the server's settings endangers events, at a connect.
+        subscriptions: By which they come back.
+        on_danger: Called with the server's settings that endanger events, after a connect.
     """
 
-    def __init__(  # noqa: PLR0913 wired in one place
+    def __init__(
         self,
-        pool: redis.ConnectionPool,
         dialer: Dialer,
         own_copies: Callable[[str], int],
         *,
         canaries: Canaries | None = None,
-        lanes: Sequence[Subscription] = (),
+        subscriptions: Sequence[Subscription] = (),
         on_danger: Callable[[tuple[Danger, ...]], None] = lambda _dangers: None,
     ) -> None:
         self._on_danger = on_danger
-        self._pool = pool
         self._dialer = dialer
         self._own_copies = own_copies
         self._canaries = canaries
-        self._lanes = [lane for lane in lanes if canaries and lane.lane in canaries.channels]
+        self._subscriptions = [
+            each for each in subscriptions if canaries and each.name in canaries.channels
+        ]
         self._canary_at = 0.0
-        self._spoken_at = 0.0
+        self._ping_at = 0.0
         self._queue = PublishQueue()
         self._connection: Any = None  # redis-py's, whose methods have no types
         self._filled = Signal()
-        self._log: Any = structlog.get_logger(actor="RedisListener", lane="publish")
+        self._log: Any = structlog.get_logger(actor="RedisListener", connection="publish")
         self.idle = Signal()
-        """Set while nothing waits."""
+        """Set while nothing is pending."""
         self.idle.set()
         self.facts: ServerFacts | None = None
         """What the server said at the last connect."""
         self.published = 0
         """Messages that Redis took."""
         self.failures = 0
-        """Attempts that failed, whatever became of the message."""
+        """Attempts that failed, whatever became of their message."""
         self.given_up = 0
-        """Messages nobody knows to have arrived: dropped, refused, or broken off."""
+        """Messages not known to have arrived: dropped, refused, or interrupted."""
         self.last_error: str | None = None
         """Of the last failure."""
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands, as far as is known."""
+        """Whether the connection is up, as far as is known."""
         return self._connection is not None
 
     @property
-    def waiting(self) -> int:
+    def pending(self) -> int:
         """Messages that are not settled."""
         return len(self._queue)
 
-    def add(self, publish: Publish, on_settled: Settled) -> None:
-        """Publish this as soon as may be; when there is no room the oldest of its kind goes."""
-        victim = self._queue.add(publish)
-        if victim is not None:
-            self._give_up(victim, "too many wait", on_settled)
+    def add(self, publish: Publish, on_settled: OnSettled) -> None:
+        """Publish this as soon as possible; a full queue drops the oldest of its kind."""
+        dropped = self._queue.add(publish)
+        if dropped is not None:
+            self._give_up(dropped, "the publish queue is full", on_settled)
         self.idle.clear()
         self._filled.set()
 
-    def run(self, on_settled: Settled) -> None:
-        """Publish for ever; for a greenlet that may be killed at any time."""
+    def run(self, on_settled: OnSettled) -> None:
+        """Publish until killed, reconnecting. Run it in a linked greenlet."""
         self._after_break(on_settled)
         while True:
             try:
@@ -105,7 +105,7 @@ class BusPublisher:
             except BUS_ERRORS as error:
                 self.failures += 1
                 if self.last_error is None or self.connected:
-                    self._log.warning("cannot publish, trying again", reason=reason_of(error))
+                    self._log.warning("cannot publish, retrying", reason=reason_of(error))
                 self.last_error = reason_of(error)
                 self.close()
 
@@ -116,14 +116,8 @@ class BusPublisher:
             connection.disconnect()
 
     def _connect(self) -> None:
-        with self._dialer.turn("publish"):
-            connection: Any = self._pool.make_connection()
-            try:
-                dial(connection)
-                facts = inspect(lambda *command: _ask(connection, *command))
-            except BaseException:
-                connection.disconnect()
-                raise
+        with self._dialer.connect("publish") as connection:
+            facts = inspect(partial(ask, connection))
         self._connection = connection
         self._note_facts(facts)
 
@@ -133,12 +127,12 @@ class BusPublisher:
             return
         for danger in facts.dangers:
             self._log.warning(
-                "the server endangers events", what=danger.what, command=danger.command
+                "server setting endangers events", what=danger.what, command=danger.command
             )
         if facts.dangers:
             self._on_danger(facts.dangers)
 
-    def _serve(self, connection: Any, on_settled: Settled) -> None:
+    def _serve(self, connection: Any, on_settled: OnSettled) -> None:
         while True:
             self._send_canaries(connection)
             publish = self._queue.take()
@@ -147,37 +141,41 @@ class BusPublisher:
                 continue
             self.idle.set()
             self._filled.clear()
-            if not self._filled.wait(INTERVAL_S / 4 if self._lanes else IDLE_PING_S):
-                self._ping_if_idle(connection)
+            if not self._filled.wait(self._idle_s()):
+                self._ping_if_due(connection)
 
-    def _ping_if_idle(self, connection: Any) -> None:
+    def _idle_s(self) -> float:
+        """How long to wait for a message: until the next canary or ping is due."""
+        due = min(self._ping_at, self._canary_at) if self._subscriptions else self._ping_at
+        return max(0.0, due - time.monotonic())
+
+    def _ping_if_due(self, connection: Any) -> None:
         now = time.monotonic()
-        if now >= self._spoken_at + IDLE_PING_S:
-            self._spoken_at = now
-            _ask(connection, "PING")
+        if now >= self._ping_at:
+            self._ping_at = now + IDLE_PING_S
+            ask(connection, "PING")
 
     def _send_canaries(self, connection: Any) -> None:
-        """Publish what is to come the whole way back, once a second."""
+        """Publish a canary for each subscription that has none on its way, once a second."""
         now = time.monotonic()
         if self._canaries is None or now < self._canary_at:
             return
         self._canary_at = now + INTERVAL_S
-        if any(lane.wants_canary for lane in self._lanes):
-            self._spoken_at = now
-        for lane in self._lanes:
-            if lane.wants_canary:
-                payload = self._canaries.next(lane.lane, time.monotonic())
-                lane.expect_canary(payload)
-                channel = self._canaries.channels[lane.lane]
+        for subscription in self._subscriptions:
+            if subscription.wants_canary:
+                self._ping_at = now + IDLE_PING_S
+                payload = self._canaries.next(subscription.name, time.monotonic())
+                subscription.expect_canary(payload)
+                channel = self._canaries.channels[subscription.name]
                 connection.send_command("PUBLISH", channel, payload, check_health=False)
                 connection.read_response()
-                lane.canary_published()
+                subscription.canary_published()
 
-    def _send(self, connection: Any, publish: Publish, on_settled: Settled) -> None:
+    def _send(self, connection: Any, publish: Publish, on_settled: OnSettled) -> None:
         try:
             if connection.can_read(timeout=0):
-                raise redis.ConnectionError("the server spoke before it was asked")
-        except BUS_ERRORS:  # it broke while idle: this was not sent
+                raise redis.ConnectionError("the server sent data without a command")
+        except BUS_ERRORS:  # it broke while idle: the message was not sent
             self._queue.put_back()
             raise
         try:
@@ -193,7 +191,7 @@ class BusPublisher:
             self.published += 1
             on_settled(publish, max(0, receivers - self._own_copies(publish.channel)))
 
-    def _refused(self, publish: Publish, error: Exception, on_settled: Settled) -> None:
+    def _refused(self, publish: Publish, error: Exception, on_settled: OnSettled) -> None:
         if publish.channel == KILLSWITCH:
             self._queue.put_back()
             raise error
@@ -201,25 +199,16 @@ class BusPublisher:
         self.failures += 1
         self._give_up(publish, reason_of(error), on_settled)
 
-    def _after_break(self, on_settled: Settled) -> None:
+    def _after_break(self, on_settled: OnSettled) -> None:
         if (lost := self._queue.interrupted()) is not None:
-            self._give_up(lost, "the connection broke while it was sent", on_settled)
+            self._give_up(lost, "the connection broke while it was being sent", on_settled)
 
-    def _give_up(self, publish: Publish, reason: str, on_settled: Settled) -> None:
+    def _give_up(self, publish: Publish, reason: str, on_settled: OnSettled) -> None:
         self.given_up += 1
         self._log.error(
-            "message given up, not known to be published",
+            "message dropped, unknown whether published",
             channel=publish.channel,
             size_bytes=len(publish.payload),
             reason=reason,
         )
         on_settled(publish, None)
-
-
-def _ask(connection: Any, *command: str) -> Any:
-    """One command's reply; ``None`` if the server refuses it."""
-    connection.send_command(*command, check_health=False)
-    try:
-        return connection.read_response()
-    except redis.ResponseError:
-        return None

@@ -1,11 +1,10 @@
 """The bytes of one subscription, parsed: no socket and no clock inside.
 
-Nothing here is done per message in Python: the parser's inner loop is ``list.extend`` over
-``iter(gets, …)``, all C, and answers to what we sent ourselves are looked for only while one is on
-its way. While few messages come, how long they were on the wire is counted: so the place is known
-where an incomplete one begins, and one that is too large is seen by its length, before it is there.
-In a burst that would cost more than the parsing (M: 0.2 µs a message), and is left out until a read
-ends with a whole message.
+No Python code runs per message: the inner loop is ``list.extend`` over ``iter(gets, …)``, all C,
+and replies to our own commands are looked for only while one is expected. While few messages come,
+their size on the wire is counted, so that the start of an incomplete one is known, and an oversized
+one is recognised by its length, before it has arrived. In a burst that would cost more than the
+parsing (M: 0.2 µs a message); it is left out until a read ends with a complete message.
 """
 
 from itertools import chain, islice
@@ -33,11 +32,11 @@ _SIZES: Final = [_size_of_item(length) for length in range(4096)]
 
 
 class ServerRefused(Exception):
-    """The server answered a command of ours by an error."""
+    """The server answered one of our commands with an error."""
 
 
-class ReplyStream:
-    """Messages in their order of arrival: lists ``[b"pmessage", pattern, channel, payload]``."""
+class PubsubParser:
+    """Messages in order of arrival: lists ``[b"pmessage", pattern, channel, payload]``."""
 
     def __init__(self) -> None:
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
@@ -49,11 +48,11 @@ class ReplyStream:
         self._looking = True
         self._large: LargeMessage | None = None
         self.awaited = 0
-        """Answers that are still on their way: confirmations of patterns, pongs."""
+        """Replies still expected: confirmations of patterns, pongs."""
 
-    def expect(self, answers: int) -> None:
-        """So many answers of the server will come among the messages."""
-        self.awaited += answers
+    def expect(self, replies: int) -> None:
+        """``replies`` to our own commands will come among the messages."""
+        self.awaited += replies
 
     def feed(self, buffer: bytearray, size: int) -> None:
         """Add the first ``size`` bytes of ``buffer``, which stays as it is until all is taken."""
@@ -65,13 +64,13 @@ class ReplyStream:
         self._reader.feed(buffer, start, size - start)  # type: ignore[arg-type] # so its stub
 
     def take(self, limit: int) -> list[Any]:
-        """The next messages, at most ``limit``; empty when no whole one is left.
+        """The next messages, at most ``limit``; empty when no complete one is left.
 
-        Of an item over the limit of payloads there is a ``Cut`` only.
+        An item over the limit of payloads is a ``Cut``.
 
         Raises:
             hiredis.ProtocolError: What follows the messages taken so far is not Redis' protocol.
-            ServerRefused: An answer was an error.
+            ServerRefused: A reply was an error.
         """
         if self._large is not None:
             if not self._large.complete:
@@ -80,7 +79,7 @@ class ReplyStream:
             return [message.items]
         while self._broken is None:
             replies = self._parse(limit)
-            messages = self._without_answers(replies) if self.awaited else replies
+            messages = self._without_replies(replies) if self.awaited else replies
             if messages or (not replies and self._broken is None):
                 return messages
         raise self._broken
@@ -95,11 +94,11 @@ class ReplyStream:
         if replies:
             self._count(replies, all_parsed=len(replies) < limit)
         if len(replies) < limit and self._counting and self._looking and self._unparsed:
-            self._look_at_rest()
+            self._check_incomplete()
         return replies
 
     def _count(self, replies: list[Any], *, all_parsed: bool) -> None:
-        """Know how many bytes are left behind ``replies``, if that is cheap."""
+        """Count the bytes left after ``replies``, if that is cheap."""
         if len(replies) > _BURST:
             self._counting = False
         if self._counting:
@@ -109,14 +108,14 @@ class ReplyStream:
         self._head, self._looking = b"", True
 
     def _ends_with(self, reply: Any) -> bool:
-        """Whether what was read last ends with ``reply``, a message."""
+        """Whether the last read ends with ``reply``, a message."""
         if type(reply) is not list or len(reply) != _ITEMS:
             return False
         wire = b"*4\r\n" + b"".join([b"$%d\r\n%b\r\n" % (len(item), item) for item in reply])
         return len(self._buffer) >= len(wire) and self._buffer[-len(wire) :] == wire
 
-    def _look_at_rest(self) -> None:
-        """What is left begins a message: is it one that is too large to be waited for?"""
+    def _check_incomplete(self) -> None:
+        """Switch to :class:`LargeMessage` if the message that has begun has an oversized item."""
         fresh = self._unparsed - len(self._head)
         self._head += bytes(self._buffer[len(self._buffer) - fresh :])
         found = has_large_item(self._head)
@@ -127,9 +126,9 @@ class ReplyStream:
             self._large.feed(memoryview(self._head))
             self._reader = hiredis.Reader(notEnoughData=_NOTHING)
             self._unparsed = 0
-        self._head, self._looking = b"", found  # behind a large message comes another one
+        self._head, self._looking = b"", found  # after a large message comes another one
 
-    def _without_answers(self, replies: list[Any]) -> list[Any]:
+    def _without_replies(self, replies: list[Any]) -> list[Any]:
         messages = [reply for reply in replies if type(reply) is list and reply[0] == _MESSAGE]
         if len(messages) == len(replies):
             return replies

@@ -1,4 +1,4 @@
-"""When Redis may be dialled again: one attempt at a time, and never two a second in vain."""
+"""Connecting to Redis: one attempt at a time, and never two failed ones within a second."""
 
 import random
 import time
@@ -7,24 +7,29 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import gevent
+import redis
 from gevent.lock import BoundedSemaphore
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ...protocol.bus_url import read_bus_url
 
 MIN_INTERVAL_S: Final = 1.0
 """Between an attempt that failed and the next one."""
 
 OWN_INTERVAL_S: Final = 0.8
-"""Between two attempts of one connection: a cut right behind its first is still said, as each is,
+"""Between two attempts of one connection: a second cut in a row is still reported, as each is,
 within a second."""
 
 MAX_INTERVAL_S: Final = 4.0
 """A server that returns is found within 5 s, the attempt itself included."""
 
 
-class Pace:
-    """How long to wait before the next attempt; all connections share it. Pure.
+class AttemptSchedule:
+    """How long to wait before the next attempt; shared by all connections. Pure.
 
-    They lead to one server: when one cannot reach it, another one's try is no news, and when
-    one can, the others need not wait.
+    They lead to one server: when one cannot reach it, the others cannot either, and when one can,
+    the others need not wait.
     """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
@@ -33,57 +38,87 @@ class Pace:
         self._not_before = 0.0
         self._last: dict[str, float] = {}
 
-    def wait_s(self, who: str, now: float) -> float:
-        """Seconds that ``who`` still has to wait at ``now`` (monotonic seconds)."""
-        own = self._last.get(who, now - OWN_INTERVAL_S) + OWN_INTERVAL_S
+    def wait_s(self, name: str, now: float) -> float:
+        """Seconds that the connection ``name`` still has to wait at ``now`` (monotonic seconds)."""
+        own = self._last.get(name, now - OWN_INTERVAL_S) + OWN_INTERVAL_S
         return max(0.0, self._not_before - now, own - now)
 
-    def attempt(self, who: str, now: float) -> None:
-        """``who`` dials at ``now``."""
-        self._last[who] = now
+    def attempt(self, name: str, now: float) -> None:
+        """``name`` connects at ``now``."""
+        self._last[name] = now
 
     def succeeded(self) -> None:
-        """The server is there."""
+        """The server answers: no connection has to wait."""
         self._failures = 0
         self._not_before = 0.0
 
     def failed(self, now: float) -> None:
-        """It was not; the waits are spread so that many daemons do not return in step."""
+        """It does not; jitter keeps many daemons from returning in step."""
         self._failures += 1
         longest = min(MAX_INTERVAL_S, MIN_INTERVAL_S + self._failures)
         self._not_before = now + MIN_INTERVAL_S + self._jitter() * (longest - MIN_INTERVAL_S)
 
 
-class Dialer:
-    """Makes attempts wait for their turn and their time."""
+def connection_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
+    """Make connections to ``url``, with ``timeout_s`` for each step of connecting.
 
-    def __init__(self, pace: Pace | None = None) -> None:
-        self._pace = pace or Pace()
-        self._line = BoundedSemaphore(1)
+    Raises:
+        BadBusUrl: The URL is refused; the text repeats no secret.
+    """
+    client = redis.Redis(
+        **read_bus_url(url).client_options(),
+        protocol=2,  # in version 3 messages would come as pushes, which nothing here needs
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        socket_keepalive=True,
+    )
+    return client.connection_pool
+
+
+class Dialer:
+    """Connects, one connection at a time, when the schedule allows it.
+
+    Args:
+        pool: Makes the connections.
+        schedule: When they may be tried.
+    """
+
+    def __init__(self, pool: redis.ConnectionPool, schedule: AttemptSchedule | None = None) -> None:
+        self._pool = pool
+        self._schedule = schedule or AttemptSchedule()
+        self._lock = BoundedSemaphore(1)
         self.attempts = 0
         """Attempts of all connections together."""
 
     @contextmanager
-    def turn(self, who: str) -> Iterator[None]:
-        """Wait for the turn of ``who``; an exception that leaves the block is a failed attempt."""
-        with self._line:
-            while (wait_s := self._pace.wait_s(who, time.monotonic())) > 0:
+    def connect(self, name: str) -> Iterator[Any]:
+        """Wait until ``name`` may connect, and yield a connection of redis-py, logged in.
+
+        An exception that leaves the block is a failed attempt, and closes the connection.
+        """
+        with self._lock:
+            while (wait_s := self._schedule.wait_s(name, time.monotonic())) > 0:
                 gevent.sleep(wait_s)
             self.attempts += 1
-            self._pace.attempt(who, time.monotonic())
+            self._schedule.attempt(name, time.monotonic())
+            connection: Any = self._pool.make_connection()
             try:
-                yield
-            except Exception:
-                self._pace.failed(time.monotonic())
+                dial(connection)
+                yield connection
+            except BaseException as error:
+                if isinstance(error, Exception):
+                    self._schedule.failed(time.monotonic())
+                connection.disconnect()
                 raise
-            self._pace.succeeded()
+            self._schedule.succeeded()
 
 
 def dial(connection: Any) -> None:
     """Connect redis-py's ``connection``, log-in included; within its own limits.
 
-    A kill of the caller would leave redis-py's half-open socket to the garbage collector: so
-    the attempt has a greenlet of its own, which ends by itself, and then it is closed.
+    A kill of the caller would leave redis-py's half-open socket to the garbage collector: so the
+    attempt runs in a greenlet of its own, ends by itself, and is closed then.
     """
     attempt = gevent.spawn(_attempt, connection)
     try:

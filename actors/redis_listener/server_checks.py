@@ -1,67 +1,66 @@
-"""What the daemon must know of the Redis or Valkey it listens to.
+"""Settings of the Redis or Valkey server that endanger events.
 
-Pure, but for :func:`inspect` and :func:`check`.
+Pure but for :func:`ask`, :func:`inspect` and :func:`check`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from ...protocol.bus_url import read_bus_url
+from .reconnect import connection_pool
 
 MIN_HARD_BYTES: Final = 256 * 1024 * 1024
 """A burst of 200,000 messages, read with some delay, stays well below it."""
 
 MIN_SOFT_BYTES: Final = 128 * 1024 * 1024
-"""What may wait for long, while the disk is slow."""
+"""Buffered for long while the disk is slow."""
 
 BUFFER_SETTING: Final = "client-output-buffer-limit"
 
-# The class's name, the hard limit, the soft limit, and how long the soft one may be passed.
+# The class's name, the hard limit, the soft limit, and how long the soft one may be exceeded.
 _WORDS_PER_CLASS: Final = 4
 
 
 class PubsubLimit(msgspec.Struct, frozen=True):
-    """How much Redis lets wait for a subscriber before it cuts it off; 0 is no limit."""
+    """How much Redis buffers for a subscriber before it disconnects it; 0 is no limit."""
 
     hard_bytes: int
-    """Cut off at once."""
+    """Disconnected at once."""
     soft_bytes: int
-    """Cut off after ``soft_s`` above it."""
+    """Disconnected after ``soft_s`` above it."""
     soft_s: int
     """Seconds."""
 
     @property
     def ample(self) -> bool:
-        """Whether a burst fits in."""
+        """Whether a burst fits."""
         hard_ok = not self.hard_bytes or self.hard_bytes >= MIN_HARD_BYTES
         soft_ok = not self.soft_bytes or self.soft_bytes >= MIN_SOFT_BYTES
         return hard_ok and soft_ok
 
     @property
     def remedy(self) -> str:
-        """The command that mends it, for ``redis-cli``."""
+        """The command that fixes it, for ``redis-cli``."""
         return f'CONFIG SET {BUFFER_SETTING} "pubsub 512mb 256mb 60"'
 
 
 class Danger(msgspec.Struct, frozen=True):
-    """A setting of the server under which ours cannot promise what they do."""
+    """A setting of the server under which our delivery promises cannot be kept."""
 
     what: str
-    """The setting, and what comes of it."""
+    """The setting, and its consequence."""
     command: str
-    """What mends it, for ``redis-cli``; the server's file needs the same."""
+    """What fixes it, for ``redis-cli``; the server's configuration file needs the same."""
 
     def __str__(self) -> str:
-        return f"{self.what}; mend it with: {self.command}"
+        return f"{self.what}; fix it with: {self.command}"
 
 
 class ServerFacts(msgspec.Struct, frozen=True):
-    """What the server said of itself; ``None`` where it would not."""
+    """What the server reports about itself; ``None`` where it refuses."""
 
     name: str
     """``redis`` or ``valkey``."""
@@ -74,23 +73,23 @@ class ServerFacts(msgspec.Struct, frozen=True):
     eviction: str | None = None
     """``maxmemory-policy``."""
     append_only: bool | None = None
-    """Whether what it holds survives its end."""
+    """Whether its data survives a restart."""
 
     @property
     def dangers(self) -> tuple[Danger, ...]:
-        """What of it endangers what the daemon promises."""
+        """The settings that endanger events."""
         found = []
         limit = self.pubsub_limit
         if limit is not None and not limit.ample:
             sizes = f"{limit.hard_bytes} bytes hard, {limit.soft_bytes} soft"
-            what = f"subscribers are cut off in a burst ({BUFFER_SETTING}: pubsub {sizes})"
+            what = f"subscribers are disconnected in a burst ({BUFFER_SETTING}: pubsub {sizes})"
             found.append(Danger(what, limit.remedy))
         if self.max_memory_bytes and self.eviction and self.eviction != "noeviction":
             lives = "permit" if self.eviction.startswith("volatile") else "durable stream"
             what = f"the {lives} may be evicted (maxmemory-policy {self.eviction})"
             found.append(Danger(what, "CONFIG SET maxmemory-policy noeviction"))
         if self.append_only is False:
-            what = "the durable stream is lost when the server ends (appendonly no)"
+            what = "the durable stream is lost when the server stops (appendonly no)"
             found.append(Danger(what, "CONFIG SET appendonly yes"))
         return tuple(found)
 
@@ -116,10 +115,21 @@ def parse_version(info: str) -> tuple[str, str | None]:
     return "redis", fields.get("redis_version")
 
 
-def inspect(ask: Callable[..., Any]) -> ServerFacts:
-    """Ask the server; ``ask`` sends one command and returns its reply, or ``None`` if refused.
+def ask(connection: Any, *command: str) -> Any:
+    """The reply to one command on redis-py's ``connection``; None if the server refuses it."""
+    connection.send_command(*command, check_health=False)
+    try:
+        return connection.read_response()
+    except redis.ResponseError:
+        return None
 
-    Managed servers refuse ``CONFIG``.
+
+def inspect(ask: Callable[..., Any]) -> ServerFacts:
+    """Ask the server for its settings.
+
+    Args:
+        ask: Sends one command; returns its reply, or None if the server refuses it, as managed
+            servers do with ``CONFIG``.
     """
     name, version = parse_version(_text(ask("INFO", "server")))
 
@@ -141,34 +151,18 @@ def inspect(ask: Callable[..., Any]) -> ServerFacts:
 
 
 def check(url: str, *, limit_s: float) -> tuple[Danger, ...]:
-    """Ask the server at ``url`` before anything else is begun; waits ``limit_s`` for each step.
+    """Ask the server at ``url`` before anything else is started; waits ``limit_s`` for each step.
 
-    A server that is away, or does not say, endangers nothing yet: it is asked at each connect.
+    A server that is away, or does not answer, endangers nothing yet: it is asked at each connect.
     """
-    client = redis.Redis(
-        **read_bus_url(url).client_options(),
-        protocol=2,
-        socket_timeout=limit_s,
-        socket_connect_timeout=limit_s,
-        retry=Retry(NoBackoff(), 0),
-    )
-
-    def ask(*command: str) -> Any:
-        try:
-            connection.send_command(*command, check_health=False)
-            return connection.read_response()
-        except redis.ResponseError:
-            return None
-
-    with client:
-        connection: Any = client.connection_pool.make_connection()
-        try:
-            connection.connect()
-            return inspect(ask).dangers
-        except (redis.RedisError, OSError):
-            return ()
-        finally:
-            connection.disconnect()
+    connection: Any = connection_pool(url, limit_s).make_connection()
+    try:
+        connection.connect()
+        return inspect(partial(ask, connection)).dangers
+    except (redis.RedisError, OSError):
+        return ()
+    finally:
+        connection.disconnect()
 
 
 def _text(value: object) -> str:

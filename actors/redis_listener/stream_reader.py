@@ -1,9 +1,9 @@
-"""The third lane: reads the durable stream, and trims it behind what is committed.
+"""Reads the durable stream, and trims it up to what is committed.
 
-It belongs to the listener's child spec, like the subscriptions: what was told and not journalled is
-told again if the persister says so, and reading goes on behind it. Nothing is read before the
-persister has said how far it got (in the daemon's life before this one), and never more than a few
-messages beyond what it has journalled: so a full disk pauses the stream, and it alone.
+It belongs to the listener's child spec, like the subscriptions: what was sent and not journalled is
+sent again if the persister asks for it. Nothing is read before the persister has sent its position
+(of the daemon's previous run), and never more than a few messages beyond what it has journalled: so
+a full disk pauses the stream, and nothing else.
 """
 
 import time
@@ -26,73 +26,67 @@ from ..events import format_time, utc_now
 from ..messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from ..messages.redis_listener import DurableStreamStatus
 from ..payloads import size_of
-from .cut_replies import NOTHING, CutReplies
-from .reconnect import Dialer, dial
-from .stream_progress import Entry, StreamBook, StreamFacts, read_facts
-from .subscription import BUS_ERRORS, Tell
+from .oversized import INCOMPLETE, ReplyParser
+from .raw_socket import socket_of
+from .reconnect import Dialer
+from .stream_cursor import Entry, StreamCursor, StreamFacts, read_facts
+from .subscription import BUS_ERRORS, Send
 
 BLOCK_MS: Final = 1_000
-"""How long one read waits for entries; each end of it proves that the connection lives."""
+"""How long one read waits for entries; each return proves that the connection is alive."""
 
 ANSWER_S: Final = 3.5
-"""So much longer an answer may take: a dead connection is noticed within 5 s."""
+"""How much longer a reply may take: a dead connection is noticed within 5 s."""
 
 READ_AT_ONCE_BYTES: Final = 64 * 1024
-"""What is taken off the socket at once."""
+"""Read from the socket in one call."""
 
-MAX_IN_FLIGHT: Final = 4
-"""Messages told and not journalled."""
+MAX_UNACKNOWLEDGED: Final = 4
+"""Messages sent to the persister and not journalled yet."""
 
 REFUSED_S: Final = 5.0
-"""How long to wait where the server refuses to read the stream (no permission, no stream)."""
-
-FULL_S: Final = 1.0
-"""How often a paused lane looks whether it may go on."""
+"""Pause after the server refused a command (no permission, not a stream)."""
 
 
 class StreamLimits(msgspec.Struct, frozen=True):
-    """What the settings say (``[bus] stream_…``)."""
+    """From the settings (``[bus] stream_…``)."""
 
     entries: int = 500
     """Of one read, at most."""
     read_bytes: int = 4 * 1024 * 1024
-    """What one read should bring at most; how many are asked for follows from those before."""
+    """Of one read, about; the sizes of previous entries tell how many to ask for."""
     trim_s: float = 5.0
     """How often the stream is trimmed."""
 
 
-class StreamLane:
-    """One connection that reads the stream, whoever runs it.
+class StreamReader:
+    """The connection that reads the stream.
 
     Args:
-        pool: Makes the connection.
         dialer: Shared with the subscriptions.
         limits: From the settings.
     """
 
-    def __init__(
-        self, pool: redis.ConnectionPool, dialer: Dialer, limits: StreamLimits | None = None
-    ) -> None:
-        self._pool = pool
+    def __init__(self, dialer: Dialer, limits: StreamLimits | None = None) -> None:
         self._dialer = dialer
         self._limits = limits or StreamLimits()
         self._running = BoundedSemaphore(1)
         self._connection: Any = None  # redis-py's, whose methods have no types
-        self._replies = CutReplies(_refusal)
+        self._parser = ReplyParser(_refusal)
         self._buffer = bytearray(READ_AT_ONCE_BYTES)
-        self._book: StreamBook | None = None
-        self._told_to = StreamPosition()
+        self._cursor: StreamCursor | None = None
+        self._sent_to = StreamPosition()
         self._journalled = StreamPosition()
-        self._in_flight: deque[StreamPosition] = deque()
+        self._unacknowledged: deque[StreamPosition] = deque()
         self._pending: deque[PersistStream] = deque()
-        self._turn = 0
+        self._epoch = 0
         self._changed = Signal()
         self._committed: StreamPosition | None = None
         self._trimmed_to: StreamPosition | None = None
         self._trim_at = 0.0
         self._count = min(100, self._limits.entries)
-        self._sure_at = ""
-        self._log: Any = structlog.get_logger(actor="RedisListener", lane="stream")
+        self._complete_at = ""
+        self._log: Any = structlog.get_logger(actor="RedisListener", connection="stream")
         self.entries = 0
         """Entries read."""
         self.gaps = 0
@@ -103,10 +97,10 @@ class StreamLane:
         """Of the last failure."""
 
     def status(self) -> DurableStreamStatus:
-        """How it stands."""
+        """Its state and counts."""
         return DurableStreamStatus(
-            reading=self._connection is not None and self._book is not None,
-            position=self._book.position if self._book else None,
+            reading=self._connection is not None and self._cursor is not None,
+            position=self._cursor.position if self._cursor else None,
             committed=self._committed,
             entries=self.entries,
             gaps=self.gaps,
@@ -114,44 +108,44 @@ class StreamLane:
             last_error=self.last_error,
         )
 
-    # -- what the persister says ---------------------------------------------------------------
+    # -- from the persister ----------------------------------------------------------------------
 
     def read_from(self, message: ReadStream) -> None:
-        """Begin; or go back to where the persister is."""
-        if self._book is not None and not message.anew:
+        """Start reading, or go back to the persister's position."""
+        if self._cursor is not None and not message.anew:
             return
         position = message.position
-        self._book = StreamBook(position)
-        self._told_to = position
-        self._turn += 1
-        self._in_flight.clear()
+        self._cursor = StreamCursor(position)
+        self._sent_to = position
+        self._epoch += 1
+        self._unacknowledged.clear()
         self._pending.clear()
         at_s = position.read_at_ms / 1000
-        self._sure_at = format_time(datetime.fromtimestamp(at_s, UTC)) if at_s else utc_now()
-        self._log.info("reading the durable stream", behind=position.entry_id)
+        self._complete_at = format_time(datetime.fromtimestamp(at_s, UTC)) if at_s else utc_now()
+        self._log.info("reading the durable stream", after=position.entry_id)
         self._changed.set()
 
     def note_progress(self, progress: StreamProgress) -> None:
-        """Take in how far what was told has got."""
+        """Acknowledge what was sent, up to what is journalled."""
         self._journalled = progress.journalled
-        while self._in_flight and self._in_flight[0] <= progress.journalled:
-            self._in_flight.popleft()
+        while self._unacknowledged and self._unacknowledged[0] <= progress.journalled:
+            self._unacknowledged.popleft()
         self._committed = progress.committed
         self._changed.set()
 
     # -- reading -------------------------------------------------------------------------------
 
-    def run(self, tell: Tell) -> None:
-        """Read for ever, reconnecting; for a greenlet that may be killed at any time."""
+    def run(self, send: Send) -> None:
+        """Read until killed, reconnecting. Run it in a linked greenlet."""
         with self._running:
             while True:
                 try:
                     self._wait_for_room()
-                    self._tell_pending(tell)
+                    self._send_pending(send)
                     if self._connection is None:
                         self._connect()
                     self._read()
-                    self._tell_pending(tell)
+                    self._send_pending(send)
                     self._trim()
                 except redis.ResponseError as error:
                     self._fail(error)
@@ -159,77 +153,73 @@ class StreamLane:
                 except BUS_ERRORS as error:
                     self._fail(error)
                 except BaseException:
-                    self.close()  # killed in the middle of an answer
+                    self.close()  # killed in the middle of a reply
                     raise
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
 
     def _wait_for_room(self) -> None:
-        while self._book is None or len(self._in_flight) >= MAX_IN_FLIGHT:
+        while self._cursor is None or len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
             self._changed.clear()
-            self._changed.wait(FULL_S)
+            self._changed.wait()
 
-    def _tell_pending(self, tell: Tell) -> None:
+    def _send_pending(self, send: Send) -> None:
         while self._pending:
-            message, turn = self._pending[0], self._turn
-            tell(message)  # a kill while it waits leaves it here
-            if turn != self._turn:
-                return  # it was told to read anew meanwhile: nothing of this counts
+            message, epoch = self._pending[0], self._epoch
+            send(message)  # a kill while it blocks leaves the message here
+            if epoch != self._epoch:
+                return  # the persister went back meanwhile: this message is void
             self._pending.popleft()
-            # What was told last may be journalled by now: nobody would say so again.
+            # It may be journalled already, and would not be acknowledged again.
             if message.items and message.end > self._journalled:
-                self._in_flight.append(message.end)
+                self._unacknowledged.append(message.end)
 
     def _connect(self) -> None:
-        with self._dialer.turn("stream"):
-            connection: Any = self._pool.make_connection()
-            try:
-                dial(connection)
-            except BaseException:
-                connection.disconnect()
-                raise
-        self._connection = connection
-        self._replies = CutReplies(_refusal)
+        with self._dialer.connect("stream") as connection:
+            self._connection = connection
+        self._parser = ReplyParser(_refusal)
         if self.last_error is not None:
-            self._log.info("the durable stream can be read again")
+            self._log.info("durable stream readable again")
 
     def _fail(self, error: BaseException) -> None:
         reason = reason_of(error) + tls_advice(error)
         if self._connection is not None or self.last_error is None:
-            self._log.warning("cannot read the durable stream, trying again", reason=reason)
+            self._log.warning("cannot read the durable stream, retrying", reason=reason)
         self.last_error = reason
         self.close()
 
     def _read(self) -> None:
-        assert self._book is not None  # noqa: S101 waited for
-        turn, began = self._turn, time.monotonic()
-        entries, facts = self._ask(self._book.position.entry_id)
-        if turn != self._turn:
+        assert self._cursor is not None  # noqa: S101 waited for
+        epoch, began = self._epoch, time.monotonic()
+        entries, facts = self._fetch(self._cursor.position.entry_id)
+        if epoch != self._epoch:
             return
         self._note_size(entries)
         now_ms = time.time_ns() // 1_000_000
         now = utc_now()
-        gaps = self._book.gaps
-        items, at_end = self._book.take(
-            entries, facts, now_ms=now_ms, now=now, since=self._sure_at or now
+        gaps = self._cursor.gaps
+        items, at_end = self._cursor.take(
+            entries, facts, now_ms=now_ms, now=now, since=self._complete_at or now
         )
         self.entries += len(entries)
-        if self._book.gaps > gaps:
-            self.gaps += self._book.gaps - gaps
-            self._log.error("entries of the durable stream are gone unread", since=self._sure_at)
+        if self._cursor.gaps > gaps:
+            self.gaps += self._cursor.gaps - gaps
+            self._log.error(
+                "entries of the durable stream lost before they were read", since=self._complete_at
+            )
         if at_end:
-            self._sure_at = now
+            self._complete_at = now
         if items or at_end:
-            message = PersistStream(self._told_to, now, items, began if at_end else 0.0)
-            self._told_to = message.end
+            message = PersistStream(self._sent_to, now, items, began if at_end else 0.0)
+            self._sent_to = message.end
             self._pending.append(message)
 
-    def _ask(self, behind: str) -> tuple[list[Entry], StreamFacts | None]:
-        asked = ("COUNT", self._count, "BLOCK", BLOCK_MS, "STREAMS", STREAM, behind)
+    def _fetch(self, after: str) -> tuple[list[Entry], StreamFacts | None]:
+        asked = ("COUNT", self._count, "BLOCK", BLOCK_MS, "STREAMS", STREAM, after)
         answer = self._call("XREAD", *asked, limit_s=BLOCK_MS / 1000 + ANSWER_S)
         entries = answer[0][1] if answer else []
         try:
@@ -241,23 +231,23 @@ class StreamLane:
         return entries, facts
 
     def _call(self, *command: str | int, limit_s: float = ANSWER_S) -> Any:
-        """One command's answer; ``limit_s`` is for each piece of it."""
-        connection = self._connection
-        connection.send_command(*command, check_health=False)
-        connection._sock.settimeout(limit_s)  # noqa: SLF001 redis-py's parser would hold all of it
-        while (answer := self._replies.take()) is NOTHING:
-            size = connection._sock.recv_into(self._buffer)  # noqa: SLF001
+        """The reply to one command; ``limit_s`` is for each piece of it."""
+        self._connection.send_command(*command, check_health=False)
+        socket = socket_of(self._connection)
+        socket.settimeout(limit_s)
+        while (answer := self._parser.take()) is INCOMPLETE:
+            size = socket.recv_into(self._buffer)
             if size == 0:
                 raise redis.ConnectionError("the server closed the connection")
-            self._replies.feed(memoryview(self._buffer)[:size])
+            self._parser.feed(memoryview(self._buffer)[:size])
             if size == READ_AT_ONCE_BYTES:
-                give_way()  # reads of a long answer never wait
+                give_way()  # reading a long reply would never yield
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def _note_size(self, entries: list[Entry]) -> None:
-        """Ask for as many the next time as these let expect to fit."""
+        """Adapt how many entries the next read asks for to the size of these."""
         if entries:
             size = sum(sum(map(size_of, entry[1] or ())) for entry in entries)
             mean = max(1, size // len(entries))
@@ -270,21 +260,21 @@ class StreamLane:
         committed, now = self._committed, time.monotonic()
         if committed is None or committed == self._trimmed_to or now < self._trim_at:
             return
-        if self._book is None or committed.generation != self._book.position.generation:
+        if self._cursor is None or committed.generation != self._cursor.position.generation:
             return
         self._trim_at = now + self._limits.trim_s
-        # Itself too: XINFO shows the first and the last entry, at each read, however large.
-        behind = f"{committed.ms}-{committed.seq + 1}"
+        # That entry too: each XINFO returns the first and the last entry, however large.
+        first_kept = f"{committed.ms}-{committed.seq + 1}"
         try:
-            self.trimmed += int(self._call("XTRIM", STREAM, "MINID", behind))
+            self.trimmed += int(self._call("XTRIM", STREAM, "MINID", first_kept))
         except redis.ResponseError as error:  # before Redis 6.2
-            self._log.warning("the durable stream is not trimmed", reason=reason_of(error))
+            self._log.warning("cannot trim the durable stream", reason=reason_of(error))
             self._trim_at = now + 3600
         self._trimmed_to = committed
 
 
 def _refusal(text: str) -> redis.RedisError:
-    """A server that still loads is as good as away; all else that it refuses, it means."""
+    """A server that is still loading counts as away; any other error is a refusal."""
     if text.startswith("LOADING"):
         return redis.BusyLoadingError(text)
     return redis.ResponseError(text)

@@ -1,8 +1,8 @@
-"""The subscriptions: sockets, parsers and what was read but not yet passed on.
+"""One subscription: its socket, its parser, and messages read but not yet sent to the persister.
 
-They belong to the listener's child spec, not to an incarnation: the greenlet that reads may be
-killed at any wait, and its successor goes on behind the last message that was told. Nothing is
-read before what was read is passed on, so a full mailbox pushes back to the socket, and to Redis.
+It belongs to the listener's child spec, not to a run of the actor: the greenlet that reads may be
+killed wherever it yields, and its successor goes on after the last message sent. Nothing is read
+before all that was read is sent, so a full mailbox pushes back to the socket, and to Redis.
 """
 
 import time
@@ -24,12 +24,13 @@ from ...runtime.errors import reason_of
 from ..events import HEARTBEAT_PREFIX, utc_now
 from ..messages.event_persister import PersistEvents, PersistReplies
 from ..messages.redis_listener import SubscriptionStatus
-from .gaps import GapBook
-from .pubsub_parser import ReplyStream, ServerRefused
-from .reconnect import Dialer, dial
+from .gaps import GapTracker
+from .pubsub_parser import PubsubParser, ServerRefused
+from .raw_socket import socket_of
+from .reconnect import Dialer
 
 BUS_ERRORS: Final = (OSError, redis.RedisError, hiredis.HiredisError, ServerRefused)
-"""What a server or a network may do to us; anything else is a fault of ours."""
+"""What a server or a network may cause; anything else is a defect of ours."""
 
 READ_BYTES: Final = 48 * 1024
 """What one read takes at most, some 400 messages. For each KiB parsed hiredis moves the rest of its
@@ -37,45 +38,50 @@ buffer to the front, so larger reads are slower (M: 3.2 million messages a secon
 by 48 KiB, 2.3 million by 256 KiB, against 2.9 million of a plain loop in Python at its best)."""
 
 MAX_REPLIES: Final = 1_000
-"""What one message to the persister holds at most, so that nobody has the loop for long."""
+"""Replies in one message to the persister at most, so that each is handled within some ms."""
 
 TICK_S: Final = 1.0
-"""How often a lane that has little to say is pinged, and how long a read waits."""
+"""How often a quiet connection is pinged, and how long a read waits."""
 
 MAX_QUIET_TICKS: Final = 4
-"""So many in a row without a byte, not even a pong: the connection is dead (noticed in 5 s)."""
+"""Ticks in a row without a byte, not even a pong: the connection is dead (noticed in 5 s)."""
 
 BUSY_READ_BYTES: Final = 16 * 1024
-"""A lane whose reads bring so much is alive and is not pinged; see the reply stream for why."""
+"""A connection whose reads bring this much is alive and is not pinged; see the parser for why."""
 
-Tell = Callable[[object], None]
-"""Passes a message on; waits while there is no room."""
+Send = Callable[[object], None]
+"""Sends a message to the persister; blocks while its mailbox is full."""
 
 
 class Subscription:
-    """One lane: a connection to Redis, subscribed to ``patterns``, whoever reads it."""
+    """A connection to Redis, subscribed to ``patterns``.
+
+    Args:
+        name: ``control`` or ``data``.
+        patterns: As the contract writes them.
+        dialer: Connects; shared by all connections.
+        gaps: Turns outages into events; shared by both subscriptions.
+    """
 
     def __init__(
         self,
-        lane: str,
+        name: str,
         patterns: tuple[str, ...],
         *,
-        pool: redis.ConnectionPool,
         dialer: Dialer,
-        gaps: GapBook,
+        gaps: GapTracker,
     ) -> None:
-        self.lane = lane
+        self.name = name
         self.patterns = patterns
-        self._pool = pool
         self._dialer = dialer
         self._gaps = gaps
-        self._log: Any = structlog.get_logger(actor="RedisListener", lane=lane)
+        self._log: Any = structlog.get_logger(actor="RedisListener", connection=name)
         self._reading = BoundedSemaphore(1)
         self._buffer = bytearray(READ_BYTES)
         self._connection: Any = None  # redis-py's, whose methods have no types
         self._socket: Socket | None = None
         self._subscribed = False
-        self._stream = ReplyStream()
+        self._parser = PubsubParser()
         self._pending: deque[object] = deque()
         self._heard_at = utc_now()
         self._changed_at = self._heard_at
@@ -84,7 +90,7 @@ class Subscription:
         self._ping_at = 0.0
         self._pinged_at: float | None = None
         self._canary: bytes | None = None
-        self._canary_sure_at: float | None = None
+        self._canary_published_at: float | None = None
         self.received = 0
         """Messages read."""
         self.connects = 0
@@ -103,7 +109,7 @@ class Subscription:
 
     @property
     def carries_heartbeats(self) -> bool:
-        """Whether some heartbeat can come this way."""
+        """Whether heartbeats can come by it."""
         heads = (pattern.split("*", 1)[0] for pattern in self.patterns)
         return any(
             head.startswith(HEARTBEAT_PREFIX) or HEARTBEAT_PREFIX.startswith(head) for head in heads
@@ -116,9 +122,9 @@ class Subscription:
         return sum(matches(pattern, channel) for pattern in self.patterns)
 
     def status(self) -> SubscriptionStatus:
-        """How it stands."""
+        """Its state and counts."""
         return SubscriptionStatus(
-            name=self.lane,
+            name=self.name,
             patterns=self.patterns,
             connected=self.connected,
             since=self._changed_at,
@@ -129,76 +135,76 @@ class Subscription:
             latency_ms=self.latency_ms,
         )
 
-    def run(self, tell: Tell, on_change: Callable[[], None]) -> None:
-        """Read for ever, reconnecting; for a greenlet that may be killed at any time.
+    def run(self, send: Send, on_change: Callable[[], None]) -> None:
+        """Read until killed, reconnecting. Run it in a linked greenlet.
 
         Args:
-            tell: Gets ``PersistReplies`` and ``PersistEvents`` (gaps), in their order.
-            on_change: Called after each cut and each new subscription; must not wait.
+            send: Gets ``PersistReplies`` and ``PersistEvents`` (gaps), in their order.
+            on_change: Called after each cut and each new subscription; must not block.
         """
-        with self._reading:  # a predecessor that does not end must not share the socket
+        with self._reading:  # a predecessor that is still running must not share the socket
             while True:
                 try:
                     if not self._subscribed:
                         self._subscribe()
                         on_change()
-                    self.pass_on(tell)
+                    self.forward(send)
                     self._read()
                 except BUS_ERRORS as error:
                     self._cut(error)
                     on_change()
 
-    def pass_on(self, tell: Tell) -> None:
-        """Tell all that has been read; what could not be told stays for the next call."""
-        self._tell_pending(tell)
+    def forward(self, send: Send) -> None:
+        """Send all that has been read; what cannot be sent stays for the next call."""
+        self._send_pending(send)
         before = self.received
-        while replies := self._stream.take(MAX_REPLIES):
+        while replies := self._parser.take(MAX_REPLIES):
             self.received += len(replies)
             if self._canary is not None and any(reply[3] == self._canary for reply in replies):
                 self._forget_canary()
-            self._pending.append(PersistReplies(self.lane, self._heard_at, replies))
-            self._tell_pending(tell)
+            self._pending.append(PersistReplies(self.name, self._heard_at, replies))
+            self._send_pending(send)
             give_way()
         if self.received == before and self._last_read_bytes == READ_BYTES:
-            give_way()  # part of a large message: the reads that bring it never wait
-        if self._pinged_at is not None and not self._stream.awaited:
-            self._check_hearing()
+            give_way()  # part of a large message: reading it would never yield
+        if self._pinged_at is not None and not self._parser.awaited:
+            self._check_canary()
             self.latency_ms = round((time.monotonic() - self._pinged_at) * 1000, 3)
             self._pinged_at = None
 
     @property
     def wants_canary(self) -> bool:
-        """Whether one may be published: it is subscribed, and none is on its way."""
-        return self._subscribed and self._canary_sure_at is None
+        """Whether a canary may be published: it is subscribed, and none is on its way."""
+        return self._subscribed and self._canary_published_at is None
 
     def expect_canary(self, payload: bytes) -> None:
         """A canary is about to be published."""
-        self._canary, self._canary_sure_at = payload, None
+        self._canary, self._canary_published_at = payload, None
 
     def canary_published(self) -> None:
-        """The server has it: whatever it answers from here on comes behind it."""
+        """The server has the canary: whatever it replies from here on comes after it."""
         if self._canary is not None:
-            self._canary_sure_at = time.monotonic()
+            self._canary_published_at = time.monotonic()
 
     def _forget_canary(self) -> None:
-        self._canary = self._canary_sure_at = None
+        self._canary = self._canary_published_at = None
 
-    def _check_hearing(self) -> None:
-        """A pong has come: what was published before the ping must have come before it."""
-        sure_at = self._canary_sure_at
-        if self._pinged_at is not None and sure_at is not None and sure_at < self._pinged_at:
-            raise redis.ConnectionError("the server answers, but the subscription is deaf")
+    def _check_canary(self) -> None:
+        """A pong has come: whatever was published before the ping must have come before it."""
+        published_at, pinged_at = self._canary_published_at, self._pinged_at
+        if published_at is not None and pinged_at is not None and published_at < pinged_at:
+            raise redis.ConnectionError("the subscription delivers nothing, though pings return")
 
     def close(self) -> None:
-        """End the connection; what was not read by now is the next start's gap."""
+        """Close the connection; what was not read by now is part of the next start's gap."""
         connection, self._connection, self._socket = self._connection, None, None
         self._subscribed = False
         if connection is not None:
             connection.disconnect()
 
-    def _tell_pending(self, tell: Tell) -> None:
+    def _send_pending(self, send: Send) -> None:
         while self._pending:
-            tell(self._pending[0])  # a kill while it waits leaves it here
+            send(self._pending[0])  # a kill while it blocks leaves the message here
             self._pending.popleft()
 
     # -- reading -----------------------------------------------------------------------------
@@ -213,7 +219,7 @@ class Subscription:
             self._quiet_ticks += 1
             if self._quiet_ticks >= MAX_QUIET_TICKS:
                 silent_s = MAX_QUIET_TICKS * TICK_S
-                raise redis.TimeoutError(f"no sign of life for {silent_s:g} s") from None
+                raise redis.TimeoutError(f"no data for {silent_s:g} s") from None
 
     def _receive(self) -> None:
         assert self._socket is not None  # noqa: S101 only called while subscribed
@@ -223,72 +229,66 @@ class Subscription:
         self._heard_at = utc_now()
         self._quiet_ticks = 0
         self._last_read_bytes = size
-        self._stream.feed(self._buffer, size)
+        self._parser.feed(self._buffer, size)
 
     def _ping(self, now: float) -> None:
         self._ping_at = now + TICK_S
-        if self._stream.awaited or self._last_read_bytes > BUSY_READ_BYTES:
+        if self._parser.awaited or self._last_read_bytes > BUSY_READ_BYTES:
             self._last_read_bytes = 0
             return
         self._pinged_at = now
-        self._stream.expect(1)
+        self._parser.expect(1)
         self._connection.send_command("PING", check_health=False)
 
     # -- connecting --------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
-        with self._dialer.turn(self.lane):
-            connection: Any = self._pool.make_connection()
-            try:
-                early = self._handshake(connection)
-            except BaseException:
-                connection.disconnect()
-                raise
+        with self._dialer.connect(self.name) as connection:
+            early = self._handshake(connection)
         self._connection = connection
         self._established(early)
 
     def _established(self, early: list[Any]) -> None:
-        """Nothing waits in here: a kill finds all of it done, or nothing."""
+        """Does not yield: a kill finds all of it done, or nothing."""
         assert self._socket is not None  # noqa: S101 set by the handshake
         self._socket.settimeout(TICK_S)
         self._subscribed = True
         self._changed_at = now = utc_now()
         self.connects += 1
         self._quiet_ticks = 0
-        gaps = self._gaps.hears(self.lane, now)
+        gaps = self._gaps.subscribed(self.name, now)
         self._pending.extend(PersistEvents((gap,)) for gap in gaps)
         if early:
             self.received += len(early)
-            self._pending.append(PersistReplies(self.lane, now, early))
+            self._pending.append(PersistReplies(self.name, now, early))
         self._log.info("subscribed", patterns=self.patterns, connects=self.connects)
 
     def _cut(self, error: BaseException) -> None:
-        self._gaps.deaf(self.lane, self._heard_at)
+        self._gaps.lost(self.name, self._heard_at)
         reason = reason_of(error) + tls_advice(error)
         if self._subscribed:
             self.cuts += 1
             self._changed_at = utc_now()
-            self._log.warning("subscription cut", reason=reason, heard_until=self._heard_at)
+            self._log.warning("subscription cut", reason=reason, last_data_at=self._heard_at)
         elif self.last_error is None or (self.connects == 0 and self.last_error != reason):
-            self._log.warning("cannot subscribe, trying again and again", reason=reason)
+            self._log.warning("cannot subscribe, retrying", reason=reason)
         self.last_error = reason
-        self._stream = ReplyStream()
+        self._parser = PubsubParser()
         self._pinged_at = self.latency_ms = None
         self._forget_canary()
         self.close()
 
     def _handshake(self, connection: Any) -> list[Any]:
-        """Connect and subscribe; return messages that came with the confirmations."""
-        dial(connection)
-        if connection.can_read(timeout=0):  # its parser would swallow what belongs to ours
-            raise redis.ConnectionError("the server spoke before it was asked")
-        self._stream = ReplyStream()
-        self._stream.expect(len(self.patterns))
+        """Subscribe; returns messages that came with the confirmations."""
+        if connection.can_read(timeout=0):  # its parser would consume what belongs to ours
+            raise redis.ConnectionError("the server sent data without a command")
+        self._parser = PubsubParser()
+        self._parser.expect(len(self.patterns))
         connection.send_command("PSUBSCRIBE", *map(redis_glob, self.patterns), check_health=False)
-        self._socket = connection._sock  # noqa: SLF001 redis-py has no public way to it
+        self._socket = socket_of(connection)
         early: list[Any] = []
-        while self._stream.awaited:  # one command: all confirmations come in a row
+        while self._parser.awaited:  # one command: all confirmations come in a row
             self._receive()
-            while messages := self._stream.take(MAX_REPLIES):
+            while messages := self._parser.take(MAX_REPLIES):
                 early += messages
         return early

@@ -7,8 +7,7 @@ import pytest
 import redis
 from faults.certificates import Authority, Pair
 from faults.tls_proxy import TlsProxy
-from orchestrator.actors.redis_listener.connections import _pool
-from orchestrator.actors.redis_listener.reconnect import dial
+from orchestrator.actors.redis_listener.reconnect import connection_pool, dial
 from orchestrator.cli.doctor.check_results import Level
 from orchestrator.cli.doctor.postgres import check_postgres
 from orchestrator.cli.doctor.redis import check_redis
@@ -89,7 +88,7 @@ def test_redis_that_is_not_proven_is_refused(
     with before_redis(redis_url, pairs[kind]) as proxy:
         url = redis_through(proxy, authority)
         with pytest.raises(redis.ConnectionError, match="SSL"):
-            dial(_pool(url, 5.0).make_connection())
+            dial(connection_pool(url, 5.0).make_connection())
         (found,) = check_redis(url)
 
         assert found.level is Level.CRITICAL

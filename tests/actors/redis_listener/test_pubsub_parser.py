@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut, size_of
-from orchestrator.actors.redis_listener.pubsub_parser import ReplyStream, ServerRefused
+from orchestrator.actors.redis_listener.pubsub_parser import PubsubParser, ServerRefused
 
 
 def wire(*parts: bytes) -> bytes:
@@ -19,7 +19,7 @@ def message(number: int) -> bytes:
 PONG = wire(b"pong", b"")
 
 
-def feed(stream: ReplyStream, data: bytes) -> None:
+def feed(stream: PubsubParser, data: bytes) -> None:
     stream.feed(bytearray(data) + b"old bytes of the buffer", len(data))
 
 
@@ -28,7 +28,7 @@ def numbers(replies: list[list[bytes]]) -> list[int]:
 
 
 def test_messages_come_in_order_and_at_most_so_many_at_once() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     feed(stream, b"".join(map(message, range(5))))
 
     assert numbers(stream.take(3)) == [0, 1, 2]
@@ -37,7 +37,7 @@ def test_messages_come_in_order_and_at_most_so_many_at_once() -> None:
 
 
 def test_a_message_in_two_pieces_is_one_message() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     data = message(7)
     for cut in range(1, len(data)):
         feed(stream, data[:cut])
@@ -47,7 +47,7 @@ def test_a_message_in_two_pieces_is_one_message() -> None:
 
 
 def test_answers_are_left_out_while_they_are_awaited() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     stream.expect(2)
     feed(stream, message(1) + PONG + message(2) + PONG + message(3))
 
@@ -56,7 +56,7 @@ def test_answers_are_left_out_while_they_are_awaited() -> None:
 
 
 def test_messages_behind_a_full_load_of_answers_are_taken_at_once() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     stream.expect(3)
     feed(stream, PONG * 3 + message(1))
 
@@ -64,7 +64,7 @@ def test_messages_behind_a_full_load_of_answers_are_taken_at_once() -> None:
 
 
 def test_garbage_ends_the_stream_behind_the_messages_before_it() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     feed(stream, message(1) + b"?garbage\r\n")
 
     assert numbers(stream.take(9)) == [1]
@@ -74,7 +74,7 @@ def test_garbage_ends_the_stream_behind_the_messages_before_it() -> None:
 
 
 def test_a_refusal_ends_the_stream() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     stream.expect(1)
     feed(stream, b"-NOPERM this user may not\r\n")
 
@@ -83,7 +83,7 @@ def test_a_refusal_ends_the_stream() -> None:
 
 
 def test_a_refusal_behind_messages_ends_the_stream_after_them() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     stream.expect(1)
     feed(stream, message(1) + b"-ERR no\r\n")
 
@@ -96,7 +96,7 @@ LIMIT = MAX_PAYLOAD_BYTES
 PIECE = 48 * 1024
 
 
-def feed_in_pieces(stream: ReplyStream, data: bytes, size: int = PIECE) -> list[list[bytes]]:
+def feed_in_pieces(stream: PubsubParser, data: bytes, size: int = PIECE) -> list[list[bytes]]:
     taken: list[list[bytes]] = []
     buffer = bytearray(size)
     for start in range(0, len(data), size):
@@ -115,7 +115,7 @@ def large(size: int, channel: bytes = b"a.large") -> bytes:
 def test_of_a_payload_over_the_limit_the_beginning_and_the_size_are_kept() -> None:
     data = message(1) + large(3 * LIMIT) + message(2)
 
-    first, cut, last = feed_in_pieces(ReplyStream(), data)
+    first, cut, last = feed_in_pieces(PubsubParser(), data)
 
     assert numbers([first, last]) == [1, 2]
     assert cut[:3] == [b"pmessage", b"a.*", b"a.large"]
@@ -128,7 +128,7 @@ def test_of_a_payload_over_the_limit_the_beginning_and_the_size_are_kept() -> No
 def test_the_limit_itself_is_still_whole(length: int) -> None:
     data = wire(b"pmessage", b"a.*", b"a.b", b"x" * length)
 
-    ((_kind, _pattern, _channel, payload),) = feed_in_pieces(ReplyStream(), data)
+    ((_kind, _pattern, _channel, payload),) = feed_in_pieces(PubsubParser(), data)
 
     assert size_of(payload) == length
     assert isinstance(payload, Cut) == (length > LIMIT)
@@ -137,7 +137,7 @@ def test_the_limit_itself_is_still_whole(length: int) -> None:
 def test_a_channel_over_the_limit_is_cut_and_its_payload_is_whole() -> None:
     data = large(100, channel=b"c" * (2 * LIMIT)) + message(5)
 
-    (_kind, _pattern, channel, payload), last = feed_in_pieces(ReplyStream(), data)
+    (_kind, _pattern, channel, payload), last = feed_in_pieces(PubsubParser(), data)
 
     assert size_of(channel) == 2 * LIMIT
     assert payload == b"0123456789abcdef" * 7
@@ -150,7 +150,7 @@ def test_what_only_looks_like_a_large_message_is_part_of_a_payload() -> None:
     data = b"".join(wire(b"pmessage", b"a.*", b"a.b", payload) for payload in payloads)
 
     for size in (7_001, PIECE, 100_000):
-        assert [reply[3] for reply in feed_in_pieces(ReplyStream(), data, size)] == payloads
+        assert [reply[3] for reply in feed_in_pieces(PubsubParser(), data, size)] == payloads
 
 
 @given(
@@ -162,7 +162,7 @@ def test_every_message_comes_whole_or_cut_whatever_the_pieces(
 ) -> None:
     size = data.draw(st.sampled_from([17_000, PIECE, 150_000]))
     pongs = data.draw(st.sets(st.integers(0, 12)))
-    stream = ReplyStream()
+    stream = PubsubParser()
     stream.expect(len([at for at in pongs if at < len(lengths)]))
     sent = b""
     for at, length in enumerate(lengths):
@@ -182,7 +182,7 @@ def test_every_message_comes_whole_or_cut_whatever_the_pieces(
 
 
 def test_no_more_than_a_piece_of_a_large_message_is_held() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     feed_in_pieces(stream, message(1))
     head = b"*4\r\n$8\r\npmessage\r\n$3\r\na.*\r\n$3\r\na.b\r\n$104857600\r\n"
     tracemalloc.start()
@@ -200,7 +200,7 @@ def test_no_more_than_a_piece_of_a_large_message_is_held() -> None:
 
 
 def test_a_large_message_behind_a_burst_is_whole_or_cut_but_never_lost() -> None:
-    stream = ReplyStream()
+    stream = PubsubParser()
     burst = b"".join(map(message, range(1000)))
 
     replies = feed_in_pieces(stream, burst + large(LIMIT + 1) + message(1000))
@@ -212,7 +212,7 @@ def test_a_large_message_behind_a_burst_is_whole_or_cut_but_never_lost() -> None
 def test_after_a_burst_large_messages_are_seen_by_their_length_again() -> None:
     one = message(1)
     for end in range(len(one)):  # the burst's last read ends anywhere in a message
-        stream = ReplyStream()
+        stream = PubsubParser()
         burst = b"".join(map(message, range(100)))
         feed(stream, burst + one[:end])
         assert len(stream.take(1000)) == 100

@@ -2,84 +2,104 @@ import time
 
 import gevent
 import pytest
+import redis
 from gevent.event import Event
-from orchestrator.actors.redis_listener.reconnect import Dialer, Pace, dial
+from orchestrator.actors.redis_listener.reconnect import (
+    AttemptSchedule,
+    Dialer,
+    connection_pool,
+    dial,
+)
 
 
 def test_a_first_attempt_need_not_wait() -> None:
-    assert Pace().wait_s("control", 100.0) == 0
+    assert AttemptSchedule().wait_s("control", 100.0) == 0
 
 
 def test_after_a_failure_all_wait_a_second_and_some_jitter() -> None:
-    pace = Pace(jitter=lambda: 0.5)
-    pace.attempt("control", 100.0)
-    pace.failed(100.0)
+    schedule = AttemptSchedule(jitter=lambda: 0.5)
+    schedule.attempt("control", 100.0)
+    schedule.failed(100.0)
 
-    assert pace.wait_s("data", 100.0) == 1.5
-    assert pace.wait_s("data", 101.5) == 0
+    assert schedule.wait_s("data", 100.0) == 1.5
+    assert schedule.wait_s("data", 101.5) == 0
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 def test_in_an_outage_attempts_are_seldomer_than_one_a_second_and_never_far_apart(
     jitter: float,
 ) -> None:
-    pace = Pace(jitter=lambda: jitter)
+    schedule = AttemptSchedule(jitter=lambda: jitter)
     waits = []
     for _ in range(20):
-        pace.failed(0.0)
-        waits.append(pace.wait_s("data", 0.0))
+        schedule.failed(0.0)
+        waits.append(schedule.wait_s("data", 0.0))
 
     assert min(waits) >= 1
     assert max(waits) <= 4
 
 
 def test_a_success_frees_the_others_at_once_and_starts_anew() -> None:
-    pace = Pace(jitter=lambda: 1.0)
+    schedule = AttemptSchedule(jitter=lambda: 1.0)
     for _ in range(5):
-        pace.failed(100.0)
-    pace.attempt("control", 100.0)
-    pace.succeeded()
+        schedule.failed(100.0)
+    schedule.attempt("control", 100.0)
+    schedule.succeeded()
 
-    assert pace.wait_s("data", 100.0) == 0
-    pace.failed(100.0)
-    assert pace.wait_s("data", 100.0) == 2
+    assert schedule.wait_s("data", 100.0) == 0
+    schedule.failed(100.0)
+    assert schedule.wait_s("data", 100.0) == 2
 
 
 def test_one_connection_that_breaks_again_and_again_waits_but_less_than_a_second() -> None:
-    pace = Pace()
-    pace.attempt("data", 100.0)
-    pace.succeeded()
+    schedule = AttemptSchedule()
+    schedule.attempt("data", 100.0)
+    schedule.succeeded()
 
-    assert pace.wait_s("data", 100.25) == pytest.approx(0.55)
-    assert pace.wait_s("data", 100.8) == pytest.approx(0)
+    assert schedule.wait_s("data", 100.25) == pytest.approx(0.55)
+    assert schedule.wait_s("data", 100.8) == pytest.approx(0)
 
 
-def test_attempts_are_made_one_at_a_time() -> None:
-    dialer = Dialer()
+@pytest.mark.redis
+def test_attempts_are_made_one_at_a_time(redis_url: str) -> None:
+    dialer = Dialer(connection_pool(redis_url, 2.0))
     inside: list[str] = []
 
-    def dial(who: str) -> None:
-        with dialer.turn(who):
-            inside.append(who)
+    def connect(name: str) -> None:
+        with dialer.connect(name) as connection:
+            inside.append(name)
             assert len(inside) == 1
             gevent.sleep(0)
-            inside.remove(who)
+            inside.remove(name)
+        connection.disconnect()
 
-    gevent.joinall([gevent.spawn(dial, who) for who in "abc"], raise_error=True, timeout=5)
+    gevent.joinall([gevent.spawn(connect, name) for name in "abc"], raise_error=True, timeout=5)
 
     assert dialer.attempts == 3
 
 
-def test_a_failed_attempt_makes_the_next_one_wait() -> None:
-    dialer = Dialer(Pace(jitter=lambda: 0.0))
-    with pytest.raises(OSError, match="away"), dialer.turn("a"):
+@pytest.mark.redis
+def test_a_failed_attempt_closes_the_connection_and_makes_the_next_one_wait(redis_url: str) -> None:
+    dialer = Dialer(connection_pool(redis_url, 2.0), AttemptSchedule(jitter=lambda: 0.0))
+    with pytest.raises(OSError, match="away"), dialer.connect("a") as failed:
         raise OSError("away")
     began = time.monotonic()
 
-    with dialer.turn("b"):
+    with dialer.connect("b") as connection:
         waited_s = time.monotonic() - began
+    connection.disconnect()
 
+    assert not failed.is_connected
     assert waited_s >= 0.95
+
+
+def test_a_server_that_is_away_is_a_failed_attempt() -> None:
+    dialer = Dialer(connection_pool("redis://127.0.0.1:1", 0.5))
+
+    with pytest.raises(redis.ConnectionError), dialer.connect("a"):
+        pytest.fail("connected")
+
+    assert dialer.attempts == 1
 
 
 class SlowConnection:

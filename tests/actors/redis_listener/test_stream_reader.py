@@ -15,10 +15,13 @@ import redis
 from faults.proxy import Proxy
 from orchestrator.actors.messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.payloads import Cut
-from orchestrator.actors.redis_listener import stream_reader as _stream_lane
-from orchestrator.actors.redis_listener.connections import _pool
-from orchestrator.actors.redis_listener.reconnect import Dialer
-from orchestrator.actors.redis_listener.stream_reader import MAX_IN_FLIGHT, StreamLane, StreamLimits
+from orchestrator.actors.redis_listener import stream_reader
+from orchestrator.actors.redis_listener.reconnect import Dialer, connection_pool
+from orchestrator.actors.redis_listener.stream_reader import (
+    MAX_UNACKNOWLEDGED,
+    StreamLimits,
+    StreamReader,
+)
 from orchestrator.sql.events.stream_position import STREAM, StreamPosition
 
 pytestmark = pytest.mark.redis
@@ -27,16 +30,16 @@ START = StreamPosition()
 
 
 class Reader:
-    """A lane that a greenlet runs, and what it told; it acknowledges nothing by itself."""
+    """A stream reader in a greenlet, and what it sent; it acknowledges nothing by itself."""
 
     def __init__(self, url: str, limits: StreamLimits | None = None) -> None:
-        self.lane = StreamLane(_pool(url, 2.0), Dialer(), limits)
+        self.reader = StreamReader(Dialer(connection_pool(url, 2.0)), limits)
         self.told: list[PersistStream] = []
-        self.greenlet = gevent.spawn(self.lane.run, self.told.append)
+        self.greenlet = gevent.spawn(self.reader.run, self.told.append)
 
     def stop(self) -> None:
         self.greenlet.kill()
-        self.lane.close()
+        self.reader.close()
 
     def payloads(self) -> list[bytes]:
         return [item.payload for message in self.told for item in message.items if not item.event]
@@ -51,7 +54,7 @@ class Reader:
 
     def acknowledge(self, *, committed: bool = True) -> StreamPosition:
         end = self.told[-1].end
-        self.lane.note_progress(StreamProgress(end, end if committed else None))
+        self.reader.note_progress(StreamProgress(end, end if committed else None))
         return end
 
     def at_end(self) -> bool:
@@ -76,7 +79,7 @@ def new_reader(redis_url: str) -> Iterator[Callable[..., Reader]]:
     ) -> Reader:
         readers.append(Reader(url, limits))
         if behind is not None:
-            readers[-1].lane.read_from(ReadStream(behind))
+            readers[-1].reader.read_from(ReadStream(behind))
         return readers[-1]
 
     yield make
@@ -100,9 +103,9 @@ def test_nothing_is_read_before_the_persister_says_from_where(
     reader = new_reader(behind=None)
     gevent.sleep(0.1)
     assert reader.told == []
-    assert not reader.lane.status().reading
+    assert not reader.reader.status().reading
 
-    reader.lane.read_from(ReadStream(START))
+    reader.reader.read_from(ReadStream(START))
 
     wait_until(lambda: reader.payloads() == numbers(1, 2))
 
@@ -127,9 +130,9 @@ def test_a_few_messages_only_are_ahead_of_the_journal(
 ) -> None:
     add(client, *range(200))
     reader = new_reader(limits=StreamLimits(entries=10))
-    wait_until(lambda: len(reader.told) == MAX_IN_FLIGHT or len(reader.payloads()) == 200)
+    wait_until(lambda: len(reader.told) == MAX_UNACKNOWLEDGED or len(reader.payloads()) == 200)
     gevent.sleep(0.1)
-    assert len(reader.told) <= MAX_IN_FLIGHT
+    assert len(reader.told) <= MAX_UNACKNOWLEDGED
     while len(reader.payloads()) < 200:
         reader.acknowledge()
         gevent.sleep(0.01)
@@ -147,8 +150,8 @@ def test_told_to_read_anew_it_goes_back(
     assert first is not None
     reader.told.clear()
 
-    reader.lane.read_from(ReadStream(START))  # it reads already: nothing happens
-    reader.lane.read_from(ReadStream(first, anew=True))
+    reader.reader.read_from(ReadStream(START))  # it reads already: nothing happens
+    reader.reader.read_from(ReadStream(first, anew=True))
 
     wait_until(lambda: reader.payloads() == numbers(2, 3))
     assert reader.told[0].after == first
@@ -159,9 +162,9 @@ def test_no_read_brings_more_entries_than_the_settings_allow(
 ) -> None:
     add(client, *range(20))
     reader = new_reader(limits=StreamLimits(entries=3))
-    wait_until(lambda: len(reader.told) == MAX_IN_FLIGHT)
+    wait_until(lambda: len(reader.told) == MAX_UNACKNOWLEDGED)
 
-    assert [len(message.items) for message in reader.told] == [3] * MAX_IN_FLIGHT
+    assert [len(message.items) for message in reader.told] == [3] * MAX_UNACKNOWLEDGED
 
 
 def test_what_is_committed_is_trimmed_and_nothing_else(
@@ -170,7 +173,7 @@ def test_what_is_committed_is_trimmed_and_nothing_else(
     wait_until: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_stream_lane, "BLOCK_MS", 50)
+    monkeypatch.setattr(stream_reader, "BLOCK_MS", 50)
     add(client, 1, 2, 3)
     reader = new_reader(limits=StreamLimits(trim_s=0.05))
     wait_until(lambda: len(reader.payloads()) == 3)
@@ -180,12 +183,12 @@ def test_what_is_committed_is_trimmed_and_nothing_else(
     assert client.xlen(STREAM) == 5
 
     third = reader.told[0].items[2].position
-    reader.lane.note_progress(StreamProgress(reader.told[-1].end, third))
+    reader.reader.note_progress(StreamProgress(reader.told[-1].end, third))
     wait_until(lambda: client.xlen(STREAM) == 2)
 
     reader.acknowledge()
     wait_until(lambda: client.xlen(STREAM) == 0)
-    assert reader.lane.status().trimmed == 5
+    assert reader.reader.status().trimmed == 5
     add(client, 6)
     wait_until(lambda: reader.payloads() == numbers(1, 2, 3, 4, 5, 6))
     assert reader.gaps() == []
@@ -254,9 +257,9 @@ def test_a_key_that_is_no_stream_is_told_and_left_alone(
     client.set(STREAM, "x")
     reader = new_reader()
 
-    wait_until(lambda: reader.lane.last_error)
+    wait_until(lambda: reader.reader.last_error)
 
-    assert "wrong kind" in str(reader.lane.last_error)
+    assert "wrong kind" in str(reader.reader.last_error)
     assert client.get(STREAM) == b"x"
 
 
@@ -267,7 +270,7 @@ def test_through_cuts_and_silence_every_entry_comes_once(
     wait_until: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_stream_lane, "ANSWER_S", 0.5)
+    monkeypatch.setattr(stream_reader, "ANSWER_S", 0.5)
     with Proxy(urlsplit(redis_url).port or 6379) as proxy:
         reader = new_reader(f"redis://127.0.0.1:{proxy.port}/0")
         wait_until(reader.at_end)
@@ -279,7 +282,7 @@ def test_through_cuts_and_silence_every_entry_comes_once(
                 reader.acknowledge()
             if number == 150:
                 proxy.freeze()
-                wait_until(lambda: reader.lane.last_error, limit_s=5)
+                wait_until(lambda: reader.reader.last_error, limit_s=5)
                 proxy.thaw()
             gevent.sleep(0.001)
         while len(reader.payloads()) < 300:
@@ -293,8 +296,8 @@ def test_through_cuts_and_silence_every_entry_comes_once(
 def test_killed_at_any_moment_it_loses_and_repeats_nothing(
     client: redis.Redis, redis_url: str
 ) -> None:
-    lane = StreamLane(_pool(redis_url, 2.0), Dialer())
-    lane.read_from(ReadStream(START))
+    reader = StreamReader(Dialer(connection_pool(redis_url, 2.0)))
+    reader.read_from(ReadStream(START))
     told: list[PersistStream] = []
 
     def tell(message: PersistStream) -> None:
@@ -304,13 +307,13 @@ def test_killed_at_any_moment_it_loses_and_repeats_nothing(
     writer = gevent.spawn(add, client, *range(2000))
     end = time.monotonic() + 30
     while sum(len(message.items) for message in told) < 2000 and time.monotonic() < end:
-        runner = gevent.spawn(lane.run, tell)
+        runner = gevent.spawn(reader.run, tell)
         gevent.sleep(0.05)
         runner.kill()
         if told:
-            lane.note_progress(StreamProgress(told[-1].end, None))
+            reader.note_progress(StreamProgress(told[-1].end, None))
     writer.get(timeout=10)
-    lane.close()
+    reader.close()
 
     payloads = [item.payload for message in told for item in message.items]
     assert payloads == numbers(*range(2000))
@@ -322,21 +325,21 @@ def test_what_is_journalled_while_it_is_told_takes_no_room(
     wait_until: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_stream_lane, "MAX_IN_FLIGHT", 1)
-    lane = StreamLane(_pool(redis_url, 2.0), Dialer())
+    monkeypatch.setattr(stream_reader, "MAX_UNACKNOWLEDGED", 1)
+    reader = StreamReader(Dialer(connection_pool(redis_url, 2.0)))
     told: list[PersistStream] = []
 
     def tell(message: PersistStream) -> None:
         told.append(message)
-        lane.note_progress(StreamProgress(message.end, None))
+        reader.note_progress(StreamProgress(message.end, None))
 
-    lane.read_from(ReadStream(START))
-    runner = gevent.spawn(lane.run, tell)
+    reader.read_from(ReadStream(START))
+    runner = gevent.spawn(reader.run, tell)
     for number in range(1, 4):
         add(client, number)
         wait_until(lambda number=number: sum(len(m.items) for m in told) == number, limit_s=5)
     runner.kill()
-    lane.close()
+    reader.close()
 
 
 @pytest.mark.timing

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from orchestrator.actors.payloads import MAX_PAYLOAD_BYTES, Cut
-from orchestrator.actors.redis_listener.cut_replies import NOTHING, CutReplies
+from orchestrator.actors.redis_listener.oversized import INCOMPLETE, ReplyParser
 
 LIMIT = MAX_PAYLOAD_BYTES
 PIECE = 64 * 1024
@@ -23,16 +23,16 @@ def wire(answer: Any) -> bytes:
     return b"*%d\r\n" % len(answer) + b"".join(map(wire, answer))
 
 
-def received(replies: CutReplies, data: bytes, size: int = PIECE) -> Any:
+def received(replies: ReplyParser, data: bytes, size: int = PIECE) -> Any:
     """The answer, fed piece by piece; it comes with the last one."""
     for start in range(0, len(data), size):
-        assert replies.take() is NOTHING
+        assert replies.take() is INCOMPLETE
         replies.feed(memoryview(data)[start : start + size])
     return replies.take()
 
 
 def test_small_answers_come_one_after_the_other() -> None:
-    replies = CutReplies(RuntimeError)
+    replies = ReplyParser(RuntimeError)
 
     assert received(replies, wire([b"a", [1, None]])) == [b"a", [1, None]]
     assert received(replies, b"+OK\r\n") == b"OK"
@@ -41,7 +41,7 @@ def test_small_answers_come_one_after_the_other() -> None:
 
 
 def test_a_string_over_the_limit_is_cut_and_its_size_known() -> None:
-    replies = CutReplies(RuntimeError)
+    replies = ReplyParser(RuntimeError)
     large = b"0123456789abcdef" * (3 * LIMIT // 16)
 
     stream, ((entry_id, (_name, payload)),) = received(
@@ -55,7 +55,7 @@ def test_a_string_over_the_limit_is_cut_and_its_size_known() -> None:
 
 
 def test_what_is_no_answer_is_an_error() -> None:
-    replies = CutReplies(RuntimeError)
+    replies = ReplyParser(RuntimeError)
     replies.feed(memoryview(b"nonsense\r\n"))
 
     with pytest.raises(hiredis.ProtocolError):
@@ -84,7 +84,7 @@ ANSWERS = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=6), max_le
 @given(st.lists(ANSWERS, min_size=1, max_size=3), st.sampled_from([1_777, PIECE, 3 * LIMIT]))
 @settings(max_examples=60, deadline=None)
 def test_all_answers_are_as_sent_but_for_what_is_too_long(answers: list[Any], size: int) -> None:
-    replies = CutReplies(RuntimeError)
+    replies = ReplyParser(RuntimeError)
 
     found = [received(replies, wire(answer), size) for answer in answers]
 

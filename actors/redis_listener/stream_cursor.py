@@ -1,8 +1,8 @@
-"""What of the durable stream was read, and what of it can never be. Pure.
+"""How far the durable stream is read, and which entries were lost before that. Pure.
 
 Redis counts the entries ever added (``entries-added``). Read to the end, that number has grown by
-as many as were read; what it has grown more was deleted or trimmed before it was read: lost, to the
-unit. If it is lower, the stream was lost and began anew: then nobody knows how many.
+as many as were read; any more were deleted or trimmed before they were read, and are lost. If it is
+lower, the stream itself was lost and created again: then the count of lost entries is unknown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ UNKNOWN: Final = -1
 _PAIR: Final = 2
 
 Entry = Sequence[Any]
-"""As hiredis hands it over: id, then names and values of fields in turn (or None: deleted)."""
+"""As hiredis returns it: id, then names and values of fields in turn (or None: deleted)."""
 
 
 class StreamFacts(msgspec.Struct, frozen=True):
@@ -27,14 +27,14 @@ class StreamFacts(msgspec.Struct, frozen=True):
     last: tuple[int, int]
     """The id of the last entry ever added."""
     first: tuple[int, int] | None
-    """The id of the first one that is there; None: it is empty."""
+    """The id of the first entry still there; None: it is empty."""
     added: int
     """Entries ever added; -1 where the server (before Redis 7) does not count them."""
 
 
-def read_facts(answer: Sequence[Any]) -> StreamFacts:
-    """Understand the answer to ``XINFO STREAM``."""
-    pairs = dict(zip(answer[::2], answer[1::2], strict=False))
+def read_facts(reply: Sequence[Any]) -> StreamFacts:
+    """Parse the reply to ``XINFO STREAM``."""
+    pairs = dict(zip(reply[::2], reply[1::2], strict=False))
     first = pairs.get(b"first-entry")
     return StreamFacts(
         last=entry_id_of(pairs[b"last-generated-id"].decode()),
@@ -43,15 +43,15 @@ def read_facts(answer: Sequence[Any]) -> StreamFacts:
     )
 
 
-class StreamBook:
-    """Goes on from ``position``; the daemon's very first one knows of no entries before it."""
+class StreamCursor:
+    """A place in the stream that moves as entries are read, starting at ``position``."""
 
     def __init__(self, position: StreamPosition) -> None:
         self.position = position
-        """How far everything was read."""
+        """After the last entry read."""
         self.gaps = 0
         """Gaps found."""
-        self._begun = (position.ms, position.seq) != (0, 0)
+        self._started = (position.ms, position.seq) != (0, 0)
 
     def take(
         self,
@@ -62,17 +62,17 @@ class StreamBook:
         now: str,
         since: str,
     ) -> tuple[tuple[StreamItem, ...], bool]:
-        """Take in one read.
+        """Move past the entries of one read.
 
         Args:
-            entries: What lay behind the position.
-            facts: What the server said of the stream afterwards; None: it does not exist.
+            entries: Those after the position.
+            facts: The state of the stream afterwards; None: it does not exist.
             now_ms: When it was read, in milliseconds since the epoch.
             now: The same, as the contract writes times.
-            since: The last moment at which everything was known to be read.
+            since: The last time at which everything was known to be read.
 
         Returns:
-            What is to be persisted, and whether the stream held nothing more.
+            What to persist, and whether the stream held nothing more.
         """
         before = self.position
         items = [self._item(entry, now_ms) for entry in entries]
@@ -81,7 +81,7 @@ class StreamBook:
         if facts.last < self._id:
             return (*items, *self._went_back(facts, now_ms, now, since)), True
         if facts.last != self._id:
-            # Nothing of what is behind is there, although something was added: it was deleted.
+            # No entry after the position, although some were added: they were deleted.
             gone = not items and (facts.first is None or facts.first <= self._id)
             if not gone:
                 return tuple(items), False
@@ -103,33 +103,33 @@ class StreamBook:
         read = self.position.entries_read
         counted = read if read == UNKNOWN else read + 1
         self._move(ms=ms, seq=seq, entries_read=counted, read_at_ms=now_ms)
-        self._begun = True
+        self._started = True
         return item_of(self.position, entry[1])
 
     def _missing(self, now_ms: int, now: str, since: str) -> tuple[StreamItem, ...]:
-        if not self._begun:
-            self._move(entries_read=0)  # whatever is added from here on is ours to read
+        if not self._started:
+            self._move(entries_read=0)  # all entries added from here on will be read
             return ()
-        return self._anew(0, 0, 0, now_ms, now, since)
+        return self._restart(0, 0, 0, now_ms, now, since)
 
     def _went_back(
         self, facts: StreamFacts, now_ms: int, now: str, since: str
     ) -> tuple[StreamItem, ...]:
-        """It is not the stream we knew: what is in it was read before, or cannot be told apart."""
-        return self._anew(*facts.last, facts.added, now_ms, now, since)
+        """The stream was replaced: its entries were read before, or cannot be told from those."""
+        return self._restart(*facts.last, facts.added, now_ms, now, since)
 
-    def _anew(  # noqa: PLR0913, PLR0917 a position and a gap
+    def _restart(  # noqa: PLR0913, PLR0917 a position and a gap
         self, ms: int, seq: int, added: int, now_ms: int, now: str, since: str
     ) -> tuple[StreamItem, ...]:
         generation = self.position.generation + 1
         self.position = StreamPosition(generation, ms, seq, added, now_ms)
-        self._begun = (ms, seq) != (0, 0)
+        self._started = (ms, seq) != (0, 0)
         return (self._gap(None, now, since),)
 
     def _lost(
         self, before: StreamPosition, facts: StreamFacts, now_ms: int, now: str, since: str
     ) -> tuple[StreamItem, ...]:
-        """Read to its end: compare what was added with what was read."""
+        """At the end of the stream: compare the entries added with those read."""
         read = self.position.entries_read
         if UNKNOWN in (facts.added, read):
             self._move(entries_read=facts.added)
@@ -156,7 +156,7 @@ class StreamBook:
 
 
 def item_of(position: StreamPosition, fields: Sequence[Any] | None) -> StreamItem:
-    """An entry as the contract has it, or what is wrong with it."""
+    """The entry as the contract has it, or its fault."""
     pairs = list(zip(fields[::2], fields[1::2], strict=False)) if fields else []
     channels = [value for name, value in pairs if name == b"channel"]
     payloads = [value for name, value in pairs if name == b"payload"]

@@ -3,9 +3,9 @@ from typing import Any
 import msgspec
 import pytest
 from orchestrator.actors.messages.durable_stream import StreamItem
-from orchestrator.actors.redis_listener.stream_progress import (
+from orchestrator.actors.redis_listener.stream_cursor import (
     UNKNOWN,
-    StreamBook,
+    StreamCursor,
     StreamFacts,
     item_of,
     read_facts,
@@ -24,7 +24,7 @@ def facts(last: int, added: int, first: int | None = 1) -> StreamFacts:
 
 
 def take(
-    book: StreamBook, *numbers: int, found: StreamFacts | None
+    book: StreamCursor, *numbers: int, found: StreamFacts | None
 ) -> tuple[tuple[StreamItem, ...], bool]:
     entries = [entry(number) for number in numbers]
     return book.take(entries, found, now_ms=5, now=NOW, since=SINCE)
@@ -34,8 +34,8 @@ def gaps(items: tuple[StreamItem, ...]) -> list[Any]:
     return [msgspec.json.decode(item.event.payload) for item in items if item.event is not None]
 
 
-def counted(last: int, read: int) -> StreamBook:
-    return StreamBook(StreamPosition(0, last, 0, read, 1))
+def counted(last: int, read: int) -> StreamCursor:
+    return StreamCursor(StreamPosition(0, last, 0, read, 1))
 
 
 def test_entries_are_read_in_order_with_the_place_where_each_ends() -> None:
@@ -101,7 +101,7 @@ def test_a_stream_that_is_gone_is_one_gap_that_nobody_can_count() -> None:
     assert [gap["count"] for gap in gaps(items)] == [None]
     assert book.position == StreamPosition(1, 0, 0, 0, 5)
     assert take(book, found=None)[0] == ()
-    again, _ = take(StreamBook(book.position), found=None)
+    again, _ = take(StreamCursor(book.position), found=None)
     assert again == ()
 
 
@@ -137,7 +137,7 @@ def test_a_stream_restored_from_an_older_copy_is_not_read_twice() -> None:
 
 
 def test_the_very_first_reading_claims_nothing_of_what_was_before_it() -> None:
-    book = StreamBook(StreamPosition())
+    book = StreamCursor(StreamPosition())
 
     items, _ = take(book, 98, 99, found=facts(99, 99, first=98))
 
@@ -147,7 +147,7 @@ def test_the_very_first_reading_claims_nothing_of_what_was_before_it() -> None:
 
 
 def test_a_stream_that_did_not_exist_yet_is_counted_from_its_first_entry() -> None:
-    book = StreamBook(StreamPosition())
+    book = StreamCursor(StreamPosition())
     assert take(book, found=None) == ((), True)
 
     items, _ = take(book, 4, found=facts(4, 4, first=4))
@@ -156,7 +156,7 @@ def test_a_stream_that_did_not_exist_yet_is_counted_from_its_first_entry() -> No
 
 
 def test_a_server_that_does_not_count_leaves_the_number_open() -> None:
-    book = StreamBook(StreamPosition(0, 3, 0, UNKNOWN, 1))
+    book = StreamCursor(StreamPosition(0, 3, 0, UNKNOWN, 1))
 
     assert gaps(take(book, 4, found=facts(4, UNKNOWN, first=3))[0]) == []
     assert [gap["count"] for gap in gaps(take(book, 9, found=facts(9, UNKNOWN, first=9))[0])] == [
