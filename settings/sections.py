@@ -105,7 +105,7 @@ class RedisSettings(Section):
     """Limit of one attempt to connect."""
     strict: bool = False
     """Do not run on a server whose settings endanger events (output buffer, eviction,
-    append-only file); otherwise the log warns."""
+    append-only file), or that does not say; otherwise the log warns."""
 
 
 class BusSettings(Section):

@@ -129,8 +129,11 @@ class Publisher:
             self._log.warning(
                 "server setting endangers events", what=danger.what, command=danger.command
             )
-        if facts.dangers:
-            self._on_danger(facts.dangers)
+        if facts.unknown:
+            unknown = "; ".join(danger.what for danger in facts.unknown)
+            self._log.warning("the server does not say whether events are safe", what=unknown)
+        if dangers := (*facts.dangers, *facts.unknown):
+            self._on_danger(dangers)
 
     def _serve(self, connection: Any, on_settled: OnSettled) -> None:
         while True:

@@ -3,6 +3,7 @@
 Pure but for :func:`ask`, :func:`inspect` and :func:`check`.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -76,6 +77,21 @@ class ServerFacts(msgspec.Struct, frozen=True):
     """Whether its data survives a restart."""
 
     @property
+    def unknown(self) -> tuple[Danger, ...]:
+        """What the server does not say; unknown is not good."""
+        evicts = self.eviction if self.max_memory_bytes else self.max_memory_bytes
+        asked = (
+            ("whether subscribers are cut off in a burst", BUFFER_SETTING, self.pubsub_limit),
+            ("whether keys may be evicted", "maxmemory-policy", evicts),
+            ("whether the durable stream survives its end", "appendonly", self.append_only),
+        )
+        return tuple(
+            Danger(f"the server does not say {what} ({setting})", f"CONFIG GET {setting}")
+            for what, setting, said in asked
+            if said is None
+        )
+
+    @property
     def dangers(self) -> tuple[Danger, ...]:
         """The settings that endanger events."""
         found = []
@@ -129,7 +145,7 @@ def inspect(ask: Callable[..., Any]) -> ServerFacts:
 
     Args:
         ask: Sends one command; returns its reply, or None if the server refuses it, as managed
-            servers do with ``CONFIG``.
+            servers do with ``CONFIG``; some of it is in ``INFO`` too.
     """
     name, version = parse_version(_text(ask("INFO", "server")))
 
@@ -138,29 +154,37 @@ def inspect(ask: Callable[..., Any]) -> ServerFacts:
         pair = answer if isinstance(answer, list) else []
         return _text(pair[1]) if len(pair) > 1 else ""
 
-    memory, append_only = setting("maxmemory"), setting("appendonly")
-    eviction = setting("maxmemory-policy")
+    def info(section: str, key: str) -> str:
+        found = re.search(rf"^{key}:(\S+)", _text(ask("INFO", section)), re.MULTILINE)
+        return found[1] if found else ""
+
+    memory = setting("maxmemory") or info("memory", "maxmemory")
+    eviction = setting("maxmemory-policy") or info("memory", "maxmemory_policy")
+    append_only = setting("appendonly") or info("persistence", "aof_enabled")
     return ServerFacts(
         name,
         version,
         parse_pubsub_limit(setting(BUFFER_SETTING)),
         max_memory_bytes=int(memory) if memory.isdecimal() else None,
         eviction=eviction if eviction.replace("-", "").isalpha() else None,
-        append_only={"yes": True, "no": False}.get(append_only),
+        append_only={"yes": True, "1": True, "no": False, "0": False}.get(append_only),
     )
 
 
 def check(url: str, *, limit_s: float) -> tuple[Danger, ...]:
     """Ask the server at ``url`` before anything else is started; waits ``limit_s`` for each step.
 
-    A server that is away, or does not answer, endangers nothing yet: it is asked at each connect.
+    A server that is away endangers nothing yet: it is asked at each connect. What one does not say
+    counts as a danger.
     """
     connection: Any = connection_pool(url, limit_s).make_connection()
     try:
         connection.connect()
-        return inspect(partial(ask, connection)).dangers
+        facts = inspect(partial(ask, connection))
     except (redis.RedisError, OSError):
         return ()
+    else:
+        return (*facts.dangers, *facts.unknown)
     finally:
         connection.disconnect()
 

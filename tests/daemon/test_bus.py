@@ -7,6 +7,7 @@ from gevent.event import Event as Signal
 from orchestrator.actors.redis_listener.connections import CONTROL, DATA
 from orchestrator.daemon.bus import Bus, BusEndangered
 from orchestrator.settings import Settings
+from structlog.testing import capture_logs
 
 SETTING = "maxmemory-policy"
 
@@ -38,6 +39,26 @@ def test_only_strict_settings_refuse_a_server_that_endangers_events(evicting_url
 
     with pytest.raises(BusEndangered, match=r"^redis\.strict: .*CONFIG SET maxmemory-policy"):
         bus(evicting_url, strict=True).check()
+
+
+@pytest.mark.redis
+def test_only_strict_settings_refuse_a_server_that_does_not_say(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL SETUSER managed reset on >x ~* &* +@all -config")
+        url = redis_url.replace("redis://", "redis://managed:x@")
+
+        bus(url, strict=False).check()
+        with pytest.raises(BusEndangered, match=r"does not say .*client-output-buffer-limit"):
+            bus(url, strict=True).check()
+        client.execute_command("ACL DELUSER managed")
+
+
+@pytest.mark.redis
+def test_options_of_other_clients_are_named_once_in_the_log(redis_url: str) -> None:
+    with capture_logs() as logs:
+        bus(f"{redis_url}?family=4&keepAlive=1", strict=False).check()
+
+    assert [line.get("options") for line in logs] == ["family, keepAlive"]
 
 
 def test_a_server_that_is_away_is_not_refused() -> None:

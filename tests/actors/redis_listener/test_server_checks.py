@@ -1,5 +1,5 @@
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -143,3 +143,55 @@ def test_each_danger_of_a_real_server_is_found_and_its_command_mends_it(
 
 def test_a_server_that_is_away_endangers_nothing_yet() -> None:
     assert check("redis://127.0.0.1:1/0", limit_s=0.5) == ()
+
+
+ALL_KNOWN = {"max_memory_bytes": 0, "append_only": True}
+
+
+@pytest.mark.parametrize(
+    ("facts", "settings"),
+    [
+        ({}, ["client-output-buffer-limit", "maxmemory-policy", "appendonly"]),
+        ({"max_memory_bytes": 0}, ["client-output-buffer-limit", "appendonly"]),
+        ({"max_memory_bytes": 9, "append_only": True}, ["client-output-b", "maxmemory-policy"]),
+        ({"max_memory_bytes": 9, "eviction": "noeviction", "append_only": False}, ["client-o"]),
+    ],
+)
+def test_what_the_server_does_not_say_is_unknown(
+    facts: dict[str, Any], settings: list[str]
+) -> None:
+    unknown = ServerFacts("redis", None, None, **facts).unknown
+
+    assert len(unknown) == len(settings)
+    assert all(name in danger.what for name, danger in zip(settings, unknown, strict=True))
+
+
+def test_nothing_is_unknown_of_a_server_that_says_all() -> None:
+    assert ServerFacts("redis", None, PubsubLimit(0, 0, 0), **ALL_KNOWN).unknown == ()
+
+
+@pytest.fixture
+def limited(server: redis.Redis, redis_url: str) -> Iterator[Callable[[str], str]]:
+    """URLs of users that may not do some commands, as managed servers have them."""
+
+    def user(commands: str) -> str:
+        server.execute_command("ACL", "SETUSER", "managed", "reset", "on", ">x", "~*", "&*")
+        server.execute_command("ACL", "SETUSER", "managed", "+@all", *commands.split())
+        return redis_url.replace("redis://", "redis://managed:x@")
+
+    yield user
+    server.execute_command("ACL", "DELUSER", "managed")
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("forbidden", "unknown"),
+    [("-config", 1), ("-config -info", 3), ("-info", 0), ("-@admin -@dangerous", 3)],
+)
+def test_where_config_is_forbidden_what_info_has_counts_and_the_rest_is_unknown(
+    limited: Callable[[str], str], forbidden: str, unknown: int
+) -> None:
+    found = check(limited(forbidden), limit_s=2.0)
+
+    assert len(found) == unknown
+    assert all(danger.what.startswith("the server does not say") for danger in found)
