@@ -26,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     ts: str
     """When it was read off the socket: UTC, ISO 8601 with milliseconds and ``Z``."""
     source: str | None
-    """Who published it, if the message says so."""
+    """The publisher, if the message says so."""
     processed: bool = False
     """Set by consumers through ``POST /bus/events/processed``."""
     channel: str | None = None
@@ -34,16 +34,16 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewEvent(msgspec.Struct, frozen=True):
-    """An event that the daemon itself makes, or that was posted: not yet journalled."""
+    """An event of the daemon itself, or a posted one: not journalled yet."""
 
     type: str
     """Its type, which is also its channel if it is published."""
     payload: bytes
     """JSON."""
     source: str | None = None
-    """Overrules what the payload says."""
+    """Takes precedence over the payload's own."""
     request_id: str | None = None
-    """The HTTP request it came by, for the log."""
+    """The id of the HTTP request that posted it, for the log."""
 
 
 def utc_now() -> str:
@@ -52,7 +52,7 @@ def utc_now() -> str:
 
 
 def format_time(moment: datetime) -> str:
-    """``moment`` as the contract writes times; it must know its zone."""
+    """``moment`` as the contract writes times; it must be aware of its time zone."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,7 +1,7 @@
-"""The Pruner: lets go of old events, so that the disk does not fill, and makes room for new ones.
+"""The Pruner: deletes events past their retention, and creates partitions for those to come.
 
-Holds how fast ids are given, which a successor finds out anew. A run that is broken off has lost
-nothing; the successor's first run does the rest.
+Holds the rate at which ids are used, which a successor measures again. An interrupted run loses
+nothing; the next one continues.
 """
 
 from collections.abc import Sequence
@@ -17,25 +17,24 @@ from ..sql.schema.partitions import IdPace, keep_ahead
 from ..sql.schema.retention import RetentionRule, prune
 
 FIRST_RUN_S: Final = 60.0
-"""After the start there are more urgent things to do than pruning."""
+"""Right after the start there is more urgent work than pruning."""
 
 INTERVAL_S: Final = 3600.0
 """Settings speak of days, so an hour's delay does not matter."""
 
 PAUSE_S: Final = 0.05
-"""Between two batches, so that storing always comes first."""
-
+"""Between two batches, so that storing comes first."""
 
 AHEAD_INTERVAL_S: Final = 10.0
-"""There is room for two million ids ahead; no burst takes them within that time."""
+"""Partitions exist for two million ids ahead; no burst uses them up within this time."""
 
 
 class Pruner(Actor):
-    """Deletes what is older than ``rules`` allow, each hour, and makes partitions for what comes.
+    """Deletes what is older than ``rules`` allow, each hour, and creates partitions ahead.
 
     Args:
-        database: Where.
-        rules: In order of precedence; without any, everything is kept.
+        database: Holds the events.
+        rules: In order of precedence; without any, all events are kept.
     """
 
     def __init__(self, *, database: Database, rules: Sequence[RetentionRule]) -> None:
@@ -44,16 +43,16 @@ class Pruner(Actor):
         self._rules = tuple(rules)
 
     def on_start(self) -> None:
-        """Make room at once, and begin to wait for the first run."""
-        self.spawn(self._keep_ahead_for_ever, name="partitions")
+        """Create partitions at once, and schedule the first run."""
+        self.spawn(self._create_partitions, name="partitions")
         if self._rules:
-            self.spawn(self._prune_for_ever, name="prune")
+            self.spawn(self._prune_hourly, name="prune")
 
     def on_receive(self, message: Any) -> None:
-        """Nobody sends this actor anything."""
+        """Log what comes: this actor accepts no messages."""
         self.log.warning("unexpected message", message=repr(message))
 
-    def _prune_for_ever(self) -> None:
+    def _prune_hourly(self) -> None:
         gevent.sleep(FIRST_RUN_S)
         while True:
             self._prune()
@@ -66,20 +65,20 @@ class Pruner(Actor):
             for progress in steps:
                 deleted += progress.deleted
         except StoreError as error:
-            self.log.warning("pruning broken off until the next run", reason=str(error))
+            self.log.warning("pruning interrupted until the next run", reason=str(error))
         if deleted:
             self.log.info("old events pruned", deleted=deleted)
 
-    def _keep_ahead_for_ever(self) -> None:
+    def _create_partitions(self) -> None:
         pace = IdPace()
         while True:
             try:
                 for name in keep_ahead(self._database, pace):
-                    self.log.info("partition made", name=name)
+                    self.log.info("partition created", name=name)
             except Unavailable as error:
-                self.log.debug("partitions are looked after later", reason=str(error))
+                self.log.debug("cannot create partitions yet, retrying", reason=str(error))
             except StoreError as error:
-                self.log.warning("no partition could be made", reason=str(error))
+                self.log.warning("cannot create partition", reason=str(error))
             gevent.sleep(AHEAD_INTERVAL_S)
 
 

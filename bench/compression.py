@@ -104,7 +104,7 @@ def show(sockets: list[socket.socket], payload: dict[str, Any], environ: dict[st
         reader = sock.makefile("rb")
         gevent.spawn(Connection(handshake, sock=sock, reader=reader, streams=streams).run)
     gevent.sleep(0.2)
-    broadcaster = Broadcaster(registry=registry)
+    broadcaster = Broadcaster(clients=registry)
     address = start_actor(broadcaster)
     messages = batches(payload)
     began = time.process_time()

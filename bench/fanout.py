@@ -107,7 +107,7 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
         )
         gevent.spawn(connection.run)
     gevent.sleep(0.2)
-    broadcaster = Broadcaster(registry=registry)
+    broadcaster = Broadcaster(clients=registry)
     address = start_actor(broadcaster)
     messages = batches()
     begin = time.monotonic()

@@ -340,7 +340,7 @@ class Daemon:
                     state_keeper=to.state_keeper,
                 ),
             ),
-            ChildSpec(to.broadcaster, lambda: Broadcaster(registry=self._clients)),
+            ChildSpec(to.broadcaster, lambda: Broadcaster(clients=self._clients)),
             ChildSpec(
                 to.http,
                 lambda: HttpServer(

@@ -1,8 +1,8 @@
 """The Broadcaster: shows journalled events to the clients of the event stream.
 
-Holds nothing that must survive: clients, their queues and the counters live in the registry, which
-outlives it; the cache of encoded names fills again. Its mailbox drops the oldest when it is full
-(a fan-out never holds up the persister); a client finds out by the ids.
+Holds nothing that must survive a crash: clients, their buffers and the counters are in
+:class:`~.clients.Clients`, which outlives it; the cache of encoded names fills again. Its mailbox
+drops the oldest when it is full (fan-out never blocks the persister); a client is sent a ``gap``.
 """
 
 import time
@@ -15,14 +15,14 @@ from ..messages.events import EventReplaced, EventsJournalled
 from .clients import Clients
 from .frames import EventFrames, frame_of, killswitch_frame
 
-# At most so many sends a second and client; fast enough for eyes, and many frames share a send.
+# Between two sends to a client: fast enough for the eye, and many frames share a send.
 TICK_S: Final = 0.01
 
-# Batches that wait are shown together, but not for so long that a killswitch would wait for them.
+# Pending batches are shown together, up to a bound, so that a killswitch is not delayed by them.
 _MAX_BATCHES: Final = 50
 _MAX_EVENTS_AT_ONCE: Final = 2_000
 
-# Events times different filters that are matched without letting others run: some 5 ms.
+# Events times different filters that are matched without yielding: some 5 ms.
 _MAX_MATCHES_AT_ONCE: Final = 10_000
 
 
@@ -30,18 +30,18 @@ Message = EventsJournalled | EventReplaced | KillswitchNotice | AgentStatusChang
 
 
 class Broadcaster(Actor):
-    """Builds each frame once and hands it to the clients in ``registry``."""
+    """Builds each frame once and queues it for the clients that want it."""
 
-    def __init__(self, *, registry: Clients) -> None:
+    def __init__(self, *, clients: Clients) -> None:
         super().__init__()
-        self._registry = registry
+        self._clients = clients
         self._frames = EventFrames()
         self._flushed_at = 0.0
         self._flush_due = False
 
     def on_stop(self) -> None:
-        """Let go of what waits for the next tick."""
-        self._registry.flush()
+        """Flush what is pending for the next tick."""
+        self._clients.flush()
 
     def on_receive(self, message: Message) -> Any:
         """Dispatch."""
@@ -51,7 +51,7 @@ class Broadcaster(Actor):
             case EventReplaced():
                 self._handle_replaced(message.event)
             case KillswitchNotice():
-                self._registry.urge(killswitch_frame(engaged=message.engaged, data=message.data))
+                self._clients.urge(killswitch_frame(engaged=message.engaged, data=message.data))
             case AgentStatusChanged():
                 self._handle_status(message)
             case _:
@@ -62,32 +62,32 @@ class Broadcaster(Actor):
         shown = len(message.events)
         batches = 1
         while shown < _MAX_EVENTS_AT_ONCE and batches < _MAX_BATCHES:
-            waiting = self.take_waiting(EventsJournalled, 1)
-            if not waiting:
+            pending = self.take_waiting(EventsJournalled, 1)
+            if not pending:
                 break
-            self._show(waiting[0].events)
-            shown += len(waiting[0].events)
+            self._show(pending[0].events)
+            shown += len(pending[0].events)
             batches += 1
         self._flush_soon()
 
     def _show(self, events: tuple[Event, ...]) -> None:
-        size = max(1, _MAX_MATCHES_AT_ONCE // max(1, self._registry.filters))
+        size = max(1, _MAX_MATCHES_AT_ONCE // max(1, self._clients.filters))
         for start in range(0, len(events), size):
             if start:
                 give_way()
             part = events[start : start + size]
-            # Both in one go: whoever is attached between two parts gets all above its cursor.
-            self._registry.publish(part, self._frames.build)
-            self._registry.saw(part[-1].id)
+            # Both without yielding: a client attached between two parts gets all above its cursor.
+            self._clients.publish(part, self._frames.build)
+            self._clients.saw(part[-1].id)
 
     def _handle_replaced(self, event: Event) -> None:
-        self._registry.correct(event, self._frames.build(event, replaces=True))
+        self._clients.correct(event, self._frames.build(event, replaces=True))
         self._flush_soon()
 
     def _handle_status(self, message: AgentStatusChanged) -> None:
-        if len(self._registry):
+        if len(self._clients):
             for agent in message.agents:
-                self._registry.show_status(agent.id, frame_of("agent_status", data=agent))
+                self._clients.show_status(agent.id, frame_of("agent_status", data=agent))
             self._flush_soon()
 
     def _flush_soon(self) -> None:
@@ -104,4 +104,4 @@ class Broadcaster(Actor):
     def _flush(self) -> None:
         self._flush_due = False
         self._flushed_at = time.monotonic()
-        self._registry.flush()
+        self._clients.flush()

@@ -1,14 +1,13 @@
-"""The clients of the event stream: who there is, who wants what, and from where on.
+"""The clients of the event stream: which there are, what each wants, and from which event on.
 
-Pure but for the wake-up calls. The registry belongs to no incarnation of the Broadcaster: made
-once, it is shared with the HTTP server, whose connections attach to it and send what they find.
-Clients with the same filter (and wire) form a group; frames are joined once a group, not once a
-client.
+Pure but for the wake-up calls. Made once and shared with the HTTP server, whose connections attach
+to it and send what is in their buffers; so it outlives the Broadcaster's crashes. Clients with the
+same filter and encoding form a group; frames are joined once per group, not once per client.
 
 A client that resumes is *behind* at first: it reads what it missed from memory and PostgreSQL, and
-gets of what is shown only urgent frames, states, and corrections of what it has read. Then it is
-attached behind the last event that it read. The Broadcaster may not have come that far; until it
-has, the client is *late*: it is in no group yet, and joins one exactly behind that event.
+of what is shown it gets only urgent frames, agents' states, and corrections of what it has read.
+Then it is attached after the last event that it read. If the Broadcaster has not come that far yet,
+the client is *ahead*: it is in no group, and joins one exactly after that event.
 """
 
 from bisect import bisect_right
@@ -26,7 +25,7 @@ from .send_buffer import Chunk, SendBuffer
 
 ALL_TYPES: Final = ("*",)
 
-# A joined piece is dropped as a whole, so it must be small beside a client's queue.
+# A joined chunk is dropped as a whole, so it must be small compared with a client's buffer.
 CHUNK_BYTES: Final = 64 * 1024
 
 
@@ -35,15 +34,15 @@ _second = itemgetter(1)
 
 
 class Behind:
-    """How far a client has come that reads what it missed.
+    """How far a client has come that is reading what it missed.
 
-    An event can be replaced while it is being read; nobody knows then which of the two was, so
-    the client gets the new one once more, behind it.
+    An event can be replaced while it is being read; it is unknown then which of the two was read,
+    so the client gets the new one once more, after it.
     """
 
     def __init__(self, position: int) -> None:
         self.position = position
-        """All it wants up to this id is in its buffer."""
+        """Everything it wants up to this id is in its buffer."""
         self._reading = False
         self._replaced: list[Chunk] = []
 
@@ -52,14 +51,14 @@ class Behind:
         self._reading = True
 
     def reach(self, position: int) -> list[Chunk]:
-        """All up to ``position`` is in the buffer; what has to follow it there."""
+        """Everything up to ``position`` is in the buffer; returns what has to follow it there."""
         self.position = position
         self._reading = False
         replaced, self._replaced = self._replaced, []
         return [chunk for chunk in replaced if chunk.last_id <= position]
 
     def must_know(self, chunk: Chunk) -> bool:
-        """Whether a replaced event has to be shown at once; remembered if it may have to later."""
+        """Whether a replaced event must be shown now; kept if it may have to be later."""
         if chunk.last_id <= self.position:
             return True
         if self._reading:
@@ -68,13 +67,13 @@ class Behind:
 
 
 class Client:
-    """One connection, as the registry sees it.
+    """One connection: its filter, its encoding and its buffer.
 
     Args:
-        limit_bytes: What may wait for it.
-        wake: Called when something waits; must not wait itself.
+        limit_bytes: Of its buffer.
+        wake: Called when something is pending; must not block.
         types: The patterns it wants.
-        wire: How frames go to it.
+        wire: The encoding of its frames.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Client:
         self.types = types
         self.wire = wire
         self.close: Callable[[int, str], None] | None = None
-        """Ends the connection with a code and a reason; set by its owner, must not wait."""
+        """Closes the connection with a code and a reason; set by its owner, must not block."""
 
     def urge(self, frame: bytes, event_id: int | None = None) -> None:
         """Send ``frame`` next; ``event_id`` is where to resume from then on."""
@@ -97,12 +96,12 @@ class Client:
         self.wake()
 
     def wants(self, event: Event) -> bool:
-        """Whether one of its patterns fits; groups know that faster."""
+        """Whether one of its patterns matches; a group knows that faster."""
         return type_test(self.types)(event)
 
 
 class _Group:
-    """Clients that want the same, and the frames they will get at the next flush."""
+    """Clients with the same filter, and the frames they get at the next flush."""
 
     def __init__(self, types: tuple[str, ...], wire: Wire) -> None:
         self.clients: set[Client] = set()
@@ -117,7 +116,7 @@ class _Group:
         return self._wants_all or self._is_wanted(event)
 
     def add(self, event_id: int, frame: bytes, *, replaces: bool = False) -> None:
-        # Nobody resumes from a replaced event: what came after it has been seen.
+        # A client must not resume from a replaced event: what came after it has been seen.
         frame = self._wire(frame, None if replaces else event_id)
         self._frames.append(frame)
         self._ids.append(event_id)
@@ -126,7 +125,7 @@ class _Group:
             self.join()
 
     def join(self) -> None:
-        """Turn the frames so far into one chunk for everybody in the group."""
+        """Turn the frames so far into one chunk for every client in the group."""
         if not self._frames:
             return
         ids = self._ids
@@ -143,18 +142,18 @@ class _Group:
 
 @dataclass(slots=True)
 class Compressed:
-    """What compression has brought since the daemon's start."""
+    """Effect of compression since the daemon's start."""
 
     frames: int = 0
     """Frames that were compressed, each once for all clients."""
     bytes_before: int = 0
     """Their size before."""
     bytes_after: int = 0
-    """And as they went; never larger."""
+    """Their size as sent; never larger."""
 
 
 class Clients:
-    """All clients, by what they want.
+    """All clients, by their filters.
 
     Args:
         max_clients: How many there may be.
@@ -163,56 +162,56 @@ class Clients:
     def __init__(self, max_clients: int = 1000) -> None:
         self.max_clients = max_clients
         self.newest_id: int | None = None
-        """The newest id that was passed to clients; a client attached now gets all above it."""
+        """The newest id that was queued for clients; a client attached now gets all above it."""
         self.replaced = 0
-        """How many events were replaced; what was read before may be out of date then."""
+        """Events replaced; a change means that what was read before may be out of date."""
         self.frames_sent = 0
         self.compressed = Compressed()
-        """Outlives the servers that do it."""
+        """Outlives the HTTP servers that compress."""
         self.dropped_before = 0
-        """Events that clients now gone did not get."""
+        """Events that clients now disconnected did not get."""
         self.closed: Counter[int] = Counter()
         """Connections that ended, by close code."""
         self._groups: dict[tuple[tuple[str, ...], Wire], _Group] = {}
-        self._late: dict[Client, int] = {}
+        self._ahead: dict[Client, int] = {}
         self._behind: dict[Client, Behind] = {}
         self._given_up_id = 0
         self._reserved = 0
 
     def __len__(self) -> int:
         attached = sum(len(group.clients) for group in self._groups.values())
-        return attached + len(self._late) + len(self._behind)
+        return attached + len(self._ahead) + len(self._behind)
 
     def __iter__(self) -> Iterator[Client]:
         for group in list(self._groups.values()):
             yield from list(group.clients)
-        yield from list(self._late)
+        yield from list(self._ahead)
         yield from list(self._behind)
 
     @property
     def filters(self) -> int:
-        """How many different filters there are."""
+        """Different filters."""
         return len(self._groups)
 
     @property
     def passed_id(self) -> int | None:
-        """All above this id is still to be shown; None before anything was."""
+        """Everything above this id is still to be shown; None before the first event."""
         if self.newest_id is None:
             return self._given_up_id or None
         return max(self.newest_id, self._given_up_id)
 
     @property
     def dropped(self) -> int:
-        """Events that slow clients did not get, in all."""
+        """Events that slow clients did not get, in total."""
         return self.dropped_before + sum(client.buffer.dropped for client in self)
 
     @property
     def places_taken(self) -> int:
-        """Clients that are here, coming or going."""
+        """Clients connected, connecting or closing."""
         return self._reserved
 
     def reserve(self) -> bool:
-        """Take a place for a client that is about to come; say whether there was one."""
+        """Take a place for a client that is connecting; returns whether one was free."""
         if self._reserved >= self.max_clients:
             return False
         self._reserved += 1
@@ -223,20 +222,20 @@ class Clients:
         self._reserved -= 1
 
     def leave_behind(self, client: Client, position: int) -> Behind:
-        """``client`` reads what came after ``position`` by itself, until it is attached."""
+        """Until it is attached, ``client`` reads by itself what came after ``position``."""
         behind = self._behind[client] = Behind(position)
         return behind
 
     def attach(self, client: Client, *, after: int | None = None) -> None:
-        """From now on ``client`` gets what it wants, and nothing from before.
+        """From now on ``client`` gets what it wants, and nothing older.
 
         Args:
             client: Not attached.
-            after: It has all up to this id, which may lie ahead of what is shown by now.
+            after: It has everything up to this id, which may be ahead of what is shown so far.
         """
         self._behind.pop(client, None)
         if after is not None and (self.newest_id is None or after > self.newest_id):
-            self._late[client] = after
+            self._ahead[client] = after
             return
         key = (client.types, client.wire)
         group = self._groups.get(key)
@@ -246,8 +245,8 @@ class Clients:
         group.clients.add(client)
 
     def detach(self, client: Client) -> None:
-        """Forget ``client``; harmless if it is not attached."""
-        self._late.pop(client, None)
+        """Remove ``client``; harmless if it is not attached."""
+        self._ahead.pop(client, None)
         self._behind.pop(client, None)
         key = (client.types, client.wire)
         group = self._groups.get(key)
@@ -259,8 +258,8 @@ class Clients:
             del self._groups[key]
 
     def subscribe(self, client: Client, types: tuple[str, ...]) -> None:
-        """Change what ``client`` wants; what was meant for it before still comes."""
-        if client in self._late or client in self._behind:
+        """Change what ``client`` wants; what is queued for it already still comes."""
+        if client in self._ahead or client in self._behind:
             client.types = types
             return
         self.detach(client)
@@ -268,7 +267,7 @@ class Clients:
         self.attach(client)
 
     def forget(self, client: Client, code: int) -> None:
-        """``client`` has gone with ``code``: detach it and keep its counts."""
+        """``client`` was closed with ``code``: detach it and keep its counts."""
         self.detach(client)
         self.dropped_before += client.buffer.dropped
         self.closed[code] += 1
@@ -276,19 +275,19 @@ class Clients:
     # -- for the Broadcaster -----------------------------------------------------------------
 
     def publish(self, events: Sequence[Event], build: Callable[[Event], bytes]) -> None:
-        """Hand ``events`` to the groups; each frame is built once, if anybody wants it.
+        """Queue ``events`` for the groups; each frame is built once, if any client wants it.
 
         Args:
             events: With ascending ids, all above those before.
             build: Makes a frame.
         """
-        for client, after in sorted(self._late.items(), key=_second) if self._late else ():
+        for client, after in sorted(self._ahead.items(), key=_second) if self._ahead else ():
             if after >= events[-1].id:
                 break
             cut = bisect_right(events, after, key=_id_of)
             self._show(events[:cut], build)
             events = events[cut:]
-            del self._late[client]
+            del self._ahead[client]
             self.attach(client)
         self._show(events, build)
 
@@ -305,13 +304,13 @@ class Clients:
                     self.frames_sent += len(group.clients)
 
     def correct(self, event: Event, frame: bytes) -> None:
-        """``event`` has taken the place of another one; ``frame`` says so."""
+        """``event`` has replaced another one; ``frame`` says so."""
         self.replaced += 1
         for group in list(self._groups.values()):
             if group.wants(event):
                 group.add(event.id, frame, replaces=True)
                 self.frames_sent += len(group.clients)
-        for client in (*self._late, *self._behind):
+        for client in (*self._ahead, *self._behind):
             if client.wants(event):
                 self._correct_one(client, Chunk(client.wire(frame, None), event.id, event.id, 1))
 
@@ -322,10 +321,9 @@ class Clients:
             client.wake()
 
     def missed(self, message: object) -> None:
-        """The Broadcaster's mailbox was full and gave up ``message``: tell the clients.
+        """The Broadcaster's full mailbox dropped ``message``: queue a gap for the clients.
 
-        Those that are behind read it from memory all the same. Meant for
-        ``Mailbox(on_drop=...)``.
+        Those that are behind read it from memory all the same. For ``Mailbox(on_drop=...)``.
         """
         if isinstance(message, EventsJournalled):
             events = message.events
@@ -335,7 +333,7 @@ class Clients:
                 group.join()
                 for client in group.clients if wanted else ():
                     client.buffer.note_gap(events[0].id, events[-1].id, wanted)
-            for client, after in self._late.items():
+            for client, after in self._ahead.items():
                 rest = events[bisect_right(events, after, key=_id_of) :]
                 if wanted := sum(map(client.wants, rest)):
                     client.buffer.note_gap(rest[0].id, rest[-1].id, wanted)
@@ -347,22 +345,22 @@ class Clients:
                     self._correct_one(client, Chunk(b"", event_id, event_id, 1))
 
     def saw(self, newest_id: int) -> None:
-        """Remember the newest id that was passed on."""
+        """Note the newest id that was queued."""
         if self.newest_id is None or newest_id > self.newest_id:
             self.newest_id = newest_id
 
     def flush(self) -> None:
-        """Join what the groups hold and wake those for whom something waits."""
+        """Join what the groups hold and wake the clients with something pending."""
         for group in list(self._groups.values()):
             group.join()
             group.wake()
 
     def urge(self, frame: bytes) -> None:
-        """Send ``frame`` to everybody, past filters and queues."""
+        """Send ``frame`` to every client, past filters and buffers."""
         for client in self:
             client.urge(frame)
 
     def show_status(self, agent_id: str, frame: bytes) -> None:
-        """Queue an agent's state for everybody; the next flush sends it."""
+        """Queue an agent's state for every client; the next flush sends it."""
         for client in self:
             client.buffer.add_status(agent_id, client.wire(frame, None))

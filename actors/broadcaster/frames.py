@@ -15,7 +15,7 @@ import msgspec
 
 from ..events import Event, channel_of, utc_now
 
-# Types and sources repeat; a publisher that makes up new ones must not grow the cache for ever.
+# Types and sources repeat; a publisher that invents new ones must not grow the cache without bound.
 _CACHE_LIMIT: Final = 10_000
 
 _TEXT: Final = 0x81
@@ -85,7 +85,7 @@ class EventFrames:
         self._middles: dict[tuple[str, str | None], bytes] = {}
 
     def build(self, event: Event, *, replaces: bool = False) -> bytes:
-        """The frame of ``event``; ``replaces`` if clients have seen another one with its id."""
+        """The frame of ``event``; ``replaces`` if clients may have seen another one with its id."""
         key = (event.type, event.source)
         middle = self._middles.get(key) or self._remember(key, event)
         tail = b'","replaces":true}' if replaces else b'"}'
@@ -140,12 +140,12 @@ def connection_frame(*, instance: str, env: str, cursor: int) -> bytes:
 
 
 def subscribed_frame(types: Sequence[str]) -> bytes:
-    """Which types this client gets from now on."""
+    """The types this client gets from now on."""
     return frame_of("subscribed", types=list(types))
 
 
 def error_frame(error: str, message: str) -> bytes:
-    """The client asked for something that cannot be; the connection stays."""
+    """The client sent an invalid request; the connection stays open."""
     return frame_of("error", error=error, message=message)
 
 

@@ -1,9 +1,9 @@
-"""The HeartbeatMonitor: keeps the agent registry by the heartbeats that pass.
+"""The HeartbeatMonitor: keeps the agent registry up to date by heartbeats.
 
-Holds the table of agents, and when the last canary came: without canaries the daemon is blind, and
-then nobody is declared gone. What dies with an incarnation is only what was not yet written (a few
-seconds of ``last_beat``); the successor reads the registry from PostgreSQL and hears the next
-beats. While PostgreSQL is away the table lives in memory, and is merged when it can be read.
+Holds the table of agents, and when the last canary arrived: without canaries the daemon is blind,
+and no agent is declared down. A crash loses only what was not yet written (a few seconds of
+``last_beat``); the successor reads the registry from PostgreSQL and receives the next heartbeats.
+While PostgreSQL is unavailable the table is kept in memory, and merged when it can be read.
 """
 
 import math
@@ -34,17 +34,17 @@ from ..messages.state_keeper import ACTIVE_COUNT_KEY, SetState
 from .agent_table import AgentTable, Change, RegistrySettings
 
 CHECK_INTERVAL_S: Final = 0.5
-"""How often the passing of time is looked at; a timeout is noticed this much later at most."""
+"""How often timeouts are checked; one is noticed this much later at most."""
 
 SAVE_INTERVAL_S: Final = 2.0
 """How often changed rows are written: one statement for all, instead of one per beat."""
 
 RETRY_S: Final = 2.0
-"""How long to wait when PostgreSQL is away."""
+"""How long to wait while PostgreSQL is unavailable."""
 
 
 class UseTimeouts(msgspec.Struct, frozen=True):
-    """The settings have changed."""
+    """From the daemon: the settings have been reloaded."""
 
     settings: RegistrySettings
     """The new timeouts."""
@@ -59,8 +59,8 @@ class HeartbeatMonitor(Actor):
     """Keeps the registry.
 
     Args:
-        table: The rules and rows; made anew for each incarnation.
-        registry: Where the table is kept.
+        table: The rules and rows; a new one for each of the actor's runs.
+        registry: Where the table is stored.
         persister: Gets ``agent.*`` events.
         broadcaster: Gets every change of an agent.
         state_keeper: Gets the count of active agents.
@@ -88,13 +88,13 @@ class HeartbeatMonitor(Actor):
         self._visible = False
 
     def on_start(self) -> None:
-        """Start loading, writing and watching; none of it waits for PostgreSQL."""
+        """Start loading, writing and checking; ready without PostgreSQL."""
         self.spawn(self._outbox.pump, name="outbox")
         self.spawn(self._load_then_save, name="registry")
         self.every(CHECK_INTERVAL_S, self._check)
 
     def on_stop(self) -> None:
-        """Write what has changed, if PostgreSQL is there."""
+        """Write what has changed, if PostgreSQL is available."""
         self._save()
 
     def on_receive(self, message: Message) -> Any:
@@ -103,7 +103,7 @@ class HeartbeatMonitor(Actor):
             case EventsJournalled():
                 self._handle_events(message)
             case EventReplaced():
-                pass  # a replaced row never was a heartbeat that could be read
+                pass  # a replaced row never was a readable heartbeat
             case GetAgents():
                 return self._handle_get_agents(message)
             case GetAgent():
@@ -128,7 +128,7 @@ class HeartbeatMonitor(Actor):
             if event.type == HEARTBEAT and (change := self._table.beat(event, now=now)) is not None
         ]
         if changes:
-            self._tell(changes, now)
+            self._publish(changes, now)
 
     def _handle_canary(self, message: Canary) -> None:
         now = time.monotonic()
@@ -138,17 +138,19 @@ class HeartbeatMonitor(Actor):
         if first:
             self._check()
 
-    def _look(self, now: float) -> None:
-        """Believe that heartbeats arrive as long as canaries do."""
+    def _update_visibility(self, now: float) -> None:
+        """Heartbeats count as visible as long as canaries arrive."""
         heard = all(
             now - self._canary_at.get(lane, -math.inf) < LOST_AFTER_S for lane in self._bus.canaries
         )
         visible = self._bus.visible and heard
         if self._bus.visible and visible != self._visible and self._canary_at:
             if visible:
-                self.log.info("canaries arrive again: heartbeats can be seen")
+                self.log.info("bus round trip restored, heartbeats visible")
             else:
-                self.log.warning("no canary arrives: blind, nobody is declared gone")
+                self.log.warning(
+                    "bus round trip lost, heartbeats invisible: no agent declared down"
+                )
         self._visible = visible
         self._table.set_visible(visible, now=now)
 
@@ -171,15 +173,15 @@ class HeartbeatMonitor(Actor):
 
     def _check(self) -> None:
         now = time.monotonic()
-        self._look(now)
-        self._tell(self._table.check(now=now), now)
+        self._update_visibility(now)
+        self._publish(self._table.check(now=now), now)
         active = self._table.count_alive(now=now)
         if active != self._active_count:
             self._active_count = active
             value = msgspec.json.encode({"count": active, "last_updated": utc_now()})
             self._state_keeper.offer(SetState(ACTIVE_COUNT_KEY, value))
 
-    def _tell(self, changes: list[Change], now: float) -> None:
+    def _publish(self, changes: list[Change], now: float) -> None:
         if not changes:
             return
         views = {change.agent_id: self._table.view(change.agent_id, now=now) for change in changes}
@@ -204,7 +206,7 @@ class HeartbeatMonitor(Actor):
         try:
             rows = self._registry.load()
         except StoreError as error:
-            self.log.debug("registry not readable yet", reason=str(error))
+            self.log.debug("agent registry not loaded yet", reason=str(error))
             return False
         self._table.load(rows, now=time.monotonic(), wall=datetime.now(UTC))
         return True
@@ -217,12 +219,10 @@ class HeartbeatMonitor(Actor):
             self._registry.upsert(rows)
         except StoreError as error:
             self._table.mark_dirty(rows)
-            self.log.debug("registry not written yet", rows=len(rows), reason=str(error))
+            self.log.debug("agent registry not written yet", rows=len(rows), reason=str(error))
 
     def _dropped(self, message: object) -> None:
-        self.log.error(
-            "agent events dropped: the persister does not keep up", dropped=repr(message)
-        )
+        self.log.error("agent events dropped, persister is too slow", dropped=repr(message))
 
 
 def _event(change: Change, view: AgentView) -> NewEvent:

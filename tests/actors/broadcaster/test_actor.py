@@ -41,7 +41,7 @@ def registry() -> Clients:
 
 @pytest.fixture
 def broadcaster(registry: Clients) -> Iterator[Address]:
-    actor = Broadcaster(registry=registry)
+    actor = Broadcaster(clients=registry)
     yield start_actor(actor, Address("Broadcaster", Mailbox(100, FullPolicy.DROP_OLDEST)))
     stop_actor(actor)
 
@@ -161,13 +161,13 @@ def test_a_replaced_event_is_shown_as_such(registry: Clients, broadcaster: Addre
 def test_clients_and_waiting_batches_outlive_an_incarnation(registry: Clients) -> None:
     address = Address("Broadcaster", Mailbox(100))
     screen = Screen(registry)
-    first = Broadcaster(registry=registry)
+    first = Broadcaster(clients=registry)
     start_actor(first, address)
     first.stop()
     first.join(5)
 
     address.tell(events(1, 2))
-    second = Broadcaster(registry=registry)
+    second = Broadcaster(clients=registry)
     start_actor(second, address)
 
     assert [frame["id"] for frame in screen.wait_for(2)] == [1, 2]
