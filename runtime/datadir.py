@@ -10,11 +10,13 @@ import fcntl
 import json
 import os
 import secrets
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 from typing import Self
 
+from ..protocol.timestamps import timestamp
 from .errors import OrchestratorError
+from .files import write_atomically
 
 
 class DataDirError(OrchestratorError):
@@ -130,8 +132,7 @@ def _locked(folder: Path) -> int:
 
 
 def _write_holder(lock: int, instance: str) -> None:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    holder = {"pid": os.getpid(), "instance": instance, "started_at": now}
+    holder = {"pid": os.getpid(), "instance": instance, "started_at": timestamp(time.time())}
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps(holder).encode() + b"\n", 0)
     os.fsync(lock)
@@ -143,10 +144,5 @@ def _instance(file: Path) -> str:
         if known := file.read_text().strip():
             return known
     instance = secrets.token_hex(8)
-    temporary = file.with_suffix(".new")
-    with temporary.open("w") as out:
-        out.write(instance + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(file)
+    write_atomically(file, f"{instance}\n".encode())
     return instance

@@ -1,10 +1,11 @@
 """Which agents an operator has stopped: they stay stopped when the daemon starts again."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from ...runtime.files import write_atomically
 
 
 class StoppedAgents:
@@ -31,16 +32,8 @@ class StoppedAgents:
         """
         ids = self._ids | {agent_id} if stopped else self._ids - {agent_id}
         if ids != self._ids:
-            self._write(ids)
+            write_atomically(self._path, json.dumps(sorted(ids)).encode())
             self._ids = ids
-
-    def _write(self, ids: frozenset[str]) -> None:
-        temporary = self._path.with_suffix(".new")
-        with temporary.open("w") as file:
-            json.dump(sorted(ids), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
 
 
 def _read(path: Path) -> frozenset[str]:

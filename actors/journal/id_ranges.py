@@ -5,13 +5,13 @@ left over is used by the next one. An id is never given twice: after a start onl
 the highest journalled one count. Pure but for the two functions at the end.
 """
 
-import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from ...runtime.files import write_atomically
 from .record_format import IdRange
 
 # Taking so many is one statement of some 60 ms.
@@ -120,14 +120,4 @@ def write_ids(path: Path, ranges: Iterable[IdRange]) -> None:
     Raises:
         OSError: It cannot be written; the ranges must not be used then.
     """
-    draft = path.with_suffix(".new")
-    with draft.open("wb") as file:
-        file.write(encode_ids(ranges))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_atomically(path, encode_ids(ranges))

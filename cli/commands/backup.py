@@ -43,12 +43,13 @@ def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> 
     The daemon may run, and goes on storing meanwhile. What is stored later is in the journal's
     segments, if [journal] keep_hours is set.
     """
+    from ...runtime.files import draft_of, replace_durably
     from ...sql.connection import conninfo
 
     url = Place(read_settings(config)).needed_pg_url()
-    fresh = file.with_name(file.name + ".new")
-    _run("pg_dump", "--format=custom", "--no-owner", f"--file={fresh}", f"--dbname={conninfo(url)}")
-    fresh.replace(file)
+    draft = draft_of(file)
+    _run("pg_dump", "--format=custom", "--no-owner", f"--file={draft}", f"--dbname={conninfo(url)}")
+    replace_durably(draft, file)
     invocation.screen.note(f"written: {file}")
 
 

@@ -1,7 +1,6 @@
 """Where a long command had got to: a small file beside its work, to go on from there."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,10 @@ class Bookmark:
 
     def save(self) -> None:
         """Write it; whoever is killed in between finds the one before."""
-        fresh = self.path.with_name(self.path.name + ".new")
+        from ...runtime.files import write_atomically
+
         values = asdict(self) | {"path": str(self.path)}
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+        write_atomically(self.path, json.dumps(values).encode())
 
     def remove(self) -> None:
         """The work is done."""

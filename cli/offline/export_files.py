@@ -116,9 +116,10 @@ class ParquetFile:
 
     def _write_part(self) -> None:
         part = self._folder / f"{self._parts:06}"
-        fresh = part.with_suffix(".new")
-        self._arrow.parquet.write_table(self._table(self._pending), fresh)
-        fresh.replace(part)
+        from ...runtime.files import draft_of, replace_durably
+
+        self._arrow.parquet.write_table(self._table(self._pending), draft_of(part))
+        replace_durably(draft_of(part), part)  # before a checkpoint counts it
         self._parts += 1
         self._pending = []
 
@@ -141,14 +142,16 @@ class ParquetFile:
 
     def finish(self) -> None:
         """Write the last part and join all parts, one at a time in memory."""
+        from ...runtime.files import draft_of, replace_durably
+
         if self._pending or not self._parts:
             self._write_part()
         parquet = self._arrow.parquet
-        fresh = self._path.with_name(self._path.name + ".new")
-        with parquet.ParquetWriter(fresh, self._schema) as writer:
+        draft = draft_of(self._path)
+        with parquet.ParquetWriter(draft, self._schema) as writer:
             for number in range(self._parts):
                 writer.write_table(parquet.read_table(self._folder / f"{number:06}"))
-        fresh.replace(self._path)
+        replace_durably(draft, self._path)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
