@@ -24,15 +24,16 @@ import redis
 from orchestrator.runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 
 from .caretaker import watched
+from .quiet_clock import quiet_s
 
 pytest_plugins = ["side_by_side"]
 
 
 def wait_until(condition: Callable[[], object], *, limit_s: float = 10.0, what: str = "") -> None:
     """Wait for `condition` to be true, asking every 10 ms; fail the test at the limit."""
-    end = time.monotonic() + limit_s
+    end = quiet_s() + limit_s
     while not condition():
-        if time.monotonic() > end:
+        if quiet_s() > end:
             pytest.fail(f"not within {limit_s:g} s: {what or condition}")
         time.sleep(0.01)
 

@@ -20,6 +20,7 @@ from orchestrator.agents import (
     every,
     on_event,
 )
+from quiet_clock import quiet_s
 
 pytestmark = pytest.mark.redis
 
@@ -486,11 +487,11 @@ def test_it_stops_within_two_seconds_even_if_a_handler_hangs(
     bus.publish(MARKET, "hang")
     eventually(lambda: agent._health._running)
 
-    began = time.monotonic()
+    began = quiet_s()
     agent.stop()
     thread.join(5)
 
-    assert time.monotonic() - began < 2.0
+    assert quiet_s() - began < 2.0
     assert "is left behind" in caplog.text
     bus.wait_for(HEARTBEAT, status="stopped")
     agent.release.set()
@@ -503,11 +504,11 @@ def test_it_stops_within_two_seconds_when_redis_says_nothing(mute_server: str) -
     thread.start()
     time.sleep(0.1)
 
-    began = time.monotonic()
+    began = quiet_s()
     agent.stop()
     thread.join(5)
 
-    assert time.monotonic() - began < 2.2
+    assert quiet_s() - began < 2.2
 
 
 def test_an_instance_runs_once() -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from quiet_clock import quiet_s
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -64,11 +65,11 @@ def test_a_root_that_gives_up_ends_the_process_within_10_s_with_the_reason(new_d
 
     for _ in range(2):  # one more than the intensity
         killed = kill_valkey(daemon, killed)
-    begin = time.monotonic()
+    begin = quiet_s()
     code = daemon.process.wait(timeout=60)
 
     assert code != 0
-    assert time.monotonic() - begin < 10
+    assert quiet_s() - begin < 10
     lines = [json.loads(line) for line in daemon.log.splitlines() if line.startswith("{")]
     assert "valkey failed too often" in lines[-1]["reason"]
 

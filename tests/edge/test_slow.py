@@ -1,13 +1,13 @@
 """Those who take their time, and those who come in numbers: others are served all the same."""
 
 import socket
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from orchestrator.http.edge.connections import Connections, Held
+from quiet_clock import quiet_s
 
 from .conftest import LIMIT_S, Serve, Served, answered, exchange, received, statuses
 
@@ -41,9 +41,9 @@ def is_open(sock: socket.socket) -> bool:
 
 
 def stop_ms(served: Served) -> float:
-    began = time.perf_counter()
+    began = quiet_s()
     assert served.post("/risk/killswitch", {"reason": "drill"}).status == 200
-    return (time.perf_counter() - began) * 1_000
+    return (quiet_s() - began) * 1_000
 
 
 # -- deadlines ---------------------------------------------------------------------------------
@@ -64,11 +64,11 @@ def test_a_head_that_never_ends_is_408(serve: Serve, begun: bytes) -> None:
 
 def test_a_head_that_drips_gains_no_time_by_it(serve: Serve) -> None:
     served = serve(http={"headers_timeout_s": 0.5})
-    began = time.monotonic()
+    began = quiet_s()
     with socket.create_connection((served.host, served.port), timeout=0.05) as sock:
         sock.sendall(HEAD)
         data = b""
-        while not data and time.monotonic() - began < LIMIT_S:
+        while not data and quiet_s() - began < LIMIT_S:
             try:
                 sock.sendall(b"X-A: b\r\n")
                 data = sock.recv(1_000)
@@ -76,7 +76,7 @@ def test_a_head_that_drips_gains_no_time_by_it(serve: Serve) -> None:
                 continue
 
     assert statuses(data) == [408]
-    assert time.monotonic() - began < 5
+    assert quiet_s() - began < 5
 
 
 def test_a_body_that_never_ends_is_408(serve: Serve) -> None:
@@ -87,11 +87,11 @@ def test_a_body_that_never_ends_is_408(serve: Serve) -> None:
 
 def test_a_body_that_drips_gains_no_time_by_it(serve: Serve) -> None:
     served = serve(http={"body_timeout_s": 0.5})
-    began = time.monotonic()
+    began = quiet_s()
     with socket.create_connection((served.host, served.port), timeout=0.05) as sock:
         sock.sendall(POST)
         data = b""
-        while not data and time.monotonic() - began < LIMIT_S:
+        while not data and quiet_s() - began < LIMIT_S:
             try:
                 sock.sendall(b" ")
                 data = sock.recv(1_000)
@@ -99,7 +99,7 @@ def test_a_body_that_drips_gains_no_time_by_it(serve: Serve) -> None:
                 continue
 
     assert statuses(data) == [408]
-    assert time.monotonic() - began < 5
+    assert quiet_s() - began < 5
 
 
 @contextmanager
@@ -137,7 +137,8 @@ def test_at_the_limit_those_who_take_no_answer_make_room(serve: Serve) -> None:
             return len(answered_so_far) == 30 and answered_so_far[0] == answered_so_far[-1]
 
         served.wait_until(all_are_stuck)
-        assert [stop_ms(served) > 0 for _ in range(20)] == [True] * 20
+        for _ in range(20):
+            assert served.post("/risk/killswitch", {"reason": "drill"}).status == 200
 
 
 def test_an_idle_connection_is_closed_after_its_answer(serve: Serve) -> None:
@@ -173,7 +174,7 @@ def test_the_stop_answers_among_hundreds_that_drip_and_idle(serve: Serve) -> Non
     with sockets(served, 200, HEAD + b"X-Drip: "), sockets(served, 400, b""):
         took_ms = sorted(stop_ms(served) for _ in range(20))
 
-    # The short form of 500 and 1,000; a machine under load gets some more.
+    # The short form of 500 and 1,000.
     assert took_ms[len(took_ms) // 2] <= 200
 
 

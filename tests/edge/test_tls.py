@@ -16,6 +16,7 @@ from orchestrator.http.edge.listener import CannotListen, ListeningSocket
 from orchestrator.http.edge.tls import Tls, TlsUnusable, inspect
 from orchestrator.http.settings import HttpSettings, TlsSettings
 from pydantic import ValidationError
+from quiet_clock import quiet_s
 from websockets.exceptions import ConnectionClosed
 
 from ..cli.conftest import run_orc
@@ -156,20 +157,20 @@ def test_old_versions_are_not_spoken(
 
 @pytest.mark.parametrize("begin", [b"", HELLO])
 def test_a_handshake_that_never_ends_is_closed(secured: Served, begin: bytes) -> None:
-    began = time.monotonic()
+    began = quiet_s()
     with socket.create_connection((secured.host, secured.port), timeout=LIMIT_S) as sock:
         sock.sendall(begin)
 
         assert received(sock) == b""
-    assert time.monotonic() - began < LIMIT_S / 2
+    assert quiet_s() - began < LIMIT_S / 2
 
 
 def test_a_handshake_that_drips_gains_no_time_by_it(secured: Served) -> None:
-    began = time.monotonic()
+    began = quiet_s()
     with socket.create_connection((secured.host, secured.port), timeout=0.05) as sock:
         sock.sendall(HELLO)
         while is_open(sock):
-            assert time.monotonic() - began < LIMIT_S / 2
+            assert quiet_s() - began < LIMIT_S / 2
             with suppress(ConnectionError):
                 sock.sendall(b"a")
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from quiet_clock import quiet_s
 
 from ..http.echo import masked
 from ..http.stream.test_websocket import upgraded
@@ -197,7 +198,7 @@ def test_others_are_served_meanwhile(served: Served) -> None:
 def p99_ms(served: Served) -> float:
     times_ms = []
     for number in range(200):
-        began = time.perf_counter()
+        began = quiet_s()
         assert served.get(("/health", "/bus/events?limit=5")[number % 2]).status == 200
-        times_ms.append((time.perf_counter() - began) * 1_000)
+        times_ms.append((quiet_s() - began) * 1_000)
     return sorted(times_ms)[-3]

@@ -1,6 +1,5 @@
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from orchestrator.protocol.patterns import (
     compiled,
     matches,
 )
+from quiet_clock import quiet_s
 
 # The page's filter is held to the same cases (tests/browser/unit/filter.test.mjs).
 CASES = json.loads(Path(__file__).with_name("patterns.json").read_text())
@@ -66,11 +66,11 @@ def test_no_pattern_takes_long() -> None:
     hard = [(case["pattern"], case["name"]) for case in CASES]
     hard += [("*a" * MAX_STARS + "*b", "a" * 512), ("*" + "a" * 99 + "b*" + "a" * 99, "a" * 512)]
 
-    started = time.perf_counter()
+    started = quiet_s()
     for pattern, name in hard:
         compiled(pattern)(name)
 
-    assert time.perf_counter() - started < LIMIT_S
+    assert quiet_s() - started < LIMIT_S
 
 
 def test_a_pattern_has_at_most_sixteen_stars() -> None:

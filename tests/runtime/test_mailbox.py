@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 
 import gevent
 import pytest
@@ -8,6 +7,7 @@ from orchestrator.runtime import Actor, Address, ping, start_actor, stop_actor
 from orchestrator.runtime.errors import MailboxClosed, MailboxFull
 from orchestrator.runtime.mailbox import FullPolicy, Mailbox
 from pykka._envelope import Envelope
+from quiet_clock import quiet_s
 
 
 def fill(mailbox: Mailbox, *messages: object) -> None:
@@ -227,13 +227,13 @@ def test_urgent_messages_pass_a_full_mailbox_within_100_ms() -> None:
     while address.offer("noise"):
         pass
 
-    begin = time.monotonic()
+    begin = quiet_s()
     ping(address, timeout_s=1)
-    pinged_s = time.monotonic() - begin
+    pinged_s = quiet_s() - begin
     assert address.ask("killswitch", timeout_s=1, urgent=True) == "killswitch"
-    asked_s = time.monotonic() - begin - pinged_s
+    asked_s = quiet_s() - begin - pinged_s
     stop_actor(actor)
-    stopped_s = time.monotonic() - begin - pinged_s - asked_s
+    stopped_s = quiet_s() - begin - pinged_s - asked_s
 
     assert max(pinged_s, asked_s, stopped_s) < 0.1
     assert address.dead_letters.total > 900

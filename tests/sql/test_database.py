@@ -1,5 +1,4 @@
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import Denied, SchemaError, StoreError, Unavailable
 from psycopg.conninfo import make_conninfo
 from pydantic import ValidationError
+from quiet_clock import quiet_s
 from structlog.testing import capture_logs
 
 from .conftest import Wire
@@ -25,11 +25,11 @@ OpenDatabase = Callable[..., Database]
 
 
 def test_opening_without_a_server_never_waits(open_database: OpenDatabase) -> None:
-    start = time.monotonic()
+    start = quiet_s()
 
     open_database(NOBODY)
 
-    assert time.monotonic() - start < 0.5
+    assert quiet_s() - start < 0.5
 
 
 def test_without_a_server_a_call_says_so_soon(open_database: OpenDatabase) -> None:

@@ -38,6 +38,7 @@ from orchestrator.runtime import (
     start_actor,
     stop_actor,
 )
+from quiet_clock import quiet_s
 
 pytestmark = pytest.mark.redis
 
@@ -398,9 +399,9 @@ def test_in_an_outage_attempts_are_seldomer_than_one_a_second(
 
     assert time.monotonic() - began >= 2.0
     proxy.accept()
-    returned = time.monotonic()
+    returned = quiet_s()
     wait_until(bench.connected)
-    assert time.monotonic() - returned <= 5.0
+    assert quiet_s() - returned <= 5.0
 
 
 def test_a_silent_connection_is_noticed_within_five_seconds_and_the_monitor_told(

@@ -1,5 +1,4 @@
 import json
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from orchestrator.http.api.schemas import EventsQuery
 from orchestrator.http.errors import BadRequest
 from orchestrator.sql.connection import connect
 from orchestrator.sql.schema.migrator import migrate
+from quiet_clock import quiet_s
 
 from ..conftest import Serve, Served
 
@@ -164,11 +164,11 @@ def test_a_page_of_many_stars_does_not_hold_the_loop(served: Served) -> None:
     for letter in "abcdefghij":
         served.stored(f"strategy.{letter * 150}")
 
-    began = time.monotonic()
+    began = quiet_s()
     for pattern in ("*" * 10 + "Z", "*a" * 15 + "*b"):
         assert served.get(f"/bus/events?type={pattern}").json["events"] == []
 
-    assert time.monotonic() - began < 1.0
+    assert quiet_s() - began < 1.0
 
 
 def test_unknown_parameters_are_ignored(served: Served) -> None:

@@ -1,8 +1,8 @@
 import socket
-import time
 
 import pytest
 from orchestrator.http.edge import handler
+from quiet_clock import quiet_s
 
 from ..conftest import LIMIT_S, Served
 
@@ -44,13 +44,13 @@ def test_of_a_refused_body_only_a_little_is_waited_for(
         b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 1000\r\n\r\nonly this"
     )
-    started = time.monotonic()
+    started = quiet_s()
 
     received = exchange(served, request)
 
     assert received.startswith(b"HTTP/1.1 404")
     assert received.count(b"HTTP/1.1") == 1
-    assert time.monotonic() - started < 5
+    assert quiet_s() - started < 5
 
 
 def test_a_body_that_nobody_wanted_does_not_become_the_next_request(served: Served) -> None:

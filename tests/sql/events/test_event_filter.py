@@ -1,12 +1,12 @@
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.events.event_filter import ALL, EventFilter, like, parameters
+from quiet_clock import quiet_s
 
 CASES = json.loads((Path(__file__).parents[2] / "protocol" / "patterns.json").read_text())
 
@@ -37,11 +37,11 @@ def test_like_does_not_go_back_over_many_stars(admin: Connection) -> None:
     scale = float(os.environ.get("TEST_TIME_SCALE", "1"))
     hard = [("*a" * 16 + "*b", "a" * 100_000), ("*" * 16 + "Z", "a" * 100_000)]
 
-    began = time.monotonic()
+    began = quiet_s()
     found = [admin.execute("SELECT %s LIKE %s", (name, like(p))).fetchone() for p, name in hard]
 
     assert found == [(False,), (False,)]
-    assert time.monotonic() - began < 0.5 * scale
+    assert quiet_s() - began < 0.5 * scale
 
 
 @pytest.mark.db
