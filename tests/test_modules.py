@@ -36,6 +36,7 @@ COVERED_BY = {
     "actors/journal/segment_writer.py": "tests/actors/journal/test_journal.py",
     "actors/redis_listener/publisher.py": "tests/actors/redis_listener/test_actor.py",
     "actors/redis_listener/subscription.py": "tests/actors/redis_listener/test_actor.py",
+    "killswitch/guard/reports.py": "tests/killswitch/guard/test_actor.py",
     # Servers as a whole.
     "runtime/embedded/postgres.py": "tests/runtime/embedded/test_embedded.py",
     "runtime/embedded/postgres_binaries.py": "tests/runtime/embedded/test_embedded.py",

@@ -1,0 +1,5 @@
+"""The guard: a small process beside the daemon, which acts when the daemon cannot.
+
+Run as ``python -I -S <this folder>``. Its modules, but for `actor`, `link` and `settings`, which
+are the daemon's side of it, need the standard library and pure modules of ours only.
+"""

@@ -1,0 +1,100 @@
+"""The lease: which permit may be issued now, and the scripts that write and delete it.
+
+A script's first argument is the key's document as it was last read, one of `seen`'s forms: what
+another program has written since is found in the same moment, and nothing is overwritten blindly.
+Redis never parses a document, so nothing of it can be lost on the way.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ..protocol.permit import TTL_MS, Permit, write_permit
+from ..protocol.timestamps import timestamp
+from ..protocol.trips import Stop
+
+STOP_KEY: Final = "orchestrator:killswitch"
+ABSENT: Final = b"-"
+OTHER_TYPE: Final = b"!"
+MAX_RESUMED: Final = 1_000
+"""Agents resumed by hand that are named in the permit; the oldest go first."""
+
+_SEEN: Final = """
+local found = redis.pcall('GET', KEYS[1])
+local seen = '-'
+if type(found) == 'table' then seen = '!' elseif found then seen = '=' .. found end
+"""
+
+STORE: Final = f"""{_SEEN}
+if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end
+if seen ~= ARGV[1] then return seen end
+redis.call('SET', KEYS[1], ARGV[2])
+return ''
+"""
+"""KEYS: document, permit. ARGV: as seen, new document, whether the permit is deleted."""
+
+RENEW: Final = f"""{_SEEN}
+if seen ~= ARGV[1] then return seen end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return ''
+"""
+"""KEYS: document, permit. ARGV: as seen, permit, milliseconds."""
+
+
+def seen(document: bytes) -> bytes:
+    """How the scripts say that the key holds ``document``."""
+    return b"=" + document
+
+
+class Lease:
+    """Whether agents may act, as far as the daemon is concerned. Outlives incarnations.
+
+    Args:
+        instance: which daemon.
+        now_s: Unix seconds.
+    """
+
+    def __init__(self, instance: str, now_s: Callable[[], float] = time.time) -> None:
+        self._instance = instance
+        self._now_s = now_s
+        self._stop: Stop | None = None
+        self.resumed: dict[str, int] = {}
+        """Agent → generation under which a person resumed it."""
+
+    @property
+    def stop(self) -> Stop | None:
+        """The state under which permits are issued; ``None``: none are."""
+        return self._stop
+
+    def allow(self, stop: Stop) -> None:
+        """Issue permits under ``stop``, which is known and latched."""
+        self._stop = None if stop.stops_all else stop
+
+    def forbid(self) -> None:
+        """Issue none: the state is not known, or not latched."""
+        self._stop = None
+
+    def resume(self, agent: str, generation: int) -> None:
+        """Name an agent that a person has resumed."""
+        self.resumed.pop(agent, None)
+        self.resumed[agent] = generation
+        while len(self.resumed) > MAX_RESUMED:
+            del self.resumed[next(iter(self.resumed))]
+
+    def permit(self) -> bytes | None:
+        """The permit to write now."""
+        if self._stop is None:
+            return None
+        return write_permit(_permit(self._stop, self._instance, self._now_s(), self.resumed))
+
+
+def _permit(stop: Stop, instance: str, unix_s: float, resumed: Mapping[str, int]) -> Permit:
+    return Permit(
+        stop.generation,
+        instance,
+        timestamp(unix_s),
+        TTL_MS,
+        tuple(trip.target for trip in stop.trips),
+        stop.release_count,
+        resumed,
+    )

@@ -1,0 +1,112 @@
+"""Which permit may be issued, and the scripts that write and delete it."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from orchestrator.killswitch.intake import Origin, called
+from orchestrator.killswitch.lease import (
+    ABSENT,
+    MAX_RESUMED,
+    OTHER_TYPE,
+    RENEW,
+    STOP_KEY,
+    STORE,
+    Lease,
+    seen,
+)
+from orchestrator.protocol.permit import KEY, read_permit
+from orchestrator.protocol.targets import STOP_ALL, Level, Target
+from orchestrator.protocol.trips import Stop
+from orchestrator.protocol.ways import Way
+
+T0 = 1_800_000_000.0
+REDUCE = Target(Level.REDUCE, "group:execution")
+
+
+def stop_of(target: Target) -> Stop:
+    return Stop(generation=7).with_trip(called("why", "anna", target, Origin(Way.HTTP, T0)))
+
+
+def new_lease() -> Lease:
+    return Lease("here", lambda: T0)
+
+
+def test_no_permit_before_the_state_is_known() -> None:
+    assert new_lease().permit() is None
+
+
+def test_the_permit_says_what_is_stopped_and_who_was_resumed() -> None:
+    lease = new_lease()
+    lease.allow(stop_of(REDUCE).with_release("r", "2026"))
+    lease.resume("trader", 6)
+
+    permit = read_permit(lease.permit())
+
+    assert permit is not None
+    assert (permit.generation, permit.instance, permit.ttl_ms) == (7, "here", 3000)
+    assert (permit.halted, permit.releases, permit.resumed) == ((REDUCE,), 1, {"trader": 6})
+
+
+def test_none_is_issued_under_a_stop_of_all_or_when_it_is_forbidden() -> None:
+    lease = new_lease()
+    lease.allow(stop_of(STOP_ALL))
+    assert lease.permit() is None
+    lease.allow(Stop(generation=1))
+    assert lease.permit() is not None
+
+    lease.forbid()
+
+    assert lease.permit() is None
+
+
+def test_the_oldest_resumed_agents_go_first() -> None:
+    lease = new_lease()
+    lease.resume("first", 1)
+    lease.resume("second", 1)
+    lease.resume("first", 2)
+
+    for number in range(MAX_RESUMED - 1):
+        lease.resume(f"agent-{number}", 3)
+
+    assert lease.resumed["first"] == 2
+    assert "second" not in lease.resumed
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.mark.redis
+def test_a_document_is_stored_only_over_the_one_that_was_seen(client: redis.Redis) -> None:
+    assert client.eval(STORE, 2, STOP_KEY, KEY, ABSENT, b"one", "0") == b""
+    assert client.eval(STORE, 2, STOP_KEY, KEY, ABSENT, b"two", "0") == seen(b"one")
+    assert client.get(STOP_KEY) == b"one"
+
+    assert client.eval(STORE, 2, STOP_KEY, KEY, seen(b"one"), b"two", "0") == b""
+
+    assert client.get(STOP_KEY) == b"two"
+
+
+@pytest.mark.redis
+def test_the_permit_goes_whatever_the_document_is(client: redis.Redis) -> None:
+    client.lpush(STOP_KEY, "not ours")
+    client.set(KEY, "permit")
+
+    assert client.eval(STORE, 2, STOP_KEY, KEY, ABSENT, b"one", "1") == OTHER_TYPE
+
+    assert client.get(KEY) is None
+
+
+@pytest.mark.redis
+def test_a_permit_is_renewed_only_under_the_document_that_was_seen(client: redis.Redis) -> None:
+    client.set(STOP_KEY, b"one")
+
+    assert client.eval(RENEW, 2, STOP_KEY, KEY, seen(b"two"), b"permit", "3000") == seen(b"one")
+    assert client.get(KEY) is None
+    assert client.eval(RENEW, 2, STOP_KEY, KEY, seen(b"one"), b"permit", "3000") == b""
+
+    assert client.get(KEY) == b"permit"
+    assert 2000 < client.pttl(KEY) <= 3000
