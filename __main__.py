@@ -1,5 +1,6 @@
 """The commands ``orchestrator`` and ``orc``, and ``python -m orchestrator``."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +22,9 @@ _VALUED_OPTIONS = (
 
 def main() -> None:
     """Run the command line; patch the standard library first if it is a daemon's."""
-    if _command(sys.argv[1:]) in _DAEMON_COMMANDS:
+    is_daemon = _command(sys.argv[1:]) in _DAEMON_COMMANDS
+    _open_standard_streams(os.O_RDONLY if is_daemon else os.O_RDWR)
+    if is_daemon:
         # A plain installation has no gevent: the command itself says what to install.
         with suppress(ModuleNotFoundError):
             from gevent import monkey
@@ -30,6 +33,21 @@ def main() -> None:
     from .cli import main as cli_main
 
     cli_main()
+
+
+def _open_standard_streams(flags: int) -> None:
+    """Put ``/dev/null`` where one was closed: else its number is the next socket's.
+
+    Args:
+        flags: Read-only lets each write fail, and so be counted.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free: this one
+            mode = "w" if number else "r"
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _command(words: Sequence[str]) -> str:

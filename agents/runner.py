@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .agent import Agent
@@ -119,13 +120,22 @@ def _value(text: str) -> Any:
         return text
 
 
+class _Stderr:
+    """Text for a person: an agent runs and ends as well where it cannot be written."""
+
+    def write(self, text: str) -> None:
+        """Write at once, or not at all."""
+        with suppress(OSError):
+            os.write(2, text.encode(errors="backslashreplace"))
+
+
 def set_up_logging() -> None:
     """Log to stderr; ``DEBUG`` makes it talk. Below a daemon without the time, which that adds."""
     time = "" if "ORCHESTRATOR_AGENT_ID" in os.environ else "%(asctime)s "
     logging.basicConfig(
         level=logging.DEBUG if os.environ.get("DEBUG") else logging.INFO,
         format=f"{time}%(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
+        stream=_Stderr(),
     )
 
 
@@ -144,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options=read_option_texts(given.option),
         )
     except (BadAgent, BadOptions) as error:
-        sys.stderr.write(f"{error}\n")
+        _Stderr().write(f"{error}\n")
         return EXIT_USAGE
     except Exception:
         logging.getLogger("agent").exception("%s has failed", given.path)

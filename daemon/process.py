@@ -8,13 +8,14 @@ import faulthandler
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import gevent
 import structlog
+from prometheus_client import Counter
 
 from ..http.edge.listener import ListeningSocket
 from ..runtime import OrchestratorError
@@ -24,6 +25,7 @@ from ..runtime.notify import Notifier
 from ..runtime.signals import Signals, running_signals, stop_signals
 from ..runtime.telemetry.log import configure_logging
 from ..runtime.telemetry.log_writer import LogWriter
+from ..runtime.telemetry.standard_streams import StandardStreams
 from ..settings import EMBEDDED, Settings, SettingsError, find_file, load, masked, shipped_file
 from .tree import Daemon
 
@@ -49,20 +51,29 @@ def main(config_path: Path | None = None, *, demo: bool = False) -> int:
         config_path: The settings; by default ``supervisor.toml`` here, if there is one.
         demo: Use the settings that come with the package: embedded servers, sample agents.
     """
+    with StandardStreams().installed() as streams:
+        return _main(config_path, streams, demo=demo)
+
+
+def _main(config_path: Path | None, streams: StandardStreams, *, demo: bool) -> int:
     try:
         settings = load(shipped_file() if demo else config_path or find_file())
     except SettingsError as error:
         say(str(error))
         return EXIT_USAGE
     try:
-        return run(settings)
+        return run(settings, streams)
     except (OrchestratorError, OSError) as error:
         say(f"not started: {error}")
         return EXIT_FAILED
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, streams: StandardStreams) -> int:
     """Open everything in order, serve, close everything in reverse; returns the exit code.
+
+    Args:
+        settings: All of them.
+        streams: stdout and stderr, installed.
 
     Raises:
         OrchestratorError: The start failed; what was started has been stopped.
@@ -76,12 +87,13 @@ def run(settings: Settings) -> int:
         listening = stack.enter_context(closing(ListeningSocket(settings.http)))
         writer = stack.enter_context(closing(configure_logging(settings.log)))
         servers = embedded_servers(settings, data.path)
-        hurrying = Hurrying(signals, data.path, servers, writer)
+        hurrying = Hurrying(signals, data.path, servers, (writer.close, streams.finish))
         stack.callback(log_last_word, hurrying)
         stack.enter_context(hurrying.watched())
         for server in servers:
             stack.enter_context(running(server))
         daemon = hurrying.daemon = Daemon(settings, data, listening, servers)
+        count_lost_output(daemon, streams, writer)
         stack.enter_context(daemon.running())
         stack.enter_context(announced(data.path / "servers.json", daemon, listening))
         stack.enter_context(
@@ -98,6 +110,17 @@ def run(settings: Settings) -> int:
     if daemon.failure:
         say(f"ended: {daemon.failure}")  # the last line tells why
     return EXIT_FAILED if daemon.failure else 0
+
+
+def count_lost_output(daemon: Daemon, streams: StandardStreams, writer: LogWriter) -> None:
+    """Add what could not be written to the metrics; output may fail, the daemon goes on."""
+    daemon.metrics.watch(
+        Counter,
+        "output_lost",
+        "Lines that could not be written.",
+        lambda: [(("log",), float(writer.dropped)), *streams.lost()],
+        ("output",),
+    )
 
 
 def log_last_word(hurrying: "Hurrying") -> None:
@@ -128,12 +151,16 @@ class Hurrying:
     """
 
     def __init__(
-        self, signals: Signals, folder: Path, servers: Sequence[EmbeddedServer], writer: LogWriter
+        self,
+        signals: Signals,
+        folder: Path,
+        servers: Sequence[EmbeddedServer],
+        finish_output: Sequence[Callable[[float], None]],
     ) -> None:
         self._signals = signals
         self._folder = folder
         self._servers = servers
-        self._writer = writer
+        self._finish_output = finish_output
         self.daemon: Daemon | None = None
         """Once there is one."""
 
@@ -157,7 +184,8 @@ class Hurrying:
         stops = [gevent.spawn(server.stop, CUT_OFF_S) for server in self._servers]
         gevent.joinall(stops, timeout=2 * CUT_OFF_S)
         (self._folder / "servers.json").unlink(missing_ok=True)
-        self._writer.close(0.1)
+        for finish in self._finish_output:
+            finish(0.1)
         os._exit(0)  # as asked for: a service manager has nothing to repair
 
 
@@ -211,7 +239,7 @@ def print_banner(daemon: Daemon, listening: ListeningSocket) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal; stdout is the log's."""
+    """Print for the person at the terminal; stdout is the log's."""
     sys.stderr.write(
         f"orchestrator: {text}\n" if text.strip() and text == text.lstrip() else f"{text}\n"
     )

@@ -118,7 +118,7 @@ class Daemon:
         self.ended = Signal()
         """Set when it cannot go on."""
         self._dead_letters = DeadLetters()
-        self._metrics = Metrics()
+        self.metrics = Metrics()
         self._instance = Instance(settings.instance.name, settings.instance.env, __version__)
         self._clients = Clients(settings.websocket.max_clients)
         self._to = addresses(self._dead_letters, self._clients)
@@ -361,7 +361,7 @@ class Daemon:
 
     def _loop_stalled(self, seconds: float) -> None:
         text = "Times for which one greenlet held the loop, from 20 ms."
-        self._metrics.histogram("loop_stall_seconds", text).observe(seconds)
+        self.metrics.histogram("loop_stall_seconds", text).observe(seconds)
         if seconds >= LOG_AFTER_S:
             self._own_events.tell("runtime.loop_stalled", {"seconds": round(seconds, 3)})
 
@@ -383,7 +383,7 @@ class Daemon:
             clients=self._clients,
             database=self._database,
             dead_letters=self._dead_letters,
-            metrics=self._metrics,
+            metrics=self.metrics,
             instance=self._instance,
             processes=self._agents.processes,
             stopped_agents=self._agents.stopped,

@@ -25,27 +25,37 @@ _END: Final = b""
 
 
 class LogWriter:
-    """Appends lines to a file or to stdout, in a thread of its own.
+    """Appends lines to a file or a descriptor, in a thread of its own.
 
     A file that was moved away (``logrotate``) is created anew. A write that fails loses its
     lines; they are counted in :attr:`dropped` as are those that found the queue full.
 
     Args:
-        file: Where to; ``None`` is stdout.
+        file: Where to.
+        fd: Where to without a file; stdout by default.
         capacity: Lines that may wait.
+        reports_drops: Write a line about dropped lines once there is room again.
 
     Raises:
         OSError: The file cannot be opened.
     """
 
-    def __init__(self, file: Path | None = None, *, capacity: int = 10_000) -> None:
+    def __init__(
+        self,
+        file: Path | None = None,
+        *,
+        fd: int | None = None,
+        capacity: int = 10_000,
+        reports_drops: bool = True,
+    ) -> None:
         self.dropped = 0
         self._file = file
         self._capacity = capacity
         self._reported = 0
+        self._reports_drops = reports_drops
         self._closed = False
         self._queue = _SimpleQueue()
-        self._fd = self._open() if file is not None else sys.stdout.fileno()
+        self._fd = self._open() if file is not None else sys.stdout.fileno() if fd is None else fd
         self._ended = _allocate_lock()
         self._ended.acquire()
         _start_thread(self._run, ())
@@ -98,7 +108,7 @@ class LogWriter:
 
     def _report_drops(self, batch: list[bytes]) -> None:
         missing = self.dropped - self._reported
-        if missing and batch:
+        if missing and batch and self._reports_drops:
             self._reported += missing
             report = {"level": "warning", "event": "log lines dropped", "count": missing}
             batch.append(msgspec.json.encode(report) + b"\n")

@@ -83,10 +83,10 @@ def test_an_option_that_is_none_is_refused(text: str) -> None:
         read_option_texts([text])
 
 
-def test_a_wrong_option_is_one_line_and_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_option_is_one_line_and_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
     assert main([DEV, "--option", "evry_s=1"]) == 2
 
-    assert capsys.readouterr().err == ("unknown option evry_s; there is symbols, every_s, seed\n")
+    assert capfd.readouterr().err == ("unknown option evry_s; there is symbols, every_s, seed\n")
 
 
 @pytest.mark.redis
