@@ -9,7 +9,7 @@ looked at closely. Everything is bounded by the size limit, which comes first.
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -83,7 +83,7 @@ class Marks(msgspec.Struct, gc=False):
     """True: the same bytes are in the durable stream."""
 
 
-class Envelope(NamedTuple):
+class Envelope(msgspec.Struct, frozen=True, gc=False):
     """What of a payload is decoded."""
 
     source: str | None

@@ -27,8 +27,8 @@ from .._version import __version__
 from ..actors.broadcaster.actor import Broadcaster
 from ..actors.broadcaster.clients import Clients
 from ..actors.event_persister.actor import EventPersister
-from ..actors.event_persister.final_sweep import sweep
-from ..actors.event_persister.state import Ledger
+from ..actors.event_persister.recovery import sweep
+from ..actors.event_persister.state import PersisterState
 from ..actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
 from ..actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts
 from ..actors.heartbeat_monitor.agent_table import AgentTable
@@ -129,7 +129,7 @@ class Daemon:
         self._bus = Bus(
             settings, url=self.redis_url, instance=data.instance, on_unusable=self._give_up
         )
-        self._ledger = Ledger(
+        self._persister_state = PersisterState(
             data.path, self._bus.patterns, settings.journal, canaries=self._bus.canaries
         )
         self._own_events = OwnEvents(self._to.persister, settings.agents)
@@ -174,9 +174,11 @@ class Daemon:
             stack.callback(self._database.close)
             stack.callback(self._writer.close)
             stack.callback(self._latch.close)
-            self._ledger.open()
-            stack.callback(self._ledger.close)
-            subscriptions = self._bus.subscribe(down_since_ms=self._ledger.last_journalled_ms)
+            self._persister_state.open()
+            stack.callback(self._persister_state.close)
+            subscriptions = self._bus.subscribe(
+                down_since_ms=self._persister_state.last_journalled_ms
+            )
             self._subscriptions = subscriptions
             stack.callback(subscriptions.close)
             with spawned(self._tables.keep_trying), spawned(self._own_events.pump):
@@ -201,7 +203,7 @@ class Daemon:
         stop_actor(
             self._root,
             timeout_s=self.settings.supervisor.stop_s + STOP_MARGIN_S,
-            before_close=lambda: sweep(self._ledger, self._to.persister),
+            before_close=lambda: sweep(self._persister_state, self._to.persister),
         )
         if unhandled := self._dead_letters.total - before:
             actors = sorted({one.actor for one in self._dead_letters.snapshot()[-unhandled:]})
@@ -309,7 +311,7 @@ class Daemon:
             ChildSpec(
                 to.persister,
                 lambda: EventPersister(
-                    self._ledger,
+                    self._persister_state,
                     self._writer,
                     consumers=consumers,
                     listener=to.listener,

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, assert_never
 
-import gevent
 import msgspec
 from gevent import Greenlet
 
@@ -38,10 +37,9 @@ from ..messages.event_persister import (
 )
 from ..messages.events import StopFound
 from ..recent_events import EventPage, NeedsDatabase
-from .fan_out import Showing
-from .pipeline import Journaller
-from .recovery import Newest, Stops
-from .state import Ledger
+from .pipeline import Pipeline
+from .recovery import Loader, Newest, Stops, survey
+from .state import PersisterState
 from .status import status_of
 from .storer import Storer
 
@@ -76,7 +74,7 @@ class EventPersister(Actor):
     """The only one that stores events.
 
     Args:
-        ledger: Opened; outlives this incarnation.
+        state: Opened; outlives this incarnation.
         writer: The connection that stores; outlives this incarnation.
         consumers: Get ``EventsJournalled`` and ``EventReplaced``, of the types named beside each
             (None: all); see ``Showing``.
@@ -93,7 +91,7 @@ class EventPersister(Actor):
 
     def __init__(  # noqa: PLR0913 wired in one place
         self,
-        ledger: Ledger,
+        state: PersisterState,
         writer: EventWriter,
         *,
         consumers: Mapping[Address, frozenset[str] | None] | None = None,
@@ -105,12 +103,18 @@ class EventPersister(Actor):
         on_fenced: Callable[[StoreError], None] = lambda _error: None,
     ) -> None:
         super().__init__()
-        self._ledger = ledger
+        self._state = state
         self._writer = writer
-        self._showing = Showing(consumers or {}, ledger)
-        if listener is not None and ledger.to_publish is None:
-            ledger.to_publish = Outbox(listener, on_drop=self._not_published)
-        self._monitor = monitor
+        self._pipeline = Pipeline(
+            state,
+            consumers,
+            monitor=monitor,
+            stops=stops,
+            load_held=Loader(state, state.held).load,
+            on_stream=self._tell_progress,
+        )
+        if listener is not None and state.to_publish is None:
+            state.to_publish = Outbox(listener, on_drop=self._not_published)
         self._stops = stops
         self._to_lane = Outbox(listener, capacity=100) if listener is not None else None
         self._told_progress: StreamProgress | None = None
@@ -121,63 +125,60 @@ class EventPersister(Actor):
         self._on_fenced = on_fenced
         self._storer: Greenlet | None = None
         self._last_totals = (0, 0)
-        self._told_refused = ledger.not_offered
+        self._told_refused = state.not_offered
 
     # -- hooks ---------------------------------------------------------------------------------
 
     def on_start(self) -> None:
         """Show again the newest of what may not be stored (the first incarnation does), begin."""
-        ledger = self._ledger
-        if not ledger.shown_again:
+        state = self._state
+        if not state.shown_again:
             self._show_newest()
-        if not ledger.surveyed:
+        if not state.surveyed:
             self.spawn(self._survey, name="survey")
-        if ledger.to_publish is not None:
-            self.spawn(ledger.to_publish.pump, name="outbox")
+        if state.to_publish is not None:
+            self.spawn(state.to_publish.pump, name="outbox")
         if self._to_lane is not None:
             self.spawn(self._to_lane.pump, name="stream-outbox")
             self.every(BEGIN_S, self._keep_stream)
-        journaller = Journaller(
-            ledger,
-            self._showing,
-            monitor=self._monitor,
-            stops=self._stops,
-            on_stream=self._tell_progress,
-            log=self.log,
-        )
-        self.spawn(journaller.run, name="journaller")
+        self.spawn(self._pipeline.run, name="pipeline")
         storer = Storer(
-            ledger,
+            state,
             self._writer,
             instance=self._instance,
             stale_after_s=self._stale_after_s,
-            replaced=self._showing.replace,
+            replaced=self._pipeline.show_replaced,
             on_fenced=self._on_fenced,
             log=self.log,
         )
         self._storer = self.spawn(storer.run, name="storer")
         self.every(STATISTICS_S, self._log_statistics)
         self.every(RETRY_S, self._retry)
-        ledger.to_journal.set()
-        ledger.to_store.set()
+        state.to_journal.set()
+        state.to_store.set()
 
     def on_stop(self) -> None:
         """Journal what was taken in, store what PostgreSQL takes, give the fence back."""
         until = time.monotonic() + DRAIN_S
-        ledger = self._ledger
-        while (ledger.intake or ledger.in_hand) and time.monotonic() < until:
-            ledger.to_journal.set()
-            gevent.sleep(0.005)
-        while ledger.backlog and ledger.store_error is None and time.monotonic() < until:
-            gevent.sleep(0.005)
-        if ledger.intake or ledger.in_hand or ledger.backlog:
-            self.log.warning("stopped before all was stored", pending=ledger.pending)
+        state = self._state
+        while (state.inbox or state.current) and time.monotonic() < until:
+            state.to_journal.set()
+            self._await_progress(until)
+        while state.backlog and state.store_error is None and time.monotonic() < until:
+            state.to_store.set()
+            self._await_progress(until)
+        if state.inbox or state.current or state.backlog:
+            self.log.warning("stopped before all was stored", pending=state.pending)
         self._release()
+
+    def _await_progress(self, until: float) -> None:
+        self._state.progress.clear()
+        self._state.progress.wait(max(0.0, until - time.monotonic()))
 
     def _release(self) -> None:
         if self._storer is not None:
             self._storer.kill()
-        if self._writer.epoch is None or self._ledger.store_error is not None:
+        if self._writer.epoch is None or self._state.store_error is not None:
             return
         try:
             with deadline(RELEASE_S, OrchestratorError("the fence could not be given back")):
@@ -199,11 +200,11 @@ class EventPersister(Actor):
             case GetEvent():
                 return self._handle_get_event(message)
             case NoteProcessed():
-                self._ledger.window.mark_processed(message.ids)
+                self._state.window.mark_processed(message.ids)
             case GetPersisterStatus():
                 return self.status()
             case GetBooks():
-                return self._ledger.source_books()
+                return self._state.balances()
             case _:
                 assert_never(message)
         return None
@@ -211,17 +212,17 @@ class EventPersister(Actor):
     # -- taking in -------------------------------------------------------------------------------
 
     def _handle_replies(self, message: PersistReplies) -> None:
-        self._ledger.intake.put(message)
+        self._state.inbox.put(message)
         self._after_intake()
 
     def _handle_events(self, message: PersistEvents) -> tuple[StoredEvent, ...]:
         if message.events:
-            self._ledger.intake.put(message, self.defer_reply())
+            self._state.inbox.put(message, self.defer_reply())
             self._after_intake()
         return ()
 
     def _handle_stream(self, message: PersistStream) -> None:
-        if self._ledger.intake.put_stream(message):
+        if self._state.inbox.put_stream(message):
             self._after_intake()
         else:
             self._begin_stream(anew=True)
@@ -231,13 +232,13 @@ class EventPersister(Actor):
 
         PostgreSQL is asked first; without it, what the data directory says will do.
         """
-        ledger = self._ledger
-        begun = ledger.stream_asked or ledger.intake.stream_end is not None
+        state = self._state
+        begun = state.stream_asked or state.inbox.stream_end is not None
         if self._to_lane is None or not (
             begun or time.monotonic() > self._started_at + ASK_POSITION_S
         ):
             return
-        position = ledger.begin_stream()
+        position = state.begin_stream()
         if position is not None:
             self._stream_begun = True
             self._to_lane.send(ReadStream(position, anew))
@@ -245,27 +246,27 @@ class EventPersister(Actor):
 
     def _tell_progress(self) -> None:
         """Say how far the stream is journalled, and how far it may be trimmed."""
-        ledger = self._ledger
-        if self._to_lane is not None and ledger.stream_known is not None:
-            progress = StreamProgress(ledger.stream_known, ledger.stream_committed)
+        state = self._state
+        if self._to_lane is not None and state.stream_known is not None:
+            progress = StreamProgress(state.stream_known, state.stream_committed)
             if progress != self._told_progress:
                 self._told_progress = progress
                 self._to_lane.send(progress)
 
     def _after_intake(self) -> None:
-        ledger = self._ledger
-        ledger.to_journal.set()
-        if ledger.intake.events > MAX_INTAKE_EVENTS:
-            ledger.room.clear()
-            ledger.room.wait(ROOM_WAIT_S)
+        state = self._state
+        state.to_journal.set()
+        if state.inbox.events > MAX_INTAKE_EVENTS:
+            state.room.clear()
+            state.room.wait(ROOM_WAIT_S)
 
     def _handle_get_events(self, message: GetEvents) -> EventPage | NeedsDatabase:
-        ledger = self._ledger
-        return ledger.window.ask(message.query, ledger.committed_id, give_way)
+        state = self._state
+        return state.window.ask(message.query, state.committed_id, give_way)
 
     def _handle_get_event(self, message: GetEvent) -> Event | StillStoring | None:
-        found = self._ledger.window.get(message.id)
-        if found is None and self._ledger.is_out_of_reach(message.id):
+        found = self._state.window.get(message.id)
+        if found is None and self._state.is_out_of_reach(message.id):
             return StillStoring()
         return found
 
@@ -275,19 +276,19 @@ class EventPersister(Actor):
     # -- what the journal brings -----------------------------------------------------------------
 
     def _show_newest(self) -> None:
-        newest = Newest(self._ledger, self._showing.show)
+        newest = Newest(self._state, self._pipeline.show)
         newest.show()
         if newest.rows:
             self.log.info("the newest of the journal is shown again", events=newest.rows)
 
     def _survey(self) -> None:
         """Read all of the journal, while new events come in; what is in it can be stored then."""
-        ledger, began = self._ledger, time.monotonic()
-        stops = Stops(ledger, self._tell_stop)
-        ledger.survey(stops.heed, stops.tell_found)
-        if ledger.journal.report.records:
+        state, began = self._state, time.monotonic()
+        stops = Stops(state, self._tell_stop)
+        survey(state, stops.heed, stops.pass_on)
+        if state.journal.report.records:
             took_s = round(time.monotonic() - began, 3)
-            self.log.info("the journal was read", took_s=took_s, pending=ledger.pending)
+            self.log.info("the journal was read", took_s=took_s, pending=state.pending)
 
     def _tell_stop(self, event: Event) -> None:
         if self._stops is not None:
@@ -296,19 +297,19 @@ class EventPersister(Actor):
     # -- now and then ----------------------------------------------------------------------------
 
     def _retry(self) -> None:
-        ledger, accounts = self._ledger, self._ledger.accounts
-        if (rows := accounts.damaged_rows) is not None:
-            accounts.damaged_rows = None
+        state, sums = self._state, self._state.reconciliation
+        if (rows := sums.damaged_rows) is not None:
+            sums.damaged_rows = None
             self._tell_dropped("the journal was damaged", {}, rows)
-        if types := dict(accounts.dropped_types):
-            accounts.dropped_types.clear()
+        if types := dict(sums.dropped_types):
+            sums.dropped_types.clear()
             self._tell_dropped("no room on disk and in memory", types, sum(types.values()))
-        if ledger.not_offered > self._told_refused:
-            refused, self._told_refused = ledger.not_offered, ledger.not_offered
+        if state.not_offered > self._told_refused:
+            refused, self._told_refused = state.not_offered, state.not_offered
             self.log.warning("a consumer's mailbox is full", batches_refused=refused)
-        ledger.forming.take_due(time.monotonic())
-        if ledger.intake or ledger.journal_error is not None:
-            ledger.to_journal.set()
+        state.inbox.put_due(state.ingest, time.monotonic())
+        if state.inbox or state.journal_error is not None:
+            state.to_journal.set()
 
     def _keep_stream(self) -> None:
         if not self._stream_begun:
@@ -317,16 +318,16 @@ class EventPersister(Actor):
 
     def _tell_dropped(self, reason: str, types: dict[str, int], count: int) -> None:
         payload = msgspec.json.encode({"reason": reason, "types": types, "count": count})
-        self._ledger.intake.put(PersistEvents((NewEvent(DROPPED, payload),)))
-        self._ledger.to_journal.set()
+        self._state.inbox.put(PersistEvents((NewEvent(DROPPED, payload),)))
+        self._state.to_journal.set()
 
     def _log_statistics(self) -> None:
         status = self.status()
         received, stored = sum(status.received.values()), status.stored
-        self._ledger.rate_per_s = (received - self._last_totals[0]) / STATISTICS_S
+        self._state.rate_per_s = (received - self._last_totals[0]) / STATISTICS_S
         self.log.info(
             "processing",
-            received_per_s=round(self._ledger.rate_per_s, 1),
+            received_per_s=round(self._state.rate_per_s, 1),
             stored_per_s=round((stored - self._last_totals[1]) / STATISTICS_S, 1),
             received=received,
             stored=stored,
@@ -340,4 +341,4 @@ class EventPersister(Actor):
 
     def status(self) -> PersisterStatus:
         """How storing stands."""
-        return status_of(self._ledger)
+        return status_of(self._state)

@@ -5,93 +5,25 @@ In order of number, always::
     front (in memory) ─▶ span (only in the journal) ─▶ rear (in memory: the journal refused them)
 
 Batches that the journal refused (a full disk) live in memory alone. Above the bound the oldest
-market data among them goes first, then other events, ``risk.*`` never, nor what came from the
-durable stream (of which nothing is taken in while the journal refuses): so the bound may be
-passed by what must not be lost.
+market data among them is given up first, then other events; never ``risk.*``, nor what came from
+the durable stream (of which nothing is taken in while the journal refuses). So what must not be
+lost may exceed the bound.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, compress, repeat
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from ...sql.events.stream_position import StreamPosition
-from ..journal.record_format import IdRange, Record, RecordKind, record_runs
-from ..journal.rows import ids_of, split_rows
-from ..journal.stream_offset import decode_position
-from ..sources import LANES, Run, Runs, append_run, lane_of_each_row, rows_by_lane
+from ..sources import rows_by_source
+from .batch import Batch
 
 MAX_BLOCK_ROWS: Final = 5_000
 """A COPY of so many rows takes some 50 ms: long enough that its fixed costs do not count."""
 
 MARKET = b"data.market."
 RISK = b"risk."
-_REJECTED = b"bus.rejected\t"
-
-
-class Batch:
-    """Rows that were journalled (or could not be) and are not stored yet."""
-
-    __slots__ = (
-        "body",
-        "journalled",
-        "number",
-        "ranges",
-        "rows",
-        "rows_through",
-        "runs",
-        "shed_for",
-        "stream",
-    )
-
-    def __init__(self, number: int, body: bytes, rows: int, ranges: tuple[IdRange, ...]) -> None:
-        self.number = number
-        self.body = body
-        self.rows = rows
-        self.ranges = ranges
-        self.journalled = False
-        self.rows_through = 0
-        """Rows that the journal ever took, up to and with these; 0 if it refused these."""
-        self.runs: Runs = ()
-        """By which lanes the rows came, in order."""
-        self.stream: StreamPosition | None = None
-        """How far the durable stream is read by these, if they came from it."""
-        self.shed_for = 0
-        """By how many of the steps of giving up its rows were looked through."""
-
-    @property
-    def last_id(self) -> int:
-        """The highest id, 0 without ids."""
-        return self.ranges[-1][1] if self.ranges else 0
-
-    def shed(self, is_lost: Callable[[bytes], bool]) -> Counter[str]:
-        """Give up the rows that ``is_lost`` picks; how many of each type that were."""
-        lost: Counter[str] = Counter()
-        lines = split_rows(self.body)
-        keep = [not is_lost(line) for line in lines]
-        for line, kept in zip(lines, keep, strict=True):
-            if not kept:
-                lost[line.partition(b"\t")[0].decode()] += 1
-        if lost:
-            ids = compress(ids_of(self.ranges), keep)
-            self.ranges = tuple((event_id, event_id) for event_id in ids)
-            lanes = chain(lane_of_each_row(self.runs), repeat(LANES[0]))
-            kept_lines = list(compress(lines, keep))
-            self.runs = _runs_of(kept_lines, compress(lanes, keep))
-            self.body = b"".join(line + b"\n" for line in kept_lines)
-            self.rows = sum(keep)
-        return lost
-
-
-def batch_of(record: Record, ranges: tuple[IdRange, ...]) -> Batch:
-    """The batch that a journal's record holds; ``ranges`` where it was journalled without ids."""
-    batch = Batch(record.number, record.body, record.rows, record.ranges or ranges)
-    batch.journalled = True
-    batch.rows_through = record.rows_before + record.rows
-    batch.runs = record_runs(record)
-    if record.kind is RecordKind.EVENTS:
-        batch.stream = decode_position(record.stream_offset)
-    return batch
 
 
 class Backlog:
@@ -105,9 +37,9 @@ class Backlog:
         self.max_bytes = max_bytes
         self.size_bytes = 0
         self.counts: Counter[str] = Counter()
-        """Rows in it, by lane: noted when they come in, and again when they go."""
+        """Rows in it, by source: counted up when they come in, and down when they go."""
         self.missing: Counter[str] = Counter()
-        """Rows that the journal had and could not give back, by lane."""
+        """Rows that the journal had and could not give back, by source."""
         self.front: deque[Batch] = deque()
         self.span: tuple[int, int] | None = None
         """First and last number of what must be read from the journal."""
@@ -118,7 +50,8 @@ class Backlog:
 
     def put(self, batch: Batch) -> None:
         """Take in a batch, whose number is above all before."""
-        self.counts.update(rows_by_lane(batch.runs))
+        for run in batch.runs:
+            self.counts[run.source] += run.rows
         if self.span is None and (self._has_room(batch) or not batch.journalled):
             self._keep(self.front, batch)
         elif batch.journalled:
@@ -127,7 +60,7 @@ class Backlog:
             self._keep(self.rear, batch)
 
     def note_journalled(self) -> None:
-        """All batches in the rear are in the journal by now: memory may let go of them."""
+        """All batches in the rear are in the journal by now: memory may forget them."""
         while self.rear:
             batch = self.rear.popleft()
             self.size_bytes -= len(batch.body)
@@ -162,7 +95,7 @@ class Backlog:
         """All of the span was read: what came in and is not here was damaged meanwhile."""
         there: Counter[str] = Counter()
         for batch in (*self.front, *self.rear):
-            there.update(rows_by_lane(batch.runs))
+            there.update(rows_by_source(batch.runs))
         gone = self.counts - there
         self.missing += gone
         self.counts.subtract(gone)
@@ -182,15 +115,15 @@ class Backlog:
         return block
 
     def done(self, block: list[Batch]) -> None:
-        """The batches of ``block``, the first ones, are stored."""
+        """Remove the batches of ``block``, the first ones: they are stored."""
         for batch in block:
             assert self.front[0] is batch  # noqa: S101 one storer, in order
             self.front.popleft()
             self.size_bytes -= len(batch.body)
-            self.counts.subtract(rows_by_lane(batch.runs))
+            self.counts.subtract(rows_by_source(batch.runs))
 
     def shed(self, *, but: int) -> Counter[str]:
-        """Keep the bound: give up rows that only memory has; how many of each type that were.
+        """Keep the bound: give up rows that only memory has; returns how many of each type.
 
         Args:
             but: Batches up to this number stay whole (they are being stored).
@@ -203,10 +136,10 @@ class Backlog:
                 if self.size_bytes <= self.max_bytes:
                     break
                 self.size_bytes -= len(batch.body)
-                self.counts.subtract(rows_by_lane(batch.runs))
+                self.counts.subtract(rows_by_source(batch.runs))
                 lost += batch.shed(is_lost)
                 batch.shed_for = step  # no second time: what is left is left for good
-                self.counts.update(rows_by_lane(batch.runs))
+                self.counts.update(rows_by_source(batch.runs))
                 self.size_bytes += len(batch.body)
         if lost:
             self._drop_empty(but)
@@ -218,7 +151,7 @@ class Backlog:
                 yield batch
 
     def _drop_empty(self, but: int) -> None:
-        """Batches of which nothing is left would pile up for as long as the disk refuses."""
+        """Remove empty batches: they would pile up for as long as the disk refuses."""
         for where in (self.front, self.rear):
             kept = [one for one in where if one.rows or not _is_in_memory_only(one, but)]
             if len(kept) < len(where):
@@ -228,13 +161,6 @@ class Backlog:
 
 def _is_in_memory_only(batch: Batch, but: int) -> bool:
     return not batch.journalled and batch.number > but and batch.stream is None
-
-
-def _runs_of(lines: list[bytes], lanes: Iterable[str]) -> Runs:
-    runs: list[Run] = []
-    for line, lane in zip(lines, lanes, strict=False):
-        append_run(runs, Run(lane, 1, int(line.startswith(_REJECTED))))
-    return tuple(runs)
 
 
 def _is_market(line: bytes) -> bool:

@@ -1,8 +1,11 @@
-"""Durable messages that were published as well: which of the two copies counts. Pure.
+"""What arrives twice is stored once (pure); recognised by channel and exact bytes.
 
-The stream's does. A published copy that says ``"durable": true`` waits for it; what the stream does
-not bring within 10 s is taken from what was published, and counted. Recognised by channel and exact
-bytes, as often as they came.
+Echoes: what the daemon published itself comes back from Redis. Each is left out as often as it was
+published. Bounded and expiring: an echo that never comes (Redis lost the message) is forgotten.
+
+Durable messages that are published as well: the durable stream's copy is stored. A published copy
+that says ``"durable": true`` is withheld; if the stream does not bring it within 10 s, it is stored
+as published, and counted.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -11,17 +14,19 @@ from typing import Final
 
 import msgspec
 
+from ..payloads import Cut
+
 FOUND_WITHIN_S: Final = 10.0
 """The contract's limit."""
 
 PATIENCE_S: Final = 60.0
-"""So long a copy waits if the stream cannot be read to its end: what it holds may still come."""
+"""How long a copy is withheld if the stream cannot be read to its end: it may still come."""
 
 REMEMBER_S: Final = 120.0
-"""How long entries of the stream are remembered for copies that come after them."""
+"""How long entries of the stream are remembered for copies that come later."""
 
 MAX_WAITING: Final = 10_000
-"""Copies that wait; beyond it the oldest is taken as it is."""
+"""Copies withheld; beyond it the oldest is stored as published."""
 
 MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
 """The same, of their payloads."""
@@ -30,8 +35,61 @@ MAX_REMEMBERED: Final = 50_000
 """Digests of each kind."""
 
 
+# The listener tries again for as long as Redis is away; an hour of that is generous.
+ECHO_EXPIRE_S: Final = 3600.0
+ECHO_CAPACITY: Final = 10_000
+
+
+class EchoTable:
+    """What the daemon published and has not heard back; kept as digests of 128 bits."""
+
+    def __init__(self, capacity: int = ECHO_CAPACITY, expire_s: float = ECHO_EXPIRE_S) -> None:
+        self.capacity = capacity
+        self.expire_s = expire_s
+        self.channels: Counter[bytes] = Counter()
+        """Messages expected, by channel; only those channels need be looked up."""
+        self._expected: OrderedDict[bytes, tuple[bytes, float, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._expected)
+
+    def expect(self, channel: bytes, payload: bytes, now: float) -> None:
+        """Note that ``payload`` is about to be published (once more) on ``channel``."""
+        key = _digest(channel, payload)
+        _channel, _until, times = self._expected.pop(key, (channel, 0.0, 0))
+        if not times:
+            self.channels[channel] += 1
+        self._expected[key] = (channel, now + self.expire_s, times + 1)
+        while self._is_over(now):
+            self._forget(next(iter(self._expected)))
+
+    def _is_over(self, now: float) -> bool:
+        _channel, until, _times = next(iter(self._expected.values()))
+        return until < now or len(self._expected) > self.capacity
+
+    def take(self, channel: bytes, payload: bytes, now: float) -> bool:
+        """Whether this message is an echo; if so, it is not expected any more."""
+        if channel not in self.channels or isinstance(payload, Cut):
+            return False
+        key = _digest(channel, payload)
+        if key not in self._expected:
+            return False
+        _channel, until, times = self._expected[key]
+        if times > 1:
+            self._expected[key] = (channel, until, times - 1)
+        else:
+            self._forget(key)
+        return until >= now
+
+    def _forget(self, key: bytes) -> None:
+        channel, _until, _times = self._expected.pop(key)
+        self.channels[channel] -= 1
+        if not self.channels[channel]:
+            del self.channels[channel]
+
+
 class Copy(msgspec.Struct, frozen=True, gc=False):
-    """A published copy that waits for the stream's."""
+    """A published copy that is withheld for the stream's."""
 
     channel: bytes
     """Where it was published."""
@@ -44,7 +102,7 @@ class Copy(msgspec.Struct, frozen=True, gc=False):
 
 
 class DurableCopies:
-    """Each of the two copies comes here; one of them is stored."""
+    """Decides which of the two copies of a durable message is stored."""
 
     def __init__(
         self, *, max_waiting: int = MAX_WAITING, max_bytes: int = MAX_WAITING_BYTES

@@ -3,43 +3,43 @@
 from collections.abc import Sequence
 
 from ..messages.event_persister import PersisterStatus
-from .state import Ledger
+from .state import PersisterState
 
 
-def status_of(ledger: Ledger) -> PersisterStatus:
+def status_of(state: PersisterState) -> PersisterStatus:
     """How storing stands; readable without the actor, for metrics."""
-    head, report, accounts = ledger.journal.head, ledger.journal.report, ledger.accounts
+    head, report, sums = state.journal.head, state.journal.report, state.reconciliation
     return PersisterStatus(
-        received=dict(ledger.intake.received),
-        journalled=dict(accounts.journalled),
+        received=dict(state.inbox.received),
+        journalled=dict(state.journalled),
         journalled_total=head.rows_total,
-        stored=accounts.stored,
-        rejected=accounts.rejected,
-        dropped=accounts.dropped,
-        copies=ledger.former.copies,
-        echoes=ledger.former.echoed,
-        clashes=accounts.clashes,
-        not_offered=ledger.not_offered,
-        pending=ledger.pending,
-        held=len(ledger.held.front) + len(ledger.held.rear),
-        ids_left=ledger.ids.left,
-        newest_id=ledger.newest_id,
-        committed_id=ledger.committed_id,
-        journal_bytes=ledger.journal.size_bytes,
-        journal_error=ledger.journal_error,
-        store_error=ledger.store_error,
+        stored=sums.stored,
+        rejected=sums.rejected,
+        dropped=sums.dropped,
+        copies=state.ingest.copies.total(),
+        echoes=state.ingest.echoes.total(),
+        clashes=sums.clashes,
+        not_offered=state.not_offered,
+        pending=state.pending,
+        held=len(state.held.front) + len(state.held.rear),
+        ids_left=state.ids.left,
+        newest_id=state.newest_id,
+        committed_id=state.committed_id,
+        journal_bytes=state.journal.size_bytes,
+        journal_error=state.journal_error,
+        store_error=state.store_error,
         damaged_places=report.damaged_places,
         missing_rows=report.missing_rows,
-        memory_events=len(ledger.window),
+        memory_events=len(state.window),
         durable={
-            "withheld": ledger.former.durable.withheld,
-            "found": ledger.former.durable.found,
-            "given_up": ledger.former.durable.given_up,
-            "repeated": ledger.former.durable.repeated,
+            "withheld": state.ingest.durable.withheld,
+            "found": state.ingest.durable.found,
+            "given_up": state.ingest.durable.given_up,
+            "repeated": state.ingest.durable.repeated,
         },
-        sequence_gaps=ledger.former.sequences.gaps,
-        sequence_missing=ledger.former.sequences.missing,
-        journal_latency_ms=percentiles(accounts.latencies_ms),
+        sequence_gaps=state.ingest.sequences.gaps,
+        sequence_missing=state.ingest.sequences.missing,
+        journal_latency_ms=percentiles(state.latencies_ms),
     )
 
 

@@ -1,7 +1,7 @@
 """The storer: a greenlet linked to the persister that brings the backlog into PostgreSQL.
 
 In order of id, a block of whole batches in one transaction; while one is under way the next grows
-(group commit without a timer). What it knows of a block outlives it in the ledger and in the
+(group commit without a timer). What it knows of a block outlives it in the state and in the
 writer, so a successor goes on with the same block.
 """
 
@@ -32,13 +32,15 @@ from ...sql.events.stream_position import StreamPosition
 from ..events import REJECTED, Event, channel_of
 from ..journal.rows import parse_row, row_prefix, split_rows, with_ids
 from ..payloads import Rejection, reject
-from .backlog import MAX_BLOCK_ROWS, Batch, stream_of
-from .loader import Loader
-from .state import Ledger
+from .backlog import MAX_BLOCK_ROWS, stream_of
+from .batch import Batch
+from .recovery import Loader
+from .state import PersisterState
 
 RETRY_MIN_S: Final = 0.1
 RETRY_MAX_S: Final = 2.0
-MOVE_POLL_S: Final = 0.05
+# While moved events are journalled again: how often it is checked that there are ids for them.
+MOVE_WAIT_S: Final = 0.5
 # A block of which rows are refused is stored by many statements.
 SIFTED_AFTER_S: Final = 600.0
 # Rows put together without letting others run: some 2 ms.
@@ -73,7 +75,7 @@ class Storer:
     """Claims the fence, keeps ids in hand, stores; one for each incarnation of the persister.
 
     Args:
-        ledger: Outlives it.
+        state: Outlives it.
         writer: Outlives it.
         instance: The name under which the fence is claimed.
         stale_after_s: When another daemon may take over.
@@ -84,7 +86,7 @@ class Storer:
 
     def __init__(  # noqa: PLR0913 wired in one place
         self,
-        ledger: Ledger,
+        state: PersisterState,
         writer: EventWriter,
         *,
         instance: str,
@@ -93,14 +95,14 @@ class Storer:
         on_fenced: Callable[[StoreError], None],
         log: Any,
     ) -> None:
-        self._ledger = ledger
+        self._state = state
         self._writer = writer
         self._instance = instance
         self._stale_after_s = stale_after_s
         self._replaced = replaced
         self._on_fenced = on_fenced
         self._log = log
-        self._loader = Loader(ledger, ledger.backlog)
+        self._loader = Loader(state, state.backlog)
         self._doubt: Doubt | None = None
         self._renew_at = 0.0
         self._retry_s = RETRY_MIN_S
@@ -112,7 +114,7 @@ class Storer:
             try:
                 self._step()
             except WriterClaimed as error:
-                self._ledger.store_error = str(error)
+                self._state.store_error = str(error)
                 self._log.error("another daemon writes to this database", reason=str(error))
                 self._on_fenced(error)
                 return
@@ -135,14 +137,16 @@ class Storer:
         return within(self._writer.silent_after_s, call, *args, **kwargs)
 
     def _note_error(self, error: StoreError | PostgresSilent) -> None:
-        if self._ledger.store_error is None:
+        if self._state.store_error is None:
             self._log.warning("PostgreSQL does not store", reason=str(error))
-        self._ledger.store_error = str(error)
+        self._state.store_error = str(error)
+        self._state.progress.set()
 
     def _note_success(self) -> None:
-        if self._ledger.store_error is not None:
-            self._log.info("PostgreSQL stores again", pending=self._ledger.pending)
-            self._ledger.store_error = None
+        if self._state.store_error is not None:
+            self._log.info("PostgreSQL stores again", pending=self._state.pending)
+            self._state.store_error = None
+        self._state.progress.set()
         self._retry_s = RETRY_MIN_S
 
     def _wait_to_retry(self) -> None:
@@ -151,16 +155,16 @@ class Storer:
 
     def _step(self) -> None:
         """One transaction's worth, or a wait for work."""
-        ledger = self._ledger
+        state = self._state
         self._keep_fence()
         more_ids = self._keep_ids()
         self._loader.load()
-        if block := ledger.backlog.next_block(MAX_BLOCK_ROWS):
+        if block := state.backlog.next_block(MAX_BLOCK_ROWS):
             self._store(block)
         elif not more_ids:
-            ledger.note_all_stored()
-            ledger.to_store.clear()
-            ledger.to_store.wait(max(0.0, self._renew_at - time.monotonic()))
+            state.note_all_stored()
+            state.to_store.clear()
+            state.to_store.wait(max(0.0, self._renew_at - time.monotonic()))
 
     # -- the fence and the ids -----------------------------------------------------------------
 
@@ -182,54 +186,54 @@ class Storer:
             pid=os.getpid(),
             stale_after_s=self._stale_after_s,
         )
-        ledger = self._ledger
+        state = self._state
         try:
             highest, stream = self._within(self._look_round)
         except (StoreError, PostgresSilent):
             self._writer.epoch = None
             raise
-        ledger.note_in_database(highest)
-        ledger.note_stream_in_database(stream)
+        state.note_in_database(highest)
+        state.note_stream_in_database(stream)
 
     def _look_round(self) -> tuple[int, StreamPosition | None]:
         """The highest id there is, and how far the stream was read."""
-        ledger, highest = self._ledger, self._writer.committed_max()
+        state, highest = self._state, self._writer.committed_max()
         self._warn_if_set_back(highest)
-        ledger.ids.discard_through(highest)
-        self._writer.raise_sequence(max(highest, ledger.newest_id, ledger.ids.highest))
+        state.ids.discard_through(highest)
+        self._writer.raise_sequence(max(highest, state.newest_id, state.ids.highest))
         return highest, self._writer.stream_position()
 
     def _warn_if_set_back(self, highest: int) -> None:
         """A restored dump ends before what was stored; refilling is only possible while stopped."""
-        if highest < self._ledger.committed_id:
+        if highest < self._state.committed_id:
             self._log.warning(
                 "the database lacks the newest events that were stored in it: if it was restored,"
                 " stop the daemon and run `orchestrator db refill`",
                 highest_id=highest,
-                stored_up_to_id=self._ledger.committed_id,
+                stored_up_to_id=self._state.committed_id,
             )
 
     def _keep_ids(self) -> bool:
         """Take one more range, if that is wanted now; say whether it was."""
-        ledger = self._ledger
-        idle = not ledger.backlog
-        count = ledger.ids.wanted(rate_per_s=ledger.rate_per_s, idle=idle)
+        state = self._state
+        idle = not state.backlog
+        count = state.ids.wanted(rate_per_s=state.rate_per_s, idle=idle)
         if count:
-            ledger.add_ids(self._within(self._writer.take_ids, count))
+            state.add_ids(self._within(self._writer.take_ids, count))
         return bool(count)
 
     # -- a block -------------------------------------------------------------------------------
 
     def _store(self, block: list[Batch]) -> None:
         rows = _rows_of(block)
-        if self._ledger.moved or self._ledger.replaced:
-            done = self._ledger.moved | self._ledger.replaced
+        if self._state.moved or self._state.replaced:
+            done = self._state.moved | self._state.replaced
             kept = (line for line in split_rows(rows) if _id_of(line) not in done)
             rows = b"".join([line + b"\n" for line in kept])
         stream = stream_of(block)
         clashes = self._store_rows(rows, stream) if rows or stream else ()
         self._wait_until_moved(clashes)
-        self._ledger.note_stored(block)
+        self._state.note_stored(block)
 
     def _store_rows(self, rows: bytes, stream: StreamPosition | None) -> tuple[int, ...]:
         """Store ``rows``, whatever it takes; the ids that other rows have.
@@ -306,12 +310,16 @@ class Storer:
         """Another row has our id: ours is journalled again under a new one."""
         event = _event_of(line)
         self._log.error("another writer used an id of ours", id=event_id, type=event.type)
-        self._ledger.move(event)
+        source = self._state.reconciliation.source_of(event_id)
+        self._state.to_move[event_id] = event, source
+        self._state.to_journal.set()
 
     def _wait_until_moved(self, event_ids: tuple[int, ...]) -> None:
-        while any(event_id in self._ledger.forming.to_move for event_id in event_ids):
+        state = self._state
+        while any(event_id in state.to_move for event_id in event_ids):
             self._keep_ids()
-            gevent.sleep(MOVE_POLL_S)
+            state.progress.clear()
+            state.progress.wait(MOVE_WAIT_S)
 
     def _replace(self, line: bytes, reason: str, stream: StreamPosition | None) -> tuple[int, ...]:
         """Put ``bus.rejected`` in the place of a row that PostgreSQL cannot take.
@@ -329,8 +337,9 @@ class Storer:
         return clashes
 
     def _note_replaced(self, rejected: Event) -> None:
-        self._ledger.note_refused(rejected.id)
-        self._ledger.window.replace(rejected)
+        self._state.replaced.add(rejected.id)
+        self._state.reconciliation.note_refused(rejected.id)
+        self._state.window.replace(rejected)
         self._replaced(rejected)
 
 

@@ -24,14 +24,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
+import gevent
 import msgspec
 from gevent.threadpool import ThreadPool
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...runtime.errors import OrchestratorError
 from .archive import HOUR_S, KeptSegments
-from .end import find_end
-from .reader import JournalReader
+from .reader import JournalReader, find_end
 from .record_format import (
     SLOT_BYTES,
     Head,
@@ -111,7 +111,7 @@ class Journal:
             folder,
             self.segments,
             segment_bytes=self.settings.segment_bytes,
-            fsync_interval_ms=self.settings.fsync_interval_ms,
+            sync_each=not self.settings.fsync_interval_ms,
         )
         self._head_file = -1
         self._head_found: Head | None = None
@@ -119,6 +119,8 @@ class Journal:
         self._torn_bytes = 0
         self._surveyed = False
         self._worker = ThreadPool(1)
+        self._syncer = ThreadPool(1)
+        self._sync_timer: gevent.Greenlet | None = None
         self._surveyor = ThreadPool(1)
         self._committing = False
         self._committed: tuple[int, ...] = (0, 0, 0)
@@ -184,7 +186,10 @@ class Journal:
 
     def close(self) -> None:
         """Finish what the worker has to do, sync, and end all threads; waits for that."""
-        self._writer.end_syncing()
+        if self._sync_timer is not None:
+            self._sync_timer.kill()
+            self._sync_timer = None
+        self._syncer.kill()
         self.work(self._close)
         self._worker.kill()
         self._surveyor.kill()
@@ -252,9 +257,16 @@ class Journal:
             JournalUnavailable: The disk failed otherwise.
         """
         appended = self.work(self._append, record)
-        if appended:
-            self._writer.sync_later()
+        interval_s = self.settings.fsync_interval_ms / 1000
+        if appended and interval_s and self._sync_timer is None:
+            self._sync_timer = gevent.spawn_later(interval_s, self._sync)
         return appended
+
+    def _sync(self) -> None:
+        """In a greenlet of its own, once per interval in which there were appends."""
+        self._sync_timer = None
+        if self._writer.begun:
+            self._syncer.apply(self._writer.sync)
 
     def _append(self, record: Record) -> bool:
         if record.number <= self.head.last_number:

@@ -9,15 +9,15 @@ A segment is records one after the other, in this order of bytes (little-endian)
     kind       1   see RecordKind
     ranges     2   how many ranges of ids follow the header
     offset     2   how many bytes of stream offset follow the ranges
-    runs       2   how many runs follow the stream offset (in version 1: 0)
+    runs       2   how many runs follow the stream offset
     number     8   contiguous from 1; a batch offered twice has the same number
     at         8   when it was journalled, in milliseconds since the epoch
     before     8   rows journalled before this record, ever: says how many a lost record held
     rows       4   lines of the body
-    …              ranges (first, last: 8 + 8 each), stream offset, runs (by which lane, how many
-                   rows, how many of them bus.rejected: 4 + 4 + 4 each), body
+    …              ranges (first, last: 8 + 8 each), stream offset, runs (from which source,
+                   how many rows, how many of them bus.rejected: 4 + 4 + 4 each), body
 
-The body is rows as COPY's text format, without the id (see ``_rows``). A damaged place costs what
+The body is rows as COPY's text format, without the id (see ``rows``). A damaged place costs what
 it covers, no more: reading goes on at the next magic. The head is two slots, written in turn,
 so that one of them is always whole; it says what the last record was, so that a missing end
 of the last segment is noticed too. (docs/adr/0002.)
@@ -31,11 +31,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from ..sources import LANES, Run, Runs
+from ..sources import SOURCES, Run, Runs
 
 MAGIC = b"\xff\xfeOJNL\xfd\xfc"
 FORMAT_VERSION = 2
-_READABLE = frozenset({1, FORMAT_VERSION})
 # A length beyond this is damage: a batch has at most 1,000 rows and, but for escaped payloads, a
 # few MiB.
 MAX_RECORD_BYTES = 64 * 1024 * 1024
@@ -51,6 +50,7 @@ _HEAD = struct.Struct("<4sIQQQQQQQQI")
 _HEAD_MAGIC = b"OJHD"
 _HEAD_VERSION = 1
 _CRC = struct.Struct("<I")
+_SOURCE_CODES = {source: code for code, source in enumerate(SOURCES)}
 
 IdRange: TypeAlias = tuple[int, int]
 """First and last id, both included."""
@@ -80,7 +80,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     rows: int
     """Lines of ``body``."""
     body: bytes
-    """Rows in COPY's text format without the id, a newline behind each; or packed assignments."""
+    """Rows in COPY's text format without the id, a newline after each; or packed assignments."""
     ranges: tuple[IdRange, ...] = ()
     """The rows' ids in order; empty if none were at hand."""
     at_ms: int = 0
@@ -89,8 +89,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """Where in a stream the batch ends; empty for what came by PUBLISH."""
     rows_before: int = 0
     """Rows journalled before this record, ever; the journal sets it."""
-    runs: tuple[tuple[int, int, int], ...] = ()
-    """By which lane its rows came (its number), how many, how many of these ``bus.rejected``."""
+    runs: Runs = ()
+    """From which sources its rows came, in order."""
 
     @property
     def last_id(self) -> int:
@@ -144,7 +144,9 @@ def encode(record: Record) -> tuple[bytes, bytes]:
         record.rows,
     )
     ranges = b"".join(_RANGE.pack(first, last) for first, last in record.ranges)
-    runs = b"".join(_RUN.pack(*run) for run in record.runs)
+    runs = b"".join(
+        _RUN.pack(_SOURCE_CODES.get(run.source, 0), run.rows, run.rejected) for run in record.runs
+    )
     front = header + ranges + record.stream_offset + runs
     checksum = zlib.crc32(record.body, zlib.crc32(front))
     length = len(front) + len(record.body)
@@ -170,7 +172,7 @@ def _checked(data: bytes, start: int, end: int, checksum: int) -> tuple[Record, 
     if zlib.crc32(memoryview(data)[start:end]) != checksum:
         return "wrong checksum"
     version, kind = data[start], data[start + 1]
-    if version not in _READABLE or kind not in _KINDS:
+    if version != FORMAT_VERSION or kind not in _KINDS:
         return f"written by another version (format {version}, kind {kind})"
     return _record(data, start, end), end
 
@@ -191,7 +193,10 @@ def _record(data: bytes, start: int, end: int) -> Record:
         at_ms=at_ms,
         stream_offset=data[offset_at:runs_at],
         rows_before=rows_before,
-        runs=tuple(_RUN.iter_unpack(data[runs_at:body_at])),
+        runs=tuple(
+            Run(SOURCES[code], rows, rejected)
+            for code, rows, rejected in _RUN.iter_unpack(data[runs_at:body_at])
+        ),
     )
 
 
@@ -262,12 +267,6 @@ def _slot(data: bytes) -> Head | None:
     if zlib.crc32(data[: _HEAD.size - _CRC.size]) != checksum:
         return None
     return Head(*values)
-
-
-def record_runs(record: Record) -> Runs:
-    """By which lanes the rows of a record came; the first version of the journal did not say."""
-    runs = tuple(Run(LANES[code], rows, rejected) for code, rows, rejected in record.runs)
-    return runs or (Run(LANES[0], record.rows, 0),)
 
 
 def holds_rows(record: Record) -> bool:

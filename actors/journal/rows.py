@@ -6,6 +6,7 @@ A line is ``type TAB source TAB ts TAB payload LF``, with ``\N`` for no source: 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from ...sql.events.copy_text import NULL, copy_field
 from ..events import Event
@@ -44,8 +45,7 @@ def split_rows(body: bytes) -> list[bytes]:
 
 def ids_of(ranges: Iterable[IdRange]) -> Iterator[int]:
     """Each id of ``ranges``."""
-    for first, last in ranges:
-        yield from range(first, last + 1)
+    return chain.from_iterable([range(first, last + 1) for first, last in ranges])
 
 
 def with_ids(body: bytes, ranges: Iterable[IdRange]) -> bytes:

@@ -1,12 +1,9 @@
-"""Writes the journal's newest segment; in the journal's worker, but for the syncing."""
+"""Writes the journal's newest segment; in the journal's worker."""
 
 import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-
-import gevent
-from gevent.threadpool import ThreadPool
 
 from .record_format import MAX_RECORD_BYTES
 from .survey import Segment, segment_name
@@ -17,23 +14,21 @@ class SegmentWriter:
 
     Args:
         folder: Where segments are.
-        segments: The files, oldest first; what is begun is put behind.
+        segments: The files, oldest first; what is begun is appended.
         segment_bytes: Size at which a new one begins.
-        fsync_interval_ms: Appends are synced within this time; 0: before they count.
+        sync_each: Whether each append is synced before it counts.
     """
 
     def __init__(
-        self, folder: Path, segments: list[Segment], *, segment_bytes: int, fsync_interval_ms: int
+        self, folder: Path, segments: list[Segment], *, segment_bytes: int, sync_each: bool
     ) -> None:
         self.disk_errors = 0
         """What failed without harm to any record."""
         self._folder = folder
         self._segments = segments
         self._segment_bytes = segment_bytes
-        self._fsync_interval_ms = fsync_interval_ms
+        self._sync_each = sync_each
         self._file = -1
-        self._syncer = ThreadPool(1)
-        self._sync_timer: gevent.Greenlet | None = None
 
     @property
     def begun(self) -> bool:
@@ -63,7 +58,7 @@ class SegmentWriter:
             written = os.pwritev(self._file, parts, segment.size_bytes)
             if written != size:
                 self._write_rest(b"".join(parts)[written:], segment.size_bytes + written)
-            if not self._fsync_interval_ms:
+            if self._sync_each:
                 os.fdatasync(self._file)
         except OSError:
             self.attempt(os.ftruncate, self._file, segment.size_bytes)
@@ -93,27 +88,12 @@ class SegmentWriter:
             os.close(self._file)
         self._file = -1
 
-    # -- in the loop's thread ------------------------------------------------------------------
-
-    def sync_later(self) -> None:
-        """Have what was appended synced within the interval; returns at once."""
-        if self._fsync_interval_ms and self._sync_timer is None:
-            self._sync_timer = gevent.spawn_later(self._fsync_interval_ms / 1000, self._sync)
-
-    def end_syncing(self) -> None:
-        """End the thread that syncs."""
-        if self._sync_timer is not None:
-            self._sync_timer.kill()
-            self._sync_timer = None
-        self._syncer.kill()
-
-    def _sync(self) -> None:
-        """In a greenlet of its own, once per interval in which there were appends."""
-        self._sync_timer = None
-        if self.begun:
+    def sync(self) -> None:
+        """Sync what was written; in a thread of its own, while more may be written."""
+        try:
             file = os.dup(self._file)
-            self._syncer.apply(self._sync_and_close, (file,))
-
-    def _sync_and_close(self, file: int) -> None:
+        except OSError:
+            self.disk_errors += 1
+            return
         self.attempt(os.fdatasync, file)
         os.close(file)

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from ...sql.events.stream_position import StreamPosition
-from ..sources import rows_by_lane
+from ..sources import rows_by_source
 from .record_format import (
     Damage,
     Head,
@@ -26,7 +26,6 @@ from .record_format import (
     Record,
     RecordKind,
     decode_assigned,
-    record_runs,
     scan,
 )
 from .stream_offset import decode_position
@@ -98,9 +97,9 @@ class Inventory:
         self.stream: StreamPosition | None = None
         """How far the durable stream was read."""
         self.uncommitted: Counter[str] = Counter()
-        """Rows of records that are not known to be committed, by lane."""
+        """Rows of records that are not known to be committed, by source."""
         self.moved_rows: Counter[str] = Counter()
-        """Rows that such a record holds and that were journalled again, by lane."""
+        """Rows that such a record holds and that were journalled again, by source."""
         self.first_id: int | None = None
         """The first id of those records, if there is one."""
         self.highest_id = self.head.highest_id
@@ -120,10 +119,10 @@ class Inventory:
 
     @property
     def unassigned_rows(self) -> Counter[str]:
-        """Their rows, by lane."""
+        """Their rows, by source."""
         counts: Counter[str] = Counter()
         for _segment, record in self._bare.values():
-            counts += rows_by_lane(record_runs(record))
+            counts += rows_by_source(record.runs)
         return counts
 
     def add(self, segment: Segment, data: bytes) -> None:
@@ -167,7 +166,7 @@ class Inventory:
             self._note_assigned(decode_assigned(record.body))
             return
         if record.number > self.head.committed_number:
-            self.uncommitted += rows_by_lane(record_runs(record))
+            self.uncommitted += rows_by_source(record.runs)
             self._note_ids(segment, record)
         if record.kind is RecordKind.MOVED:
             self._note_moved(record)
@@ -191,13 +190,13 @@ class Inventory:
             segment.damaged = True
             self.report.missing_records += 1
             self.report.missing_rows += record.rows
-            self.uncommitted -= rows_by_lane(record_runs(record))
+            self.uncommitted -= rows_by_source(record.runs)
         self._bare.clear()
 
     def _note_moved(self, record: Record) -> None:
         old_id = int.from_bytes(record.stream_offset)
         if old_id > self.head.committed_id and old_id not in self.moved:
-            self.moved_rows += rows_by_lane(record_runs(record))
+            self.moved_rows += rows_by_source(record.runs)
         self.moved.add(old_id)
 
     def _note_position(self, record: Record) -> None:

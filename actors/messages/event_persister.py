@@ -85,7 +85,7 @@ class NoteProcessed(msgspec.Struct, frozen=True):
 
 
 class GetBooks(msgspec.Struct, frozen=True):
-    """Asks what became of all that came; answered by ``tuple[SourceBooks, ...]``."""
+    """Asks what became of all that came; answered by ``tuple[SourceBalance, ...]``."""
 
 
 class GetPersisterStatus(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from ...actors.messages.event_persister import GetBooks, GetPersisterStatus, Per
 from ...actors.messages.heartbeat_monitor import Agents, GetAgents
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
-from ...actors.sources import SourceBooks
+from ...actors.sources import SourceBalance
 from ...runtime import GetTree, OrchestratorError
 from ...runtime.handling import HandlingTimes
 from ...runtime.telemetry.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX
@@ -128,8 +128,8 @@ class MetricsPage:
         yield _gauges("ingest_lag_seconds", text, ("quantile",), latency)
 
     def _books(self) -> Iterable[Metric]:
-        rows: tuple[SourceBooks, ...] = ask(self._peers.persister, GetBooks(), _ASK_TIMEOUT_S)
-        entries = [name for name in SourceBooks.__struct_fields__ if name != "source"]
+        rows: tuple[SourceBalance, ...] = ask(self._peers.persister, GetBooks(), _ASK_TIMEOUT_S)
+        entries = [name for name in SourceBalance.__struct_fields__ if name != "source"]
         samples = [
             ((row.source, entry), float(getattr(row, entry)))
             for row in rows

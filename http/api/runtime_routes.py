@@ -12,7 +12,7 @@ from ...actors.agent_host.stopped_agents import StoppedAgents
 from ...actors.events import format_time, utc_now
 from ...actors.messages.event_persister import GetBooks
 from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
-from ...actors.sources import SourceBooks
+from ...actors.sources import SourceBalance
 from ...runtime import Address, AskTimeout, DeadLetter, GetTree, RestartChild, StartChild, StopChild
 from ...runtime.processes.record import ProcessRecord
 from ..errors import Conflict, NotFound
@@ -262,7 +262,7 @@ class RuntimeRoutes:
 
     def books(self, _call: Call) -> Answer:
         """Of one moment, since the daemon's start."""
-        rows: tuple[SourceBooks, ...] = ask(self._peers.persister, GetBooks())
+        rows: tuple[SourceBalance, ...] = ask(self._peers.persister, GetBooks())
         shapes = tuple(
             SourceBooksShape(**msgspec.structs.asdict(row), difference=row.difference)
             for row in rows

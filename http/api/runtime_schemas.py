@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ...actors.sources import SourceBooks
+from ...actors.sources import SourceBalance
 
 
 class MailboxShape(msgspec.Struct, frozen=True):
@@ -139,7 +139,7 @@ class DeadLettersAnswer(msgspec.Struct, frozen=True):
     total: int
 
 
-class SourceBooksShape(SourceBooks, frozen=True, kw_only=True):
+class SourceBooksShape(SourceBalance, frozen=True, kw_only=True):
     """What became of all that came from one source since the daemon's start.
 
     carried + received = stored + rejected + journal + dropped + copies + echoes + aside, and what

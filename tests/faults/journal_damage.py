@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator.actors.journal.journal import Journal, JournalSettings
 from orchestrator.actors.journal.record_format import Record, RecordKind
+from orchestrator.actors.sources import Run
 
 from .rig import Outcome
 
@@ -22,7 +23,9 @@ def _made(folder: Path) -> None:
         body = b"".join(b"t\ts\tnow\t%08d-%d\n" % (number, row) for row in range(ROWS))
         first = number * ROWS
         ranges = ((first, first + ROWS - 1),)
-        journal.append(Record(number, RecordKind.EVENTS, ROWS, body, ranges, runs=((2, ROWS, 0),)))
+        journal.append(
+            Record(number, RecordKind.EVENTS, ROWS, body, ranges, runs=(Run("data", ROWS),))
+        )
     journal.close()
 
 

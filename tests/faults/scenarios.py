@@ -24,6 +24,7 @@ from orchestrator.actors.journal.id_ranges import read_ids
 from orchestrator.actors.journal.journal import Journal
 from orchestrator.actors.journal.record_format import Record, RecordKind
 from orchestrator.actors.journal.rows import join_rows, row_prefix
+from orchestrator.actors.sources import Run
 
 from .commit_proxy import CommitProxy
 from .rig import (
@@ -349,7 +350,9 @@ def _fill_journal(data: Path, size_mb: int, chance: random.Random) -> int:
         body = join_rows([prefix] * 1000, payloads)
         number = journal.head.last_number + 1
         ranges = ((first + rows, first + rows + 999),)
-        journal.append(Record(number, RecordKind.EVENTS, 1000, body, ranges, runs=((2, 1000, 0),)))
+        journal.append(
+            Record(number, RecordKind.EVENTS, 1000, body, ranges, runs=(Run("data", 1000),))
+        )
         rows += 1000
         written += len(body)
     journal.close()

@@ -17,8 +17,8 @@ from faults.commit_proxy import CommitProxy
 from gevent import socket
 from gevent.server import StreamServer
 from orchestrator.actors.event_persister.actor import EventPersister
-from orchestrator.actors.event_persister.final_sweep import sweep
-from orchestrator.actors.event_persister.state import Ledger
+from orchestrator.actors.event_persister.recovery import sweep
+from orchestrator.actors.event_persister.state import PersisterState
 from orchestrator.actors.event_persister.status import percentiles
 from orchestrator.actors.events import Event, NewEvent, utc_now
 from orchestrator.actors.journal.journal import JournalSettings, _read_into
@@ -70,24 +70,24 @@ class Bench:
         self.fenced: list[StoreError] = []
         self.postgres = PostgresSettings()
         self.number = 0
-        self.ledger: Any = None
+        self.state: Any = None
         self.actor: Any = None
         self._ends: list[Callable[[], None]] = []
 
     def open(self, **arguments: Any) -> None:
         """As the daemon does at its start."""
         arguments.setdefault("settings", JournalSettings(segment_bytes=65_536))
-        self.ledger = Ledger(self.folder, PATTERNS, **arguments)
-        self.ledger.open()
+        self.state = PersisterState(self.folder, PATTERNS, **arguments)
+        self.state.open()
         database = Database(self.postgres, url=self.url)
         self.writer = EventWriter(database)
-        self._ends += [self.writer.close, database.close, self.ledger.close]
+        self._ends += [self.writer.close, database.close, self.state.close]
         self.start()
 
     def start(self) -> None:
         """One more incarnation."""
         self.actor = EventPersister(
-            self.ledger,
+            self.state,
             self.writer,
             consumers={self.consumer: None},
             listener=self.listener,
@@ -97,7 +97,7 @@ class Bench:
         start_actor(self.actor, self.address)
 
     def crash(self) -> None:
-        """End the incarnation as a failure would; its address and ledger stay."""
+        """End the incarnation as a failure would; its address and state stay."""
         self.actor.kill(RuntimeError("made to fail"))
         assert self.actor.join(5.0)
 
@@ -108,7 +108,7 @@ class Bench:
 
     def close(self) -> None:
         """As the daemon does at its end."""
-        if self.ledger is not None and self._ends:
+        if self.state is not None and self._ends:
             assert self.differences() == {}
         if self.actor is not None:
             stop_actor(self.actor)
@@ -135,23 +135,23 @@ class Bench:
         return answer
 
     def wait_for_ids(self) -> None:
-        wait_until(lambda: self.ledger.ids.left)
+        wait_until(lambda: self.state.ids.left)
 
     def settle(self) -> None:
         """All that was told is journalled, if the disk takes it."""
         self.status()
-        wait_until(lambda: not self.ledger.intake and not self.ledger.in_hand)
+        wait_until(lambda: not self.state.inbox and not self.state.current)
 
     def wait_stored(self) -> None:
         """All that was told is committed."""
         self.settle()
-        wait_until(lambda: not self.ledger.backlog and not self.ledger.held)
-        wait_until(lambda: self.ledger.pending == 0)
+        wait_until(lambda: not self.state.backlog and not self.state.held)
+        wait_until(lambda: self.state.pending == 0)
         assert self.differences() == {}
 
     def differences(self) -> dict[str, int]:
-        """Where the books do not balance."""
-        return {row.source: row.difference for row in self.ledger.source_books() if row.difference}
+        """By source: what is missing or there twice."""
+        return {row.source: row.difference for row in self.state.balances() if row.difference}
 
     def shown(self) -> list[Event]:
         """What the consumer got, in order."""
@@ -311,9 +311,9 @@ def test_postgresql_killed_and_back_loses_nothing(
         time.sleep(0.002)
         if turn == 20:
             server.kill()
-    wait_until(lambda: len(bench.ledger.window) == 6000)
+    wait_until(lambda: len(bench.state.window) == 6000)
     assert len(bench.shown()) == 6000
-    assert bench.ledger.backlog
+    assert bench.state.backlog
 
     server.start()
     bench.wait_stored()
@@ -335,11 +335,11 @@ def test_a_server_that_falls_silent_costs_its_connection_and_no_event(
     with connect(bench.url) as connection:
         connection.execute("BEGIN; LOCK TABLE events IN EXCLUSIVE MODE")
         bench.publish(3000)
-        wait_until(lambda: "not answered" in (bench.ledger.store_error or ""))
+        wait_until(lambda: "not answered" in (bench.state.store_error or ""))
         assert before is not None
         assert before.closed
         bench.publish(10)
-        wait_until(lambda: len(bench.ledger.window) == 3020)
+        wait_until(lambda: len(bench.state.window) == 3020)
         connection.execute("ROLLBACK")
     bench.wait_stored()
 
@@ -367,7 +367,7 @@ def test_a_server_that_dies_behind_a_proxy_which_holds_its_connections_is_given_
         server.kill()
         began = time.monotonic()
         bench.publish(3000)
-        wait_until(lambda: bench.ledger.store_error)
+        wait_until(lambda: bench.state.store_error)
         assert held.closed
         assert time.monotonic() - began > 0.9  # it was silent: a reset is noticed at once
         server.start()
@@ -390,7 +390,7 @@ def test_without_postgresql_events_are_journalled_without_ids_and_held(alone: Be
     status = alone.status()
     assert status.held == 1
     assert status.journalled_total == status.pending == 1
-    wait_until(lambda: alone.ledger.store_error)
+    wait_until(lambda: alone.state.store_error)
 
 
 @pytest.mark.db
@@ -442,7 +442,7 @@ def test_left_over_ids_let_a_daemon_start_without_postgresql(bench: Bench, migra
     bench.url = NOWHERE
     bench.open()
     bench.publish(10)
-    wait_until(lambda: len(bench.ledger.window) == 10)
+    wait_until(lambda: len(bench.state.window) == 10)
     bench.close()
     bench.url = migrated
     bench.open()
@@ -463,9 +463,9 @@ def test_a_backlog_larger_than_memory_waits_in_the_journal(bench: Bench, migrate
     for _ in range(50):
         bench.publish(50)
         time.sleep(0.001)
-    wait_until(lambda: len(bench.ledger.window) == 2500)
-    assert bench.ledger.backlog.span is not None
-    assert bench.ledger.backlog.size_bytes <= 40_000
+    wait_until(lambda: len(bench.state.window) == 2500)
+    assert bench.state.backlog.span is not None
+    assert bench.state.backlog.size_bytes <= 40_000
     bench.close()
 
     bench.url = migrated
@@ -508,7 +508,7 @@ def test_when_every_row_is_refused_nothing_is_given_up(bench: Bench) -> None:
         bench.open()
         bench.wait_for_ids()
         bench.publish(10)
-        wait_until(lambda: "every row" in (bench.ledger.store_error or ""))
+        wait_until(lambda: "every row" in (bench.state.store_error or ""))
         assert bench.rows() == []
         connection.execute("ALTER TABLE events DROP CONSTRAINT none")
     bench.wait_stored()
@@ -520,7 +520,7 @@ def test_when_every_row_is_refused_nothing_is_given_up(bench: Bench) -> None:
 def test_a_row_of_another_writer_with_our_id_gives_ours_a_new_one(bench: Bench) -> None:
     bench.open()
     bench.wait_for_ids()
-    taken = bench.ledger.ids.ranges[0][0] + 5
+    taken = bench.state.ids.ranges[0][0] + 5
     with connect(bench.url) as connection:
         connection.execute(
             "INSERT INTO events (id, type, payload) VALUES (%s, 'theirs', '{}')", (taken,)
@@ -663,7 +663,7 @@ def test_whoever_asked_an_actor_that_failed_learns_it_and_the_event_is_stored(
 ) -> None:
     bench.open()
     bench.wait_for_ids()
-    bench.ledger.journal.work(lambda: None)
+    bench.state.journal.work(lambda: None)
     answers: list[object] = []
 
     def ask() -> None:
@@ -673,7 +673,7 @@ def test_whoever_asked_an_actor_that_failed_learns_it_and_the_event_is_stored(
             answers.append(error)
 
     asker = gevent.spawn(ask)
-    wait_until(lambda: bench.ledger.in_hand is not None or answers)
+    wait_until(lambda: bench.state.current is not None or answers)
     bench.crash()
     asker.join(5.0)
     bench.start()
@@ -739,13 +739,13 @@ def test_a_failure_while_an_event_gets_its_new_id_neither_loses_nor_doubles_it(
 ) -> None:
     bench.open()
     bench.wait_for_ids()
-    taken = bench.ledger.ids.ranges[0][0] + 5
+    taken = bench.state.ids.ranges[0][0] + 5
     with connect(bench.url) as connection:
         connection.execute(
             "INSERT INTO events (id, type, payload) VALUES (%s, 'theirs', '{}')", (taken,)
         )
     bench.publish(10)
-    wait_until(lambda: bench.ledger.forming.to_move or bench.ledger.moved)
+    wait_until(lambda: bench.state.to_move or bench.state.moved)
     bench.crash()
     bench.start()
     bench.wait_stored()
@@ -763,7 +763,7 @@ from gevent import monkey; monkey.patch_all()
 import sys, time, json
 from pathlib import Path
 from orchestrator.actors.event_persister.actor import EventPersister
-from orchestrator.actors.event_persister.state import Ledger
+from orchestrator.actors.event_persister.state import PersisterState
 from orchestrator.actors.messages.event_persister import PersistReplies
 from orchestrator.actors.events import utc_now
 from orchestrator.runtime import start_actor
@@ -771,11 +771,11 @@ from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.event_reader import EventReader
 from orchestrator.sql.events.event_writer import EventWriter
 
-ledger = Ledger(Path(sys.argv[1]), ["strategy.*"])
-ledger.open()
+state = PersisterState(Path(sys.argv[1]), ["strategy.*"])
+state.open()
 writer = EventWriter(Database(PostgresSettings(), url=sys.argv[2]))
-address = start_actor(EventPersister(ledger, writer))
-while not ledger.ids.left:
+address = start_actor(EventPersister(state, writer))
+while not state.ids.left:
     time.sleep(0.01)
 number = 0
 while True:
@@ -786,7 +786,7 @@ while True:
         replies.append([b"pmessage", b"strategy.*", b"strategy.x", payload])
     address.tell(PersistReplies("data", utc_now(), replies))
     time.sleep(0.001)
-    print(sum(ledger.accounts.journalled.values()), flush=True)
+    print(sum(state.journalled.values()), flush=True)
 """
 
 
@@ -824,7 +824,7 @@ def test_after_a_start_the_newest_of_the_backlog_is_shown_and_all_stops_are_told
         bench.settle()
         bench.publish(1000)
     bench.publish(1, channel="risk.killswitch")
-    wait_until(lambda: len(bench.ledger.window) == 4003)
+    wait_until(lambda: len(bench.state.window) == 4003)
     bench.close()
     bench.shown()
 
@@ -851,9 +851,9 @@ def test_what_is_told_after_the_last_stop_is_stored_by_the_next_daemon(bench: Be
     bench.publish(1500)
     bench.address.tell(PersistEvents((NewEvent("runtime.stopping", b"{}"),)))
 
-    assert sweep(bench.ledger, bench.address) == 0
+    assert sweep(bench.state, bench.address) == 0
 
-    assert bench.ledger.pending == 1501
+    assert bench.state.pending == 1501
     assert bench.address.dead_letters.total == 0
     bench.publish(1)
     assert bench.address.dead_letters.total == 1
@@ -868,13 +868,13 @@ def test_what_the_disk_does_not_take_before_the_end_is_counted(alone: Bench) -> 
     alone.open(settings=JournalSettings(segment_bytes=16_384, max_bytes=65_536))
     for _ in range(10):
         alone.publish(100, pad="x" * 100)
-    wait_until(lambda: alone.ledger.journal_error)
+    wait_until(lambda: alone.state.journal_error)
     alone.end()
     alone.publish(7)
-    kept = alone.ledger.journal.head.rows_total
+    kept = alone.state.journal.head.rows_total
 
     with structlog.testing.capture_logs() as logs:
-        lost = sweep(alone.ledger, alone.address)
+        lost = sweep(alone.state, alone.address)
 
     assert lost == 1007 - kept > 0
     assert [entry["events"] for entry in logs if "lost" in entry["event"]] == [lost]
@@ -885,7 +885,7 @@ def test_what_nobody_had_time_to_journal_becomes_a_dead_letter(alone: Bench) -> 
     alone.end()
     alone.publish(3)
 
-    assert sweep(alone.ledger, alone.address, limit_s=0.0) == 3
+    assert sweep(alone.state, alone.address, limit_s=0.0) == 3
 
     (letter,) = alone.address.dead_letters.snapshot()
     assert letter.actor == "EventPersister"
@@ -927,7 +927,7 @@ def leave_backlog(bench: Bench, count: int) -> None:
     bench.open()
     for _ in range(count // 100):
         bench.publish(100)
-    wait_until(lambda: len(bench.ledger.window) == count)
+    wait_until(lambda: len(bench.state.window) == count)
     bench.close()
     bench.shown()
     bench.url = url
@@ -960,7 +960,7 @@ def test_new_events_are_shown_while_a_long_backlog_is_still_being_read(
     page = bench.ask(GetEvents(EventQuery(limit=5)))
     assert page.events[0] == live[-1]
     assert bench.differences() == {}
-    assert sum(row.journal for row in bench.ledger.source_books()) == 4010
+    assert sum(row.journal for row in bench.state.balances()) == 4010
     assert bench.rows() == []
     first_id = live[-1].id - 4009
     assert bench.ask(GetEvent(first_id)) == StillStoring()
@@ -1141,7 +1141,7 @@ def test_damage_of_the_journal_is_said_by_an_event(bench: Bench, tmp_path: Path)
 
     bench.url = url
     bench.open()
-    assert 0 < bench.ledger.last_journalled_ms < time.time() * 1000
+    assert 0 < bench.state.last_journalled_ms < time.time() * 1000
     bench.wait_stored()
     wait_until(lambda: bench.rows("payload", "type = 'bus.dropped'"))
 
@@ -1169,7 +1169,7 @@ def test_a_consumers_full_mailbox_holds_nothing_up_and_stops_still_get_through(
     assert bench.status().not_offered == 3
     bench.actor._retry()
     bench.actor._log_statistics()
-    assert bench.ledger.rate_per_s > 0
+    assert bench.state.rate_per_s > 0
 
 
 def test_an_actor_whose_intake_is_full_lets_the_mailbox_fill(
@@ -1191,7 +1191,7 @@ def test_each_consumer_gets_what_concerns_it_only(bench: Bench) -> None:
     wanted = frozenset({"risk.killswitch"})
     bench.open()
     stop_actor(bench.actor)
-    bench.actor = EventPersister(bench.ledger, bench.writer, consumers={keeper: wanted})
+    bench.actor = EventPersister(bench.state, bench.writer, consumers={keeper: wanted})
     bench.address = Address("EventPersister", Mailbox(1000))
     start_actor(bench.actor, bench.address)
     bench.wait_for_ids()
@@ -1225,8 +1225,8 @@ def test_the_books_say_what_became_of_all_and_what_was_carried_over(
     bench.close()
     bench.url = migrated
     bench.open()
-    wait_until(lambda: bench.ledger.surveyed)
-    carried = {row.source: row for row in bench.ledger.source_books()}["data"]
+    wait_until(lambda: bench.state.surveyed)
+    carried = {row.source: row for row in bench.state.balances()}["data"]
     assert carried.carried == 6
     bench.publish(4)
     bench.wait_stored()
@@ -1241,7 +1241,7 @@ def test_a_poison_row_replaced_before_a_failure_is_not_replaced_again(bench: Ben
         connection.execute("ALTER TABLE events ADD CHECK (payload->>'poison' IS NULL)")
     bench.open()
     bench.wait_for_ids()
-    first = bench.ledger.ids.ranges[0][0]
+    first = bench.state.ids.ranges[0][0]
     payload = b'{"n": 1, "poison": 1}'
     with connect(bench.url) as connection:
         connection.execute(

@@ -1,8 +1,8 @@
 from collections import Counter
 from collections.abc import Callable
 
-from orchestrator.actors.event_persister.backlog import Backlog, Batch, batch_of
-from orchestrator.actors.journal.record_format import Record, RecordKind, holds_rows
+from orchestrator.actors.event_persister.backlog import Backlog
+from orchestrator.actors.event_persister.batch import Batch
 
 
 def batch(number: int, *, rows: int = 2, journalled: bool = True, kind: str = "t") -> Batch:
@@ -146,36 +146,3 @@ def test_shedding_spares_what_is_being_stored_and_what_the_journal_has() -> None
     backlog.front[1].journalled = True
 
     assert backlog.shed(but=1) == {}
-
-
-def test_rows_that_stay_keep_their_ids() -> None:
-    mixed = batch(1, rows=1, journalled=False, kind="data.market.A")
-    mixed.body += batch(1, rows=2, kind="risk.x").body
-    mixed.rows, mixed.ranges = 3, ((5, 6), (9, 9))
-
-    assert mixed.shed(lambda line: line.startswith(b"data.")) == {"data.market.A": 1}
-    assert mixed.ranges == ((6, 6), (9, 9))
-    assert mixed.rows == 2
-    assert mixed.last_id == 9
-
-
-def test_rows_without_ids_can_be_shed_too() -> None:
-    waiting = batch(1, journalled=False)
-    waiting.ranges = ()
-
-    assert waiting.shed(lambda line: line.endswith(b"1")) == {"t": 1}
-    assert waiting.rows == 1
-    assert waiting.ranges == ()
-    assert waiting.last_id == 0
-
-
-def test_a_record_becomes_the_batch_it_was() -> None:
-    record = Record(4, RecordKind.EVENTS, 2, b"a\nb\n", rows_before=10)
-
-    made = batch_of(record, ((7, 8),))
-
-    assert made.journalled
-    assert made.ranges == ((7, 8),)
-    assert made.rows_through == 12
-    assert holds_rows(record)
-    assert not holds_rows(Record(5, RecordKind.IDS, 0, b""))

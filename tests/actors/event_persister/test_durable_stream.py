@@ -10,7 +10,7 @@ import gevent
 import pytest
 from orchestrator.actors.canary import Canaries
 from orchestrator.actors.event_persister.actor import EventPersister
-from orchestrator.actors.event_persister.state import Ledger
+from orchestrator.actors.event_persister.state import PersisterState
 from orchestrator.actors.events import utc_now
 from orchestrator.actors.journal.journal import JournalSettings
 from orchestrator.actors.messages.durable_stream import (
@@ -54,15 +54,15 @@ class Bench:
     def start(self, url: str | None = None, **settings: Any) -> None:
         self.address = Address("EventPersister", Mailbox(1000))
         made = JournalSettings(**settings)
-        self.ledger = Ledger(self.folder, PATTERNS, made, canaries=self.canaries)
-        self.ledger.open()
+        self.state = PersisterState(self.folder, PATTERNS, made, canaries=self.canaries)
+        self.state.open()
         self.database = Database(PostgresSettings(), url=url or self.url)
         self.writer = EventWriter(self.database)
         self.incarnate()
 
     def incarnate(self) -> None:
         self.actor = EventPersister(
-            self.ledger,
+            self.state,
             self.writer,
             listener=self.listener,
             monitor=self.monitor,
@@ -75,7 +75,7 @@ class Bench:
             stop_actor(self.actor)
             self.writer.close()
             self.database.close()
-            self.ledger.close()
+            self.state.close()
             self.actor = None
 
     def begin(self, limit_s: float = 20.0) -> StreamPosition:
@@ -211,7 +211,7 @@ def test_what_was_journalled_without_postgresql_is_stored_once_it_is_there(
     bench.start(url=NOWHERE)
     bench.begin()
     bench.tell(*numbered(2, 3))
-    wait_until(lambda: bench.ledger.stream_known == bench.position)
+    wait_until(lambda: bench.state.stream_known == bench.position)
     after = bench.position
     bench.stop()
 
@@ -323,7 +323,7 @@ def test_of_both_copies_of_a_durable_message_the_streams_is_stored(bench: Bench)
     bench.wait_committed()
 
     assert bench.rows() == [1, 2]
-    assert bench.ledger.former.durable.found == 2
+    assert bench.state.ingest.durable.found == 2
     bench.assert_balanced()
 
 
@@ -342,8 +342,8 @@ def test_a_copy_that_the_stream_does_not_bring_is_stored_as_published_and_counte
     bench.wait_committed()
 
     assert bench.rows() == [1]
-    assert bench.ledger.former.durable.given_up == 1
-    assert bench.ledger.former.durable.repeated == 1
+    assert bench.state.ingest.durable.given_up == 1
+    assert bench.state.ingest.durable.repeated == 1
     bench.assert_balanced()
 
 
@@ -377,7 +377,7 @@ def test_a_durable_stop_is_heard_at_once_by_whichever_copy_comes_first(bench: Be
 def test_a_full_disk_pauses_the_stream_and_it_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors.event_persister.append_queue.JOURNAL_RETRY_S", 0.05)
+    monkeypatch.setattr("orchestrator.actors.event_persister.pipeline.JOURNAL_RETRY_S", 0.05)
     bench.start()
     bench.begin()
     refuse = True
@@ -387,14 +387,14 @@ def test_a_full_disk_pauses_the_stream_and_it_alone(
             raise OSError(28, "no space")
         really(*arguments)
 
-    really = bench.ledger.journal._writer.write
-    monkeypatch.setattr(bench.ledger.journal._writer, "write", write)
+    really = bench.state.journal._writer.write
+    monkeypatch.setattr(bench.state.journal._writer, "write", write)
     bench.publish({"n": 1})
-    wait_until(lambda: bench.ledger.journal_error is not None)
+    wait_until(lambda: bench.state.journal_error is not None)
     bench.tell(*numbered(2))
     bench.publish({"n": 3})
     wait_until(lambda: bench.rows() == [1, 3])
-    assert bench.ledger.stream_known == StreamPosition()
+    assert bench.state.stream_known == StreamPosition()
 
     refuse = False
     bench.wait_committed()

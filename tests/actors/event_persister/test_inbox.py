@@ -1,9 +1,9 @@
 from typing import Any
 
 import msgspec
-from orchestrator.actors.event_persister.echoes import EchoTable
-from orchestrator.actors.event_persister.inbox import Intake, Taken
-from orchestrator.actors.event_persister.ingest import Draft, Former
+from orchestrator.actors.event_persister.batch import Request
+from orchestrator.actors.event_persister.inbox import Inbox
+from orchestrator.actors.event_persister.ingest import Ingest
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.messages.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.sources import Run
@@ -20,39 +20,37 @@ def own(*names: str, publish: bool = False) -> PersistEvents:
     return PersistEvents(tuple(NewEvent(f"t.{name}", b"{}") for name in names), publish=publish)
 
 
-def intake_of(*messages: PersistReplies | PersistEvents) -> Intake:
-    intake = Intake()
+def inbox_of(*messages: PersistReplies | PersistEvents) -> Inbox:
+    inbox = Inbox()
     for message in messages:
-        intake.put(message)
-    return intake
+        inbox.put(message)
+    return inbox
 
 
-def turn(intake: Intake, max_events: int = 100) -> tuple[list[str], list[Taken]]:
-    draft = Draft()
-    former = Former(["t.*"], EchoTable())
-    taken = intake.fill(draft, former, max_events=max_events, now=0.0)
-    return [name.removeprefix("t.") for name in draft.types], taken
+def turn(inbox: Inbox, max_events: int = 100) -> tuple[list[str], list[Request]]:
+    draft = inbox.take(Ingest(["t.*"]), max_events=max_events, now=0.0)
+    return [name.removeprefix("t.") for name in draft.types], draft.requests
 
 
 def test_control_and_what_is_published_go_before_data() -> None:
-    intake = intake_of(
+    inbox = inbox_of(
         replies("data", "a", "b"), own("gap"), replies("control", "stop"), own("k", publish=True)
     )
 
-    types, taken = turn(intake)
+    types, taken = turn(inbox)
 
     assert types == ["stop", "k", "a", "b", "gap"]
     assert [part.start for part in taken] == [1, 4]
-    assert intake.received == {"data": 2, "control": 1, "daemon": 2}
-    assert not intake
-    assert intake.events == 0
+    assert inbox.received == {"data": 2, "control": 1, "daemon": 2}
+    assert not inbox
+    assert inbox.events == 0
 
 
 def test_a_long_message_is_taken_in_several_turns() -> None:
-    intake = intake_of(replies("data", *map(str, range(250))))
+    inbox = inbox_of(replies("data", *map(str, range(250))))
     seen: list[str] = []
-    while intake:
-        types, _taken = turn(intake, max_events=99)
+    while inbox:
+        types, _taken = turn(inbox, max_events=99)
         assert len(types) <= 99
         seen += types
 
@@ -60,57 +58,54 @@ def test_a_long_message_is_taken_in_several_turns() -> None:
 
 
 def test_events_of_one_message_stay_together() -> None:
-    intake = intake_of(replies("data", "a"), own("x", "y", "z"))
+    inbox = inbox_of(replies("data", "a"), own("x", "y", "z"))
 
-    assert turn(intake, max_events=3)[0] == ["a"]
-    assert turn(intake, max_events=1)[0] == ["x", "y", "z"]
+    assert turn(inbox, max_events=3)[0] == ["a"]
+    assert turn(inbox, max_events=1)[0] == ["x", "y", "z"]
 
 
 def test_a_large_payload_waits_until_it_was_examined_in_turns() -> None:
     large = b'"' + b"x" * 100_000 + b'"'
-    intake = intake_of(replies("data", *"ab", payload=large), replies("control", "stop"))
-    former = Former(["t.*"], EchoTable())
+    inbox = inbox_of(replies("data", *"ab", payload=large), replies("control", "stop"))
+    ingest = Ingest(["t.*"])
     turns: list[None] = []
     seen: list[list[str]] = []
-    while intake:
-        draft = Draft()
-        intake.examine_next(former, lambda: turns.append(None))
-        intake.fill(draft, former, max_events=100, now=0.0)
-        seen.append(draft.types)
+    while inbox:
+        seen.append(inbox.take(ingest, max_events=100, now=0.0).types)
+        inbox.examine_next(ingest, lambda: turns.append(None))
 
     assert seen == [["t.stop"], ["t.a"], ["t.b"]]
     assert len(turns) == 2
 
 
 def test_a_slice_holds_few_payloads_where_these_are_not_small() -> None:
-    intake = intake_of(replies("data", *"abcdef", payload=b'"' + b"x" * 15_000 + b'"'))
+    inbox = inbox_of(replies("data", *"abcdef", payload=b'"' + b"x" * 15_000 + b'"'))
 
-    assert turn(intake)[0] == [*"abcdef"]
-    assert intake.received == {"data": 6}
+    assert turn(inbox)[0] == [*"abcdef"]
+    assert inbox.received == {"data": 6}
 
 
 def test_what_became_of_each_message_is_noted_by_lane() -> None:
     bad = [b"pmessage", b"t.*", b"t.bad", b"{"]
     copy = [b"pmessage", b"other.*", b"t.a", b"{}"]
     good = [b"pmessage", b"t.*", b"t.a", b"{}"]
-    intake = intake_of(PersistReplies("data", TS, [good, bad, copy, good]), own("gap"))
-    draft = Draft()
-    intake.fill(draft, Former(["t.*"], EchoTable()), max_events=100, now=0.0)
+    inbox = inbox_of(PersistReplies("data", TS, [good, bad, copy, good]), own("gap"))
+    ingest = Ingest(["t.*"])
+    draft = inbox.take(ingest, max_events=100, now=0.0)
 
     assert draft.runs == [Run("data", 3, 1), Run("daemon", 1, 0)]
-    assert intake.copies == {"data": 1}
-    assert intake.received == {"data": 4, "daemon": 1}
+    assert ingest.copies == {"data": 1}
+    assert inbox.received == {"data": 4, "daemon": 1}
 
 
 def test_one_reply_that_is_no_message_costs_nothing_else() -> None:
     message = replies("data", "a", "b", "c")
     message.replies[1] = [b"odd"]
-    intake = intake_of(message)
-    draft = Draft()
+    inbox = inbox_of(message)
 
-    intake.fill(draft, Former(["t.*"], EchoTable()), max_events=10, now=0.0)
+    draft = inbox.take(Ingest(["t.*"]), max_events=10, now=0.0)
 
     assert draft.types == ["t.a", "bus.rejected", "t.c"]
     said: Any = msgspec.json.decode(draft.payloads[1])
     assert said["reason"] == "not a message of the bus"
-    assert draft.lanes == {"data": 3}
+    assert draft.runs == [Run("data", 3, 1)]

@@ -3,8 +3,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.event_persister.echoes import EchoTable
-from orchestrator.actors.event_persister.ingest import Draft, Former
+from orchestrator.actors.event_persister.batch import Draft
+from orchestrator.actors.event_persister.ingest import Ingest
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.payloads import Cut, reject
 
@@ -17,9 +17,9 @@ def reply(channel: str, payload: bytes, pattern: str | None = None) -> list[byte
     return [b"pmessage", pattern.encode(), channel.encode(), payload]
 
 
-def form(*replies: list[bytes], former: Former | None = None) -> Draft:
+def form(*replies: list[bytes], ingest: Ingest | None = None) -> Draft:
     draft = Draft()
-    (former or Former(PATTERNS, EchoTable())).add_replies(draft, list(replies), TS, now=0.0)
+    (ingest or Ingest(PATTERNS)).add_replies(draft, "data", list(replies), ts=TS, now=0.0)
     return draft
 
 
@@ -59,26 +59,26 @@ def test_heartbeats_share_one_type() -> None:
 
 
 def test_of_several_matching_patterns_the_first_configured_one_counts() -> None:
-    former = Former(PATTERNS, EchoTable())
+    ingest = Ingest(PATTERNS)
     first = reply("data.market.X", b"{}", "data.market.*")
     second = reply("data.market.X", b"{}", "data.*")
 
-    draft = form(second, first, second, former=former)
+    draft = form(second, first, second, ingest=ingest)
 
     assert len(draft) == 1
-    assert former.copies == 2
+    assert ingest.copies == {"data": 2}
 
 
 def test_a_channel_that_only_redis_matches_counts_by_the_pattern_that_brought_it() -> None:
-    former = Former(PATTERNS, EchoTable())
+    ingest = Ingest(PATTERNS)
 
-    assert len(form(reply("odd", b"{}", "o?d"), former=former)) == 1
+    assert len(form(reply("odd", b"{}", "o?d"), ingest=ingest)) == 1
 
 
 def test_a_pattern_with_a_character_that_redis_escapes_is_recognised() -> None:
-    former = Former(("odd?.*",), EchoTable())
+    ingest = Ingest(("odd?.*",))
 
-    draft = form([b"pmessage", b"odd\\?.*", b"odd?.x", b"{}"], former=former)
+    draft = form([b"pmessage", b"odd\\?.*", b"odd?.x", b"{}"], ingest=ingest)
 
     assert len(draft) == 1
 
@@ -100,7 +100,7 @@ def test_what_postgresql_cannot_keep_becomes_rejected_before_it_has_an_id(
     assert said["reason"].startswith(reason)
     assert said["size"] == len(payload)
     assert base64.b64decode(said["raw"]) == payload
-    assert draft.rejected.total() == 1
+    assert draft.rejected == 1
     assert accepted.type == "strategy.x"
 
 
@@ -122,11 +122,16 @@ def test_channels_that_are_no_text_for_postgresql_are_rejected() -> None:
 
 
 def test_an_event_of_the_daemons_own_names_its_source_itself() -> None:
-    former, draft = Former(PATTERNS, EchoTable()), Draft()
+    ingest, draft = Ingest(PATTERNS), Draft()
 
-    assert former.add_event(draft, NewEvent("agent.online", b'{"source": "x"}', "me"), TS) is None
-    assert former.add_event(draft, NewEvent("agent.online", b'{"source": "x"}'), TS) is None
-    reason = former.add_event(draft, NewEvent("agent.online", b"{"), TS)
+    assert (
+        ingest.add_event(draft, "daemon", NewEvent("agent.online", b'{"source": "x"}', "me"), TS)
+        is None
+    )
+    assert (
+        ingest.add_event(draft, "daemon", NewEvent("agent.online", b'{"source": "x"}'), TS) is None
+    )
+    reason = ingest.add_event(draft, "daemon", NewEvent("agent.online", b"{"), TS)
 
     first, second, third = draft.events([1, 2, 3])
     assert (first.source, second.source) == ("me", "x")
@@ -135,46 +140,35 @@ def test_an_event_of_the_daemons_own_names_its_source_itself() -> None:
 
 
 def test_echoes_of_our_own_are_left_out_once() -> None:
-    echoes = EchoTable()
-    former = Former(PATTERNS, echoes)
-    echoes.expect(b"risk.killswitch", b'{"enabled":true}', now=0.0)
+    ingest = Ingest(PATTERNS)
+    ingest.expected_echoes.expect(b"risk.killswitch", b'{"enabled":true}', now=0.0)
     own = reply("risk.killswitch", b'{"enabled":true}')
 
-    draft = form(own, own, reply("risk.killswitch", b'{"enabled": true}'), former=former)
+    draft = form(own, own, reply("risk.killswitch", b'{"enabled": true}'), ingest=ingest)
 
     assert len(draft) == 2
-    assert former.echoed == 1
-
-
-def test_a_draft_can_be_cut_back() -> None:
-    draft = form(*(reply("strategy.x", b"12345") for _ in range(3)))
-
-    draft.truncate(1)
-
-    assert len(draft) == len(draft.events([1])) == 1
-    assert draft.payload_bytes == 5
-    assert draft.body().count(b"\n") == 1
+    assert ingest.echoes == {"data": 1}
 
 
 def test_what_is_no_message_at_all_is_kept_as_rejected() -> None:
-    draft = Draft()
-    Former(PATTERNS, EchoTable()).add_fault(draft, ["odd"], TS)
+    event = only(form([b"odd"]))
 
-    assert msgspec.json.decode(only(draft).payload)["reason"] == "not a message of the bus"
+    assert event.type == "bus.rejected"
+    assert msgspec.json.decode(event.payload)["reason"] == "not a message of the bus"
 
 
 def test_new_channels_for_ever_do_not_fill_memory() -> None:
-    former = Former(PATTERNS, EchoTable())
-    form(*(reply(f"strategy.{n}", b"{}") for n in range(10_050)), former=former)
+    ingest = Ingest(PATTERNS)
+    form(*(reply(f"strategy.{n}", b"{}") for n in range(10_050)), ingest=ingest)
 
-    assert len(former._channels) < 10_000
+    assert len(ingest._channels) < 10_000
 
 
 def test_a_moved_event_keeps_all_but_its_id() -> None:
     original = only(form(reply("strategy.x", b'{"source":"s"}')))
     draft = Draft()
 
-    Former(PATTERNS, EchoTable()).add_stored(draft, original)
+    Ingest(PATTERNS).add_stored(draft, original)
 
     assert only(draft) == original
 
@@ -197,9 +191,9 @@ def test_of_what_was_cut_the_whole_size_is_told() -> None:
         [b"pmessage", b"strategy.*", b"strategy.big", Cut(b"x" * 4096, 100 * 1024 * 1024)],
         [b"pmessage", b"strategy.*", Cut(b"strategy." + b"y" * 4000, 2 * 1024 * 1024), b"{}"],
     ]
-    draft, former = Draft(), Former(["strategy.*"], EchoTable())
+    draft, ingest = Draft(), Ingest(["strategy.*"])
 
-    former.add_replies(draft, replies, TS, 0.0)
+    ingest.add_replies(draft, "data", replies, ts=TS, now=0.0)
 
     large, long_name = (msgspec.json.decode(payload) for payload in draft.payloads)
     assert draft.types == ["bus.rejected"] * 2
@@ -210,11 +204,10 @@ def test_of_what_was_cut_the_whole_size_is_told() -> None:
 
 
 def test_what_was_cut_is_never_taken_for_an_echo_of_its_beginning() -> None:
-    echoes = EchoTable()
-    echoes.expect(b"strategy.big", b"x" * 4096, 0.0)
-    draft, former = Draft(), Former(["strategy.*"], echoes)
+    draft, ingest = Draft(), Ingest(["strategy.*"])
+    ingest.expected_echoes.expect(b"strategy.big", b"x" * 4096, 0.0)
     reply = [b"pmessage", b"strategy.*", b"strategy.big", Cut(b"x" * 4096, 5_000_000)]
 
-    former.add_replies(draft, [reply], TS, 0.0)
+    ingest.add_replies(draft, "data", [reply], ts=TS, now=0.0)
 
     assert draft.types == ["bus.rejected"]

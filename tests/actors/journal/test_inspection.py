@@ -4,6 +4,7 @@ import pytest
 from orchestrator.actors.journal.inspection import inspect
 from orchestrator.actors.journal.record_format import Head, Record, RecordKind, encode, encode_head
 from orchestrator.actors.journal.survey import segment_name
+from orchestrator.actors.sources import Run
 
 
 def write(folder: Path, *numbers: int, last: int, committed: int = 0) -> None:
@@ -16,7 +17,7 @@ def write(folder: Path, *numbers: int, last: int, committed: int = 0) -> None:
             b"row\nrow\n",
             ((number * 10, number * 10 + 1),),
             rows_before=(number - 1) * 2,
-            runs=((1, 1, 0), (2, 1, 1)),
+            runs=(Run("control", 1), Run("data", 1, 1)),
         )
         for number in numbers
     ]

@@ -19,6 +19,7 @@ from orchestrator.actors.journal.journal import (
     JournalUnavailable,
 )
 from orchestrator.actors.journal.record_format import Record, RecordKind
+from orchestrator.actors.sources import Run
 
 SMALL = JournalSettings(segment_bytes=4096)
 
@@ -54,7 +55,8 @@ def opened(folder: Path) -> Iterator[Any]:
 
 def record(number: int, rows: int = 3, size: int = 10) -> Record:
     body = b"".join(b"type\tsource\tnow\t%b\n" % (b"x" * size) for _ in range(rows))
-    return Record(number, RecordKind.EVENTS, rows, body, ((number * 100, number * 100 + rows - 1),))
+    ranges = ((number * 100, number * 100 + rows - 1),)
+    return Record(number, RecordKind.EVENTS, rows, body, ranges, runs=(Run("data", rows),))
 
 
 def fill(journal: Journal, numbers: range, **arguments: int) -> None:
@@ -263,7 +265,7 @@ def test_a_sync_that_fails_is_counted(opened: Any, monkeypatch: pytest.MonkeyPat
 def test_a_sync_that_comes_after_the_end_does_nothing(opened: Any) -> None:
     journal = opened()
 
-    journal._writer._sync()
+    journal._sync()
 
     assert journal.disk_errors == 0
 
@@ -645,3 +647,22 @@ def test_without_its_head_the_end_says_where_to_go_on(
     assert journal.pending_rows == 3 * (101 - first)
     fill(journal, range(101, 103))
     assert journal.survey().report.head_lost
+
+
+def test_batches_that_were_given_up_are_no_damage(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.open()
+    for number in (1, 2, 900):
+        journal.append(
+            Record(number, RecordKind.EVENTS, 1, b"t.a\t\\N\tx\t{}\n", ((number, number),))
+        )
+    journal.close()
+
+    again = Journal(tmp_path)
+    report = again.open()
+    reader = again.reader(after=0)
+    numbers = [record.number for record in iter(reader.next, None)]
+    again.close()
+
+    assert (report.records, report.missing_records, report.missing_rows) == (3, 0, 0)
+    assert numbers == [1, 2, 900]

@@ -1,5 +1,4 @@
 import random
-import struct
 import zlib
 
 import pytest
@@ -18,7 +17,6 @@ from orchestrator.actors.journal.record_format import (
     encode,
     encode_assigned,
     encode_head,
-    record_runs,
     scan,
 )
 from orchestrator.actors.sources import Run
@@ -160,28 +158,11 @@ def test_no_utf8_text_contains_the_magic() -> None:
     assert MAGIC[0] == 0xFF
 
 
-def test_what_the_first_version_wrote_is_still_read() -> None:
-    """Its bytes, as version 1 packed them: two bytes of padding where runs are counted now."""
-    front = (
-        struct.pack("<BBHHxxQQQI", 1, 1, 1, 3, 7, 1234, 70, 2) + struct.pack("<QQ", 5, 6) + b"1-0"
-    )
-    body = b"a\ts\tnow\t{}\nb\ts\tnow\t{}\n"
-    checksum = zlib.crc32(body, zlib.crc32(front))
-    data = struct.pack("<8sII", MAGIC, len(front) + len(body), checksum) + front + body
-
-    (found,) = [found for _end, found in scan(data)]
-
-    assert isinstance(found, Record)
-    assert (found.number, found.rows, found.ranges, found.at_ms) == (7, 2, ((5, 6),), 1234)
-    assert (found.stream_offset, found.rows_before, found.body) == (b"1-0", 70, body)
-    assert found.runs == ()
-    assert record_runs(found) == (Run("earlier", 2, 0),)
-
-
 def test_runs_are_kept_beside_the_stream_offset() -> None:
-    original = Record(1, RecordKind.EVENTS, 3, b"x\n", stream_offset=b"9-1", runs=((4, 3, 1),))
+    original = Record(
+        1, RecordKind.EVENTS, 3, b"x\n", stream_offset=b"9-1", runs=(Run("stream", 3, 1),)
+    )
 
     ((_end, found),) = scan(b"".join(encode(original)))
 
     assert found == original
-    assert record_runs(original) == (Run("stream", 3, 1),)

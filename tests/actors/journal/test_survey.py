@@ -8,6 +8,7 @@ from orchestrator.actors.journal.record_format import (
     encode_assigned,
 )
 from orchestrator.actors.journal.survey import Inventory, Segment, segment_name
+from orchestrator.actors.sources import Run
 
 ROWS = 5
 
@@ -191,8 +192,8 @@ def test_a_segment_that_cannot_be_read_counts_as_missing_as_a_whole() -> None:
 
 
 def test_rows_whose_ids_were_damaged_count_as_missing() -> None:
-    bare = Record(1, RecordKind.EVENTS, 1, b"row\n", runs=((2, 1, 0),))
-    later = Record(3, RecordKind.EVENTS, 1, b"row\n", ((9, 9),), rows_before=1, runs=((2, 1, 0),))
+    bare = Record(1, RecordKind.EVENTS, 1, b"row\n", runs=(Run("data", 1),))
+    later = Record(3, RecordKind.EVENTS, 1, b"row\n", ((9, 9),), rows_before=1, runs=bare.runs)
     data = b"".join(b"".join(encode(record)) for record in (bare, later))
     inventory = Inventory(Head(last_number=3, rows_total=2), 1)
     segment = Segment(Path(segment_name(1)))

@@ -2,13 +2,14 @@ from pathlib import Path
 
 from orchestrator.actors.journal.record_format import Head, Record, RecordKind, encode, encode_head
 from orchestrator.actors.journal.survey import segment_name
+from orchestrator.actors.sources import Run
 
 from ..conftest import Orc
 
 
 def journal(folder: Path) -> Path:
     folder.mkdir()
-    record = Record(1, RecordKind.EVENTS, 2, b"r\nr\n", ((5, 6),), runs=((2, 2, 0),))
+    record = Record(1, RecordKind.EVENTS, 2, b"r\nr\n", ((5, 6),), runs=(Run("data", 2),))
     (folder / segment_name(1)).write_bytes(b"".join(encode(record)))
     (folder / "head").write_bytes(encode_head(Head(0, 1, 6, 2))[1])
     return folder
