@@ -1,6 +1,5 @@
 """Events, and the rules by which a message on the bus becomes one (contract, part 1)."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -44,16 +43,6 @@ class NewEvent(msgspec.Struct, frozen=True):
     """Takes precedence over the payload's own."""
     request_id: str | None = None
     """The id of the HTTP request that posted it, for the log."""
-
-
-def utc_now() -> str:
-    """Now, as the contract writes times: ``2026-01-31T09:30:00.123Z``."""
-    return format_time(datetime.now(UTC))
-
-
-def format_time(moment: datetime) -> str:
-    """``moment`` as the contract writes times; it must be aware of its time zone."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def type_of(channel: str) -> str:

@@ -6,7 +6,6 @@ has used its number up, so that the daemon sees the hole and says so.
 
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..protocol.bus_url import BadBusUrl, BusUrl, read_bus_url
+from ..protocol.timestamps import utc_now
 from .errors import BadOptions, BadPayload, BusUnavailable
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -25,11 +25,6 @@ STREAM = "orchestrator:events"
 """Where durable messages go (contract, section 1)."""
 MAX_CHANNELS = 10_000
 """So many counters are kept; channels beyond them carry no ``seq``."""
-
-
-def utc_now() -> str:
-    """The time as the contract writes it: ``2026-01-31T09:30:00.123Z``."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def connect(redis_url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:

@@ -91,12 +91,6 @@ def read_iso(text: object) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def iso(moment: datetime) -> str:
-    """As the contract writes times: ``2026-01-31T09:30:00.123Z``."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
 def clock_time(moment: datetime, now: datetime) -> str:
     """``10:02:11.482`` in the zone of ``now``; with the date in front when it is another day."""
     there = moment.astimezone(now.tzinfo)

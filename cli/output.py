@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from ..protocol.timestamps import timestamp
 from . import formatting
 from .errors import Failure
 
@@ -152,7 +153,9 @@ class Screen:
             return f"{formatting.duration((now - moment).total_seconds())} ago"
         if self.time == "local":
             return formatting.clock_time(moment, now.astimezone())
-        return formatting.clock_time(moment, now) if self.time == "utc" else formatting.iso(moment)
+        if self.time == "utc":
+            return formatting.clock_time(moment, now)
+        return timestamp(moment.timestamp())
 
     def age(self, text: object, seconds: float | None = None) -> str:
         """How long ago: short on a terminal; the moment itself in a pipe or when asked for."""

@@ -1,16 +1,15 @@
 """The bus as the daemon hears it: its lanes, and whether the server can keep our promises."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
 from ..actors.canary import Canaries
-from ..actors.events import format_time
 from ..actors.redis_listener.connections import CONTROL, DATA, BusConnections
 from ..actors.redis_listener.server_checks import Danger, check
 from ..actors.redis_listener.stream_reader import StreamLimits
 from ..protocol.bus_url import read_bus_url
+from ..protocol.timestamps import timestamp
 from ..runtime import OrchestratorError
 from ..settings import Settings
 
@@ -77,13 +76,12 @@ class Bus:
         Args:
             down_since_ms: The last journalled moment of the life before; 0 if there was none.
         """
-        died_at = datetime.fromtimestamp(down_since_ms / 1000, UTC) if down_since_ms else None
         return BusConnections(
             self._url,
             control_patterns=self._lanes[CONTROL],
             data_patterns=self._lanes[DATA],
             connect_timeout_s=self._redis.connect_timeout_s,
-            down_since=format_time(died_at) if died_at else None,
+            down_since=timestamp(down_since_ms / 1000) if down_since_ms else None,
             canaries=self.canaries,
             on_danger=self._endangered,
             stream_limits=self._stream_limits,

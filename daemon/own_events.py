@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 import msgspec
 
-from ..actors.events import NewEvent, utc_now
+from ..actors.events import NewEvent
 from ..actors.messages.event_persister import PersistEvents
+from ..protocol.timestamps import utc_now
 from ..runtime import Address, Outbox, SupervisorReport
 
 

@@ -14,7 +14,7 @@ import bottle
 import msgspec
 import structlog
 
-from ..actors.events import utc_now
+from ..protocol.timestamps import utc_now
 from ..runtime.telemetry.log import log_context
 from .api.event_routes import EventRoutes
 from .api.health_routes import HealthRoutes

@@ -1,6 +1,12 @@
 """Times on the wire: UTC, ISO 8601 with milliseconds and ``Z`` (contract, preamble)."""
 
+import time
 from datetime import UTC, datetime
+
+
+def utc_now() -> str:
+    """`timestamp` of the system's clock."""
+    return timestamp(time.time())
 
 
 def timestamp(unix_s: float) -> str:

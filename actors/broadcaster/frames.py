@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from ..events import Event, channel_of, utc_now
+from ...protocol.timestamps import utc_now
+from ..events import Event, channel_of
 
 # Types and sources repeat; a publisher that invents new ones must not grow the cache without bound.
 _CACHE_LIMIT: Final = 10_000

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate, takewhile
 from typing import Final
 
+from ...protocol.timestamps import utc_now
 from ...runtime import DeferredReply
 from ...sql.events.stream_position import StreamPosition
-from ..events import utc_now
 from ..messages.durable_stream import PersistStream, StreamItem
 from ..messages.event_persister import PersistEvents, PersistReplies
 from ..sources import CONTROL, DAEMON, STREAM

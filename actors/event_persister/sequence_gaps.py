@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from ..events import GAP, KILLSWITCH, NewEvent, utc_now
+from ...protocol.timestamps import utc_now
+from ..events import GAP, KILLSWITCH, NewEvent
 from ..payloads import Marks
 
 GRACE_S: Final = 1.0

@@ -14,11 +14,12 @@ from typing import Any, Final, assert_never
 import gevent
 import msgspec
 
+from ...protocol.timestamps import utc_now
 from ...runtime import Actor, Address, Outbox
 from ...sql.errors import StoreError
 from ...sql.registry import AgentRegistry, AgentRow
 from ..canary import LOST_AFTER_S
-from ..events import HEARTBEAT, NewEvent, utc_now
+from ..events import HEARTBEAT, NewEvent
 from ..messages.broadcaster import AgentStatusChanged
 from ..messages.event_persister import PersistEvents
 from ..messages.events import EventReplaced, EventsJournalled

@@ -8,7 +8,6 @@ a full disk pauses the stream, and nothing else.
 
 import time
 from collections import deque
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import gevent
@@ -19,10 +18,10 @@ from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
 from ...agents.tls_advice import tls_advice
+from ...protocol.timestamps import timestamp, utc_now
 from ...runtime import give_way
 from ...runtime.errors import reason_of
 from ...sql.events.stream_position import STREAM, StreamPosition
-from ..events import format_time, utc_now
 from ..messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from ..messages.redis_listener import DurableStreamStatus
 from ..payloads import size_of
@@ -121,7 +120,7 @@ class StreamReader:
         self._unacknowledged.clear()
         self._pending.clear()
         at_s = position.read_at_ms / 1000
-        self._complete_at = format_time(datetime.fromtimestamp(at_s, UTC)) if at_s else utc_now()
+        self._complete_at = timestamp(at_s) if at_s else utc_now()
         self._log.info("reading the durable stream", after=position.entry_id)
         self._changed.set()
 

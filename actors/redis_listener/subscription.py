@@ -19,9 +19,10 @@ from gevent.lock import BoundedSemaphore
 from ...agents.routing import redis_glob
 from ...agents.tls_advice import tls_advice
 from ...protocol.patterns import matches
+from ...protocol.timestamps import utc_now
 from ...runtime import give_way
 from ...runtime.errors import reason_of
-from ..events import HEARTBEAT_PREFIX, utc_now
+from ..events import HEARTBEAT_PREFIX
 from ..messages.event_persister import PersistEvents, PersistReplies
 from ..messages.redis_listener import SubscriptionStatus
 from .gaps import GapTracker

@@ -13,11 +13,12 @@ import gevent
 import msgspec
 from gevent.event import Event as Signal
 
+from ...protocol.timestamps import utc_now
 from ...protocol.ulid import new_ulid
 from ...runtime import Actor, Address, OrchestratorError, Outbox
 from ...sql.errors import StoreError
 from ...sql.state import StateStore
-from ..events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent, utc_now
+from ..events import KILLSWITCH, REGIME, REJECTED, Event, NewEvent
 from ..killswitch import KillswitchState, Trip, bus_payload, bus_trip, read_state
 from ..latch import Latch, LatchUnreadable
 from ..messages.broadcaster import KillswitchNotice

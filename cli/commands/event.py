@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from ...protocol.timestamps import timestamp
 from ..client.completion import complete_topics
 from ..client.event_stream import Feed, Start
 from ..client.pages import Event, Filter, Pages
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import iso, printable, read_duration, read_moment
+from ..formatting import printable, read_duration, read_moment
 from ..options import Invocation, command, noun, pass_invocation
 from ..output import Column, Row, Screen, cut
 from ..preview import preview
@@ -132,7 +133,7 @@ def _moment(option: str, text: str) -> str:
             f"{option} {text!r} is no time",
             advice="write 15m, 09:30, 2026-01-31T09:30:00Z or an event's id",
         )
-    return iso(moment)
+    return timestamp(moment.timestamp())
 
 
 def _seconds(text: str | None) -> float | None:

@@ -1,11 +1,11 @@
 """``journal status|verify``: the journal of a daemon that runs, or of one that does not."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...protocol.timestamps import timestamp
 from ..errors import ExitCode, Failure
 from ..formatting import plural, size_text
 from ..local_settings import Place, config_option, missing_extra, read_settings
@@ -94,7 +94,7 @@ def _row(found: "Inspection") -> dict[str, Any]:
 def _status_lines(found: "Inspection", screen: Screen) -> list[str]:
     waiting = sum(found.waiting.values())
     sources = ", ".join(f"{name} {screen.number(count)}" for name, count in found.waiting.items())
-    last = "never" if not found.last_at_ms else screen.moment(_moment(found.last_at_ms))
+    last = "never" if not found.last_at_ms else screen.moment(timestamp(found.last_at_ms / 1000))
     return screen.facts(
         [
             ("STATE", screen.state("ok" if found.healthy else "damaged")),
@@ -122,8 +122,3 @@ def _verify_lines(found: "Inspection", screen: Screen) -> list[str]:
             ("HEAD", "lost" if report.head_lost else "whole"),
         ]
     )
-
-
-def _moment(at_ms: int) -> str:
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

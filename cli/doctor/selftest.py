@@ -10,13 +10,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ...protocol.timestamps import utc_now
 from ..client.event_stream import Link, LinkLost
 from ..client.rest import Client, cause_of
 from ..errors import Failure
-from ..formatting import duration, iso
+from ..formatting import duration
 from .check_results import Finding, critical, ok
 from .redis import connected
 
@@ -203,7 +203,7 @@ class Walkthrough:
             raise StepFailed(cause_of(error)) from error
 
     def _payload(self, way: str) -> dict[str, str]:
-        now = iso(datetime.now(UTC))
+        now = utc_now()
         return {"agent_id": self.agent_id, "mark": self.mark, "way": way, "timestamp": now}
 
     def _beat(self, bus: "Redis", status: str) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...protocol.timestamps import timestamp
 from ..errors import BadUsage
-from ..formatting import iso, read_moment
+from ..formatting import read_moment
 from ..local_settings import missing_extra
 from .database import connection, store_failures
 
@@ -59,7 +60,7 @@ def moment_of(option: str, text: str | None) -> str | None:
         raise BadUsage(
             f"{option} {text!r} is no time", advice="write 15m, 09:30 or 2026-01-31T09:30:00Z"
         )
-    return iso(moment)
+    return timestamp(moment.timestamp())
 
 
 class History:

@@ -8,7 +8,7 @@ from typing import Final
 import gevent
 import msgspec
 
-from ...actors.events import KILLSWITCH, NewEvent, format_time, utc_now
+from ...actors.events import KILLSWITCH, NewEvent
 from ...actors.messages.event_persister import (
     GetPersisterStatus,
     NoteProcessed,
@@ -18,6 +18,7 @@ from ...actors.messages.event_persister import (
 )
 from ...actors.payloads import examine
 from ...actors.recent_events import EventQuery
+from ...protocol.timestamps import timestamp, utc_now
 from ...sql.events.event_reader import EventReader
 from ..errors import BadRequest, NotFound, Unavailable
 from ..etag import tagged
@@ -198,4 +199,5 @@ def event_query(wanted: EventsQuery) -> EventQuery:
 def _time(moment: datetime | None) -> str | None:
     if moment is None:
         return None
-    return format_time(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return timestamp(aware.timestamp())

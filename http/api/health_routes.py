@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from ...actors.events import utc_now
 from ...actors.messages.event_persister import GetPersisterStatus, PersisterStatus
 from ...actors.messages.heartbeat_monitor import Agents, GetAgents
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
+from ...protocol.timestamps import utc_now
 from ...runtime import GetTree, OrchestratorError
 from ..auth import Role, caller_in
 from ..etag import tagged

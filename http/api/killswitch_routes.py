@@ -2,7 +2,6 @@
 
 from typing import Final, Literal
 
-from ...actors.events import utc_now
 from ...actors.messages.state_keeper import (
     EngageKillswitch,
     GetKillswitch,
@@ -10,6 +9,7 @@ from ...actors.messages.state_keeper import (
     KillswitchView,
     ReleaseKillswitch,
 )
+from ...protocol.timestamps import utc_now
 from ..auth import Role, caller_in
 from ..peers import Peers, ask
 from ..requests import Call, Environ

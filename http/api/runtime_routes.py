@@ -1,18 +1,18 @@
 """``/runtime/…``: the supervision tree, the agents below it, dead letters."""
 
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from ...actors.agent_host.stopped_agents import StoppedAgents
-from ...actors.events import format_time, utc_now
 from ...actors.messages.event_persister import GetBooks
 from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
 from ...actors.sources import SourceBalance
+from ...protocol.timestamps import timestamp, utc_now
 from ...runtime import Address, AskTimeout, DeadLetter, GetTree, RestartChild, StartChild, StopChild
 from ...runtime.processes.record import ProcessRecord
 from ..errors import Conflict, NotFound
@@ -189,7 +189,7 @@ class RuntimeRoutes:
             "ok",
             utc_now(),
             agent_id,
-            tuple(LogLine(_time(line.at), line.stream, line.text) for line in lines),
+            tuple(LogLine(timestamp(line.at), line.stream, line.text) for line in lines),
             record.output.total,
             _exit(record),
         )
@@ -268,8 +268,7 @@ class RuntimeRoutes:
             for row in rows
         )
         balanced = not any(row.difference for row in rows)
-        up_s = self._peers.instance.uptime_s
-        since = format_time(datetime.now(UTC) - timedelta(seconds=up_s))
+        since = timestamp(time.time() - self._peers.instance.uptime_s)
         return json_answer(BooksAnswer("ok", utc_now(), balanced, since, shapes))
 
 
@@ -301,12 +300,10 @@ def _with_process(row: ManagedAgent, record: ProcessRecord) -> ManagedAgent:
 
 def _exit(record: ProcessRecord) -> ProcessExitShape | None:
     ended = record.exit
-    return None if ended is None else ProcessExitShape(_time(ended.at), ended.code, ended.signal)
-
-
-def _time(seconds: float) -> str:
-    return format_time(datetime.fromtimestamp(seconds, UTC))
+    if ended is None:
+        return None
+    return ProcessExitShape(timestamp(ended.at), ended.code, ended.signal)
 
 
 def _letter(letter: DeadLetter) -> DeadLetterShape:
-    return DeadLetterShape(letter.actor, letter.message, letter.reason, _time(letter.at))
+    return DeadLetterShape(letter.actor, letter.message, letter.reason, timestamp(letter.at))

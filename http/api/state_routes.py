@@ -1,8 +1,8 @@
 """``/regime/state``, ``/state`` and ``/state/{key}``."""
 
-from ...actors.events import utc_now
 from ...actors.messages.state_keeper import GetRegime, GetState
 from ...actors.state_keeper.regime import Regime
+from ...protocol.timestamps import utc_now
 from ...sql.state import StateRow
 from ..errors import NotFound
 from ..etag import tagged

@@ -17,7 +17,7 @@ from geventwebsocket.handler import WebSocketHandler
 from websockets.frames import CloseCode
 
 from ...actors.broadcaster.clients import Clients
-from ...actors.events import utc_now
+from ...protocol.timestamps import utc_now
 from ...runtime import OrchestratorError, deadline
 from ..api.schemas import ErrorAnswer
 from ..app import Api, Endless, send

@@ -12,11 +12,9 @@ import atexit
 import json
 import logging
 import sys
-import time
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -24,6 +22,7 @@ import msgspec
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...protocol.timestamps import utc_now
 from ..linked import log_hub_errors
 from .log_writer import LogWriter
 
@@ -161,8 +160,7 @@ class _QueueHandler(logging.Handler):
 
 
 def _add_time(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    now = datetime.fromtimestamp(time.time(), UTC)
-    event["timestamp"] = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    event["timestamp"] = utc_now()
     return event
 
 

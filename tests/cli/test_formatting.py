@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from orchestrator.cli import formatting
@@ -91,12 +91,6 @@ def test_what_is_no_moment_is_none(text: str) -> None:
 def test_only_texts_are_read_as_iso() -> None:
     assert formatting.read_iso(None) is None
     assert formatting.read_iso(12) is None
-
-
-def test_times_are_written_as_the_contract_has_them() -> None:
-    there = NOW.astimezone(timezone(timedelta(hours=5)))
-
-    assert formatting.iso(there) == "2026-01-31T09:30:00.123Z"
 
 
 def test_another_day_shows_its_date() -> None:

@@ -1,9 +1,15 @@
+import time
+
 import pytest
-from orchestrator.protocol.timestamps import timestamp, unix_seconds
+from orchestrator.protocol.timestamps import timestamp, unix_seconds, utc_now
 
 
 def test_a_time_has_milliseconds_and_z() -> None:
     assert timestamp(1769851800.1239) == "2026-01-31T09:30:00.123Z"
+
+
+def test_now_is_the_systems_clock() -> None:
+    assert unix_seconds(utc_now()) == pytest.approx(time.time(), abs=5)
 
 
 def test_a_time_is_read_back() -> None:

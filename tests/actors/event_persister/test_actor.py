@@ -20,7 +20,7 @@ from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.event_persister.recovery import sweep
 from orchestrator.actors.event_persister.state import PersisterState
 from orchestrator.actors.event_persister.status import percentiles
-from orchestrator.actors.events import Event, NewEvent, utc_now
+from orchestrator.actors.events import Event, NewEvent
 from orchestrator.actors.journal.journal import JournalSettings, _read_into
 from orchestrator.actors.messages.event_persister import (
     GetBooks,
@@ -38,6 +38,7 @@ from orchestrator.actors.messages.events import EventReplaced, EventsJournalled,
 from orchestrator.actors.messages.redis_listener import Publish
 from orchestrator.actors.payloads import reject
 from orchestrator.actors.recent_events import EventPage, EventQuery, EventWindow, NeedsDatabase
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings
@@ -765,7 +766,7 @@ from pathlib import Path
 from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.event_persister.state import PersisterState
 from orchestrator.actors.messages.event_persister import PersistReplies
-from orchestrator.actors.events import utc_now
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import start_actor
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.event_reader import EventReader

@@ -11,7 +11,6 @@ import pytest
 from orchestrator.actors.canary import Canaries
 from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.event_persister.state import PersisterState
-from orchestrator.actors.events import utc_now
 from orchestrator.actors.journal.journal import JournalSettings
 from orchestrator.actors.messages.durable_stream import (
     PersistStream,
@@ -22,6 +21,7 @@ from orchestrator.actors.messages.durable_stream import (
 from orchestrator.actors.messages.event_persister import GetBooks, PersistReplies
 from orchestrator.actors.messages.events import StopHeard
 from orchestrator.actors.messages.heartbeat_monitor import Canary
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database, PostgresSettings

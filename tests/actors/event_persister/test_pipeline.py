@@ -4,11 +4,12 @@ import pytest
 from orchestrator.actors.event_persister.pipeline import Pipeline, latency_ms
 from orchestrator.actors.event_persister.recovery import survey
 from orchestrator.actors.event_persister.state import PersisterState
-from orchestrator.actors.events import Event, NewEvent, utc_now
+from orchestrator.actors.events import Event, NewEvent
 from orchestrator.actors.journal.id_ranges import read_ids, write_ids
 from orchestrator.actors.journal.journal import JournalSettings
 from orchestrator.actors.messages.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopHeard
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, Mailbox
 
 

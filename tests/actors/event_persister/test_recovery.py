@@ -4,10 +4,11 @@ from typing import Any
 from orchestrator.actors.event_persister.pipeline import Pipeline
 from orchestrator.actors.event_persister.recovery import Loader, Newest, Stops, survey, sweep
 from orchestrator.actors.event_persister.state import PersisterState
-from orchestrator.actors.events import Event, NewEvent, utc_now
+from orchestrator.actors.events import Event, NewEvent
 from orchestrator.actors.journal.journal import JournalSettings
 from orchestrator.actors.messages.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.recent_events import EventWindow
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address
 
 

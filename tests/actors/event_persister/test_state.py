@@ -2,9 +2,10 @@ from pathlib import Path
 
 from orchestrator.actors.event_persister.pipeline import Pipeline
 from orchestrator.actors.event_persister.state import PersisterState
-from orchestrator.actors.events import Event, utc_now
+from orchestrator.actors.events import Event
 from orchestrator.actors.journal.record_format import RecordKind
 from orchestrator.actors.messages.event_persister import PersistReplies
+from orchestrator.protocol.timestamps import utc_now
 
 
 def receive(state: PersisterState, *names: str) -> None:

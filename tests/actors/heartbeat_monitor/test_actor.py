@@ -7,7 +7,7 @@ from typing import Any
 import gevent
 import msgspec
 import pytest
-from orchestrator.actors.events import HEARTBEAT, Event, utc_now
+from orchestrator.actors.events import HEARTBEAT, Event
 from orchestrator.actors.heartbeat_monitor.actor import HeartbeatMonitor
 from orchestrator.actors.heartbeat_monitor.agent_table import AgentTable, RegistrySettings
 from orchestrator.actors.messages.broadcaster import AgentStatusChanged
@@ -20,6 +20,7 @@ from orchestrator.actors.messages.heartbeat_monitor import (
     SetBusVisible,
 )
 from orchestrator.actors.messages.state_keeper import SetState
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database
 from orchestrator.sql.registry import AgentRegistry

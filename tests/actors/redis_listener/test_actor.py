@@ -18,7 +18,6 @@ import structlog
 from faults.proxy import Proxy
 from gevent.event import Event as Signal
 from orchestrator.actors.canary import Canaries
-from orchestrator.actors.events import utc_now
 from orchestrator.actors.messages.event_persister import PersistEvents, PersistReplies
 from orchestrator.actors.messages.heartbeat_monitor import SetBusVisible
 from orchestrator.actors.messages.redis_listener import BusStatus, GetBusStatus, Publish, Published
@@ -27,6 +26,7 @@ from orchestrator.actors.redis_listener import publisher, subscription
 from orchestrator.actors.redis_listener.actor import RedisListener
 from orchestrator.actors.redis_listener.connections import BusConnections
 from orchestrator.protocol.bus_url import BadBusUrl
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import (
     Actor,
     ActorHung,

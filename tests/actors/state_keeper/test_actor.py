@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.events import KILLSWITCH, REGIME, REJECTED, Event, utc_now
+from orchestrator.actors.events import KILLSWITCH, REGIME, REJECTED, Event
 from orchestrator.actors.killswitch import KillswitchState, Trip, WrongTrip
 from orchestrator.actors.latch import Latch
 from orchestrator.actors.messages.broadcaster import KillswitchNotice
@@ -24,6 +24,7 @@ from orchestrator.actors.messages.state_keeper import (
     SetState,
 )
 from orchestrator.actors.state_keeper.actor import StateKeeper
+from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.runtime._guard_entry import write_latch
 from orchestrator.sql.database import Database

@@ -8,7 +8,7 @@ import redis
 from orchestrator.cli.doctor import agent as checks
 from orchestrator.cli.doctor.agent import Heard, judge
 from orchestrator.cli.doctor.check_results import Finding, Level
-from orchestrator.cli.formatting import iso
+from orchestrator.protocol.timestamps import timestamp
 from quiet_clock import quiet_s
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -25,7 +25,7 @@ def worst(findings: list[Finding]) -> Finding:
 
 
 def test_a_good_heartbeat_is_all_well() -> None:
-    beat = {"agent_id": "a-1", "status": "active", "timestamp": iso(NOW)}
+    beat = {"agent_id": "a-1", "status": "active", "timestamp": timestamp(NOW.timestamp())}
 
     assert worst(list(judge(heard("heartbeat.a-1", beat), "a-1"))).level is Level.OK
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from orchestrator.actors.events import Event, format_time
+from orchestrator.actors.events import Event
 from orchestrator.actors.recent_events import EventQuery, matcher
+from orchestrator.protocol.timestamps import timestamp
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database
 from orchestrator.sql.events import event_reader, page_search
@@ -120,7 +121,7 @@ def test_memory_takes_the_same_events_for_wanted() -> None:
     for _ in range(200):
         wanted = some_filter(chance)
         low, high = (
-            moment and format_time(datetime.fromisoformat(moment))
+            moment and timestamp(datetime.fromisoformat(moment).timestamp())
             for moment in (wanted.from_ts, wanted.to_ts)
         )
         given = EventQuery(
@@ -137,7 +138,7 @@ def test_memory_takes_the_same_events_for_wanted() -> None:
 
 
 def as_event(row: Stored) -> Event:
-    ts = "" if row.ts is None else format_time(row.ts)
+    ts = "" if row.ts is None else timestamp(row.ts.timestamp())
     return Event(row.id, row.type, b"{}", ts, row.source, bool(row.processed))
 
 
