@@ -145,7 +145,7 @@ def test_a_server_that_is_away_endangers_nothing_yet() -> None:
     assert check("redis://127.0.0.1:1/0", limit_s=0.5) == ()
 
 
-ALL_KNOWN = {"max_memory_bytes": 0, "append_only": True}
+ALL_KNOWN: dict[str, Any] = {"max_memory_bytes": 0, "append_only": True}
 
 
 @pytest.mark.parametrize(
