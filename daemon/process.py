@@ -86,6 +86,8 @@ def run(settings: Settings, streams: StandardStreams) -> int:
         data = stack.enter_context(DataDir.open(settings.data.dir))
         listening = stack.enter_context(closing(ListeningSocket(settings.http)))
         writer = stack.enter_context(closing(configure_logging(settings.log)))
+        if data.mended:
+            say(f"the group of {data.path} could write to it, and no longer can")
         servers = embedded_servers(settings, data.path)
         hurrying = Hurrying(signals, data.path, servers, (writer.close, streams.finish))
         stack.callback(log_last_word, hurrying)

@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
+import stat
 import time
 from pathlib import Path
 from typing import Self
@@ -55,6 +57,21 @@ class DataDirUnusable(DataDirError):
         )
 
 
+class DataDirExposed(DataDirError):
+    """Accounts other than the daemon's may write to the data directory."""
+
+    def __init__(self, path: Path, writers: str) -> None:
+        super().__init__(path, writers)
+        self.path = path
+        self.writers = writers
+
+    def __str__(self) -> str:
+        return (
+            f"the data directory {self.path} is writable for {self.writers}: anyone could engage"
+            f" the stop or take its latch away. Run: chmod go-w {shlex.quote(str(self.path))}"
+        )
+
+
 class DataDir:
     """An open data directory: as long as it is, no other daemon can open it.
 
@@ -62,9 +79,11 @@ class DataDir:
     context manager. Never blocks but on the disk.
     """
 
-    def __init__(self, path: Path, lock: int, instance: str) -> None:
+    def __init__(self, path: Path, lock: int, instance: str, *, mended: bool = False) -> None:
         self.path = path
         self.instance = instance
+        self.mended = mended
+        """Whether its group could write to it until now."""
         self._lock: int | None = lock
 
     @classmethod
@@ -74,10 +93,12 @@ class DataDir:
         Raises:
             DataDirInUse: another daemon has it open.
             DataDirUnusable: it cannot be made or written.
+            DataDirExposed: others can write to it.
         """
         folder = Path(path).expanduser().absolute()
         try:
             _make(folder)
+            mended = _mended(folder)
             lock = _locked(folder)
         except OSError as error:
             raise DataDirUnusable(folder, error.strerror or str(error)) from error
@@ -87,7 +108,7 @@ class DataDir:
         except OSError as error:
             os.close(lock)
             raise DataDirUnusable(folder, error.strerror or str(error)) from error
-        return cls(folder, lock, instance)
+        return cls(folder, lock, instance, mended=mended)
 
     def close(self) -> None:
         """Let another daemon open it; a second call does nothing."""
@@ -116,6 +137,25 @@ def _make(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.geteuid() == 0:
             folder.chmod(0o711)  # embedded PostgreSQL's account has to pass through
+
+
+def _mended(folder: Path) -> bool:
+    """Take the right to write from the folder's group; returns whether it had it.
+
+    Raises:
+        DataDirExposed: everybody has that right, or the group keeps it.
+        OSError: the folder cannot be looked at.
+    """
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH:
+        raise DataDirExposed(folder, "everybody")
+    if not mode & stat.S_IWGRP:
+        return False
+    try:
+        folder.chmod(stat.S_IMODE(mode) & ~stat.S_IWGRP)
+    except PermissionError as error:
+        raise DataDirExposed(folder, "its group") from error
+    return True
 
 
 def _locked(folder: Path) -> int:

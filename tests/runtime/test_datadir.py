@@ -6,7 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from orchestrator.runtime.datadir import DataDir, DataDirInUse, DataDirUnusable, read_holder
+from orchestrator.runtime.datadir import (
+    DataDir,
+    DataDirExposed,
+    DataDirInUse,
+    DataDirUnusable,
+    read_holder,
+)
 
 
 def test_a_missing_directory_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -105,3 +111,34 @@ def test_the_lock_ends_with_a_killed_daemon(tmp_path: Path) -> None:
     with DataDir.open(tmp_path) as data:
         assert read_holder(tmp_path)["pid"] == os.getpid()
         assert data.instance
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o702, 0o1777])
+def test_a_directory_that_everybody_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "the data"
+    folder.mkdir()
+    folder.chmod(mode)
+
+    with pytest.raises(DataDirExposed) as caught:
+        DataDir.open(folder)
+
+    assert "writable for everybody" in str(caught.value)
+    assert f"chmod go-w '{folder}'" in str(caught.value)
+    assert list(folder.iterdir()) == []
+    assert folder.stat().st_mode & 0o7777 == mode
+
+
+@pytest.mark.parametrize(("mode", "left"), [(0o770, 0o750), (0o2775, 0o2755), (0o720, 0o700)])
+def test_one_that_its_group_may_write_to_is_mended_once(
+    tmp_path: Path, mode: int, left: int
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+
+    with DataDir.open(folder) as data:
+        assert data.mended
+
+    assert folder.stat().st_mode & 0o7777 == left
+    with DataDir.open(folder) as data:
+        assert not data.mended
