@@ -87,7 +87,7 @@ def show(sockets: list[socket.socket], payload: dict[str, Any], environ: dict[st
     from orchestrator.actors.broadcaster.clients import Clients
     from orchestrator.http.peers import Instance
     from orchestrator.http.settings import WebSocketSettings
-    from orchestrator.http.stream.catch_up import Streams
+    from orchestrator.http.stream.catch_up import Feeds
     from orchestrator.http.stream.past_events import PastEvents
     from orchestrator.http.stream.websocket import Connection, Handshake
     from orchestrator.runtime import Address, start_actor, stop_actor
@@ -97,12 +97,12 @@ def show(sockets: list[socket.socket], payload: dict[str, Any], environ: dict[st
     registry = Clients(CLIENTS)
     registry.saw(0)
     past = PastEvents(Address("nobody"), Database(PostgresSettings()), registry)  # not asked
-    streams = Streams(registry, past, settings, Instance("bench", "dev", "0"))
+    feeds = Feeds(registry, past, settings, Instance("bench", "dev", "0"))
     for sock in sockets:
         registry.reserve()
         handshake = Handshake(environ, settings)
         reader = sock.makefile("rb")
-        gevent.spawn(Connection(handshake, sock=sock, reader=reader, streams=streams).run)
+        gevent.spawn(Connection(handshake, sock=sock, reader=reader, feeds=feeds).run)
     gevent.sleep(0.2)
     broadcaster = Broadcaster(clients=registry)
     address = start_actor(broadcaster)

@@ -86,7 +86,7 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
     from orchestrator.actors.broadcaster.clients import Clients
     from orchestrator.http.peers import Instance
     from orchestrator.http.settings import WebSocketSettings
-    from orchestrator.http.stream.catch_up import Streams
+    from orchestrator.http.stream.catch_up import Feeds
     from orchestrator.http.stream.past_events import PastEvents
     from orchestrator.http.stream.websocket import Connection, Handshake
     from orchestrator.runtime import Address, start_actor, stop_actor
@@ -96,14 +96,14 @@ def ours(sockets: list[socket.socket], done: Any) -> float:
     registry = Clients(CLIENTS)
     registry.saw(0)
     past = PastEvents(Address("nobody"), Database(PostgresSettings()), registry)  # not asked
-    streams = Streams(registry, past, settings, Instance("bench", "dev", "0"))
+    feeds = Feeds(registry, past, settings, Instance("bench", "dev", "0"))
     for sock in sockets:
         registry.reserve()
         connection = Connection(
             Handshake(HANDSHAKE, settings),
             sock=sock,
             reader=sock.makefile("rb"),
-            streams=streams,
+            feeds=feeds,
         )
         gevent.spawn(connection.run)
     gevent.sleep(0.2)

@@ -39,7 +39,7 @@ from ..actors.redis_listener.connections import BusConnections
 from ..actors.state_keeper.actor import StateKeeper
 from ..http.edge.listener import ListeningSocket
 from ..http.edge.tls import TlsUnusable
-from ..http.peers import Instance, Peers
+from ..http.peers import Instance, ManagedAgents, Peers
 from ..http.server import HttpServer, UseSettings
 from ..runtime import (
     Actor,
@@ -381,14 +381,12 @@ class Daemon:
             keeper=to.state_keeper,
             listener=to.listener,
             root=to.root,
-            agents=to.agents,
+            agents=ManagedAgents(to.agents, self._agents.processes, self._agents.stopped),
             clients=self._clients,
             database=self._database,
             dead_letters=self._dead_letters,
             metrics=self.metrics,
             instance=self._instance,
-            processes=self._agents.processes,
-            stopped_agents=self._agents.stopped,
         )
 
 

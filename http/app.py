@@ -1,25 +1,26 @@
-"""The WSGI application: every request goes through here, and every answer looks alike.
+"""The WSGI application: every request takes one way (``Api._answer``), and all answers look alike.
 
-Order: request id, host, route, preflight, credential, rate limit, role, origin, body, handler.
-Bottle finds the route; what it takes and answers is declared in :class:`Route`.
+Bottle finds the route; what it takes and answers is declared at its handler (:class:`Route`).
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
 import bottle
 import msgspec
 import structlog
+from gevent.event import Event as Signal
+from structlog.contextvars import bound_contextvars
 
 from ..protocol.timestamps import utc_now
-from ..runtime.telemetry.log import log_context
+from ..runtime.telemetry.metrics import Metrics
+from .api.agent_routes import AgentRoutes
 from .api.event_routes import EventRoutes
-from .api.health_routes import HealthRoutes
-from .api.killswitch_routes import RiskRoutes
-from .api.metrics import MetricsPage
+from .api.health_routes import HealthRoutes, ReadinessChecks
+from .api.killswitch_routes import KillswitchRoutes
+from .api.metrics import MetricsPage, parts_of
 from .api.page_routes import PageRoutes
 from .api.runtime_routes import RuntimeRoutes
 from .api.schemas import ErrorAnswer
@@ -28,73 +29,70 @@ from .auth import CALLER, Access, Caller, Role, require
 from .docs.asyncapi import AsyncApi
 from .docs.openapi import OpenApi
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
-from .origins import HostRule, Origins, RateLimit
+from .etag import tagged
+from .origins import HostRule, Origins
 from .peers import Peers
+from .rate_limit import RateLimit
 from .requests import Call, Environ, convert, read_body, read_query, request_id_of
-from .routes import Answer, Route, Stream
-from .settings import HttpSettings, WebSocketSettings, is_loopback
-from .stream.catch_up import Streams
-from .stream.sse import EventStreamRoutes
+from .routes import Answer, Route, Stream, json_answer, routes_of
+from .settings import HttpSettings, is_loopback
+from .stream.catch_up import Feeds
+from .stream.sse import SseRoutes
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _COMMON_HEADERS: Final[Headers] = (("X-Content-Type-Options", "nosniff"),)
-_UNROUTED: Final = "(none)"
 
 
 class Api:
     """The application.
 
     Args:
-        peers: Whom the routes ask.
+        routes: What it answers.
         settings: Section ``[http]``.
-        own_name: The HTTP server's name in the supervision tree.
-        streams: What the clients of the event stream share.
+        metrics: The daemon's registry.
     """
 
-    def __init__(
-        self,
-        peers: Peers,
-        settings: HttpSettings,
-        *,
-        own_name: str,
-        streams: Streams | None = None,
-    ) -> None:
+    def __init__(self, routes: Iterable[Route], settings: HttpSettings, metrics: Metrics) -> None:
         self.active = 0
         """Requests being answered."""
+        self.idle = Signal()
+        """Set while there are none."""
+        self.idle.set()
         self.hosts = HostRule(loopback=is_loopback(settings.host), allowed=settings.allowed_hosts)
         self.origins = Origins(settings.front_origin)
         self.access = Access(settings.auth)
-        self._settings = settings
         self.limit = RateLimit(settings)
         """Counts the calls of each client."""
+        self._settings = settings
         self._log = structlog.get_logger(actor="http")
         self._router = bottle.Bottle()
         self._routes: dict[tuple[str, str], Route] = {}
-        for route in all_routes(peers, own_name, streams):
+        for route in routes:
             rule = _bottle_path(route)
             self._routes[route.method, rule] = route
             self._router.route(rule, route.method, route.handler)
-        self._requests = peers.metrics.counter(
-            "http_requests", "Requests answered.", ("route", "code")
-        )
-        self._latency = peers.metrics.histogram("http_request_seconds", "Time to answer.")
+        self._requests = metrics.counter("http_requests", "Requests answered.", ("route", "code"))
+        self._latency = metrics.histogram("http_request_seconds", "Time to answer.")
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         started = time.perf_counter()
         request_id = request_id_of(environ)
         self.active += 1
+        self.idle.clear()
         try:
-            with log_context(request_id=request_id):
-                answer, route = self._answer(environ, request_id)
-                self._note(environ, answer, route, time.perf_counter() - started)
+            with bound_contextvars(request_id=request_id):
+                answer, path = self._answer(environ, request_id)
+                self._note(environ, answer, path, time.perf_counter() - started)
             return send(environ, start_response, answer, request_id)
         finally:
             self.active -= 1
+            if not self.active:
+                self.idle.set()
 
     def use(self, settings: HttpSettings) -> None:
-        """Judge by other tokens and limits from now on; nothing else of the settings changes."""
+        """Apply other tokens and limits; nothing else of the settings changes."""
         self.access.use(settings.auth)
         old, self._settings = self._settings, settings
         if (old.rate_limit_max, old.rate_limit_window_ms) != (
@@ -111,80 +109,75 @@ class Api:
 
     # -- one request -------------------------------------------------------------------------
 
-    def _answer(self, environ: dict[str, Any], request_id: str) -> tuple[Answer, Route | None]:
-        route: Route | None = None
+    def _answer(self, environ: dict[str, Any], request_id: str) -> tuple[Answer, str]:
+        """Host → route → credential → rate limit → role → origin → body and query → handler.
+
+        Returns the answer, and the path of the route for the metrics.
+        """
+        route = _NO_ROUTE
         limits: Headers = ()
+        origin, host = environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")
         try:
-            self._check_host(environ)
-            route, path = self._find(environ)
+            self.hosts.check(host, http_1_1=environ.get("SERVER_PROTOCOL") != "HTTP/1.0")
+            route, values = self._find(environ)
             if environ["REQUEST_METHOD"] == "OPTIONS":
-                answer = self._preflight(environ, path)
+                answer = self._preflight(origin, **values)
             else:
-                caller = self._caller(environ, route)
-                if route is None or route.counted:
+                caller = environ[CALLER] = self.access.caller_of(
+                    environ, may_limit=not route.always
+                )
+                if route.counted:
                     limits = self.limit.hit(_bucket(environ, caller))
-                require(caller, route.needs if route is not None else Role.VIEWER)
-                answer = self._call(environ, request_id, route, path)
+                require(caller, route.needs)
+                if route.method == "POST" or route.endless:
+                    self.origins.check(origin, host)
+                call = self._read(environ, request_id, route, values)
+                answer = _encoded(environ, route, route.handler(call))
         except Exception as error:  # noqa: BLE001 the border: one request
             answer = self.refusal(as_api_error(error), request_id, environ)
-            return _with(answer, limits), route
-        cors = self.origins.headers(environ.get("HTTP_ORIGIN"))
-        return _with(answer, (*limits, *cors)), route
+            return _with(answer, limits), route.path
+        cors = self.origins.plain if origin is None else self.origins.headers(origin)
+        return _with(answer, (*limits, *cors)), route.path
 
-    def _caller(self, environ: dict[str, Any], route: Route | None) -> Caller:
-        may_limit = route is None or not route.always
-        caller = environ[CALLER] = self.access.caller_of(environ, may_limit=may_limit)
-        return caller
-
-    def _check_host(self, environ: Environ) -> None:
-        http_1_1 = environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
-        self.hosts.check(environ.get("HTTP_HOST"), http_1_1=http_1_1)
-
-    def _find(self, environ: dict[str, Any]) -> tuple[Route | None, dict[str, Any]]:
-        """The route and the values in the path; without a route the error, not raised yet."""
+    def _find(self, environ: dict[str, Any]) -> tuple[Route, dict[str, Any]]:
+        """The route and the values in the path; a route that raises what is wrong with them."""
         try:
             text = environ.get("PATH_INFO", "/").encode("latin-1").decode()
-        except UnicodeError:
-            return None, {"error": BadRequest("The path is not UTF-8."), "allow": ""}
-        try:
             found, values = self._router.match({**environ, "PATH_INFO": text})
+        except UnicodeError:
+            return _NO_ROUTE, {"error": BadRequest("The path is not UTF-8.")}
         except bottle.HTTPError as error:
-            return None, _no_route(error)
+            return _NO_ROUTE, _no_route(error)
         return self._routes[found.method, found.rule], values
 
-    def _preflight(self, environ: Environ, path: dict[str, Any]) -> Answer:
-        allow = path.get("allow", "")
+    def _preflight(self, origin: str | None, error: ApiError, allow: str = "") -> Answer:
         if not allow:
-            raise path.get("error") or NotFound("There is nothing here.")
-        origin = environ.get("HTTP_ORIGIN")
-        allow = f"{allow}, OPTIONS"
+            raise error
         preflight = self.origins.preflight_headers(origin, allow)
         return Answer(b"", 204, headers=(("Allow", allow), *preflight))
 
-    def _call(
-        self, environ: Environ, request_id: str, route: Route | None, values: dict[str, Any]
-    ) -> Answer:
-        if route is None:
-            raise values["error"]
-        body = None
-        if route.method == "POST" or route.endless:
-            self.origins.check(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"))
+    def _read(
+        self, environ: Environ, request_id: str, route: Route, values: dict[str, Any]
+    ) -> Call:
+        body = query = None
         if route.method == "POST":
-            body = read_body(
-                environ, route.body, self._settings.max_body_bytes, self._settings.body_timeout_s
-            )
-        query = read_query(environ, route.query) if route.query is not None else None
-        path = {name: _path_value(route, name, value) for name, value in values.items()}
-        return route.handler(Call(environ, request_id, path, query, body))
+            limits = self._settings.max_body_bytes, self._settings.body_timeout_s
+            body = read_body(environ, route.body, *limits)
+        if route.query is not None:
+            query = read_query(environ, route.query)
+        if route.path_types:
+            types = route.path_types
+            values = {
+                name: convert(value, types[name], name) if name in types else value
+                for name, value in values.items()
+            }
+        return Call(environ, request_id, values, query, body)
 
-    def _note(self, environ: Environ, answer: Answer, route: Route | None, seconds: float) -> None:
-        name = route.path if route is not None else _UNROUTED
-        self._requests.labels(name, str(answer.status)).inc()
+    def _note(self, environ: Environ, answer: Answer, path: str, seconds: float) -> None:
+        self._requests.labels(path, str(answer.status)).inc()
         self._latency.observe(seconds)
-        say = self._log.debug
-        if environ["REQUEST_METHOD"] == "POST":
-            say = self._log.info
-        say(
+        log = self._log.info if environ["REQUEST_METHOD"] == "POST" else self._log.debug
+        log(
             "request",
             method=environ["REQUEST_METHOD"],
             path=str(environ.get("PATH_INFO", ""))[:500],
@@ -194,21 +187,43 @@ class Api:
         )
 
 
-def all_routes(peers: Peers, own_name: str, streams: Streams | None = None) -> list[Route]:
-    """Every route there is."""
-    streams = streams or Streams.of(peers, WebSocketSettings())
-    routes = [
-        *HealthRoutes(peers).routes(),
-        *EventRoutes(peers).routes(),
-        *EventStreamRoutes(streams).routes(),
-        *RiskRoutes(peers).routes(),
-        *StateRoutes(peers).routes(),
-        *RuntimeRoutes(peers, own_name).routes(),
-        *MetricsPage(peers).routes(),
-        *AsyncApi(peers.instance.version).routes(),
-        *PageRoutes().routes(),
-    ]
-    return [*routes, *OpenApi(routes, peers.instance.version).routes()]
+def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
+    """Every route there is.
+
+    Args:
+        peers: The rest of the daemon; each class of routes gets what it needs of it.
+        own_name: The HTTP server's name in the supervision tree.
+        feeds: What the clients of the event feed share.
+    """
+    instance, persister, database = peers.instance, peers.persister, peers.database
+    checks = ReadinessChecks(
+        listener=peers.listener,
+        persister=persister,
+        root=peers.root,
+        agents=peers.agents.supervisor,
+        database=database,
+    )
+    runtime = RuntimeRoutes(
+        root=peers.root,
+        own_name=own_name,
+        persister=persister,
+        dead_letters=peers.dead_letters,
+        instance=instance,
+    )
+    owners = (
+        HealthRoutes(instance, peers.clients, peers.monitor, checks),
+        EventRoutes(persister, peers.clients, database),
+        SseRoutes(feeds),
+        KillswitchRoutes(peers.keeper),
+        StateRoutes(peers.keeper),
+        runtime,
+        AgentRoutes(peers.agents, peers.keeper),
+        MetricsPage(peers.metrics, instance, parts_of(peers)),
+        AsyncApi(instance.version),
+        PageRoutes(),
+    )
+    routes = [route for owner in owners for route in routes_of(owner)]
+    return [*routes, *routes_of(OpenApi(routes, instance.version))]
 
 
 def send(
@@ -227,7 +242,7 @@ def send(
     if not any(name == "Cache-Control" for name, _ in answer.headers):
         headers.append(("Cache-Control", "no-store"))
     if endless or answer.status in {408, 413}:
-        # The stream has no other end; what is still to come of a body is not worth reading.
+        # The stream has no other end; the rest of a body is not worth reading.
         headers.append(("Connection", "close"))
     start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
     if answer.stream is not None:
@@ -236,7 +251,7 @@ def send(
 
 
 class Endless:
-    """A body for WSGI that is not iterated over: the handler runs its stream."""
+    """A WSGI body that is not iterated over: the handler runs its stream."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -245,12 +260,12 @@ class Endless:
         return iter(())
 
     def close(self) -> None:
-        """WSGI's: called whatever has become of the response."""
+        """Release the stream; WSGI calls it whether it was run or not."""
         self.stream.close()
 
 
 def _bucket(environ: Environ, caller: Caller) -> str:
-    """Whose calls count together; those without a token use up nobody's but their own."""
+    """The key of the rate limit; calls without a token are counted apart."""
     address = str(environ.get("REMOTE_ADDR") or "unix")
     return address if caller.role > Role.OPEN else f"{address} without a token"
 
@@ -267,18 +282,26 @@ def _bottle_path(route: Route) -> str:
 
 
 def _no_route(error: bottle.HTTPError) -> dict[str, Any]:
+    if error.status_code != WrongMethod.status:
+        return {"error": NotFound("There is nothing at this path; see /openapi.json.")}
     methods = set(str(error.get_header("Allow") or "").split(",")) - {""}
-    allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-    if error.status_code == WrongMethod.status:
-        wrong = WrongMethod(f"Use {allow}.", headers=(("Allow", f"{allow}, OPTIONS"),))
-        return {"error": wrong, "allow": allow}
-    return {"error": NotFound("There is nothing at this path; see /openapi.json."), "allow": ""}
+    use = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    allow = f"{use}, OPTIONS"
+    return {"error": WrongMethod(f"Use {use}.", headers=(("Allow", allow),)), "allow": allow}
 
 
-def _path_value(route: Route, name: str, value: str) -> Any:
-    wanted = route.path_types.get(name)
-    return value if wanted is None else convert(value, wanted, name)
+def _raise(call: Call) -> Answer:
+    raise call.path["error"]
+
+
+_NO_ROUTE: Final = Route("GET", "(none)", {}, handler=_raise)
+
+
+def _encoded(environ: Environ, route: Route, value: Any) -> Answer:
+    if isinstance(value, Answer):
+        return value
+    return tagged(environ, value) if route.etag else json_answer(value, next(iter(route.answers)))
 
 
 def _with(answer: Answer, headers: Headers) -> Answer:
-    return replace(answer, headers=(*answer.headers, *headers))
+    return msgspec.structs.replace(answer, headers=(*answer.headers, *headers))

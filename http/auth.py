@@ -1,6 +1,6 @@
-"""Who may call what: tokens as hashes, three roles, and a limit on bad logins.
+"""Authentication and authorization: tokens as hashes, three roles, a limit on failed logins.
 
-Every call is judged here before its route is run. Without configured tokens everybody may do
+Every call is checked here before its handler runs. Without configured tokens every caller may do
 everything, which is why the daemon then listens on loopback only.
 """
 
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
+
+from gevent.event import Event as Signal
 
 from .errors import Forbidden, TooManyRequests, Unauthorized
 from .rate_limit import MovingWindow
@@ -27,26 +29,26 @@ SUBPROTOCOL: Final = "bearer"
 
 _CHALLENGE: Final = (("WWW-Authenticate", 'Bearer realm="orchestrator"'),)
 _WINDOW_S: Final = 60
-# RFC 6750, section 2.1 (b64token); far longer ones are nobody's.
+# RFC 6750, section 2.1 (b64token), bounded.
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,512}=*)", re.IGNORECASE)
 
 
 class Role(IntEnum):
-    """What a caller may do; each may do what those below may."""
+    """What a caller may do; each includes those below."""
 
     OPEN = 0
-    """Nothing but what is open to all."""
+    """Only routes without authentication."""
     VIEWER = 1
-    """Read, and hold a WebSocket."""
+    """Read, and hold an event feed open."""
     TRIPPER = 2
-    """Engage the stop, too."""
+    """Engage the killswitch, too."""
     OPERATOR = 3
     """Everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls."""
+    """An authenticated caller, or an anonymous one."""
 
     role: Role
     """What it may do."""
@@ -56,12 +58,12 @@ class Caller:
     """The token's hash; ``None`` without a token."""
 
 
-EVERYBODY: Final = Caller(Role.OPERATOR)
-NOBODY: Final = Caller(Role.OPEN)
+UNRESTRICTED: Final = Caller(Role.OPERATOR)
+ANONYMOUS: Final = Caller(Role.OPEN)
 
 
 class Access:
-    """Judges credentials.
+    """Checks credentials.
 
     Args:
         settings: Section ``[http.auth]``.
@@ -73,7 +75,7 @@ class Access:
         self.use(settings)
 
     def use(self, settings: AuthSettings) -> None:
-        """From now on these tokens are good and no others; bad logins so far still count."""
+        """Replace the tokens; failed logins so far still count."""
         digests = [bytes.fromhex(token.sha256) for token in settings.tokens]
         self._tokens = {
             digest: Caller(Role[token.role.upper()], token.name, digest)
@@ -88,31 +90,31 @@ class Access:
         return bool(self._tokens)
 
     def admits(self, caller: Caller) -> bool:
-        """Whether one who was let in before would be let in now."""
+        """Whether a caller authenticated earlier still would be."""
         return not self._tokens or caller.digest in self._tokens
 
     def caller_of(self, environ: Environ, *, may_limit: bool = True) -> Caller:
-        """Who calls: by header, or by the subprotocols of an upgrade.
+        """Authenticate by header, or by the subprotocols of an upgrade.
 
-        A good token is good whatever others at its address have tried. ``may_limit`` is false for
-        the stop, which is never answered 429.
+        A valid token is accepted whatever failed from its address. ``may_limit`` is false for the
+        killswitch, which is never answered 429.
 
         Raises:
-            Unauthorized: There is a credential, and it is wrong.
-            TooManyRequests: So were too many of this address.
+            Unauthorized: The credential is wrong.
+            TooManyRequests: So were too many from this address.
         """
         if not self._tokens:
-            return EVERYBODY
+            return UNRESTRICTED
         given = _credential(environ)
         if given is None:
-            return NOBODY
+            return ANONYMOUS
         caller = self._known(given)
         if caller is None:
             self._refuse(str(environ.get("REMOTE_ADDR") or "unix"), may_limit=may_limit)
-        return caller or NOBODY
+        return caller or ANONYMOUS
 
     def _known(self, token: str) -> Caller | None:
-        """Compare with all of them, so that the time tells nothing."""
+        """Compare with all of them, in constant time."""
         digest = hashlib.sha256(token.encode("latin-1")).digest()
         found = None
         for known, caller in self._tokens.items():
@@ -123,10 +125,9 @@ class Access:
     def _refuse(self, address: str, *, may_limit: bool) -> None:
         standing = self._failures.hit(address, now=time.monotonic())
         if standing.allowed or not may_limit:
-            raise Unauthorized("This token is not known.", headers=_CHALLENGE)
+            raise Unauthorized("Unknown token.", headers=_CHALLENGE)
         raise TooManyRequests(
-            f"There were {self._failures.amount} wrong tokens in a minute; "
-            f"wait {standing.reset_s} s.",
+            f"{self._failures.amount} wrong tokens in a minute; wait {standing.reset_s} s.",
             headers=(
                 ("RateLimit-Limit", str(self._failures.amount)),
                 ("RateLimit-Remaining", "0"),
@@ -137,31 +138,37 @@ class Access:
 
 
 class Sessions:
-    """Who holds a stream open; outlives incarnations of the server as the streams do."""
+    """The open event feeds by their callers; outlives runs of the server, as they do."""
 
     def __init__(self) -> None:
         self._open: dict[object, tuple[Caller, Callable[[], None]]] = {}
+        self.none_open = Signal()
+        """Set while there are none."""
+        self.none_open.set()
 
     def __len__(self) -> int:
         return len(self._open)
 
     @contextmanager
     def held(self, caller: Caller, close: Callable[[], None], access: Access) -> Iterator[None]:
-        """For as long as the block runs ``close`` is called when ``caller`` loses its token.
+        """While the block runs, ``close`` is called when the token of ``caller`` is revoked.
 
-        It must not wait. It is called at once if that has happened since the credential was read.
+        It must not block. It is called at once if that happened since the credential was read.
         """
         key = object()
         self._open[key] = caller, close
+        self.none_open.clear()
         try:
             if not access.admits(caller):
                 close()
             yield
         finally:
             del self._open[key]
+            if not self._open:
+                self.none_open.set()
 
     def close_revoked(self, access: Access) -> int:
-        """Close the streams of those whom ``access`` does not know any more; says how many."""
+        """Close the feeds of callers whose tokens are gone from ``access``; returns how many."""
         revoked = [close for caller, close in self._open.values() if not access.admits(caller)]
         for close in revoked:
             close()
@@ -169,11 +176,11 @@ class Sessions:
 
 
 def require(caller: Caller, role: Role) -> None:
-    """Let only those pass who may.
+    """Check the role of ``caller``.
 
     Raises:
         Unauthorized: There is no credential, and one is needed.
-        Forbidden: The role is too small.
+        Forbidden: The role is not sufficient.
     """
     if caller.role >= role:
         return
@@ -183,9 +190,9 @@ def require(caller: Caller, role: Role) -> None:
 
 
 def caller_in(environ: Environ) -> Caller:
-    """Who has been found to call."""
-    found: Any = environ.get(CALLER, NOBODY)
-    return found if isinstance(found, Caller) else NOBODY
+    """The caller found by :meth:`Access.caller_of`."""
+    found: Any = environ.get(CALLER, ANONYMOUS)
+    return found if isinstance(found, Caller) else ANONYMOUS
 
 
 def offered_protocols(environ: Environ) -> Sequence[str]:
@@ -195,7 +202,7 @@ def offered_protocols(environ: Environ) -> Sequence[str]:
 
 
 def _credential(environ: Environ) -> str | None:
-    """What the caller shows; something that is no token is shown as it is, and is wrong."""
+    """The token; empty if there is a credential of another form, ``None`` if there is none."""
     header = environ.get("HTTP_AUTHORIZATION")
     if header is not None:
         found = _BEARER.fullmatch(str(header).strip())

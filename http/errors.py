@@ -1,4 +1,4 @@
-"""What goes wrong between us and a caller, and how it is told.
+"""The errors of the API, and the mapping of all others to them.
 
 ``ApiError``: status and short name are the class's, the message says what to do.
 ├── ``BadRequest`` 400, ``Unauthorized`` 401, ``Forbidden`` 403, ``NotFound`` 404
@@ -26,7 +26,7 @@ from ..sql.errors import StoreError, TimedOut
 from ..sql.errors import Unavailable as StoreUnavailable
 
 RETRY_AFTER_S: Final = 1
-"""What is away is a restarting actor, back within 100 ms, or PostgreSQL: ask again soon."""
+"""A restarting actor is back within 100 ms; PostgreSQL may be: retry soon."""
 
 _log = structlog.get_logger(actor="http")
 
@@ -50,7 +50,7 @@ class ApiError(OrchestratorError):
 
 
 class BadRequest(ApiError):
-    """The request cannot be understood."""
+    """The request is invalid."""
 
     status = 400
     error = "Bad request"
@@ -64,21 +64,21 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """This caller may not."""
+    """The caller's role or origin is not sufficient."""
 
     status = 403
     error = "Forbidden"
 
 
 class NotFound(ApiError):
-    """There is no such thing."""
+    """No such resource."""
 
     status = 404
     error = "Not found"
 
 
 class WrongMethod(ApiError):
-    """The path is there, but not for this method."""
+    """The path exists, but not for this method."""
 
     status = 405
     error = "Method not allowed"
@@ -92,7 +92,7 @@ class TooSlow(ApiError):
 
 
 class Conflict(ApiError):
-    """Not in the present state."""
+    """Not possible in the current state."""
 
     status = 409
     error = "Conflict"
@@ -106,25 +106,25 @@ class BodyTooLarge(ApiError):
 
 
 class NotJson(ApiError):
-    """The body is not said to be JSON."""
+    """The body's content type is not JSON."""
 
     status = 415
     error = "Unsupported media type"
 
 
 class TooManyRequests(ApiError):
-    """This address has used up its calls."""
+    """The rate limit of this address is reached."""
 
     status = 429
     error = "Too many requests from this IP, please try again later."
 
 
 class Internal(ApiError):
-    """A fault of ours; the log has it under the request's id."""
+    """A bug; the log has it under the request's id."""
 
 
 class Unavailable(ApiError):
-    """Not at this moment."""
+    """Temporarily impossible."""
 
     status = 503
     error = "Temporarily unavailable"
@@ -134,7 +134,7 @@ class Unavailable(ApiError):
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """The answer for whatever a handler raised; logs what is our fault."""
+    """The answer to any exception of a handler; logs what is not the caller's fault."""
     match error:
         case ApiError():
             return error
@@ -151,9 +151,9 @@ def as_api_error(error: Exception) -> ApiError:
 
 
 def _of_actor(error: OrchestratorError) -> ApiError:
-    _log.warning("actor did not answer a request", reason=str(error))
+    _log.warning("actor did not respond to a request", reason=str(error))
     if isinstance(error, ActorUnavailable | AskTimeout | MailboxFull):
-        return Unavailable("A part of the daemon does not answer; try again.")
+        return Unavailable("A part of the daemon does not respond; try again.")
     return Unavailable("A part of the daemon is being restarted; try again.")
 
 

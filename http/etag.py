@@ -1,9 +1,8 @@
-"""Entity tags: whoever has an answer already is told so (304) instead of being sent it again.
+"""Entity tags: a caller that has the current answer gets 304 instead of the body.
 
 A tag is a hash of the answer itself, made from what was just read, so it can never be older than
-what it stands for; nothing has to be told that something has changed. It spares the sending, not
-the reading. Tags are weak (RFC 9110, section 8.8.1): ``timestamp``, the time of answering, is left
-out, everything else counts.
+what it stands for; no invalidation is needed. It spares the sending, not the reading. Tags are
+weak (RFC 9110, section 8.8.1): ``timestamp``, the time of answering, is left out.
 """
 
 import hashlib
@@ -13,10 +12,10 @@ import msgspec
 
 from ..runtime import give_way
 from .errors import Headers
-from .requests import Call
+from .requests import Environ
 from .routes import Answer
 
-# Kept by the one who asked, and asked about before each use.
+# Kept by the caller, revalidated before each use.
 REVALIDATE: Final = ("Cache-Control", "private, no-cache")
 
 # Takes a millisecond or two; a page can hold tens of megabytes.
@@ -24,7 +23,7 @@ _TURN_BYTES: Final = 1024 * 1024
 
 
 def tag_of(*body: bytes | memoryview) -> str:
-    """The strong tag of exactly these bytes; others have their turns where they are many."""
+    """The strong tag of exactly these bytes; yields to other greenlets between megabytes."""
     digest = hashlib.blake2b(digest_size=16)
     for part in body:
         for start in range(0, len(part), _TURN_BYTES):
@@ -34,21 +33,21 @@ def tag_of(*body: bytes | memoryview) -> str:
     return f'"{digest.hexdigest()}"'
 
 
-def tagged(call: Call, value: Any) -> Answer:
+def tagged(environ: Environ, value: Any) -> Answer:
     """``value`` (a Struct with the ``timestamp`` of the answer) as JSON; or 304."""
     body = msgspec.json.encode(value)
-    told_at = b'"timestamp":"%b"' % value.timestamp.encode()
+    timestamp = b'"timestamp":"%b"' % value.timestamp.encode()
     # The first one is the answer's own: what stands before it is never data.
-    start = body.index(told_at)
+    start = body.index(timestamp)
     view = memoryview(body)
-    tag = tag_of(view[:start], view[start + len(told_at) :])
-    return unless_known(call, Answer(body), f"W/{tag}", (REVALIDATE,))
+    tag = tag_of(view[:start], view[start + len(timestamp) :])
+    return unless_known(environ, Answer(body), f"W/{tag}", (REVALIDATE,))
 
 
-def unless_known(call: Call, answer: Answer, etag: str, headers: Headers) -> Answer:
+def unless_known(environ: Environ, answer: Answer, etag: str, headers: Headers) -> Answer:
     """``answer`` with its tag; without a body (304) if the caller has it already."""
     every = (*answer.headers, ("ETag", etag), *headers)
-    if matches(str(call.environ.get("HTTP_IF_NONE_MATCH", "")), etag):
+    if matches(str(environ.get("HTTP_IF_NONE_MATCH", "")), etag):
         return Answer(b"", 304, answer.content_type, every)
     return Answer(answer.body, answer.status, answer.content_type, every)
 

@@ -1,14 +1,12 @@
-"""Who may call from where: host names, origins, and how often. Pure but for the limit's clock."""
+"""From where calls are accepted: host names, origins, proxies. Pure."""
 
 import ipaddress
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from .errors import BadRequest, Forbidden, Headers, TooManyRequests
-from .rate_limit import MovingWindow
-from .settings import HttpSettings, is_loopback, origins_of
+from .errors import BadRequest, Forbidden, Headers
+from .settings import is_loopback, origins_of
 
 ALLOWED_HEADERS: Final = "Content-Type, Accept, Authorization, Cache-Control, X-Request-ID"
 EXPOSED_HEADERS: Final = (
@@ -54,6 +52,8 @@ class Origins:
 
     def __init__(self, front_origin: str) -> None:
         self._front = frozenset(origins_of(front_origin))
+        self.plain: Headers = (("Vary", "Origin"),) if self._front else ()
+        """Headers of the answer to a call without an ``Origin``."""
 
     def in_front(self, origin: str) -> bool:
         """Whether pages of ``origin`` may read answers, with credentials."""
@@ -78,10 +78,8 @@ class Origins:
 
     def headers(self, origin: str | None) -> Headers:
         """CORS headers of an answer; of no other origin than those in front."""
-        if not self._front:
-            return ()
         if origin is None or not self.in_front(origin):
-            return (("Vary", "Origin"),)
+            return self.plain
         return (
             ("Vary", "Origin"),
             ("Access-Control-Allow-Origin", origin),
@@ -101,7 +99,7 @@ class Origins:
 
 
 class Proxies:
-    """Finds the client behind trusted proxies."""
+    """Finds the client behind trusted proxies (``X-Forwarded-For``)."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
         self._networks = [ipaddress.ip_network(one) for one in trusted]
@@ -120,7 +118,7 @@ class Proxies:
     def client(self, address: str, forwarded: str) -> str:
         """The client's address: the last in ``X-Forwarded-For`` that is not a trusted proxy's.
 
-        What stands further left may be anybody's invention.
+        What stands further left may be forged by any client.
         """
         for part in reversed(forwarded.split(",")):
             if not self.trusts(address):
@@ -130,40 +128,6 @@ class Proxies:
             except ValueError:
                 return address
         return address
-
-
-class RateLimit:
-    """So many calls per client address in any window (a moving one).
-
-    Args:
-        settings: Section ``[http]``.
-        clock: Monotonic seconds.
-    """
-
-    def __init__(self, settings: HttpSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._window = MovingWindow(settings.rate_limit_max, settings.rate_limit_window_ms / 1_000)
-        self._clock = clock
-
-    def hit(self, address: str) -> Headers:
-        """Count a call of ``address``; returns the headers that tell how it stands.
-
-        Raises:
-            TooManyRequests: It was one too many.
-        """
-        window = self._window
-        standing = window.hit(address, now=self._clock())
-        headers = (
-            ("RateLimit-Limit", str(window.amount)),
-            ("RateLimit-Remaining", str(standing.remaining)),
-            ("RateLimit-Reset", str(standing.reset_s)),
-        )
-        if not standing.allowed:
-            raise TooManyRequests(
-                f"Wait {standing.reset_s} s; {window.amount} calls are allowed in "
-                f"{window.window_s:g} s. The WebSocket needs no polling.",
-                headers=(*headers, ("Retry-After", str(standing.reset_s))),
-            )
-        return headers
 
 
 def without_port(host: str) -> str:

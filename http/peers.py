@@ -1,9 +1,9 @@
-"""What the HTTP room needs of the rest of the daemon, handed over in one piece."""
+"""What the daemon hands to the HTTP server; ``app.all_routes`` gives each class its part of it."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.broadcaster.clients import Clients
@@ -18,7 +18,7 @@ ASK_TIMEOUT_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Who this daemon is."""
+    """This daemon."""
 
     name: str
     """``instance.name``."""
@@ -36,8 +36,20 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagedAgents:
+    """The agents that this daemon runs."""
+
+    supervisor: Address | None = None
+    """Its children are named by agent ids; ``None`` without agents."""
+    processes: Mapping[str, ProcessRecord] = field(default_factory=dict)
+    """Those that are child processes, by id."""
+    stopped: StoppedAgents | None = None
+    """Those that an operator has stopped; ``None``: not remembered over a restart."""
+
+
+@dataclass(frozen=True, slots=True)
 class Peers:
-    """Addresses and objects; made by ``daemon/tree.py``."""
+    """Addresses and objects; made by ``daemon/tree.py``, taken apart by ``app.all_routes``."""
 
     persister: Address
     """The EventPersister."""
@@ -49,10 +61,10 @@ class Peers:
     """The RedisListener."""
     root: Address
     """The supervisor at the root of the tree."""
-    agents: Address | None
-    """The agents' supervisor, whose children are named by agent ids; ``None`` without agents."""
+    agents: ManagedAgents
+    """The agents' supervisor, and what is known of them."""
     clients: Clients
-    """The WebSocket clients, shared with the Broadcaster."""
+    """The clients of the event feed, shared with the Broadcaster."""
     database: Database
     """For pages that memory does not cover."""
     dead_letters: DeadLetters
@@ -60,17 +72,4 @@ class Peers:
     metrics: Metrics
     """The daemon's registry."""
     instance: Instance
-    """Who this daemon is."""
-    processes: Mapping[str, ProcessRecord] = field(default_factory=dict)
-    """What is known of the agents that are child processes, by id."""
-    stopped_agents: StoppedAgents | None = None
-    """Those that stay stopped; ``None``: nothing is remembered."""
-
-
-def ask(address: Address, message: object, timeout_s: float = ASK_TIMEOUT_S) -> Any:
-    """Ask an actor, with a deadline.
-
-    Raises:
-        OrchestratorError: as :meth:`Address.ask`; becomes 503.
-    """
-    return address.ask(message, timeout_s=timeout_s)
+    """This daemon."""

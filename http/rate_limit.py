@@ -1,37 +1,42 @@
-"""So many calls of each in any span of time. Pure: told ``now``, by a clock that never jumps.
+"""Rate limits over a moving window, by a monotonic clock.
 
-By the wall clock a clock that is set back an hour would shut everybody out for an hour (which is
-what the library ``limits`` does; ADR 0007).
+By the wall clock, setting it back an hour would lock all callers out for an hour (which is what the
+library ``limits`` does; ADR 0007).
 """
 
 import math
+import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from .errors import Headers, TooManyRequests
+from .settings import HttpSettings
+
 MAX_KEYS: Final = 50_000
-"""Who has more addresses than that is not held up by counting them; it must not cost memory."""
+"""A caller with more addresses is not stopped by counting them; it must not cost memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How somebody stands after a call."""
+class Standing(msgspec.Struct, frozen=True):
+    """The state of one key after a call."""
 
     allowed: bool
     """False if it was one too many; it is not counted then."""
     remaining: int
-    """Calls that are left at this moment."""
+    """Calls left."""
     reset_s: int
-    """Seconds (rounded up, at least 1) until the oldest call counts no more."""
+    """Seconds (rounded up, at least 1) until the oldest call leaves the window."""
 
 
 class MovingWindow:
-    """Counts calls by key (an address).
+    """Counts calls by key (an address). Pure: takes ``now``.
 
     Args:
         amount: Calls within any window.
         window_s: Its length.
-        max_keys: Above it whoever has not called for longest is forgotten.
+        max_keys: Above it the least recent callers are forgotten.
     """
 
     def __init__(self, amount: int, window_s: float, *, max_keys: int = MAX_KEYS) -> None:
@@ -64,3 +69,37 @@ class MovingWindow:
             if not is_over and len(self._calls) <= self._max_keys:
                 return
             del self._calls[key]
+
+
+class RateLimit:
+    """Limits the calls of each client address.
+
+    Args:
+        settings: Section ``[http]``.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, settings: HttpSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = MovingWindow(settings.rate_limit_max, settings.rate_limit_window_ms / 1_000)
+        self._clock = clock
+
+    def hit(self, address: str) -> Headers:
+        """Count a call of ``address``; returns the ``RateLimit-…`` headers.
+
+        Raises:
+            TooManyRequests: It was one too many.
+        """
+        window = self._window
+        standing = window.hit(address, now=self._clock())
+        headers = (
+            ("RateLimit-Limit", str(window.amount)),
+            ("RateLimit-Remaining", str(standing.remaining)),
+            ("RateLimit-Reset", str(standing.reset_s)),
+        )
+        if not standing.allowed:
+            raise TooManyRequests(
+                f"Wait {standing.reset_s} s; {window.amount} calls are allowed in "
+                f"{window.window_s:g} s. The WebSocket needs no polling.",
+                headers=(*headers, ("Retry-After", str(standing.reset_s))),
+            )
+        return headers

@@ -4,7 +4,6 @@ import difflib
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -21,7 +20,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 BODY_TIMEOUT_S: Final = 10.0
 BODY_READ: Final = "orchestrator.body_read"
-"""The key in WSGI's environment of what is called once the body has come in full."""
+"""The key in WSGI's environment of a function, called once the body is complete."""
 _READ_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 100
 # What others use as ids of requests: UUIDs, ULIDs, traces. It goes into logs and headers.
@@ -31,9 +30,8 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TYPO_LIKENESS: Final = 0.8
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a route, read and checked."""
+class Call(msgspec.Struct, frozen=True):
+    """A request to a route, parsed and validated."""
 
     environ: Environ
     """WSGI's environment."""
@@ -48,7 +46,7 @@ class Call:
 
 
 def request_id_of(environ: Environ) -> str:
-    """The caller's ``X-Request-ID`` if it is a sane one, else a new one."""
+    """The caller's ``X-Request-ID`` if it is well-formed, else a new one."""
     given = str(environ.get("HTTP_X_REQUEST_ID", ""))
     return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
 
@@ -56,9 +54,9 @@ def request_id_of(environ: Environ) -> str:
 def read_query(environ: Environ, wanted: type[S]) -> S:
     """The query string as a ``wanted`` (a Struct); unknown fields are ignored.
 
-    A field that is a tuple may repeat, all others may be given once. A day (``2026-01-31``) is
-    taken for its beginning in UTC. An unknown field that is nearly a known one is refused: whoever
-    filters by ``types`` must not be given everything.
+    A field that is a tuple may repeat, all others may be given once. A day (``2026-01-31``) means
+    its beginning in UTC. An unknown field that resembles a known one is refused: a caller that
+    filters by a misspelt name must not get everything.
 
     Raises:
         BadRequest: A value does not fit; says which field.
@@ -90,14 +88,14 @@ def check_typo(name: str, known: Iterable[str]) -> None:
     """Check the name of a parameter that is not ``known``.
 
     Raises:
-        BadRequest: It is nearly one that is.
+        BadRequest: It resembles one that is.
     """
     if near := difflib.get_close_matches(name.lower(), known, n=1, cutoff=_TYPO_LIKENESS):
         raise BadRequest(f"{name}: there is no such parameter; did you mean {near[0]}?")
 
 
 def _check_kind(name: str, value: str, kinds: tuple[Any, ...]) -> None:
-    """Refuse what a lax reader would take: ``null`` for no value, a number for a time."""
+    """Refuse what lax conversion accepts: ``null`` for no value, a number for a time."""
     if str not in kinds and value.lower() == "null":
         raise BadRequest(f"{name}: null is no value; leave it out.")
     if datetime in kinds and not _DATE.match(value):
@@ -127,7 +125,7 @@ def read_body(
     """The JSON body as a ``wanted``; ``None`` if the route takes no body (it is read all the same).
 
     Raises:
-        NotJson: It is not said to be JSON.
+        NotJson: Its content type is another.
         BodyTooLarge: It is over the limit; no more of it was read.
         TooSlow: It did not arrive within ``timeout_s``.
         BadRequest: It does not fit; says which field.
@@ -145,10 +143,10 @@ def read_body(
 
 
 def check_content_type(environ: Environ) -> None:
-    """Let only JSON change state: no page elsewhere can send that without being asked first.
+    """Accept JSON only: pages of other origins cannot send it without a preflight.
 
     Raises:
-        NotJson: It is something else, or nothing.
+        NotJson: It is another type, or missing.
     """
     kind, _, parameters = str(environ.get("CONTENT_TYPE", "")).lower().partition(";")
     charset = parameters.partition("charset=")[2].strip(' "')
@@ -163,15 +161,12 @@ def _read(environ: Environ, limit_bytes: int, timeout_s: float) -> bytes:
     source = environ["wsgi.input"]
     body = bytearray()
     try:
-        with deadline(timeout_s, TooSlow(f"The body did not come in {timeout_s:g} s.")):
+        with deadline(timeout_s, TooSlow(f"The body did not arrive within {timeout_s:g} s.")):
             while piece := source.read(_READ_BYTES):
                 body += piece
                 if len(body) > limit_bytes:
                     raise too_large
-    except (
-        OSError,
-        ValueError,
-    ):  # cut off, or chunks that are none: nobody knows where the next request begins
+    except (OSError, ValueError):  # cut off, or malformed chunks: the next request is unknown
         close = (("Connection", "close"),)
         raise BadRequest("The body is not complete.", headers=close) from None
     environ.get(BODY_READ, _nothing)()
@@ -179,4 +174,4 @@ def _read(environ: Environ, limit_bytes: int, timeout_s: float) -> bytes:
 
 
 def _nothing() -> None:
-    """What is done where nobody wants to know."""
+    """The default of ``BODY_READ``."""

@@ -10,45 +10,43 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, assert_never
 
-import gevent
 import msgspec
 import structlog
-from gevent.pywsgi import WSGIServer
 from websockets.frames import CloseCode
 
 from ..runtime import Actor
-from .app import Api
-from .edge.connections import Connections, Held
+from .app import Api, all_routes
+from .edge.connections import Connections, OpenConnection
 from .edge.handler import Handler, Upgrades
 from .edge.listener import ControlSocket, ListeningSocket
 from .edge.tls import Tls
+from .edge.wsgi import WSGIServer
 from .origins import Proxies
 from .peers import Peers
 from .settings import HttpSettings, WebSocketSettings
-from .stream.catch_up import Streams
+from .stream.catch_up import Feeds
 from .stream.websocket import Connection, Handshake
 
 _CLOSE_WEBSOCKETS_S: Final = 2.5
 _FINISH_REQUESTS_S: Final = 1.5
-_POLL_S: Final = 0.01
 
 
 class GetHttpStatus(msgspec.Struct, frozen=True):
-    """Asks how the server stands; answered by :class:`HttpStatus`."""
+    """Ask for the server's state; answered by :class:`HttpStatus`."""
 
 
 class UseSettings(msgspec.Struct, frozen=True):
-    """The settings have changed."""
+    """The settings were reloaded."""
 
     settings: HttpSettings
-    """Tokens and rate limit in them count from now on, and nothing else."""
+    """Only tokens and rate limit are applied."""
 
 
 class HttpStatus(msgspec.Struct, frozen=True):
-    """How the server stands."""
+    """The server's state."""
 
     url: str
-    """Where it is reached from this machine."""
+    """Its address on this machine."""
     connections: int
     """Open ones, WebSockets included."""
     websocket_clients: int
@@ -58,29 +56,29 @@ class HttpStatus(msgspec.Struct, frozen=True):
 
 
 class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
-    """gevent's server, with what its handlers need."""
+    """gevent's server, with the parts that its handlers need."""
 
     upgrades: Upgrades
     settings: HttpSettings
-    book: Connections
+    connections: Connections
     proxies: Proxies
     tls: Tls | None
 
     def handle(self, sock: Any, address: Any) -> None:
-        """Serve one connection, if there is room for it."""
+        """Serve one connection, unless the limits are reached."""
         client = str(address[0]) if isinstance(address, tuple) else "unix"
         counted = not self.proxies.trusts(client)
-        held = Held(client, lambda: _cut(sock), counted=counted)
-        if not self.book.enter(held):
+        held = OpenConnection(client, lambda: _cut(sock), counted=counted)
+        if not self.connections.enter(held):
             return
         try:
             if (ready := self._secured(sock, held)) is not None:
                 Handler(ready, address, self, held=held).handle()
         finally:
-            self.book.leave(held)
+            self.connections.leave(held)
 
-    def _secured(self, sock: Any, held: Held) -> Any:
-        """The connection after its handshake, if it needs one; ``None`` if that has failed."""
+    def _secured(self, sock: Any, held: OpenConnection) -> Any:
+        """The connection after its TLS handshake, if there is TLS; ``None`` if that failed."""
         if self.tls is None:
             return sock
         wrapped = self.tls.wrap(sock)
@@ -91,11 +89,11 @@ class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
         return None
 
     def stop(self, timeout: float | None = None) -> None:  # noqa: ARG002 gevent's signature
-        """Accept nothing more; what is open is the next incarnation's, not ours to cut."""
+        """Stop accepting; open connections belong to the next run of the server."""
         self.close()
 
     def update_environ(self) -> None:
-        """Give WSGI the name that we know, instead of asking a name server for it."""
+        """Give WSGI the bound address instead of asking a name server."""
         if not isinstance(self.address, tuple):
             super().update_environ()  # a Unix socket has no name
             return
@@ -108,10 +106,10 @@ class HttpServer(Actor):
     """Serves ``listening``.
 
     Args:
-        listening: The socket; outlives this incarnation.
+        listening: The socket; outlives this run.
         settings: Section ``[http]``.
         websocket: Section ``[websocket]``.
-        peers: Whom the routes ask.
+        peers: For the routes.
     """
 
     def __init__(
@@ -126,15 +124,14 @@ class HttpServer(Actor):
         self._settings = settings
         self._websocket = websocket
         self._peers = peers
-        self._streams = Streams.of(peers, websocket)
+        self._feeds = Feeds.of(peers, websocket)
         self._api: Api | None = None
         self._servers: list[_Server] = []
 
     def on_start(self) -> None:
         """Begin to accept connections."""
-        self._api = Api(
-            self._peers, self._settings, own_name=self.address.name, streams=self._streams
-        )
+        routes = all_routes(self._peers, self.address.name, self._feeds)
+        self._api = Api(routes, self._settings, self._peers.metrics)
         self._listening.sessions.close_revoked(self._api.access)
         tls = self._listening.tls
         if tls is not None:
@@ -148,13 +145,13 @@ class HttpServer(Actor):
             self.spawn(server.serve_forever, name="accept")
 
     def on_stop(self) -> None:
-        """Accept nothing more, close the WebSockets (1001), let requests finish, then cut."""
+        """Stop accepting, close the feeds (1001), finish requests, then cut connections."""
         self._stop_accepting()
         self._close_websockets()
         self._finish_requests()
-        self._listening.connections.kill(timeout=1.0)
+        self._listening.pool.kill(timeout=1.0)
         if self._listening.control is not None:
-            self._listening.control.connections.kill(timeout=1.0)
+            self._listening.control.pool.kill(timeout=1.0)
 
     def on_failure(
         self,
@@ -162,7 +159,7 @@ class HttpServer(Actor):
         exception_value: BaseException | None,  # noqa: ARG002 pykka's signature
         traceback: TracebackType | None,  # noqa: ARG002 pykka's signature
     ) -> None:
-        """Leave the accepting to the successor; open connections go on."""
+        """Stop accepting; open connections continue under the next run."""
         self._stop_accepting()
 
     def on_receive(self, message: GetHttpStatus | UseSettings) -> HttpStatus | None:
@@ -174,7 +171,7 @@ class HttpServer(Actor):
             case GetHttpStatus():
                 return HttpStatus(
                     url=self._listening.url,
-                    connections=len(self._listening.connections),
+                    connections=len(self._listening.pool),
                     websocket_clients=len(self._peers.clients),
                     active_requests=self._api.active if self._api is not None else 0,
                 )
@@ -187,13 +184,13 @@ class HttpServer(Actor):
         server = _Server(
             listening.duplicate(),
             api,
-            spawn=listening.connections,
+            spawn=listening.pool,
             log=None,
             error_log=_ErrorLog(structlog.get_logger(actor="http")),
         )
         server.upgrades = self._upgrades(api)
         server.settings = self._settings
-        server.book = listening.book
+        server.connections = listening.connections
         server.proxies = self._listening.proxies
         server.tls = listening.tls
         return server
@@ -203,13 +200,13 @@ class HttpServer(Actor):
             return
         self._api.use(settings)
         if closed := self._listening.sessions.close_revoked(self._api.access):
-            self.log.info("streams of revoked tokens are closed", closed=closed)
+            self.log.info("feeds of revoked tokens closed", closed=closed)
 
     def _upgrades(self, api: Api) -> Upgrades:
         return Upgrades(
             api,
             check=lambda environ: Handshake(environ, self._websocket),
-            open_connection=partial(_connection, self._streams),
+            open_connection=partial(_connection, self._feeds),
             clients=self._peers.clients,
             sessions=self._listening.sessions,
         )
@@ -223,36 +220,29 @@ class HttpServer(Actor):
         for client in self._peers.clients:
             if client.close is not None:
                 client.close(CloseCode.GOING_AWAY, "the daemon stops")
-        self._wait(lambda: self._peers.clients.places_taken == 0, _CLOSE_WEBSOCKETS_S)
+        self._listening.sessions.none_open.wait(_CLOSE_WEBSOCKETS_S)
 
     def _finish_requests(self) -> None:
-        api = self._api
-        if api is not None:
-            self._wait(lambda: api.active == 0, _FINISH_REQUESTS_S)
-
-    def _wait(self, done: Any, limit_s: float) -> None:
-        left = limit_s
-        while not done() and left > 0:
-            gevent.sleep(_POLL_S)
-            left -= _POLL_S
+        if self._api is not None:
+            self._api.idle.wait(_FINISH_REQUESTS_S)
 
 
 def _cut(sock: Any) -> None:
-    with suppress(OSError):  # it has gone by itself
+    with suppress(OSError):  # already closed
         sock.shutdown(socket.SHUT_RDWR)
 
 
 class _ErrorLog:
-    """Where gevent's server writes what it cannot tell otherwise."""
+    """The log of gevent's server."""
 
     def __init__(self, log: Any) -> None:
         self._log = log
 
     def write(self, text: str) -> None:
-        """One line, or several."""
+        """Log one line, or several."""
         if text.strip():
-            self._log.warning("http server", said=text.strip()[:500])
+            self._log.warning("http server", text=text.strip()[:500])
 
 
-def _connection(streams: Streams, handshake: Handshake, sock: Any, reader: Any) -> Connection:
-    return Connection(handshake, sock=sock, reader=reader, streams=streams)
+def _connection(feeds: Feeds, handshake: Handshake, sock: Any, reader: Any) -> Connection:
+    return Connection(handshake, sock=sock, reader=reader, feeds=feeds)

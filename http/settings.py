@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
 
+@lru_cache(maxsize=256)  # asked for each request
 def is_loopback(host: str) -> bool:
     """Whether ``host`` (a name or an address, without a port) is this machine only."""
     name = host.strip("[]").lower().rstrip(".")
@@ -28,11 +30,11 @@ class TokenSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
-    """Whose it is; shown in the log and as who has stopped."""
+    """Its holder; shown in the log and as who engaged the killswitch."""
     role: Literal["viewer", "tripper", "operator"]
     """What it may do."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    """The token's hash; the token itself is nowhere."""
+    """The token's hash; the token itself is never stored."""
 
 
 class AuthSettings(BaseModel):
@@ -41,9 +43,9 @@ class AuthSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tokens: tuple[TokenSettings, ...] = ()
-    """Without any everybody who reaches the daemon may do everything."""
+    """Without any, every caller that reaches the daemon may do everything."""
     max_failures_per_minute: int = Field(default=10, ge=1, le=10_000)
-    """Wrong tokens of one address; further ones are answered 429, good ones never are."""
+    """Wrong tokens of one address; further ones are answered 429, valid ones never are."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -59,15 +61,14 @@ class TlsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cert: str = ""
-    """Path of the certificate in PEM, those that it hangs from behind it; empty: no TLS. Read anew
-    at SIGHUP."""
+    """Path of the certificate in PEM, followed by its chain; empty: no TLS. Reloaded at SIGHUP."""
     key: str = ""
     """Path of its key in PEM, without a password; empty: it is in the same file."""
     min_version: Literal["1.2", "1.3"] = "1.2"
-    """The oldest version of TLS that is spoken."""
+    """The oldest version of TLS accepted."""
     hsts_s: int = Field(default=31_536_000, ge=0, le=63_072_000)
-    """For how long browsers shall come by HTTPS only (``Strict-Transport-Security``); 0: no word
-    of it. On loopback's names none is said, since other programs serve there, too."""
+    """For how long browsers use HTTPS only (``Strict-Transport-Security``); 0: not sent. Never sent
+    on loopback's names, where other programs serve too."""
 
     @field_validator("cert", "key")
     @classmethod
@@ -95,9 +96,9 @@ class HttpSettings(BaseModel):
     front_origin: str = ""
     """``FRONT_ORIGIN``: origins, comma-separated, whose pages may call with credentials."""
     insecure: bool = False
-    """Listen on any address although everybody who reaches it may do everything."""
+    """Listen on any address although every caller that reaches it may do everything."""
     allowed_hosts: tuple[str, ...] = ()
-    """Names that a ``Host`` header may have beside loopback's (a proxy's, say)."""
+    """Names allowed in a ``Host`` header in addition to loopback's (a proxy's, say)."""
     rate_limit_window_ms: int = Field(default=60_000, ge=1_000, le=3_600_000)
     """``RATE_LIMIT_WINDOW``; counted in whole seconds, rounded up."""
     rate_limit_max: int = Field(default=60, ge=1, le=1_000_000)
@@ -105,29 +106,29 @@ class HttpSettings(BaseModel):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     """Larger bodies are answered 413."""
     max_connections: int = Field(default=2_000, ge=10, le=100_000)
-    """Open connections, WebSockets included; at the limit the oldest that has not sent a complete
-    request makes room for a new one."""
+    """Open connections, WebSockets included; at the limit the oldest without a complete request is
+    closed for a new one."""
     max_connections_per_address: int = Field(default=1_000, ge=1, le=100_000)
-    """The same for one client address, WebSockets and trusted proxies left out."""
+    """The same for one client address, WebSockets and trusted proxies not counted."""
     reserved_files: int = Field(default=256, ge=32, le=100_000)
-    """File descriptors that connections leave for PostgreSQL, Redis, the journal and agents."""
+    """File descriptors reserved for PostgreSQL, Redis, the journal and agents."""
     headers_timeout_s: float = Field(default=5.0, gt=0, le=300)
-    """A request's headers must be there by then."""
+    """Limit for a request's headers."""
     body_timeout_s: float = Field(default=10.0, gt=0, le=300)
-    """And so long later its body."""
+    """Limit for its body, after the headers."""
     send_timeout_s: float = Field(default=30.0, gt=0, le=300)
-    """A client may take nothing of its answer for so long."""
+    """How long a client may not read its response before it is disconnected."""
     keep_alive_s: float = Field(default=30.0, gt=0, le=3_600)
-    """A connection may be idle for so long between two requests."""
+    """How long a connection may be idle between two requests."""
     max_headers: int = Field(default=100, ge=10, le=1_000)
     """Header lines of a request."""
     max_header_bytes: int = Field(default=16 * 1024, ge=1_024, le=1024 * 1024)
     """All header lines of a request together."""
     control_socket: str = ""
-    """Path of a Unix socket on which this account reaches the daemon whatever happens on the port
-    (``orchestrator --url unix:///run/orchestrator.sock``); its connections are counted apart."""
+    """Path of a Unix socket on which this account reaches the daemon even when the port is full
+    (``orchestrator --url unix:///run/orchestrator.sock``); it has connection limits of its own."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses or networks (``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
+    """Addresses or networks (``10.0.0.0/8``) whose ``X-Forwarded-For`` is trusted."""
     auth: AuthSettings = AuthSettings()
     """Who may call."""
     tls: TlsSettings = TlsSettings()
@@ -137,7 +138,7 @@ class HttpSettings(BaseModel):
     @classmethod
     def _proxies_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
-            ipaddress.ip_network(one)  # says itself what is wrong
+            ipaddress.ip_network(one)  # raises a ValueError that says what is wrong
         return value
 
     @field_validator("front_origin")
@@ -153,44 +154,44 @@ class HttpSettings(BaseModel):
 
 
 def is_open_to_strangers(settings: HttpSettings) -> bool:
-    """Whether others than this machine could do everything, and nobody said that they may."""
+    """Whether other machines could do everything although that is not configured."""
     return not (is_loopback(settings.host) or settings.insecure or settings.auth.tokens)
 
 
 class WebSocketSettings(BaseModel):
-    """Section ``[websocket]``: the event stream, over WebSockets and as Server-Sent Events."""
+    """Section ``[websocket]``: the event feed, over WebSockets and as Server-Sent Events."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_clients: int = Field(default=500, ge=1, le=50_000)
     """Further ones are refused with 503."""
     queue_bytes: int = Field(default=1536 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
-    """What may wait for one client before it loses events (and is told which)."""
+    """Queue of one client; beyond it events are dropped and reported as a gap."""
     ping_interval_s: float = Field(default=30.0, gt=0, le=3_600)
-    """How often a client is asked for a sign of life; Server-Sent Events bring one twice as often,
-    since proxies take a silence of 30 s for an end."""
+    """How often a client is pinged; Server-Sent Events have a comment twice as often, since proxies
+    close a connection that is silent for 30 s."""
     ping_timeout_s: float = Field(default=60.0, gt=0, le=3_600)
-    """A client that is silent for so long is closed."""
+    """A client that is silent for this long is closed."""
     send_timeout_s: float = Field(default=7.0, gt=0, le=3_600)
-    """A client that takes nothing for so long is closed (1013)."""
+    """A client that reads nothing for this long is closed (1013)."""
     send_buffer_bytes: int = Field(default=256 * 1024, ge=16 * 1024, le=16 * 1024 * 1024)
-    """What the system may hold for one client beside the queue (``SO_SNDBUF``): the more, the
-    later is it seen that one does not read."""
+    """Kernel buffer of one client in addition to the queue (``SO_SNDBUF``): the larger, the later a
+    client that does not read is detected."""
     catch_up_wait_s: float = Field(default=10.0, ge=0, le=3_600)
-    """A client that resumes waits so long for events that cannot be read at the moment (PostgreSQL
-    is away); then they become a gap, and it goes on behind them."""
+    """How long a client that resumes waits for events that are not readable (PostgreSQL is down);
+    then they become a gap, and it continues after them."""
     max_message_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     """Larger messages from a client close it (1009)."""
     max_fragments: int = Field(default=64, ge=1, le=100_000)
-    """A message in more pieces closes it (1008)."""
+    """A message in more fragments closes it (1008)."""
     max_control_frames_per_s: int = Field(default=100, ge=10, le=100_000)
     """More pings and pongs of a client within a second close it (1008)."""
     close_timeout_s: float = Field(default=2.0, gt=0, le=60)
-    """A client has so long to take and answer a close frame; then the connection is cut."""
+    """How long a client has to answer a close frame before the connection is cut."""
     compression: bool = True
-    """Agree to permessage-deflate, if a client offers it; a frame is compressed once for all."""
+    """Accept permessage-deflate, if a client offers it; a frame is compressed once for all."""
     compression_from_bytes: int = Field(default=512, ge=64, le=16 * 1024 * 1024)
-    """Shorter frames go as they are."""
+    """Shorter frames are not compressed."""
 
 
 def origin_as_sent(text: str) -> str | None:

@@ -1,6 +1,6 @@
-"""What is wrong with a value, in words for whoever sent it: ``limit: must be a whole number …``.
+"""Validation errors in the caller's words: ``limit: must be a whole number …``.
 
-msgspec says what it found in terms of types; here the field's type says what is allowed.
+msgspec reports types; here the field's type says what is allowed.
 """
 
 import re
@@ -12,15 +12,15 @@ from msgspec import inspect
 
 A_TIME: Final = "must be a time such as 2026-01-31T09:30:00Z, or a day such as 2026-01-31"
 MUST: Final = "must"
-"""The key in ``Meta(extra=…)`` of the words for a pattern."""
+"""The key in ``Meta(extra=…)`` of the text for a pattern."""
 
 _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
 _PLACE: Final = re.compile(r" - at `\$\.?(?P<place>[^`]*)`$")
 _STEP: Final = re.compile(r"[^.\[\]]+|\[[^\]]*\]")
 _LENGTH: Final = re.compile(r"Expected `(str|array|object)` of length (>=|<=) (\d+)")
 _UNITS: Final = {"str": "characters", "array": "entries", "object": "entries"}
-# Numbers beyond this are a type's limits, not a rule worth telling.
-_TELLING: Final = 2**53
+# Numbers beyond this are a type's limits, not a rule of ours.
+_LARGEST: Final = 2**53
 
 
 def explain(error: msgspec.ValidationError, wanted: Any, name: str = "") -> str:
@@ -44,12 +44,12 @@ def _rule(said: str, kind: inspect.Type | None) -> str:
     if "matching regex" in said and words:
         return words
     make = _RULES.get(type(bare))
-    # What has no rule here is told as msgspec says it.
+    # Without a rule here: as msgspec says it.
     return make(bare) if make else f"{said[:1].lower()}{said[1:]}".replace("`", "")
 
 
 def _bare(kind: inspect.Type | None) -> tuple[inspect.Type | None, str]:
-    """The type without ``| None`` and without what is said about it, and the words for it."""
+    """The type without ``| None`` and without its ``Meta``, and the text for its pattern."""
     words = ""
     while isinstance(kind, inspect.Metadata | inspect.UnionType):
         if isinstance(kind, inspect.Metadata):
@@ -80,12 +80,12 @@ def _type_at(wanted: Any, place: str) -> inspect.Type | None:
 
 def _whole_number(kind: Any) -> str:
     least, most = kind.ge, kind.le
-    told = most if most is not None and most < _TELLING else None
-    if least is not None and told is not None:
-        return f"must be a whole number from {least} to {told}"
+    largest = most if most is not None and most < _LARGEST else None
+    if least is not None and largest is not None:
+        return f"must be a whole number from {least} to {largest}"
     if least is not None:
         return f"must be a whole number, {least} or more"
-    return "must be a whole number" + (f", {told} or less" if told is not None else "")
+    return "must be a whole number" + (f", {largest} or less" if largest is not None else "")
 
 
 def _one_of(kind: Any) -> str:

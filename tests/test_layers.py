@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,41 @@ def test_the_rooms_are_those_there_are() -> None:
     folders = {path.parts[0] for path in MODULES if len(path.parts) > 1}
 
     assert folders <= set(ROOMS)
+
+
+# The floors of http, from the ground up: a module imports from its own floor and those below it.
+HTTP_FLOORS = ("routes", "api", "docs", "stream", "app", "edge", "server")
+
+
+def http_floor(parts: tuple[str, ...]) -> int:
+    """The floor of a module of http; those that are not named above are the ground."""
+    return HTTP_FLOORS.index(parts[0]) if parts and parts[0] in HTTP_FLOORS else 0
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parts[0] == "http"], ids=str)
+def test_http_imports_downwards(path: Path) -> None:
+    own = http_floor(path.with_suffix("").parts[1:])
+
+    wrong = [
+        f"{path}:{line} imports {name}"
+        for line, target, name in imports_of(path)
+        if target is not None and target[0] == "http" and http_floor(target[1:]) > own
+    ]
+
+    assert wrong == []
+
+
+def test_no_modules_of_http_import_each_other_in_a_circle() -> None:
+    known = {p.with_suffix("").parts: p for p in MODULES if p.parts[0] == "http"}
+    needs = {
+        parts: {
+            found
+            for _, target, _ in imports_of(path)
+            if target is not None
+            for found in (target, target[:-1])
+            if found in known and found != parts
+        }
+        for parts, path in known.items()
+    }
+
+    assert list(TopologicalSorter(needs).static_order())  # raises CycleError

@@ -40,7 +40,7 @@ COVERED_BY = {
     "settings/sections.py": "tests/settings/test_settings.py",
     # The shapes that AsyncAPI is written from; held against what is really sent.
     "http/docs/bus_messages.py": "tests/http/docs/test_asyncapi.py",
-    "http/docs/frames.py": "tests/http/docs/test_asyncapi.py",
+    "http/docs/feed_messages.py": "tests/http/docs/test_asyncapi.py",
     # The answers of its routes, read back by their tests.
     "http/api/runtime_schemas.py": "tests/http/api/test_runtime_routes.py",
     # The harness by which all other actors are tested alone.

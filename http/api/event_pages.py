@@ -1,7 +1,7 @@
 """Pages of events: from memory where it suffices, completed from PostgreSQL where not.
 
-A page is cached for 10 s if no newer event can change it, and forgotten when an older one was
-changed (replaced, or marked as processed), so it is never stale.
+A page is cached for 10 s if no newer event can change it, and dropped when an older one was changed
+(replaced, or marked as processed), so it is never stale.
 """
 
 import time
@@ -11,14 +11,15 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from ...actors.broadcaster.clients import Clients
 from ...actors.events import Event
 from ...actors.messages.event_persister import GetEvent, GetEvents, StillStoring
 from ...actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
-from ...runtime import give_way
+from ...runtime import Address, give_way
 from ...sql.events.event_filter import EventFilter
 from ...sql.events.event_reader import EventReader, EventRow
 from ..errors import Unavailable
-from ..peers import Peers, ask
+from ..peers import ASK_TIMEOUT_S
 
 CACHE_S: Final = 10.0
 """The contract's."""
@@ -26,39 +27,39 @@ CACHE_S: Final = 10.0
 _CACHE_BYTES: Final = 16 * 1024 * 1024
 _CACHE_PAGES: Final = 512
 
-# Encoded without letting others run: a millisecond.
+# Encoded between two yields: a millisecond.
 _TURN_BYTES: Final = 1024 * 1024
 
 
 class Kept(Protocol):
-    """What a cache can hold."""
+    """A value with a weight."""
 
     @property
     def size_bytes(self) -> int:
-        """What it weighs."""
+        """Its weight in the cache, in bytes."""
 
 
 P = TypeVar("P", bound=Kept)
 
 
-class ShownPage(msgspec.Struct, frozen=True):
+class EncodedPage(msgspec.Struct, frozen=True):
     """A page, encoded."""
 
     events: bytes
     """A JSON array, in the order that was asked for."""
     cursor: int
-    """Where to go on."""
+    """The id to continue from."""
     has_more: bool
-    """Whether there are more."""
+    """Whether more events match."""
 
     @property
     def size_bytes(self) -> int:
-        """What it weighs."""
+        """Its weight in the cache, in bytes."""
         return len(self.events)
 
 
 class PageCache(Generic[P]):
-    """Encoded pages, for 10 s, the least recently used making room. Pure: told ``now``."""
+    """Encoded pages, for 10 s, evicted by least recent use. Pure: takes ``now``."""
 
     def __init__(self, max_bytes: int = _CACHE_BYTES, max_pages: int = _CACHE_PAGES) -> None:
         self.max_bytes = max_bytes
@@ -68,8 +69,8 @@ class PageCache(Generic[P]):
         self._pages: OrderedDict[object, tuple[float, P]] = OrderedDict()
 
     def get(self, key: object, *, now: float, revision: object) -> P | None:
-        """The page, if it is young enough and no event was changed since (``revision``)."""
-        self._notice(revision)
+        """The page, if it is fresh and no event was changed since (``revision``)."""
+        self._clear_if_changed(revision)
         found = self._pages.get(key)
         if found is None:
             return None
@@ -81,14 +82,14 @@ class PageCache(Generic[P]):
 
     def put(self, key: object, page: P, *, now: float, revision: object) -> None:
         """Keep ``page``, which was made at ``now`` (monotonic seconds)."""
-        self._notice(revision)
+        self._clear_if_changed(revision)
         self._remove(key)
         self._pages[key] = (now, page)
         self.size_bytes += page.size_bytes
         while self.size_bytes > self.max_bytes or len(self._pages) > self.max_pages:
             self._remove(next(iter(self._pages)))
 
-    def _notice(self, revision: object) -> None:
+    def _clear_if_changed(self, revision: object) -> None:
         if revision != self._revision:
             self._revision = revision
             self._pages.clear()
@@ -103,37 +104,40 @@ class PageCache(Generic[P]):
 class EventPages:
     """Answers page queries; each call blocks the caller's greenlet, for some seconds at most."""
 
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
-        self._reader = EventReader(peers.database)
-        self._cache: PageCache[ShownPage] = PageCache()
+    def __init__(self, persister: Address, clients: Clients, reader: EventReader) -> None:
+        self._persister = persister
+        self._clients = clients
+        self._reader = reader
+        self._cache: PageCache[EncodedPage] = PageCache()
         self._marked = 0
 
-    def page(self, query: EventQuery, *, ascending: bool) -> ShownPage:
+    def page(self, query: EventQuery, *, ascending: bool) -> EncodedPage:
         """The page that ``query`` asks for.
 
         Raises:
-            Unavailable: It would have to pass over ids of ours that nobody can read just now.
+            Unavailable: It includes ids of ours that are not readable at the moment.
             StoreError: PostgreSQL, where memory does not suffice.
             OrchestratorError: The persister does not answer.
         """
         key, now, revision = (query, ascending), time.monotonic(), self._revision
-        shown = self._cache.get(key, now=now, revision=revision)
-        if shown is None:
+        encoded = self._cache.get(key, now=now, revision=revision)
+        if encoded is None:
             page = self._read(query)
             events = page.events[::-1] if ascending else page.events
-            shown = ShownPage(encode_events(events), page.cursor, page.has_more)
+            encoded = EncodedPage(encode_events(events), page.cursor, page.has_more)
             if self._is_settled(query, page) and revision == self._revision:
-                self._cache.put(key, shown, now=now, revision=revision)
-        return shown
+                self._cache.put(key, encoded, now=now, revision=revision)
+        return encoded
 
     def get(self, event_id: int) -> EventRow | None:
         """One event.
 
         Raises:
-            Unavailable: It may be one of ours that nobody can read just now.
+            Unavailable: It may be one of ours that is not readable at the moment.
         """
-        found: Event | StillStoring | None = ask(self._peers.persister, GetEvent(event_id))
+        found: Event | StillStoring | None = self._persister.ask(
+            GetEvent(event_id), timeout_s=ASK_TIMEOUT_S
+        )
         if isinstance(found, Event):
             return row_of(found)
         row = self._reader.get(event_id)
@@ -147,10 +151,12 @@ class EventPages:
 
     @property
     def _revision(self) -> tuple[int, int]:
-        return self._marked, self._peers.clients.replaced
+        return self._marked, self._clients.replaced
 
     def _read(self, query: EventQuery) -> EventPage:
-        answer: EventPage | NeedsDatabase = ask(self._peers.persister, GetEvents(query))
+        answer: EventPage | NeedsDatabase = self._persister.ask(
+            GetEvents(query), timeout_s=ASK_TIMEOUT_S
+        )
         if isinstance(answer, EventPage):
             return answer
         wanted = answer.rows_wanted()
@@ -174,7 +180,7 @@ class EventPages:
         """Whether no newer event can change ``page``."""
         if query.after is not None:
             return page.has_more
-        newest = self._peers.clients.newest_id
+        newest = self._clients.newest_id
         return query.before is not None and newest is not None and query.before <= newest + 1
 
 
@@ -185,7 +191,7 @@ def row_of(event: Event) -> EventRow:
 
 
 def encode_events(events: Sequence[Event | EventRow]) -> bytes:
-    """``events`` as a JSON array; payloads as they were published. Large ones take turns."""
+    """``events`` as a JSON array; payloads as published. Yields once per megabyte."""
     parts, turn_bytes = [b"["], 0
     for event in events:
         row = msgspec.json.encode(row_of(event) if isinstance(event, Event) else event)

@@ -1,4 +1,4 @@
-"""``/bus/…``: pages of events, single ones, posting and marking them, the types there are."""
+"""``/bus/…``: pages of events, single ones, posting and marking them, the types that exist."""
 
 import re
 import time
@@ -8,21 +8,22 @@ from typing import Final
 import gevent
 import msgspec
 
+from ...actors.broadcaster.clients import Clients
 from ...actors.events import KILLSWITCH, NewEvent
 from ...actors.messages.event_persister import (
     GetPersisterStatus,
     NoteProcessed,
     PersisterStatus,
     PersistEvents,
-    StoredEvent,
 )
 from ...actors.payloads import examine
 from ...actors.recent_events import EventQuery
 from ...protocol.timestamps import timestamp, utc_now
+from ...runtime import Address
+from ...sql.database import Database
 from ...sql.events.event_reader import EventReader
 from ..errors import BadRequest, NotFound, Unavailable
-from ..etag import tagged
-from ..peers import Peers, ask
+from ..peers import ASK_TIMEOUT_S
 from ..requests import Call
 from ..routes import Answer, Route, json_answer
 from .event_pages import EventPages
@@ -38,7 +39,7 @@ from .schemas import (
     TypesAnswer,
 )
 
-# Facts about the system itself: whoever posts them would only pretend.
+# Facts about the daemon itself, which no caller can know.
 _RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|" + re.escape(KILLSWITCH), re.DOTALL)
 
 _COMMIT_WAIT_S: Final = 2.0
@@ -56,79 +57,68 @@ class _EncodedEvents(msgspec.Struct, frozen=True):
 
 
 class EventRoutes:
-    """Events over REST."""
+    """Events over REST.
 
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
-        self._pages = EventPages(peers)
-        self._reader = EventReader(peers.database)
+    Args:
+        persister: The EventPersister.
+        clients: Knows which events were shown, and replaced.
+        database: For what memory does not cover.
+    """
 
-    def routes(self) -> list[Route]:
-        """The routes."""
-        return [
-            Route(
-                "GET",
-                "/bus/events",
-                self.events,
-                "A page of events",
-                {200: EventsAnswer, 304: None},
-                query=EventsQuery,
-                errors=(503,),
-            ),
-            Route(
-                "GET",
-                "/bus/events/{id}",
-                self.event,
-                "One event",
-                {200: EventAnswer, 304: None},
-                path_types={"id": EventId},
-                errors=(404, 503),
-            ),
-            Route(
-                "POST",
-                "/bus/events",
-                self.post_event,
-                "Store an event and publish it on its channel",
-                {201: StoredAnswer, 202: StoredAnswer},
-                body=PostEvent,
-                errors=(503,),
-            ),
-            Route(
-                "POST",
-                "/bus/events/processed",
-                self.mark_processed,
-                "Mark events as processed",
-                {200: ProcessedAnswer},
-                body=MarkProcessed,
-                errors=(503,),
-            ),
-            Route(
-                "GET",
-                "/bus/types",
-                self.types,
-                "The types there are, most frequent first",
-                {200: TypesAnswer, 304: None},
-                errors=(503,),
-            ),
-        ]
+    def __init__(self, persister: Address, clients: Clients, database: Database) -> None:
+        self._persister = persister
+        self._reader = EventReader(database)
+        self._pages = EventPages(persister, clients, self._reader)
 
-    def events(self, call: Call) -> Answer:
-        """A page."""
+    @Route("GET", "/bus/events", {200: EventsAnswer}, query=EventsQuery, etag=True)
+    def events(self, call: Call) -> _EncodedEvents:
+        """A page of events.
+
+        Without `since`: the latest `limit` events. With `since`: the oldest ones after that id, so
+        a caller that continues with `cursor` until `has_more` is false misses nothing.
+
+        `after` is the same as `since`, but means it at 0 too: from the very first event. `before`
+        pages backwards, with the page's lowest id as the next value. Give one of them.
+
+        An answer never skips an id that cannot be read at the moment; it is 503 then.
+        """
         wanted: EventsQuery = call.query
         page = self._pages.page(event_query(wanted), ascending=wanted.order == "asc")
-        events = msgspec.Raw(page.events)
-        answer = _EncodedEvents("ok", utc_now(), events, page.cursor, page.has_more)
-        return tagged(call, answer)
+        return _EncodedEvents("ok", utc_now(), msgspec.Raw(page.events), page.cursor, page.has_more)
 
-    def event(self, call: Call) -> Answer:
+    @Route(
+        "GET",
+        "/bus/events/{id}",
+        {200: EventAnswer},
+        path_types={"id": EventId},
+        errors=(404,),
+        etag=True,
+    )
+    def event(self, call: Call) -> EventAnswer:
         """One event."""
         row = self._pages.get(call.path["id"])
         if row is None:
             raise NotFound(f"There is no event {call.path['id']}.")
-        return tagged(call, EventAnswer("ok", utc_now(), row))
+        return EventAnswer("ok", utc_now(), row)
 
+    @Route(
+        "POST",
+        "/bus/events",
+        {201: StoredAnswer, 202: StoredAnswer},
+        body=PostEvent,
+        example={
+            "type": "strategy.candidate",
+            "payload": {"symbol": "AAPL", "action": "buy", "score": 0.91},
+            "source": "my-agent",
+        },
+    )
     def post_event(self, call: Call) -> Answer:
-        """Journalled when it is answered."""
+        """Store an event and publish it on its channel.
+
+        Journalled on disk before it is answered, then published on the channel `type`. 202 with
+        `id: null` while no id is available. Types `bus.*`, `runtime.*`, `agent.*` and
+        `risk.killswitch` are the daemon's own.
+        """
         posted: PostEvent = call.body
         payload = bytes(posted.payload)
         if _RESERVED.fullmatch(posted.type):
@@ -136,28 +126,42 @@ class EventRoutes:
         if reason := examine(payload).reason:
             raise BadRequest(f"payload: {reason}.")
         event = NewEvent(posted.type, payload, source=posted.source, request_id=call.request_id)
-        stored: tuple[StoredEvent, ...] = ask(
-            self._peers.persister, PersistEvents((event,), publish=True)
+        (stored,) = self._persister.ask(
+            PersistEvents((event,), publish=True), timeout_s=ASK_TIMEOUT_S
         )
-        if stored[0].rejected is not None:
-            raise BadRequest(f"payload: {stored[0].rejected}.")
-        if stored[0].id is None:
-            return json_answer(StoredAnswer("accepted", None, stored[0].ts), 202)
-        return json_answer(StoredAnswer("stored", stored[0].id, stored[0].ts), 201)
+        if stored.rejected is not None:
+            raise BadRequest(f"payload: {stored.rejected}.")
+        if stored.id is None:
+            return json_answer(StoredAnswer("accepted", None, stored.ts), 202)
+        return json_answer(StoredAnswer("stored", stored.id, stored.ts), 201)
 
-    def mark_processed(self, call: Call) -> Answer:
-        """Waits for a moment if the events are not in PostgreSQL yet."""
+    @Route(
+        "POST",
+        "/bus/events/processed",
+        {200: ProcessedAnswer},
+        body=MarkProcessed,
+        example={"ids": [1, 2, 3]},
+    )
+    def mark_processed(self, call: Call) -> ProcessedAnswer:
+        """Mark events as processed.
+
+        Unknown ids come back as `missing`; the others are marked.
+        """
         ids = tuple(dict.fromkeys(call.body.ids))
         self._wait_committed(max(ids))
         updated, missing = self._reader.mark_processed(ids)
         if updated:
-            ask(self._peers.persister, NoteProcessed(tuple(updated)))
+            self._persister.ask(NoteProcessed(tuple(updated)), timeout_s=ASK_TIMEOUT_S)
             self._pages.forget()
-        return json_answer(ProcessedAnswer("ok", updated, missing))
+        return ProcessedAnswer("ok", updated, missing)
 
-    def types(self, call: Call) -> Answer:
-        """From PostgreSQL: what is journalled but not stored yet is not counted."""
-        return tagged(call, TypesAnswer("ok", utc_now(), self._reader.types()))
+    @Route("GET", "/bus/types", {200: TypesAnswer}, etag=True)
+    def types(self, _call: Call) -> TypesAnswer:
+        """The types there are, most frequent first.
+
+        From PostgreSQL: events that are not stored yet are not counted.
+        """
+        return TypesAnswer("ok", utc_now(), self._reader.types())
 
     def _wait_committed(self, event_id: int) -> None:
         """Wait until ``event_id`` is in PostgreSQL, if it is one of ours that was given.
@@ -167,7 +171,9 @@ class EventRoutes:
         """
         until = time.monotonic() + _COMMIT_WAIT_S
         while True:
-            status: PersisterStatus = ask(self._peers.persister, GetPersisterStatus())
+            status: PersisterStatus = self._persister.ask(
+                GetPersisterStatus(), timeout_s=ASK_TIMEOUT_S
+            )
             if status.committed_id >= min(event_id, status.newest_id) or not status.pending:
                 return
             if time.monotonic() > until:

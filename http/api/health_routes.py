@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from ...actors.broadcaster.clients import Clients
 from ...actors.messages.event_persister import GetPersisterStatus, PersisterStatus
 from ...actors.messages.heartbeat_monitor import Agents, GetAgents
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...protocol.timestamps import utc_now
-from ...runtime import GetTree, OrchestratorError
+from ...runtime import Address, GetTree, OrchestratorError
+from ...sql.database import Database
 from ..auth import Role, caller_in
-from ..etag import tagged
-from ..peers import Peers, ask
+from ..peers import ASK_TIMEOUT_S, Instance
 from ..requests import Call
 from ..routes import Answer, Route, json_answer
 from .schemas import AgentsAnswer, AgentsQuery, Check, HealthAnswer, ReadyAnswer
@@ -21,84 +22,100 @@ _CHECK_TIMEOUT_S: Final = 1.0
 class HealthRoutes:
     """What load balancers, operators and the dashboard look at first."""
 
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
+    def __init__(
+        self,
+        instance: Instance,
+        clients: Clients,
+        monitor: Address,
+        checks: "ReadinessChecks",
+    ) -> None:
+        self._instance = instance
+        self._clients = clients
+        self._monitor = monitor
+        self._checks = checks
 
-    def routes(self) -> list[Route]:
-        """The routes."""
-        return [
-            Route(
-                "GET",
-                "/health",
-                self.health,
-                "Whether the process serves, dependencies or not",
-                {200: HealthAnswer},
-                counted=False,
-                access=Role.OPEN,
-            ),
-            Route(
-                "GET",
-                "/ready",
-                self.ready,
-                "Whether Redis, PostgreSQL, the journal and all actors work",
-                {200: ReadyAnswer, 503: ReadyAnswer},
-                counted=False,
-                access=Role.OPEN,
-            ),
-            Route(
-                "GET",
-                "/health/agents",
-                self.agents,
-                "The agents, newest beat first",
-                {200: AgentsAnswer, 304: None},
-                query=AgentsQuery,
-            ),
-        ]
+    @Route("GET", "/health", {200: HealthAnswer}, counted=False, access=Role.OPEN)
+    def health(self, _call: Call) -> HealthAnswer:
+        """Whether the process serves, dependencies or not.
 
-    def health(self, _call: Call) -> Answer:
-        """Asks nobody."""
-        instance = self._peers.instance
-        return json_answer(
-            HealthAnswer(
-                status="ok",
-                version=instance.version,
-                instance=instance.name,
-                env=instance.env,
-                uptime_seconds=round(instance.uptime_s, 3),
-                websocket_clients=len(self._peers.clients),
-                timestamp=utc_now(),
-            )
+        Answers 200 as long as the process serves, whatever Redis and PostgreSQL do: what load
+        balancers check. `HEAD` does as well. Never limited.
+        """
+        instance = self._instance
+        return HealthAnswer(
+            status="ok",
+            version=instance.version,
+            instance=instance.name,
+            env=instance.env,
+            uptime_seconds=round(instance.uptime_s, 3),
+            websocket_clients=len(self._clients),
+            timestamp=utc_now(),
         )
 
+    @Route("GET", "/ready", {200: ReadyAnswer, 503: ReadyAnswer}, counted=False, access=Role.OPEN)
     def ready(self, call: Call) -> Answer:
-        """Asks everybody, each for a second at most (PostgreSQL for some).
+        """Whether Redis, PostgreSQL, the journal and all actors work.
 
-        Those without a token learn whether it is ready, and no more.
+        200 if every check is good, else 503 with the same body. Callers without a token get no
+        details.
         """
-        checks = {
-            "redis": _checked(self._redis),
-            "postgres": _checked(self._postgres),
-            "journal": _checked(self._journal),
-            "actors": _checked(self._actors),
-        }
+        checks = self._checks.run()
         ok = all(check.ok for check in checks.values())
         if caller_in(call.environ).role < Role.VIEWER:
             checks = {}
         answer = ReadyAnswer("ok" if ok else "unavailable", checks, utc_now())
         return json_answer(answer, 200 if ok else 503)
 
-    def agents(self, call: Call) -> Answer:
-        """The registry."""
+    @Route("GET", "/health/agents", {200: AgentsAnswer}, query=AgentsQuery, etag=True)
+    def agents(self, call: Call) -> AgentsAnswer:
+        """The agents, newest beat first.
+
+        `active_agents` counts those with a beat within the timeout whose last status is not
+        `offline`. `liveness` is `unknown` while the daemon itself cannot see the bus.
+        """
         wanted: AgentsQuery = call.query
         question = GetAgents(group=wanted.group, status=wanted.status, alive=wanted.alive)
-        agents: Agents = ask(self._peers.monitor, question)
-        answer = AgentsAnswer("ok", utc_now(), agents.rows, agents.total, agents.active)
-        return tagged(call, answer)
+        agents: Agents = self._monitor.ask(question, timeout_s=ASK_TIMEOUT_S)
+        return AgentsAnswer("ok", utc_now(), agents.rows, agents.total, agents.active)
 
-    # -- the checks --------------------------------------------------------------------------
+
+class ReadinessChecks:
+    """The parts of ``/ready``, each with a limit of a second (PostgreSQL: of some).
+
+    Args:
+        listener: The RedisListener.
+        persister: The EventPersister.
+        root: The supervisor at the root.
+        agents: The agents' supervisor, whose children are not the daemon's; ``None`` without.
+        database: PostgreSQL.
+    """
+
+    def __init__(
+        self,
+        *,
+        listener: Address,
+        persister: Address,
+        root: Address,
+        agents: Address | None,
+        database: Database,
+    ) -> None:
+        self._listener = listener
+        self._persister = persister
+        self._root = root
+        self._agents = agents
+        self._database = database
+
+    def run(self) -> dict[str, Check]:
+        """All of them, one after the other, by name."""
+        return {
+            "redis": _checked(self._redis),
+            "postgres": _checked(self._postgres),
+            "journal": _checked(self._journal),
+            "actors": _checked(self._actors),
+        }
 
     def _redis(self) -> Check:
-        status: BusStatus = ask(self._peers.listener, GetBusStatus(), _CHECK_TIMEOUT_S)
+        status: BusStatus = self._listener.ask(GetBusStatus(), timeout_s=_CHECK_TIMEOUT_S)
         if status.connected:
             return Check(
                 ok=True,
@@ -108,31 +125,33 @@ class HealthRoutes:
         return Check(ok=False, message=status.last_error or "not connected yet")
 
     def _postgres(self) -> Check:
-        health = self._peers.database.health()
+        health = self._database.health()
         latency_ms = _rounded(health.latency_ms)
-        error = self._persister().store_error if health.ok else None
+        error = self._storing().store_error if health.ok else None
         if error is not None:
             return Check(ok=False, message=f"does not store: {error}", latency_ms=latency_ms)
         return Check(ok=health.ok, message=health.message, latency_ms=latency_ms)
 
     def _journal(self) -> Check:
-        status = self._persister()
+        status = self._storing()
         if status.journal_error is not None:
             return Check(ok=False, message=status.journal_error)
         if status.ids_left == 0:
-            return Check(ok=False, message="no ids in hand, PostgreSQL has to give some")
-        message = f"{status.pending} events wait for PostgreSQL" if status.pending else "ok"
+            return Check(ok=False, message="no ids left, PostgreSQL has to allocate some")
+        message = f"{status.pending} events pending for PostgreSQL" if status.pending else "ok"
         latency_ms = _rounded(status.journal_latency_ms.get("p99"))
         return Check(ok=True, message=message, latency_ms=latency_ms)
 
-    def _persister(self) -> PersisterStatus:
-        status: PersisterStatus = ask(self._peers.persister, GetPersisterStatus(), _CHECK_TIMEOUT_S)
+    def _storing(self) -> PersisterStatus:
+        status: PersisterStatus = self._persister.ask(
+            GetPersisterStatus(), timeout_s=_CHECK_TIMEOUT_S
+        )
         return status
 
     def _actors(self) -> Check:
-        tree: list[Mapping[str, Any]] = ask(self._peers.root, GetTree(), _CHECK_TIMEOUT_S)
+        tree: list[Mapping[str, Any]] = self._root.ask(GetTree(), timeout_s=_CHECK_TIMEOUT_S)
         # An agent's troubles are not the daemon's.
-        ours = self._peers.agents.name if self._peers.agents is not None else None
+        ours = self._agents.name if self._agents is not None else None
         missing = sorted(not_running(tree, but_below=ours))
         if missing:
             return Check(ok=False, message=f"not running: {', '.join(missing)}")

@@ -10,99 +10,98 @@ from ...actors.messages.state_keeper import (
     ReleaseKillswitch,
 )
 from ...protocol.timestamps import utc_now
+from ...runtime import Address
 from ..auth import Role, caller_in
-from ..peers import Peers, ask
+from ..peers import ASK_TIMEOUT_S
 from ..requests import Call, Environ
-from ..routes import Answer, Route, json_answer
+from ..routes import Route
 from .schemas import Acknowledgements, Engage, EngagedAnswer, KillswitchAnswer, Release
 
+_PATH: Final = "/risk/killswitch"
 # The keeper answers within half a second; a stop is worth more patience than a page.
 _ENGAGE_TIMEOUT_S: Final = 10.0
 
 
-class RiskRoutes:
+class KillswitchRoutes:
     """The killswitch over REST; its calls are never limited."""
 
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
+    def __init__(self, keeper: Address) -> None:
+        self._keeper = keeper
 
-    def routes(self) -> list[Route]:
-        """The routes."""
-        path = "/risk/killswitch"
-        return [
-            Route(
-                "GET",
-                path,
-                self.show,
-                "Whether trading is stopped, why, and by whom",
-                {200: KillswitchAnswer},
-                counted=False,
-            ),
-            Route(
-                "POST",
-                path,
-                self.engage,
-                "Stop trading",
-                {200: EngagedAnswer},
-                body=Engage,
-                counted=False,
-                access=Role.TRIPPER,
-                always=True,
-            ),
-            Route(
-                "POST",
-                f"{path}/release",
-                self.release,
-                "Release one trip",
-                {200: KillswitchAnswer},
-                body=Release,
-                errors=(409,),
-                counted=False,
-            ),
-        ]
+    @Route("GET", _PATH, {200: KillswitchAnswer}, counted=False)
+    def show(self, _call: Call) -> KillswitchAnswer:
+        """Whether trading is stopped, why, and by whom.
 
-    def show(self, _call: Call) -> Answer:
-        """The state as it is known here."""
-        view: KillswitchView = ask(self._peers.keeper, GetKillswitch())
-        return json_answer(_shown(view))
+        `unknown`: the daemon cannot know, so `enabled` is true, and agents do not trade. Never
+        limited.
+        """
+        return _answer(self._keeper.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S))
 
-    def engage(self, call: Call) -> Answer:
-        """A new trip; what could not be delivered at once is retried behind this answer."""
+    @Route(
+        "POST",
+        _PATH,
+        {200: EngagedAnswer},
+        body=Engage,
+        counted=False,
+        access=Role.TRIPPER,
+        always=True,
+        example={"reason": "prices of AAPL look wrong"},
+    )
+    def engage(self, call: Call) -> EngagedAnswer:
+        """Stop trading.
+
+        Works while PostgreSQL, Redis or both are down: what could not be delivered at once is
+        retried until it is. Never limited.
+
+        `latched`: on disk; `persisted`: committed in PostgreSQL by now; `published_to`: how many
+        receivers Redis reported.
+        """
         question = EngageKillswitch(
             reason=call.body.reason,
             triggered_by=_caller(call.environ),
             request_id=call.request_id,
         )
-        done: KillswitchEngaged = self._peers.keeper.ask(
+        done: KillswitchEngaged = self._keeper.ask(
             question, timeout_s=_ENGAGE_TIMEOUT_S, urgent=True
         )
-        return json_answer(
-            EngagedAnswer(
-                status="activated",
-                timestamp=utc_now(),
-                reason=done.trip.reason,
-                message=_told(done),
-                trip_id=done.trip.trip_id,
-                already_active=done.already_active,
-                latched=done.latched,
-                persisted=done.persisted,
-                published_to=done.published_to,
-            )
+        return EngagedAnswer(
+            status="activated",
+            timestamp=utc_now(),
+            reason=done.trip.reason,
+            message=_message(done),
+            trip_id=done.trip.trip_id,
+            already_active=done.already_active,
+            latched=done.latched,
+            persisted=done.persisted,
+            published_to=done.published_to,
         )
 
-    def release(self, call: Call) -> Answer:
-        """That very trip; another id is 409."""
+    @Route(
+        "POST",
+        f"{_PATH}/release",
+        {200: KillswitchAnswer},
+        body=Release,
+        errors=(409,),
+        counted=False,
+        example={"reason": "prices are right again", "trip_id": "the trip_id of the stop"},
+    )
+    def release(self, call: Call) -> KillswitchAnswer:
+        """Release one trip.
+
+        Releases that very trip, which `GET /risk/killswitch` names; another id is 409. Trading
+        stays stopped while other trips are in force.
+        """
         question = ReleaseKillswitch(
             trip_id=call.body.trip_id,
             reason=call.body.reason,
             released_by=_caller(call.environ),
             request_id=call.request_id,
         )
-        ask(self._peers.keeper, question, _ENGAGE_TIMEOUT_S)
+        self._keeper.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
         return self.show(call)
 
 
-def _shown(view: KillswitchView) -> KillswitchAnswer:
+def _answer(view: KillswitchView) -> KillswitchAnswer:
     state = view.state
     status: Literal["active", "inactive", "unknown"] = "inactive"
     message = "Trading is allowed."
@@ -119,7 +118,7 @@ def _shown(view: KillswitchView) -> KillswitchAnswer:
         last_triggered=state.last_triggered,
         released_at=state.released_at,
         trips=state.trips,
-        # Nobody has looked yet who has stopped, so a stop is never said to be complete.
+        # Acknowledgements are not collected yet, so a stop is never said to be complete.
         complete=status == "inactive",
         agents=Acknowledgements(),
         message=message,
@@ -127,7 +126,7 @@ def _shown(view: KillswitchView) -> KillswitchAnswer:
     )
 
 
-def _told(done: KillswitchEngaged) -> str:
+def _message(done: KillswitchEngaged) -> str:
     missing = [
         name
         for name, there in (("on disk", done.latched), ("in PostgreSQL", done.persisted))
@@ -135,7 +134,7 @@ def _told(done: KillswitchEngaged) -> str:
     ]
     if not missing:
         return "The stop is in force, on disk and in PostgreSQL."
-    return f"The stop is in force; not yet {' nor '.join(missing)}, which is being tried."
+    return f"The stop is in force; not yet {' nor '.join(missing)}, which is being retried."
 
 
 def _caller(environ: Environ) -> str:

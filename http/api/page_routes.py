@@ -1,4 +1,4 @@
-"""The pages' files: ``/``, ``/docs``, ``/dashboard/<file>``, with what browsers must be told."""
+"""The pages' files: ``/``, ``/docs``, ``/dashboard/<file>``, with their headers."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -7,11 +7,11 @@ from ..auth import Role
 from ..errors import Headers, NotFound
 from ..etag import tag_of, unless_known
 from ..requests import Call
-from ..routes import Answer, Handler, Route
+from ..routes import Answer, Route
 
 FOLDER: Final = Path(__file__).parents[1] / "dashboard"
 
-# Other files that may lie in the folder are nobody's business.
+# Other files that may lie in the folder are not served.
 _CONTENT_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -23,8 +23,6 @@ _CONTENT_TYPES: Final = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
-
-_PAGE_ANSWERS: Final = {200: "text/html", 304: None}
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -56,32 +54,32 @@ class PageRoutes:
         self._folder = folder.resolve()
         self._files: dict[Path, _File] = {}
 
-    def routes(self) -> list[Route]:
-        """The routes."""
-        return [
-            _page("/", self.index, "The dashboard"),
-            _page("/docs", self.docs, "The API reference"),
-            Route(
-                "GET",
-                "/dashboard/{name:path}",
-                self.file,
-                "The dashboard's files",
-                counted=False,
-                documented=False,
-                access=Role.OPEN,
-            ),
-        ]
-
+    @Route("GET", "/", {200: "text/html"}, counted=False, access=Role.OPEN, etag=True)
     def index(self, call: Call) -> Answer:
-        """The page."""
+        """The dashboard.
+
+        With `Upgrade: websocket` the same address is the event feed; see `/asyncapi.json`.
+        """
         return self._answer("index.html", call)
 
+    @Route("GET", "/docs", {200: "text/html"}, counted=False, access=Role.OPEN, etag=True)
     def docs(self, call: Call) -> Answer:
-        """The API reference."""
+        """The API reference.
+
+        `/openapi.json` and `/asyncapi.json` as a page to read.
+        """
         return self._answer("reference/index.html", call)
 
+    @Route(
+        "GET",
+        "/dashboard/{name:path}",
+        {200: None},
+        counted=False,
+        documented=False,
+        access=Role.OPEN,
+    )
     def file(self, call: Call) -> Answer:
-        """One of its files."""
+        """The dashboard's files."""
         return self._answer(call.path["name"], call)
 
     def _answer(self, name: str, call: Call) -> Answer:
@@ -89,7 +87,7 @@ class PageRoutes:
         content_type = _CONTENT_TYPES[path.suffix]
         file = self._read(path)
         headers = (*_PAGE_HEADERS, ("Cache-Control", "no-cache"))
-        return unless_known(call, Answer(file.body, 200, content_type), file.etag, headers)
+        return unless_known(call.environ, Answer(file.body, 200, content_type), file.etag, headers)
 
     def _path_of(self, name: str) -> Path:
         missing = NotFound("The dashboard has no such file.")
@@ -109,7 +107,3 @@ class PageRoutes:
         body = path.read_bytes()
         file = self._files[path] = _File(there.st_mtime_ns, there.st_size, tag_of(body), body)
         return file
-
-
-def _page(path: str, handler: Handler, summary: str) -> Route:
-    return Route("GET", path, handler, summary, _PAGE_ANSWERS, counted=False, access=Role.OPEN)

@@ -3,64 +3,48 @@
 from ...actors.messages.state_keeper import GetRegime, GetState
 from ...actors.state_keeper.regime import Regime
 from ...protocol.timestamps import utc_now
+from ...runtime import Address
 from ...sql.state import StateRow
 from ..errors import NotFound
-from ..etag import tagged
-from ..peers import Peers, ask
+from ..peers import ASK_TIMEOUT_S
 from ..requests import Call
-from ..routes import Answer, Route
+from ..routes import Route
 from .schemas import NoRegimeAnswer, RegimeAnswer, StateAnswer, StatesAnswer, StateValue
 
 
 class StateRoutes:
-    """What the StateKeeper knows."""
+    """The StateKeeper's values."""
 
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
+    def __init__(self, keeper: Address) -> None:
+        self._keeper = keeper
 
-    def routes(self) -> list[Route]:
-        """The routes."""
-        return [
-            Route(
-                "GET",
-                "/regime/state",
-                self.regime,
-                "The market regime, as last reported",
-                {200: (RegimeAnswer, NoRegimeAnswer), 304: None},
-            ),
-            Route("GET", "/state", self.states, "All kept values", {200: StatesAnswer, 304: None}),
-            Route(
-                "GET",
-                "/state/{key}",
-                self.state,
-                "One kept value",
-                {200: StateAnswer, 304: None},
-                errors=(404,),
-            ),
-        ]
+    @Route("GET", "/regime/state", {200: (RegimeAnswer, NoRegimeAnswer)}, etag=True)
+    def regime(self, _call: Call) -> RegimeAnswer | NoRegimeAnswer:
+        """The market regime, as last reported.
 
-    def regime(self, call: Call) -> Answer:
-        """The last report."""
-        regime: Regime | None = ask(self._peers.keeper, GetRegime())
+        `no_data` until a regime detector has reported.
+        """
+        regime: Regime | None = self._keeper.ask(GetRegime(), timeout_s=ASK_TIMEOUT_S)
         if regime is None:
-            said = "No regime has been reported yet: is a regime detector running?"
-            return tagged(call, NoRegimeAnswer("no_data", said, utc_now()))
-        return tagged(call, RegimeAnswer("ok", utc_now(), regime.payload))
+            message = "No regime has been reported yet: is a regime detector running?"
+            return NoRegimeAnswer("no_data", message, utc_now())
+        return RegimeAnswer("ok", utc_now(), regime.payload)
 
-    def states(self, call: Call) -> Answer:
-        """In order of key."""
-        return tagged(call, StatesAnswer("ok", utc_now(), tuple(map(_value, self._rows()))))
+    @Route("GET", "/state", {200: StatesAnswer}, etag=True)
+    def states(self, _call: Call) -> StatesAnswer:
+        """All kept values."""
+        return StatesAnswer("ok", utc_now(), tuple(map(_value, self._rows())))
 
-    def state(self, call: Call) -> Answer:
-        """One of them."""
+    @Route("GET", "/state/{key}", {200: StateAnswer}, errors=(404,), etag=True)
+    def state(self, call: Call) -> StateAnswer:
+        """One kept value."""
         for row in self._rows():
             if row.key == call.path["key"]:
-                value = StateAnswer("ok", utc_now(), row.key, row.value, row.updated_at)
-                return tagged(call, value)
+                return StateAnswer("ok", utc_now(), row.key, row.value, row.updated_at)
         raise NotFound("There is no such key; see /state.")
 
     def _rows(self) -> tuple[StateRow, ...]:
-        rows: tuple[StateRow, ...] = ask(self._peers.keeper, GetState())
+        rows: tuple[StateRow, ...] = self._keeper.ask(GetState(), timeout_s=ASK_TIMEOUT_S)
         return rows
 
 

@@ -21,7 +21,7 @@ from .bus_messages import (
     Rejected,
     Traced,
 )
-from .frames import FROM_CLIENT, TO_CLIENT, StreamQuery
+from .feed_messages import FROM_CLIENT, TO_CLIENT, StreamQuery
 from .json_schema import Schemas, plain
 
 Shape = type[msgspec.Struct]
@@ -92,17 +92,15 @@ class AsyncApi:
         self._version = version
         self._answer: Answer | None = None
 
-    def routes(self) -> list[Route]:
-        """The route."""
-        summary = "The bus and the WebSocket, described"
-        answers = {200: dict[str, Any], 304: None}
-        return [Route("GET", "/asyncapi.json", self.show, summary, answers)]
-
+    @Route("GET", "/asyncapi.json", {200: dict[str, Any]}, etag=True)
     def show(self, call: Call) -> Answer:
-        """The document."""
+        """The bus and the WebSocket, described.
+
+        AsyncAPI 3: channels on Redis, and the WebSocket's frames.
+        """
         if self._answer is None:
             self._answer = json_answer(asyncapi_document(self._version))
-        return unless_known(call, self._answer, tag_of(self._answer.body), (REVALIDATE,))
+        return unless_known(call.environ, self._answer, tag_of(self._answer.body), (REVALIDATE,))
 
 
 def asyncapi_document(version: str) -> dict[str, Any]:

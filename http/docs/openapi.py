@@ -13,9 +13,8 @@ from ..auth import Role
 from ..errors import ApiError
 from ..etag import REVALIDATE, tag_of, unless_known
 from ..requests import Call
-from ..routes import Answer, Route, json_answer
-from .json_schema import Schemas, field_docs
-from .notes import ABOUT, GROUPS, NOTES, group_of
+from ..routes import Answer, Route, json_answer, routes_of
+from .json_schema import Schemas, field_docs, plain
 
 _HEADERS: Final = {
     "X-Request-ID": ("The request's id, in the daemon's log too.", "string"),
@@ -47,24 +46,56 @@ _BEARER: Final = {
 }
 
 
+GROUPS: Final = {
+    "health": ("Health", "Whether the daemon serves, and which agents there are."),
+    "bus": ("Events", "Everything that came over the bus, in the order of receipt."),
+    "risk": ("Killswitch", "The stop: to engage it, to see it, to release it."),
+    "state": ("State", "What is kept: the market regime, the killswitch, counts."),
+    "runtime": ("Runtime", "The supervision tree and the agents that this daemon runs."),
+    "about": ("Pages and descriptions", "For monitoring, for tools, and for you."),
+}
+"""Key → title and text of the groups of operations, in the order of the page."""
+_GROUP_OF: Final = {"ready": "health", "regime": "state", "events": "bus"}
+
+ABOUT: Final = (
+    "Events, agents, state and the killswitch of one daemon.\n\n"
+    "Live events come over the WebSocket at `/` and `/ws`; its frames and the bus are described "
+    "in `/asyncapi.json`. Times are UTC, ISO 8601 with milliseconds. Every answer carries "
+    "`X-Request-ID` (the caller's, if it sent a sane one). An error is `{error, message, "
+    "timestamp, request_id}`; unknown paths are 404, wrong methods 405 with `Allow`."
+)
+"""The document's description."""
+
+
 class OpenApi:
-    """The document, made once, when it is first asked for."""
+    """The document, made once, when it is first asked for.
+
+    Args:
+        routes: All others.
+        version: Of the program.
+    """
 
     def __init__(self, routes: Iterable[Route], version: str) -> None:
-        self._routes = [*routes, *self.routes()]
+        self._routes = [*routes, *routes_of(self)]
         self._version = version
         self._answer: Answer | None = None
 
-    def routes(self) -> list[Route]:
-        """The route."""
-        answers = {200: dict[str, Any], 304: None}
-        return [Route("GET", "/openapi.json", self.show, "This document", answers)]
-
+    @Route("GET", "/openapi.json", {200: dict[str, Any]}, etag=True)
     def show(self, call: Call) -> Answer:
-        """The document."""
+        """This document.
+
+        OpenAPI 3.1, made from the routes and types that check requests.
+        """
         if self._answer is None:
             self._answer = json_answer(document(self._routes, self._version))
-        return unless_known(call, self._answer, tag_of(self._answer.body), (REVALIDATE,))
+        return unless_known(call.environ, self._answer, tag_of(self._answer.body), (REVALIDATE,))
+
+
+def group_of(path: str) -> str:
+    """The key of the group that ``path`` is in."""
+    first = path.split("/")[1]
+    first = _GROUP_OF.get(first, first)
+    return first if first in GROUPS else "about"
 
 
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
@@ -120,15 +151,14 @@ def _alternatives(answer: Any) -> tuple[Any, ...]:
 
 
 def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
-    note = NOTES.get(f"{route.method} {route.path}")
     operation: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": route.summary,
         "tags": [GROUPS[group_of(route.path)][0]],
         "responses": _responses(route, schemas),
     }
-    if note is not None:
-        operation["description"] = note.text
+    if route.text:
+        operation["description"] = plain(route.text)
     operation["x-role"] = route.needs.name.lower()
     if route.needs == Role.OPEN:
         operation["security"] = []
@@ -137,12 +167,12 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
         *_parameters("query", route.query, schemas),
         *_parameters("header", route.headers, schemas),
     ]
-    if HTTPStatus.NOT_MODIFIED in route.answers:
+    if route.etag:
         parameters.append(_IF_NONE_MATCH)
     if parameters:
         operation["parameters"] = parameters
     if route.method == "POST":
-        operation["requestBody"] = _body(route, schemas, note and note.example)
+        operation["requestBody"] = _body(route, schemas)
     return operation
 
 
@@ -151,7 +181,7 @@ def _operation_id(route: Route) -> str:
     return route.method.lower() + "".join(word.capitalize() for word in words)
 
 
-def _body(route: Route, schemas: Schemas, example: Any) -> dict[str, Any]:
+def _body(route: Route, schemas: Schemas) -> dict[str, Any]:
     """A route that takes no body wants the media type all the same, which no page can forge."""
     content: dict[str, Any] = {"schema": {}}
     body: dict[str, Any] = {"required": True, "content": {"application/json": content}}
@@ -160,8 +190,8 @@ def _body(route: Route, schemas: Schemas, example: Any) -> dict[str, Any]:
         body["description"] = "Nothing is read from it; `{}` will do."
         return body
     content["schema"] = schemas.of(route.body)
-    if example is not None:
-        content["example"] = example
+    if route.example is not None:
+        content["example"] = route.example
     return body
 
 
@@ -170,14 +200,13 @@ def _body(route: Route, schemas: Schemas, example: Any) -> dict[str, Any]:
 
 def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    tagged = HTTPStatus.NOT_MODIFIED in route.answers
-    for status, kind in sorted(route.answers.items()):
+    names = (*_ALWAYS, *(_TAG if route.etag else ()), *(_LIMITS if route.counted else ()))
+    answers = {**route.answers, **({304: None} if route.etag else {})}
+    for status, kind in sorted(answers.items()):
         phrase = HTTPStatus(status).phrase
         response: dict[str, Any] = {
             "description": route.summary if status < HTTPStatus.MULTIPLE_CHOICES else phrase,
-            "headers": _headers(
-                *_ALWAYS, *(_TAG if tagged else ()), *(_LIMITS if route.counted else ())
-            ),
+            "headers": _headers(*names),
         }
         if status != HTTPStatus.NOT_MODIFIED:
             response["content"] = _content(kind, schemas)

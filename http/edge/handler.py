@@ -12,8 +12,6 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from gevent.pywsgi import Input, OldMessage, _InvalidClientInput
-from geventwebsocket.handler import WebSocketHandler
 from websockets.frames import CloseCode
 
 from ...actors.broadcaster.clients import Clients
@@ -29,7 +27,7 @@ from ..routes import Answer
 from ..settings import HttpSettings, is_loopback
 from ..stream.sender import Stalled, send_all
 from ..stream.websocket import Connection, Handshake
-from .connections import Held
+from .connections import OpenConnection
 from .request_head import (
     MAX_LINE_BYTES,
     Malformed,
@@ -40,56 +38,25 @@ from .request_head import (
     request_line,
 )
 from .tls import TlsSocket
+from .wsgi import DISCARD_BYTES, Body, OldMessage, WebSocketHandler
 
 WEBSOCKET_PATHS: Final = frozenset({"/", "/ws"})
-_DISCARD_BYTES: Final = 256 * 1024
-_DISCARD_S: Final = 2.0
-_GOODBYE_S: Final = 1.0
+_LAST_SEND_S: Final = 1.0
 _SLOW: Final = "(slow)"
 
 
 class _Idle(OrchestratorError):
-    """Nothing came in time."""
-
-
-class _Body(Input):  # type: ignore[misc] # gevent is untyped here
-    """A request's body."""
-
-    __slots__ = ()
-
-    def _discard(self) -> None:
-        """Read what nobody wanted, up to 256 KiB and for 2 s; the server calls it after an answer.
-
-        Raises:
-            _InvalidClientInput: There is more; the server then closes the connection.
-        """
-        if self._chunked_input_error:
-            return
-        unread = self.chunked_input and self.chunk_length != 0
-        if not unread and self.position >= (self.content_length or 0):
-            return
-        self.socket = None  # type: ignore[misc] # no "100 Continue" any more
-        left = _DISCARD_BYTES
-        with suppress(_Idle), deadline(_DISCARD_S, _Idle()):
-            while left > 0:
-                try:
-                    piece = self.read(min(left, 16_384))
-                except ValueError:  # a chunk without a size
-                    break
-                if not piece:
-                    return
-                left -= len(piece)
-        raise _InvalidClientInput("the body was not read")
+    """Nothing arrived in time."""
 
 
 class Upgrades:
-    """Decides on upgrade requests and makes connections of them.
+    """Decides on upgrade requests, and opens their connections.
 
     Args:
-        api: Whose rules hold.
+        api: Has the rules.
         open_connection: Makes the connection from handshake, socket and reader.
-        clients: Where there is a place for it, or not.
-        sessions: Where connections are known by who holds them.
+        clients: Bounds their number.
+        sessions: Knows connections by their callers.
     """
 
     def __init__(
@@ -108,7 +75,7 @@ class Upgrades:
         self.sessions = sessions
 
     def admit(self, environ: dict[str, Any]) -> Handshake:
-        """Check everything that can be refused, before the 101; takes a place.
+        """Check everything that can be refused, before the 101; reserves a place.
 
         Raises:
             ApiError: The refusal.
@@ -133,7 +100,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     wsgi_input: Any
     websocket: Connection
 
-    def __init__(self, sock: Any, address: Any, server: Any, *, held: Held) -> None:
+    def __init__(self, sock: Any, address: Any, server: Any, *, held: OpenConnection) -> None:
         # Headers and body leave in two sends: without this the second waits for an ACK.
         if sock.family in {socket.AF_INET, socket.AF_INET6}:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -146,7 +113,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     # -- the upgrade -------------------------------------------------------------------------
 
     def upgrade_websocket(self) -> Iterable[bytes] | None:
-        """Upgrade what asks for it; ``None`` leaves the request to the application."""
+        """Upgrade a request that asks for it; ``None`` leaves it to the application."""
         if "websocket" not in str(self.environ.get("HTTP_UPGRADE", "")).lower():
             return None
         return self.upgrade_connection()
@@ -165,7 +132,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
 
     def run_websocket(self) -> None:
         """Serve the connection until it ends."""
-        self.server.book.upgraded(self._held)
+        self.server.connections.upgraded(self._held)
         upgrades: Upgrades = self.server.upgrades
         access = upgrades.api.access
         try:
@@ -178,17 +145,17 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     def _revoked(self) -> None:
         self.websocket.close(CloseCode.POLICY_VIOLATION, "the token was revoked")
 
-    # -- answers without an end --------------------------------------------------------------
+    # -- endless answers ----------------------------------------------------------------------
 
     def process_result(self) -> None:
-        """Send the answer; an endless one goes out past WSGI, and the connection ends with it."""
+        """Send the answer; an endless one bypasses WSGI, and the connection ends with it."""
         if not isinstance(self.result, Endless):
-            # Whoever does not take its answer only holds the connection.
-            self.server.book.waits(self._held)
+            # A client that does not read its answer counts as idle.
+            self.server.connections.idle(self._held)
             super().process_result()
             return
         self.close_connection = True
-        self.server.book.upgraded(self._held)
+        self.server.connections.upgraded(self._held)
         self.write(b"")
         stream, upgrades = self.result.stream, self.server.upgrades
         revoke = partial(stream.end, CloseCode.POLICY_VIOLATION, "the token was revoked")
@@ -196,7 +163,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
             stream.run(self.socket, self.rfile)
 
     def finalize_headers(self) -> None:
-        """Add what is missing; an endless answer comes in one piece, not in chunks."""
+        """Add what is missing; an endless answer is not chunked."""
         super().finalize_headers()
         if isinstance(self.result, Endless):
             self.response_use_chunked = False
@@ -219,18 +186,18 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
     # -- one request -------------------------------------------------------------------------
 
     def handle_one_request(self) -> bool | None:
-        """Read and answer one; anything but true ends the connection."""
-        self.server.book.waits(self._held)
+        """Read and answer one request; anything but true ends the connection."""
+        self.server.connections.idle(self._held)
         result = super().handle_one_request()
         if isinstance(result, tuple):
-            self._say_goodbye(result[1])
+            self._send_last(result[1])
             return None
         if not result and isinstance(self.socket, TlsSocket):
             self.socket.say_end()
         return bool(result) or None
 
     def read_requestline(self) -> str:
-        """The next request's first line; none if the connection stays idle for too long."""
+        """The next request's first line; empty if the connection stays idle for too long."""
         settings: HttpSettings = self.server.settings
         idle_s = settings.keep_alive_s if self._served else settings.headers_timeout_s
         try:
@@ -273,7 +240,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         return True
 
     def _take_over(self, line: RequestLine, lines: list[str]) -> None:
-        """Leave the head where gevent's handler looks for it."""
+        """Store the head where gevent's handler expects it."""
         self._served = True
         self.requestline = f"{line.method} {line.target} {line.version}"
         self.command, self.path, self.request_version = line
@@ -283,44 +250,41 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
             self.headers[name] = value.strip()
         length = self.headers.get("content-length")
         self.content_length = None if length is None else int(length)
-        wishes = {part.strip() for part in self.headers.get("connection", "").lower().split(",")}
-        keeps = line.version == "HTTP/1.1" or "keep-alive" in wishes
-        self.close_connection = not keeps or "close" in wishes
+        options = {part.strip() for part in self.headers.get("connection", "").lower().split(",")}
+        keeps = line.version == "HTTP/1.1" or "keep-alive" in options
+        self.close_connection = not keeps or "close" in options
 
     def get_environ(self) -> dict[str, Any]:
-        """WSGI's environment, with a body of which only a little is read if nobody wants it."""
+        """WSGI's environment, with a body of which only a little is read if no handler reads it."""
         environ: dict[str, Any] = super().get_environ()
-        made = self.wsgi_input
-        self.wsgi_input = environ["wsgi.input"] = _Body(
-            made.rfile, made.content_length, socket=made.socket, chunked_input=made.chunked_input
-        )
+        body = self.wsgi_input = environ["wsgi.input"] = Body.of(self.wsgi_input)
         if address := environ.get("REMOTE_ADDR"):
             forwarded = str(environ.get("HTTP_X_FORWARDED_FOR", ""))
             environ["REMOTE_ADDR"] = self.server.proxies.client(address, forwarded)
         if self.server.tls is not None:
             environ["wsgi.url_scheme"] = "https"
-        if made.chunked_input or made.content_length:
-            environ[BODY_READ] = partial(self.server.book.works, self._held)
+        if body.chunked_input or body.content_length:
+            environ[BODY_READ] = partial(self.server.connections.busy, self._held)
         else:
-            self.server.book.works(self._held)
+            self.server.connections.busy(self._held)
         return environ
 
     def _sendall(self, data: bytes) -> None:
-        """As gevent's, but not for ever."""
+        """As gevent's, but bounded by ``http.send_timeout_s``."""
         settings: HttpSettings = self.server.settings
         try:
             send_all(self.socket, data, settings.send_timeout_s)
         except Stalled:
-            self._log.info("a client takes nothing of its answer", client=self.client_address)
-            raise BrokenPipeError(errno.EPIPE, "nobody takes the answer") from None
+            self._log.info("client is not reading its response", client=self.client_address)
+            raise BrokenPipeError(errno.EPIPE, "client is not reading its response") from None
         self.response_length += len(data)
 
-    # -- what it says ------------------------------------------------------------------------
+    # -- responses and log ---------------------------------------------------------------------
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[..., Any]:
-        """Begin an answer; under TLS it tells browsers to come by TLS only."""
+        """Begin an answer; under TLS with ``Strict-Transport-Security``."""
         if age_s := self._hsts_s():
             headers = [*headers, ("Strict-Transport-Security", f"max-age={age_s}")]
         begun: Callable[..., Any] = super().start_response(status, headers, exc_info)
@@ -332,14 +296,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         return 0 if self.server.tls is None or is_loopback(name) else settings.tls.hsts_s
 
     def log_request(self) -> None:
-        """Nothing: the application logs its requests."""
+        """Do nothing: the application logs its requests."""
 
     def log_error(self, msg: str, *args: object) -> None:
-        """A request that could not be parsed; its words are the client's."""
+        """Log a request that could not be parsed; the text may quote the client."""
         self._log.info("malformed request", reason=(msg % args if args else msg)[:500])
 
     def handle_error(self, _kind: Any, value: Any, _traceback: Any) -> None:
-        """A fault outside the application: log it, and tell the caller nothing of it."""
+        """Log a fault outside the application; the answer has no details."""
         if not isinstance(value, Exception):
             return
         self._log.error("connection failed", exc_info=value)
@@ -352,14 +316,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
                 self.close_connection = True
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
-        """The answer to what cannot be read as a request; the connection ends with it."""
+        """The answer to a malformed request; the connection ends with it."""
         self.log_error("%s", str(ex) or type(ex).__name__)
         status = ex.status if isinstance(ex, Malformed) else 400
         request_id = uuid.uuid4().hex
         body = msgspec.json.encode(
             ErrorAnswer(
                 HTTPStatus(status).phrase,
-                "This is not a request that can be read; the connection is closed.",
+                "The request is malformed; the connection is closed.",
                 utc_now(),
                 request_id,
             )
@@ -372,14 +336,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         )
         return str(status), head.encode() + body
 
-    def _say_goodbye(self, response: bytes) -> None:
-        """Send the last response and read what still comes for a moment.
+    def _send_last(self, response: bytes) -> None:
+        """Send the last response, and read on for a moment.
 
-        To close with something unread would reset the connection, and the response with it.
+        Closing with unread data would reset the connection, and discard the response.
         """
-        with suppress(OSError, _Idle), deadline(_GOODBYE_S, _Idle()):
+        with suppress(OSError, _Idle), deadline(_LAST_SEND_S, _Idle()):
             self.socket.sendall(response)
             self.socket.shutdown(socket.SHUT_WR)
-            left = _DISCARD_BYTES
+            left = DISCARD_BYTES
             while left > 0 and (piece := self.socket.recv(16_384)):
                 left -= len(piece)

@@ -1,4 +1,4 @@
-"""The listening sockets, and the connections on them; they outlive incarnations of the server."""
+"""The listening sockets and their connections; they outlive runs of the server."""
 
 import errno
 import os
@@ -26,28 +26,28 @@ class CannotListen(OrchestratorError):
 
 
 class ListeningSocket:
-    """The listening socket and the connections on it; outlives incarnations of the server.
+    """The listening socket and its connections; outlives runs of the server.
 
     Raises:
-        CannotListen: The address is not to be had, or open to everybody by mistake, or the
-            certificate does not do.
+        CannotListen: The address is not available, or reachable without authentication, or the
+            certificate is unusable.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
         if is_open_to_strangers(settings):
             raise CannotListen(
-                f"http.host is {settings.host}, and whoever reaches it could do everything: make "
+                f"http.host is {settings.host}, and any caller could do everything: make "
                 "tokens (`orchestrator token new`), use a loopback address (127.0.0.1), or set "
                 "http.insecure = true"
             )
         self.tls = _tls(settings)
-        """For the port; on the control socket nobody is in between."""
+        """For the port; the control socket is local."""
         allowed = allowed_connections(settings.max_connections, settings.reserved_files)
-        self.book = Connections(allowed, settings.max_connections_per_address)
+        self.connections = Connections(allowed, settings.max_connections_per_address)
         self.sessions = Sessions()
         self.proxies = Proxies(settings.trusted_proxies)
-        # A few more, so that newcomers are looked at although all places are taken.
-        self.connections = Pool(allowed + _NEWCOMERS)
+        # A few more, so that new connections are handled although the limit is reached.
+        self.pool = Pool(allowed + _NEWCOMERS)
         self._listener = _listen(settings.host, settings.port)
         self.control = ControlSocket(settings.control_socket) if settings.control_socket else None
 
@@ -59,7 +59,7 @@ class ListeningSocket:
 
     @property
     def url(self) -> str:
-        """Where it is reached from this machine."""
+        """Its URL on this machine."""
         host, port = self.address
         if host in {"0.0.0.0", "::"}:  # noqa: S104 compared, not bound
             host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 the same
@@ -67,7 +67,7 @@ class ListeningSocket:
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def duplicate(self) -> Any:
-        """A socket for one incarnation, which it may close."""
+        """A socket for one run of the server, which it may close."""
         return self._listener.dup()
 
     def close(self) -> None:
@@ -75,22 +75,22 @@ class ListeningSocket:
         if self.control is not None:
             self.control.close()
         self._listener.close()
-        self.connections.kill(block=False)
+        self.pool.kill(block=False)
 
 
 class ControlSocket:
-    """A listening Unix socket of this account's, with places of its own.
+    """A listening Unix socket for this account, with connection limits of its own.
 
     Raises:
-        CannotListen: The path is not to be had.
+        CannotListen: The path is not available.
     """
 
     tls: Tls | None = None
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.book = Connections(_CONTROL_CONNECTIONS, _CONTROL_CONNECTIONS)
-        self.connections = Pool(_CONTROL_CONNECTIONS + _NEWCOMERS)
+        self.connections = Connections(_CONTROL_CONNECTIONS, _CONTROL_CONNECTIONS)
+        self.pool = Pool(_CONTROL_CONNECTIONS + _NEWCOMERS)
         try:
             self._listener = _listen_at(path)
         except OSError as error:
@@ -98,7 +98,7 @@ class ControlSocket:
             raise CannotListen(f"http.control_socket {path}: {said}; choose another") from error
 
     def duplicate(self) -> Any:
-        """A socket for one incarnation, which it may close."""
+        """A socket for one run of the server, which it may close."""
         return self._listener.dup()
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class ControlSocket:
         self._listener.close()
         with suppress(OSError):
             os.unlink(self.path)  # noqa: PTH108 a socket, not a file
-        self.connections.kill(block=False)
+        self.pool.kill(block=False)
 
 
 def _tls(settings: HttpSettings) -> Tls | None:
@@ -128,16 +128,16 @@ def _listen(host: str, port: int) -> Any:
 
 
 def _listen_at(path: str) -> Any:
-    """Bind a Unix socket that only this account can use, in place of one that nobody serves."""
+    """Bind a Unix socket that only this account can use, in place of a stale one."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.stat(path, follow_symlinks=False).st_mode):  # noqa: PTH116 links are not followed
-            raise FileExistsError(errno.EEXIST, "there is something else at this path")
+            raise FileExistsError(errno.EEXIST, "the path exists and is not a socket")
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(path) == 0:
                 raise OSError(errno.EADDRINUSE, "another daemon serves it")
         os.unlink(path)  # noqa: PTH108 a socket, not a file
     listener = socket.socket(socket.AF_UNIX)
-    # Nobody can connect before it listens; by then it is this account's alone.
+    # Connecting is impossible before it listens; by then its mode is set.
     listener.bind(path)
     os.chmod(path, 0o600)  # noqa: PTH101 a socket, not a file
     listener.listen(_BACKLOG)

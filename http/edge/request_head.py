@@ -1,7 +1,7 @@
-"""Reading a request's head without goodwill: what two programs could read in two ways is refused.
+"""Strict parsing of request heads: what two programs could read in two ways is refused.
 
-A proxy in front that reads a request differently than we do can be made to smuggle one. So there is
-one way to write each thing (RFC 9112), and everything else ends the connection. Pure.
+A proxy that parses a request differently than we do enables request smuggling. So there is one way
+to write each element (RFC 9112), and everything else ends the connection. Pure.
 """
 
 import re
@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 MAX_LINE_BYTES: Final = 8 * 1024
-"""Of the request line: what browsers and proxies allow, too."""
+"""Of the request line; browsers and proxies have the same limit."""
 
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE: Final = re.compile(rf"({_WORD}) ([!-~\x80-\xff]+) (HTTP/1\.[01])\r\n")
 _FIELD: Final = re.compile(rf"({_WORD}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r\n")
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
-# More than one of these would mean two things; lists in them make no sense either.
+# Repeated, these would be ambiguous; they are no lists either.
 _ONCE: Final = frozenset(
     {
         "host",
@@ -34,19 +34,19 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 
 
 class Malformed(ValueError):
-    """The request cannot be read in one way only; the text is for the log."""
+    """The request is ambiguous or invalid; the text is for the log."""
 
     status = 400
 
 
 class TooMuch(Malformed):
-    """The head is larger than is allowed."""
+    """The head is over the limit."""
 
     status = 431
 
 
 class TooLate(Malformed):
-    """The head did not come in time."""
+    """The head did not arrive in time."""
 
     status = 408
 
@@ -66,7 +66,7 @@ def request_line(line: str) -> RequestLine:
     """Parse the first line.
 
     Raises:
-        Malformed: It is none, or of another protocol (HTTP/0.9 has no third word).
+        Malformed: It is invalid, or of another protocol (HTTP/0.9 has no third word).
     """
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
@@ -81,7 +81,7 @@ def read_fields(readline: Callable[[int], bytes], *, max_fields: int, max_bytes:
 
     Raises:
         TooMuch: There are too many, or they are too long.
-        Malformed: One is none, is folded, or ends in a bare LF; or the rest is missing.
+        Malformed: One is invalid, is folded, or ends in a bare LF; or the rest is missing.
     """
     lines: list[str] = []
     size = 0
@@ -91,16 +91,16 @@ def read_fields(readline: Callable[[int], bytes], *, max_fields: int, max_bytes:
             raise TooMuch(f"more than {max_fields} header lines or {max_bytes} bytes")
         text = line.decode("latin-1")
         if _FIELD.fullmatch(text) is None:
-            raise Malformed("a header line that is none")
+            raise Malformed("invalid header line")
         lines.append(text)
     return lines
 
 
 def check_fields(lines: Iterable[str], line: RequestLine) -> None:
-    """Check what the headers say together.
+    """Check the headers that frame the message.
 
     Raises:
-        Malformed: They say two things about where the body ends, or whom the request is for.
+        Malformed: The end of the body or the host is ambiguous.
     """
     once: dict[str, str] = {}
     for text in lines:
@@ -114,15 +114,15 @@ def check_fields(lines: Iterable[str], line: RequestLine) -> None:
     if "host" not in once and line.version == "HTTP/1.1":
         raise Malformed("no Host")
     if _HOST.fullmatch(once.get("host", "")) is None:
-        raise Malformed("a Host that is none")
+        raise Malformed("invalid Host")
     if once.get("expect", "100-continue").lower() != "100-continue":
-        raise Malformed("an expectation that nobody knows")
+        raise Malformed("unknown expectation")
 
 
 def _check_body(once: dict[str, str], line: RequestLine) -> None:
     length, coding = once.get("content-length"), once.get("transfer-encoding")
     if length is not None and _LENGTH.fullmatch(length) is None:
-        raise Malformed("a Content-Length that is no number")
+        raise Malformed("Content-Length is not a number")
     if coding is None:
         return
     if length is not None:

@@ -1,7 +1,7 @@
-"""TLS of our own (``[http.tls]``): the certificate, the handshake, and sockets that end in order.
+"""TLS (``[http.tls]``): the certificate, the handshake, and sockets with an orderly close.
 
-A handshake runs in its connection's own greenlet, under the limit for headers and among the places
-for those who have not asked for anything yet: one that drips holds up nobody.
+A handshake runs in its connection's own greenlet, under the limit for headers, and its connection
+counts as idle: a slow one delays no other.
 """
 
 import os
@@ -20,7 +20,7 @@ from ...runtime.telemetry.metrics import Metrics
 from ..settings import TlsSettings
 
 EXPIRES_SOON_S: Final = 14 * 86_400.0
-"""Certificates that renew themselves do it a month before they end; then something is wrong."""
+"""Automatic renewal happens a month before expiry; later than this it has failed."""
 
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
@@ -42,12 +42,12 @@ class _TooSlow(OrchestratorError):
 
 
 class Certificate(NamedTuple):
-    """What clients are shown."""
+    """A server certificate."""
 
     expires_at: float
     """Unix time; in the past if it has expired (then only roughly)."""
     names: tuple[str, ...]
-    """Host names and addresses that it is for; none are known of an expired one."""
+    """Its host names and addresses; unknown of an expired one."""
 
     def trouble(self, now: float) -> str | None:
         """What is wrong with it at ``now``, if anything."""
@@ -60,13 +60,13 @@ class Certificate(NamedTuple):
 
 
 class TlsSocket(gevent.ssl.SSLSocket):  # type: ignore[misc] # gevent is untyped here
-    """A TLS connection that says that it ends, and whose other direction goes on meanwhile.
+    """A TLS connection that sends ``close_notify``, and can close one direction only.
 
-    gevent's own forgets TLS at :meth:`shutdown`: what came afterwards would be taken for plain.
+    gevent's own drops TLS at :meth:`shutdown`: later data would be read as plain text.
     """
 
     def shutdown(self, how: int) -> None:
-        """End one direction or both; waits for nothing."""
+        """End one direction or both; does not block."""
         self.say_end()
         gevent.socket.socket.shutdown(self, how)
 
@@ -75,10 +75,10 @@ class TlsSocket(gevent.ssl.SSLSocket):  # type: ignore[misc] # gevent is untyped
         super()._real_close()
 
     def say_end(self) -> None:
-        """Tell the peer that this is all (``close_notify``), so that it knows it has all."""
+        """Send ``close_notify``, so that the peer can tell the end from a truncation."""
         session: Any = self._sslobj
         if session is not None:
-            with suppress(OSError, ValueError):  # what waits for the peer's own, too
+            with suppress(OSError, ValueError):  # also: the peer's own is pending
                 session.shutdown()
 
     def answer_plainly(self, data: bytes) -> None:
@@ -93,49 +93,49 @@ class _Context(gevent.ssl.SSLContext):  # type: ignore[misc] # gevent is untyped
 
 
 class Tls:
-    """What makes TLS connections of accepted ones; outlives incarnations of the server.
+    """Wraps accepted connections in TLS; outlives runs of the server.
 
     Args:
         settings: Section ``[http.tls]``, with a certificate.
 
     Raises:
-        TlsUnusable: The files do not do.
+        TlsUnusable: The files are unusable.
     """
 
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
         self._context, self._expires_at = self._read()
         self.failures = 0
-        """Handshakes that came to nothing."""
+        """Failed handshakes."""
 
     def read_anew(self) -> None:
-        """Take the files as they are now for all connections to come.
+        """Reload the files for all new connections.
 
         Raises:
-            TlsUnusable: They do not do; those read before stay in use.
+            TlsUnusable: They are unusable; those loaded before stay in use.
         """
         self._context, self._expires_at = self._read()
 
     def watch(self, metrics: Metrics) -> None:
-        """Show when the certificate in use ends, and what has failed."""
+        """Export expiry and failures as metrics."""
         metrics.watch(
             Gauge,
             "tls_certificate_expiry_timestamp_seconds",
-            "When the certificate in use ends, Unix time; 0: it has ended.",
+            "When the certificate in use expires, Unix time; 0: it has expired.",
             lambda: [] if self._expires_at is None else [((), self._expires_at)],
         )
         metrics.watch(
             Counter,
             "tls_handshake_failures",
-            "TLS handshakes that came to nothing.",
+            "Failed TLS handshakes.",
             lambda: self.failures,
         )
 
     def _read(self) -> tuple[ssl.SSLContext, float | None]:
-        """What connections are made of, and until when clients take it; None: they take it never.
+        """The context, and until when clients accept its certificate; ``None``: they do not.
 
         Raises:
-            TlsUnusable: The files do not do.
+            TlsUnusable: The files are unusable.
         """
         context = _server_context(self._settings, _Context(ssl.PROTOCOL_TLS_SERVER))
         try:
@@ -144,21 +144,21 @@ class Tls:
             return context, None  # the log says why, by trouble()
 
     def trouble(self) -> str | None:
-        """What is wrong with the certificate by now, if anything."""
+        """What is wrong with the certificate now, if anything."""
         try:
             return inspect(self._settings).trouble(time.time())
         except TlsUnusable as error:
             return str(error)
 
     def wrap(self, sock: Any) -> TlsSocket:
-        """The connection that ``sock`` becomes; nothing is sent yet."""
+        """``sock`` as a TLS connection; nothing is sent yet."""
         wrapped: Any = self._context.wrap_socket(
             sock, server_side=True, do_handshake_on_connect=False
         )
         return cast("TlsSocket", wrapped)
 
     def shake_hands(self, sock: TlsSocket, address: str, limit_s: float) -> bool:
-        """Do the handshake, in ``limit_s`` as a whole; says whether there is a connection now."""
+        """Do the handshake within ``limit_s``; returns whether it succeeded."""
         try:
             with deadline(limit_s, _TooSlow()):
                 sock.do_handshake()
@@ -177,14 +177,14 @@ class Tls:
     def _failed(self, address: str, reason: str) -> None:
         self.failures += 1
         if self.failures % _LOG_EVERY == 1:
-            _log.info("no TLS handshake", client=address, reason=reason, failures=self.failures)
+            _log.info("TLS handshake failed", client=address, reason=reason, failures=self.failures)
 
 
 def inspect(settings: TlsSettings) -> Certificate:
-    """Try the files by shaking hands with ourselves, in memory.
+    """Test the files by a handshake in memory.
 
     Raises:
-        TlsUnusable: No client could.
+        TlsUnusable: No client could connect.
     """
     server = _server_context(settings, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,8 +1,8 @@
-"""From where a client was to the present: every event once, in order, or a gap that is told.
+"""From a client's last event to the present: every event once, in order, or a reported gap.
 
-Stretch by stretch it reads what the client missed, each when the one before is on its way, so a
-client far behind costs no more memory than any other and is fed as fast as it reads. Once nothing
-is missing below what is shown live, the client is attached behind the last event that it was given.
+The missed events are read stretch by stretch, each when the one before has been sent, so a client
+far behind costs no more memory than any other and is served as fast as it reads. Once nothing is
+missing below the live events, the client is attached after the last event that it got.
 """
 
 import time
@@ -29,8 +29,8 @@ _log = structlog.get_logger(actor="http")
 
 
 @dataclass(frozen=True, slots=True)
-class Streams:
-    """What all clients of the event stream share."""
+class Feeds:
+    """What all clients of the event feed share."""
 
     registry: Clients
     """Where they attach."""
@@ -41,20 +41,20 @@ class Streams:
     instance: Instance
     """For the greeting."""
     deflater: Deflater = field(init=False)
-    """How frames go to all who agreed on compression."""
+    """Compresses frames, for clients that negotiated it."""
 
     def __post_init__(self) -> None:
         deflater = Deflater(self.settings.compression_from_bytes, self.registry.compressed)
         object.__setattr__(self, "deflater", deflater)
 
     @classmethod
-    def of(cls, peers: Peers, settings: WebSocketSettings) -> "Streams":
-        """Made once for all."""
+    def of(cls, peers: Peers, settings: WebSocketSettings) -> "Feeds":
+        """Build it from the daemon's parts."""
         past = PastEvents(peers.persister, peers.database, peers.clients)
         return cls(peers.clients, past, settings, peers.instance)
 
     def newest_id(self) -> int:
-        """The newest id that is shown, else that is known; 0 if nobody knows."""
+        """The newest id sent, else the newest known; 0 if unknown."""
         if self.registry.newest_id is not None:
             return self.registry.newest_id
         known = self.past.known_id()
@@ -62,55 +62,55 @@ class Streams:
 
 
 class Feed:
-    """What one client is shown: a greeting, what it missed, then what comes.
+    """The events of one client: a greeting, what it missed, then live events.
 
     Args:
-        streams: What all share.
+        feeds: What all share.
         client: Its place must have been reserved.
-        since: The last event that it has; None: it wants none from before.
+        since: The last event that it has; ``None``: live events only.
     """
 
-    def __init__(self, streams: Streams, client: Client, since: int | None) -> None:
-        self._streams = streams
+    def __init__(self, feeds: Feeds, client: Client, since: int | None) -> None:
+        self._feeds = feeds
         self._client = client
         self._since = since
         self._catch_up: CatchUp | None = None
 
     def open(self) -> None:
-        """Greet, and begin; waits for the persister (1 s at most) before anything was shown."""
-        streams, client = self._streams, self._client
-        cursor = streams.newest_id()
-        name, env = streams.instance.name, streams.instance.env
+        """Greet and begin; blocks for the persister (1 s at most) until the first live event."""
+        feeds, client = self._feeds, self._client
+        cursor = feeds.newest_id()
+        name, env = feeds.instance.name, feeds.instance.env
         greeting = connection_frame(instance=name, env=env, cursor=cursor)
         if self._since is None:
-            streams.registry.attach(client, after=cursor)
+            feeds.registry.attach(client, after=cursor)
             client.urge(greeting, cursor)
             return
         client.urge(greeting, self._since)
-        self._catch_up = CatchUp(streams, client, self._since)
+        self._catch_up = CatchUp(feeds, client, self._since)
         greenlet = gevent.spawn(self._catch_up.run)
         greenlet.name = "http-catch-up"
 
     def close(self) -> None:
-        """Show nothing more; does not wait."""
+        """Stop; does not block."""
         if self._catch_up is not None:
             self._catch_up.stop()
-        self._streams.registry.detach(self._client)
+        self._feeds.registry.detach(self._client)
 
 
 class CatchUp:
-    """Brings one client to the present; runs in a greenlet of its own, which it ends by itself.
+    """Brings one client to the present, in a greenlet of its own, and ends then.
 
     Args:
-        streams: What all share.
+        feeds: What all share.
         client: Not attached.
         since: The last event that it has.
     """
 
-    def __init__(self, streams: Streams, client: Client, since: int) -> None:
-        self._registry = streams.registry
-        self._past = streams.past
-        self._wait_s = streams.settings.catch_up_wait_s
+    def __init__(self, feeds: Feeds, client: Client, since: int) -> None:
+        self._registry = feeds.registry
+        self._past = feeds.past
+        self._wait_s = feeds.settings.catch_up_wait_s
         self._client = client
         self._since = since
         self._behind = self._registry.leave_behind(client, since)
@@ -120,12 +120,12 @@ class CatchUp:
         client.buffer.on_room = self._wake.set
 
     def stop(self) -> None:
-        """The client has gone, or is about to; does not wait."""
+        """End early, for a client that disconnects; does not block."""
         self._over.set()
         self._wake.set()
 
     def run(self) -> None:
-        """Until the client is attached, or has gone."""
+        """Run until the client is attached or gone."""
         if not self._is_ahead():
             self._follow()
         self._client.buffer.on_room = None
@@ -133,7 +133,7 @@ class CatchUp:
     # -- parts ---------------------------------------------------------------------------------
 
     def _is_ahead(self) -> bool:
-        """Tell a client that has seen more than there is, and show it what comes from now on."""
+        """Attach a client whose cursor is ahead of all events, with an error; whether it was."""
         newest = self._registry.newest_id
         while (newest is None or newest < self._since) and not self._over.is_set():
             try:
@@ -143,16 +143,16 @@ class CatchUp:
                 self._pause()
         if newest is None or newest >= self._since or self._over.is_set():
             return False
-        said = f"There is no event {self._since}: the newest one is {newest}. From now on events "
-        said += "come live; read the others anew from an id of this daemon's."
-        self._client.urge(error_frame("cursor_ahead", said), newest)
+        text = f"There is no event {self._since}: the newest one is {newest}. From now on events "
+        text += "come live; read the others anew from an id of this daemon's."
+        self._client.urge(error_frame("cursor_ahead", text), newest)
         self._registry.attach(self._client, after=newest)
         return True
 
     def _follow(self) -> None:
         complete = False
         while not self._over.is_set():
-            # Nothing lets go of the loop between the look and the attaching.
+            # Does not yield between the check and attaching.
             if self._is_current(complete=complete):
                 self._registry.attach(self._client, after=self._behind.position)
                 return
@@ -166,7 +166,7 @@ class CatchUp:
         return complete if passed is None else self._behind.position >= passed
 
     def _read_on(self) -> bool:
-        """Give the client the next stretch; whether there is nothing behind it."""
+        """Send the next stretch; returns whether it is the last."""
         before = self._behind.position
         self._behind.begin()
         try:
@@ -177,7 +177,7 @@ class CatchUp:
             return False
         except OrchestratorError as error:
             self._behind.reach(before)
-            _log.debug("a client that resumes has to wait", reason=str(error))
+            _log.debug("resuming client has to wait", reason=str(error))
             self._pause()
             return False
         self._waiting_since = None
@@ -196,22 +196,22 @@ class CatchUp:
         self._client.wake()
 
     def _do_without(self, through: int | None) -> None:
-        """Wait for events that cannot be read; when that takes too long, leave them out."""
+        """Wait for events that are not readable; after ``catch_up_wait_s`` skip them as a gap."""
         now = time.monotonic()
         self._waiting_since = self._waiting_since or now
         if through is None or now - self._waiting_since < self._wait_s:
             self._pause()
             return
         before = self._behind.position
-        _log.warning("a client resumes with a gap", after=before, through=through)
-        # Nobody knows how many of these ids it would have got.
+        _log.warning("client resumed with a gap", after=before, through=through)
+        # An upper bound: it is unknown how many of these match its filter.
         self._give(Chunk(b"", before + 1, through, through - before), through)
 
     def _pause(self) -> None:
         self._over.wait(_RETRY_S)
 
     def _wait_for_room(self) -> None:
-        """Until what was given last is on its way to the client."""
+        """Wait until the last stretch has been sent."""
         while self._client.buffer.size_bytes and not self._over.is_set():
             self._wake.clear()
             self._wake.wait()

@@ -1,7 +1,7 @@
 """Compression of WebSocket messages: permessage-deflate (RFC 7692), once for all clients.
 
-No message refers to one before it, in neither direction. So a compressed frame is the same for
-everybody who agreed on compression and is made once, and no client costs memory for a window.
+Without context takeover in either direction, a compressed frame is the same for all clients that
+negotiated compression and is made once, and no client costs memory for a window.
 """
 
 import zlib
@@ -21,21 +21,21 @@ from ...actors.broadcaster.clients import Compressed
 from ...actors.broadcaster.frames import COMPRESSED_TEXT, data_frame, text_of
 from .frame_reader import Violation
 
-# 4 KiB of window. More brings nothing for frames of some kilobytes, and to set up 32 KiB takes
-# longer than to compress one of 300 bytes.
+# A 4 KiB window. More gains nothing for frames of some kilobytes; setting up 32 KiB takes longer
+# than compressing 300 bytes.
 _WINDOW_BITS: Final = 12
 _MEMORY_LEVEL: Final = 5
 # The fastest: level 6 makes frames 2 to 10 % smaller, and takes up to twice the time.
 _LEVEL: Final = 1
-# A client may use the largest: its messages are few.
+# A client may use the largest window: it sends few messages.
 _CLIENT_WINDOW_BITS: Final = 15
 
-# What every compressed message would end with is left away (section 7.2.1).
+# The end of every compressed message, which is not sent (section 7.2.1).
 _TAIL: Final = b"\x00\x00\xff\xff"
 
 
 class _SharedDeflate(ServerPerMessageDeflateFactory):
-    """Agrees to what leaves one compressed frame for all, and to nothing else."""
+    """Accepts only parameters under which one compressed frame suits all."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -47,10 +47,10 @@ class _SharedDeflate(ServerPerMessageDeflateFactory):
     def process_request_params(
         self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
     ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
-        """Agree to an offer.
+        """Accept an offer.
 
         Raises:
-            NegotiationError: The client's window is too small for what the others get.
+            NegotiationError: The client's window is smaller than the shared one.
         """
         answer, extension = super().process_request_params(params, accepted_extensions)
         if extension.local_max_window_bits < _WINDOW_BITS:
@@ -59,16 +59,16 @@ class _SharedDeflate(ServerPerMessageDeflateFactory):
 
 
 def extensions_of(*, compression: bool) -> list[ServerExtensionFactory] | None:
-    """What may be agreed on in a handshake."""
+    """The extensions offered in a handshake."""
     return [_SharedDeflate()] if compression else None
 
 
 class Deflater:
-    """The wire of clients that agreed on compression; one for all of them.
+    """The wire of clients that negotiated compression; one for all of them.
 
     Args:
-        from_bytes: Shorter frames go as they are.
-        counts: Where it counts; outlives it.
+        from_bytes: Shorter frames are not compressed.
+        counts: Its counters; they outlive it.
     """
 
     def __init__(self, from_bytes: int, counts: Compressed | None = None) -> None:
@@ -78,7 +78,7 @@ class Deflater:
         self.counts = counts if counts is not None else Compressed()
 
     def __call__(self, frame: bytes, _event_id: int | None) -> bytes:
-        """``frame`` as it goes to these clients; compressed if that makes it shorter."""
+        """``frame`` for these clients; compressed if that makes it shorter."""
         if len(frame) < self._from_bytes:
             return frame
         known, compressed = self._last
@@ -97,7 +97,7 @@ class Deflater:
 
 
 class MessageInflater:
-    """Undoes the compression of one client's messages, each by itself."""
+    """Decompresses one client's messages, each by itself."""
 
     def __init__(self) -> None:
         self._of_message: Any = None  # zlib's type has no name; it holds a window: 32 KiB
@@ -107,7 +107,7 @@ class MessageInflater:
         self._of_message = zlib.decompressobj(-_CLIENT_WINDOW_BITS)
 
     def inflate(self, data: bytes, *, last: bool, max_bytes: int) -> bytes:
-        """What ``data`` stands for; ``last`` if the message ends with it.
+        """Decompress ``data``; ``last`` if the message ends with it.
 
         Raises:
             Violation: It is damaged (1007), or more than ``max_bytes`` (1009).
@@ -117,12 +117,12 @@ class MessageInflater:
             data += _TAIL
             self._of_message = None
         try:
-            # One more than is allowed shows that there is more; 0 would mean any number.
+            # One byte more than allowed shows an excess; 0 would mean unlimited.
             inflated: bytes = decoder.decompress(data, max_bytes + 1)
         except zlib.error:
             raise Violation(CloseCode.INVALID_DATA, "a message cannot be decompressed") from None
         if len(inflated) > max_bytes:
             raise Violation(CloseCode.MESSAGE_TOO_BIG, "a message is too big when decompressed")
         if decoder.unused_data.rstrip(_TAIL):
-            raise Violation(CloseCode.INVALID_DATA, "a message goes on behind its end")
+            raise Violation(CloseCode.INVALID_DATA, "data after the end of a compressed message")
         return inflated

@@ -1,4 +1,4 @@
-"""What WebSocket clients send, taken apart (RFC 6455, section 5). Pure.
+"""Parses the frames of WebSocket clients (RFC 6455, section 5). Pure.
 
 Everything that can be refused is refused at the first byte that shows it: a header before its
 payload, text at its first wrong byte, a compressed message when it grows too large. So no more
@@ -68,13 +68,13 @@ class Control(NamedTuple):
 
 
 class Inflater(Protocol):
-    """Undoes the compression of one client's messages."""
+    """Decompresses one client's messages."""
 
     def begin(self) -> None:
         """The next message begins."""
 
     def inflate(self, data: bytes, *, last: bool, max_bytes: int) -> bytes:
-        """What ``data`` stands for; ``last`` if the message ends with it.
+        """Decompress ``data``; ``last`` if the message ends with it.
 
         Raises:
             Violation: It is damaged (1007), or more than ``max_bytes`` (1009).
@@ -92,7 +92,7 @@ class _Header(NamedTuple):
 
 
 class FrameReader:
-    """Makes messages and control frames of a client's bytes.
+    """Turns a client's bytes into messages and control frames.
 
     Args:
         max_message_bytes: The longest message; of a compressed one before and after.
@@ -113,11 +113,11 @@ class FrameReader:
         self._begin_message()
 
     def feed(self, data: bytes) -> None:
-        """Take what was read; :meth:`next_event` tells what it means."""
+        """Add received data; :meth:`next_event` parses it."""
         self._buffer += data
 
     def next_event(self) -> Message | Control | None:
-        """The next whole message or control frame; ``None`` if more must be read for it.
+        """The next complete message or control frame; ``None`` if more data is needed.
 
         Raises:
             Violation: What came is not allowed. Nothing may be read after that.
@@ -145,7 +145,7 @@ class FrameReader:
     # -- frames ------------------------------------------------------------------------------
 
     def _read_header(self) -> _Header | None:
-        """The next header, without waiting for more than shows that it is wrong."""
+        """The next header; raises as soon as the data shows that it is invalid."""
         have = self._buffer
         if not have:
             return None
@@ -209,7 +209,7 @@ class FrameReader:
             raise Violation(CloseCode.POLICY_VIOLATION, limit)
 
     def _take_payload(self, header: _Header) -> bytes:
-        """What there is of the frame's payload; turns the mask for what follows."""
+        """The available part of the frame's payload; rotates the mask for the rest."""
         size = min(self._left, len(self._buffer))
         if not size:
             return b""

@@ -1,8 +1,8 @@
-"""What clients that resume have missed: stretches of events, joined as they go on the wire.
+"""The events that resuming clients have missed, in stretches encoded for the wire.
 
-Memory has the newest ones, PostgreSQL the older ones. A stretch is cut so that it weighs little
-beside what may wait for a client; those in memory end at round ids, so that clients which were cut
-off at different moments soon read the same ones, and share them.
+Memory has the newest ones, PostgreSQL the older ones. A stretch is small compared with a client's
+queue; those from memory end at round ids, so that clients which disconnected at different moments
+soon read the same ones, and share them.
 """
 
 import time
@@ -25,7 +25,7 @@ from ...sql.errors import StoreError
 from ...sql.events.event_filter import EventFilter
 from ...sql.events.event_reader import EventReader, EventRow
 from ..api.event_pages import PageCache
-from ..peers import ask
+from ..peers import ASK_TIMEOUT_S
 
 STRETCH_BYTES: Final = 192 * 1024
 """Of payloads in one stretch; beyond it only the rest of the last event."""
@@ -35,12 +35,12 @@ STRETCH_IDS: Final = 512
 
 _ROWS: Final = 200
 _CACHE_BYTES: Final = 16 * 1024 * 1024
-# Questions at once: the persister's mailbox is not theirs to fill, nor PostgreSQL's connections.
+# Concurrent reads: they must not fill the persister's mailbox or take all connections.
 _ASKING: Final = 4
 _READING: Final = 4
-# Each is some 0.3 ms, the sending included. A thousand that come back at once take turns.
+# Each is some 0.3 ms, sending included; a thousand may reconnect at once.
 _TURNS: Final = 8
-# A read has limits of its own; they do not hold for a server that was stopped in its tracks.
+# A read has limits of its own; they do not cover a server that is frozen (SIGSTOP).
 _READ_LIMIT_S: Final = 10.0
 _CURSOR_TIMEOUT_S: Final = 1.0
 
@@ -49,30 +49,30 @@ _Key = tuple[tuple[str, ...], Wire, int]
 
 
 class NotReadable(OrchestratorError):
-    """Events behind a client's place can be read by nobody at the moment."""
+    """Events after a client's position are not readable at the moment."""
 
     def __init__(self, through: int | None) -> None:
         super().__init__(through)
         self.through = through
-        """The last id of which that is so; None: not known."""
+        """The last id that is not; ``None``: unknown."""
 
     def __str__(self) -> str:
-        return f"events up to {self.through} cannot be read at the moment"
+        return f"events up to {self.through} are not readable at the moment"
 
 
 class Stretch(NamedTuple):
-    """Events behind a place."""
+    """Events after a position."""
 
     chunk: Chunk | None
-    """Those that are wanted; None if there are none."""
+    """Those that match; ``None`` if none do."""
     through: int
-    """Nothing that is wanted is left out up to this id."""
+    """It is complete up to this id."""
     final: bool
-    """Whether it will be the same when it is read again."""
+    """Whether reading it again would give the same."""
 
     @property
     def size_bytes(self) -> int:
-        """What it weighs."""
+        """Its weight in the cache, in bytes."""
         return len(self.chunk.data) if self.chunk is not None else 0
 
 
@@ -92,36 +92,38 @@ class PastEvents:
         self._frames = EventFrames()
         self._cache: PageCache[Stretch] = PageCache(_CACHE_BYTES)
         self.turns = BoundedSemaphore(_TURNS)
-        """Held while a stretch is given: so many clients are served between two looks at others."""
+        """Held while a stretch is sent: bounds how many clients are served before others run."""
         self._asking = BoundedSemaphore(_ASKING)
         self._reading = BoundedSemaphore(_READING)
 
     def known_id(self) -> int:
-        """The newest id by the persister's word; 0 if it does not answer within a second."""
+        """The persister's newest id; 0 if it does not answer within a second."""
         try:
-            status: PersisterStatus = ask(self._persister, GetPersisterStatus(), _CURSOR_TIMEOUT_S)
+            status: PersisterStatus = self._persister.ask(
+                GetPersisterStatus(), timeout_s=_CURSOR_TIMEOUT_S
+            )
         except OrchestratorError:
             return 0
         return status.newest_id
 
     def newest_id(self, at_least: int) -> int:
-        """The newest id there is; PostgreSQL is only asked if memory knows none from ``at_least``.
+        """The newest id; PostgreSQL is only asked if the persister's is below ``at_least``.
 
         Raises:
             OrchestratorError: The persister does not answer.
             StoreError: PostgreSQL does not.
         """
-        status: PersisterStatus = ask(self._persister, GetPersisterStatus())
+        status: PersisterStatus = self._persister.ask(GetPersisterStatus(), timeout_s=ASK_TIMEOUT_S)
         if status.newest_id >= at_least:
             return status.newest_id
         with deadline(_READ_LIMIT_S, NotReadable(None)):
             return max(status.newest_id, self._reader.newest_id())
 
     def after(self, position: int, types: tuple[str, ...], wire: Wire) -> Stretch:
-        """The next stretch behind ``position``.
+        """The next stretch after ``position``.
 
         Raises:
-            NotReadable: PostgreSQL has them and is away, or does not have them yet.
+            NotReadable: PostgreSQL has them and is down, or does not have them yet.
             OrchestratorError: The persister does not answer.
         """
         key: _Key = (types, wire, position)
@@ -135,9 +137,11 @@ class PastEvents:
 
     def _read(self, position: int, types: tuple[str, ...], wire: Wire) -> Stretch:
         with self._asking:
-            # All types: to filter is our work, not the persister's.
+            # All types: filtering is our work, not the persister's.
             query = EventQuery(limit=STRETCH_IDS, after=position)
-            answer: EventPage | NeedsDatabase = ask(self._persister, GetEvents(query))
+            answer: EventPage | NeedsDatabase = self._persister.ask(
+                GetEvents(query), timeout_s=ASK_TIMEOUT_S
+            )
             if isinstance(answer, EventPage):
                 return self._from_memory(answer, position, types, wire)
         return self._from_database(answer, position, types, wire)
@@ -174,7 +178,7 @@ class PastEvents:
         chunk = self._joined(events, wire)
         if len(rows) >= _ROWS or sum(len(one.payload) for one in events) >= STRETCH_BYTES:
             return Stretch(chunk, events[-1].id, final=True)
-        if through is None:  # nothing of ours is known: what is there is all there is
+        if through is None:  # no ids of ours are known: what was read is all
             through = max(position, answer.newest_id, *(one.id for one in events[-1:]))
         return Stretch(chunk, through, final=False)
 
@@ -200,7 +204,7 @@ def as_event(row: Event | EventRow) -> Event:
 
 
 def _cut(events: list[Event]) -> list[Event]:
-    """The first of ``events``, until their payloads weigh enough."""
+    """The first of ``events``, up to ``STRETCH_BYTES`` of payload."""
     size_bytes = 0
     for number, event in enumerate(events, 1):
         size_bytes += len(event.payload)

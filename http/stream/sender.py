@@ -1,4 +1,4 @@
-"""The sending side of connections without an end: what the system holds, how long it takes."""
+"""Sending on endless connections: kernel buffers and time limits."""
 
 import socket
 from typing import Any
@@ -8,19 +8,19 @@ from ..settings import WebSocketSettings
 
 
 class Stalled(OrchestratorError):
-    """The client took nothing for too long."""
+    """The client read nothing for too long."""
 
     def __init__(self, rest: memoryview) -> None:
         super().__init__(len(rest))
         self.rest = rest
-        """What it did not take."""
+        """The unsent data."""
 
     def __str__(self) -> str:
-        return f"the client leaves {len(self.rest)} bytes where they are"
+        return f"client is not reading, {len(self.rest)} bytes unsent"
 
 
-def bound(sock: Any, settings: WebSocketSettings) -> None:
-    """Have the system hold little for this client, and notice soon that its machine has gone."""
+def set_socket_options(sock: Any, settings: WebSocketSettings) -> None:
+    """Keep the kernel buffer of this client small, and detect early that its host is gone."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     if sock.family in {socket.AF_INET, socket.AF_INET6}:
         gone_ms = int(settings.ping_timeout_s * 1000)
@@ -28,10 +28,10 @@ def bound(sock: Any, settings: WebSocketSettings) -> None:
 
 
 def send_all(sock: Any, data: bytes, limit_s: float) -> None:
-    """Send all of ``data``, however slowly the client takes it, as long as it takes some.
+    """Send all of ``data``, however slowly the client reads, as long as it reads at all.
 
     Raises:
-        Stalled: It took nothing for ``limit_s``.
+        Stalled: It read nothing for ``limit_s``.
         OSError: The connection is broken.
     """
     view = memoryview(data)

@@ -1,7 +1,7 @@
-"""``/events/stream``: the event stream as Server-Sent Events, for those who cannot do WebSocket.
+"""``/events/stream``: the event feed as Server-Sent Events, for clients without WebSocket.
 
-The same frames, the same filters and the same promises: a client that comes back with the last id
-it has seen (``Last-Event-ID``, which browsers send by themselves) is given everything behind it.
+The same frames, filters and guarantees: a client that reconnects with the last id it has seen
+(``Last-Event-ID``, which browsers send by themselves) gets everything after it.
 """
 
 from contextlib import suppress
@@ -21,16 +21,16 @@ from ..api.schemas import EventId
 from ..errors import Unavailable
 from ..requests import Call, Environ
 from ..routes import Answer, Route
-from .catch_up import Feed, Streams
-from .channel import Readable
-from .sender import Stalled, bound, send_all
+from .catch_up import Feed, Feeds
+from .sender import Stalled, send_all, set_socket_options
+from .transport import Readable
 from .websocket import check_types, parse_id
 
 RETRY_MS: Final = 2_000
-"""How long browsers wait before they connect again."""
+"""How long browsers wait before they reconnect."""
 
-# A client has nothing to say after its request; one that goes on talking is let go.
-_MAX_TALK_BYTES: Final = 64 * 1024
+# A client has nothing to send after its request; one that does is disconnected.
+_MAX_EXTRA_BYTES: Final = 64 * 1024
 _READ_BYTES: Final = 4 * 1024
 
 
@@ -51,33 +51,31 @@ class EventStreamHeaders(msgspec.Struct, frozen=True):
 
     last_event_id: EventId | None = msgspec.field(name="Last-Event-ID", default=None)
     """As `since`, and goes before it: the last id that the client has seen. Browsers send it by
-    themselves when they connect again."""
+    themselves when they reconnect."""
 
 
-class EventStreamRoutes:
-    """The route."""
+class SseRoutes:
+    """The feed over Server-Sent Events."""
 
-    def __init__(self, streams: Streams) -> None:
-        self._streams = streams
+    def __init__(self, feeds: Feeds) -> None:
+        self._feeds = feeds
 
-    def routes(self) -> list[Route]:
-        """The route."""
-        return [
-            Route(
-                "GET",
-                "/events/stream",
-                self.stream,
-                "Events as they come (Server-Sent Events)",
-                {200: SSE_CONTENT_TYPE},
-                query=EventStreamQuery,
-                headers=EventStreamHeaders,
-                endless=True,
-                errors=(503,),
-            )
-        ]
-
+    @Route(
+        "GET",
+        "/events/stream",
+        {200: SSE_CONTENT_TYPE},
+        query=EventStreamQuery,
+        headers=EventStreamHeaders,
+        endless=True,
+    )
     def stream(self, call: Call) -> Answer:
-        """Takes a place among the clients, which the stream gives back at its end."""
+        """Events as they come (Server-Sent Events).
+
+        The WebSocket's frames as Server-Sent Events: the first is `connection`, then one event a
+        message. A message's `id` is the event's; a browser that reconnects sends it as
+        `Last-Event-ID`, and gets everything after it, in order, then the live events. What cannot
+        be delivered is reported in a `gap` message. `error` `cursor_ahead`: there is no such event.
+        """
         query: EventStreamQuery = call.query
         several = [one for text in query.types for one in text.split(",")]
         types = check_types([*several, *query.type])
@@ -87,47 +85,47 @@ class EventStreamRoutes:
         headers = (("Cache-Control", "no-store, no-transform"), ("X-Accel-Buffering", "no"))
         if call.environ["REQUEST_METHOD"] == "HEAD":
             return Answer(b"", content_type=SSE_CONTENT_TYPE, headers=headers)
-        if not self._streams.registry.reserve():
-            raise Unavailable("There are too many clients; try again.", retry_after_s=5)
-        stream = EventStream(self._streams, types, since)
+        if not self._feeds.registry.reserve():
+            raise Unavailable("Too many clients; try again.", retry_after_s=5)
+        stream = SseFeed(self._feeds, types, since)
         return Answer(b"", content_type=SSE_CONTENT_TYPE, headers=headers, stream=stream)
 
 
-class EventStream:
+class SseFeed:
     """One client, from its request to the end.
 
     Args:
-        streams: What all share; a place in its registry must have been reserved.
+        feeds: What all share; a place in its registry must have been reserved.
         types: The patterns it wants.
-        since: The last event that it has; None: it wants none from before.
+        since: The last event that it has; ``None``: live events only.
     """
 
-    def __init__(self, streams: Streams, types: tuple[str, ...], since: int | None) -> None:
-        self._registry = streams.registry
-        self._settings = streams.settings
+    def __init__(self, feeds: Feeds, types: tuple[str, ...], since: int | None) -> None:
+        self._registry = feeds.registry
+        self._settings = feeds.settings
         self._wake = Signal()
         self._ending: CloseCode | None = None
-        self._client = Client(streams.settings.queue_bytes, self._wake.set, types, sse_message)
+        self._client = Client(feeds.settings.queue_bytes, self._wake.set, types, sse_message)
         self._client.close = self.end
-        self._feed = Feed(streams, self._client, since)
+        self._feed = Feed(feeds, self._client, since)
         self._has_place = True
 
-    def end(self, code: int, reason: str) -> None:  # noqa: ARG002 as for WebSockets; nobody could be told
-        """Begin to end; does not wait. What waits is still sent."""
+    def end(self, code: int, reason: str) -> None:  # noqa: ARG002 as for WebSockets; SSE has no close frame
+        """Begin to end; does not block. Pending frames are still sent."""
         if self._ending is None:
             self._ending = CloseCode(code)
             self._feed.close()
             self._wake.set()
 
     def close(self) -> None:
-        """Give back the place; twice is no harm."""
+        """Release the reserved place; idempotent."""
         if self._has_place:
             self._has_place = False
             self._registry.free()
 
     def run(self, sock: Any, reader: Readable) -> None:
         """Serve until it ends; blocks the caller's greenlet."""
-        bound(sock, self._settings)
+        set_socket_options(sock, self._settings)
         listener = gevent.spawn(self._listen, reader)
         listener.name = "event-stream-listener"
         try:
@@ -136,20 +134,20 @@ class EventStream:
             self._send_until_end(sock)
         except Stalled:
             self.end(CloseCode.TRY_AGAIN_LATER, "too slow")
-            structlog.get_logger(actor="http").warning("event stream client takes nothing")
+            structlog.get_logger(actor="http").warning("SSE client is not reading")
         except OSError:
             self.end(CloseCode.NORMAL_CLOSURE, "gone")
         finally:
             self._feed.close()
             self._registry.forget(self._client, self._ending or CloseCode.NORMAL_CLOSURE)
-            listener.kill()  # it must have let go of the socket before that is closed
+            listener.kill()  # it must not use the socket after that is closed
 
     def _listen(self, reader: Readable) -> None:
-        """Until the client goes; what it says is read and forgotten."""
-        said = 0
+        """Discard what the client sends until it disconnects."""
+        size = 0
         with suppress(OSError, ValueError):
-            while (data := reader.read1(_READ_BYTES)) and said < _MAX_TALK_BYTES:
-                said += len(data)
+            while (data := reader.read1(_READ_BYTES)) and size < _MAX_EXTRA_BYTES:
+                size += len(data)
                 give_way()
         self.end(CloseCode.NORMAL_CLOSURE, "gone")
 
@@ -167,10 +165,10 @@ class EventStream:
 
 
 def _last_event_id(environ: Environ) -> int | None:
-    """Where the client was, by its own word.
+    """``Last-Event-ID``; ``None`` without it.
 
     Raises:
-        BadRequest: It is no id.
+        BadRequest: It is not an id.
     """
     given = str(environ.get("HTTP_LAST_EVENT_ID", "")).strip()
     if not given:

@@ -1,6 +1,6 @@
-"""The event stream's WebSocket: its upgrade, and what its clients are told and may ask.
+"""The event feed's WebSocket: its upgrade, and the messages in both directions.
 
-How frames come and go is the channel's affair (``websocket_channel.py``).
+Frames are the business of ``transport.py``.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from ...actors.broadcaster.frames import as_is, error_frame, pong_frame, subscri
 from ...protocol.patterns import MAX_STARS
 from ..api.schemas import MAX_ID
 from ..auth import SUBPROTOCOL
-from ..docs.frames import Ping, Subscribe
+from ..docs.feed_messages import Ping, Subscribe
 from ..errors import ApiError, BadRequest
 from ..requests import Environ, check_typo
 from ..settings import WebSocketSettings
-from .catch_up import Feed, Streams
-from .channel import Channel, Readable
+from .catch_up import Feed, Feeds
 from .deflate import MessageInflater, extensions_of
 from .frame_reader import Message
-from .sender import bound
+from .sender import set_socket_options
+from .transport import Readable, Transport
 
 MAX_TYPES: Final = 100
 MAX_TYPE_LENGTH: Final = 200
@@ -42,14 +42,14 @@ class Handshake:
     """Checks an upgrade request and holds what was agreed.
 
     Raises:
-        BadRequest: It is no proper WebSocket handshake (RFC 6455, section 4.2.1).
+        BadRequest: It is no valid WebSocket handshake (RFC 6455, section 4.2.1).
     """
 
     def __init__(self, environ: Environ, settings: WebSocketSettings) -> None:
         if environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
             raise BadRequest("A WebSocket begins with HTTP/1.1.")
         request = HandshakeRequest(str(environ.get("PATH_INFO", "/")), _headers_of(environ))
-        # A token offered as the second protocol is judged elsewhere; none is ever echoed.
+        # A token offered as the second protocol is checked in auth.py; it is never echoed.
         extensions = extensions_of(compression=settings.compression)
         handshake = ServerProtocol(select_subprotocol=_bearer_only, extensions=extensions)
         response = handshake.accept(request)
@@ -64,31 +64,29 @@ class Handshake:
 
 
 def _bearer_only(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Browsers fail unless one of what they offered is taken; others are left as they were."""
+    """Browsers fail unless one of the offered is selected; other clients get none."""
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
 class Connection:
-    """One client, from the upgrade to the end; the session of its channel.
+    """One client, from the upgrade to the end; the session of its transport.
 
     Args:
         handshake: What was agreed.
         sock: The gevent socket.
         reader: Reads from that socket.
-        streams: What all share; a place in its registry must have been reserved.
+        feeds: What all share; a place in its registry must have been reserved.
     """
 
-    def __init__(
-        self, handshake: Handshake, *, sock: Any, reader: Readable, streams: Streams
-    ) -> None:
-        settings = streams.settings
-        bound(sock, settings)
-        self._registry = streams.registry
-        wire = streams.deflater if handshake.compressed else as_is
+    def __init__(self, handshake: Handshake, *, sock: Any, reader: Readable, feeds: Feeds) -> None:
+        settings = feeds.settings
+        set_socket_options(sock, settings)
+        self._registry = feeds.registry
+        wire = feeds.deflater if handshake.compressed else as_is
         self._client = Client(settings.queue_bytes, self._wake, handshake.types, wire)
-        self._feed = Feed(streams, self._client, handshake.since)
+        self._feed = Feed(feeds, self._client, handshake.since)
         self._client.close = self.close
-        self._channel = Channel(
+        self._transport = Transport(
             self,
             sock=sock,
             reader=reader,
@@ -99,20 +97,20 @@ class Connection:
 
     def run(self) -> None:
         """Serve until it ends; blocks the caller's greenlet."""
-        self._channel.run()
+        self._transport.run()
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close; does not wait. The peer has ``close_timeout_s`` to answer."""
-        self._channel.close(code, reason)
+        """Begin to close; does not block. The peer has ``close_timeout_s`` to answer."""
+        self._transport.close(code, reason)
 
-    # -- what the channel tells --------------------------------------------------------------
+    # -- called by the transport ---------------------------------------------------------------
 
     def opened(self) -> None:
-        """Greet, and show what comes, after what was missed."""
+        """Greet the client and start its feed."""
         self._feed.open()
 
     def received(self, message: Message) -> None:
-        """Do what a message asks for, or tell what may be asked."""
+        """Handle a message; answers an invalid one with what is valid."""
         try:
             action = _decode_action(message.data)
             if isinstance(action, Subscribe):
@@ -125,18 +123,18 @@ class Connection:
             self._client.urge(error_frame("bad_message", error.message))
 
     def closing(self) -> None:
-        """Show this client no more events."""
+        """Stop the feed."""
         self._feed.close()
 
     def ended(self, code: int) -> None:
-        """Forget the client, and count how it went."""
+        """Remove the client, and count its close code."""
         self._feed.close()
         self._registry.forget(self._client, code)
 
     # -- parts -------------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        self._channel.wake()
+        self._transport.wake()
 
     def _subscribe(self, types: tuple[str, ...]) -> None:
         self._registry.subscribe(self._client, types)
@@ -144,10 +142,10 @@ class Connection:
 
 
 def _check_names(environ: Environ) -> None:
-    """Refuse ``?type=`` and the like: who filters must not be given everything.
+    """Refuse ``?type=`` and the like: a client that filters must not get everything.
 
     Raises:
-        BadRequest: A parameter is nearly a known one.
+        BadRequest: A parameter resembles a known one.
     """
     query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
     for name in query.keys() - _PARAMETERS:
@@ -165,10 +163,10 @@ def wanted_types(environ: Environ) -> tuple[str, ...]:
 
 
 def wanted_since(environ: Environ) -> int | None:
-    """The id in ``?since=``; None without any.
+    """The id in ``?since=``; ``None`` without one.
 
     Raises:
-        BadRequest: It is no id, or there are several.
+        BadRequest: It is not an id, or there are several.
     """
     query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
     match query.get("since", []):
@@ -184,7 +182,7 @@ def parse_id(text: str, name: str) -> int:
     """The id of an event in ``text``, or 0; ``name`` is where it was given.
 
     Raises:
-        BadRequest: It is none.
+        BadRequest: It is not one.
     """
     if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text) <= MAX_ID:
         return int(text)
@@ -192,7 +190,7 @@ def parse_id(text: str, name: str) -> int:
 
 
 def check_types(types: list[str]) -> tuple[str, ...]:
-    """The patterns, without blanks and doubles, in order; none means all.
+    """The patterns, stripped, sorted and without duplicates; none means all.
 
     Raises:
         BadRequest: Too many, or one is too long or has too many stars.

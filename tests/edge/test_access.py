@@ -10,6 +10,8 @@ import pytest
 from orchestrator.http.app import all_routes
 from orchestrator.http.auth import Role
 from orchestrator.http.routes import Route
+from orchestrator.http.settings import WebSocketSettings
+from orchestrator.http.stream.catch_up import Feeds
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -33,7 +35,8 @@ def guarded(
 
 
 def routes_of(served: Served) -> list[Route]:
-    return all_routes(served.daemon._peers(), "HttpServer")
+    peers = served.daemon._peers()
+    return all_routes(peers, "HttpServer", Feeds.of(peers, WebSocketSettings()))
 
 
 def bearer(role: str) -> dict[str, str | None]:

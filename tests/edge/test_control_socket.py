@@ -89,13 +89,13 @@ def test_its_own_places_are_counted_apart(serve: Serve, server_folder: Path) -> 
     assert control is not None
     with ExitStack() as stack:
         opened = [stack.enter_context(unix_socket(str(path), 20)) for _ in range(40)]
-        served.wait_until(lambda: control.book.cut >= 40 - control.book.total)
+        served.wait_until(lambda: control.connections.cut >= 40 - control.connections.total)
 
         with Client(f"unix://{path}", timeout_s=20) as client:
             assert client.get("/health")["status"] == "ok"
         assert not is_open(opened[0])
         assert is_open(opened[-1])
-        assert served.listening.book.cut == 0
+        assert served.listening.connections.cut == 0
         assert served.get("/health").status == 200
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from orchestrator.http.auth import NOBODY, Access, Caller, Role, Sessions
+from orchestrator.http.auth import ANONYMOUS, Access, Caller, Role, Sessions
 from orchestrator.http.server import GetHttpStatus
 from orchestrator.http.settings import AuthSettings, TokenSettings
 from websockets.exceptions import ConnectionClosed
@@ -165,4 +165,4 @@ def test_one_who_was_revoked_on_the_way_in_is_closed_at_once() -> None:
 
 
 def test_without_tokens_everybody_stays() -> None:
-    assert Access(AuthSettings()).admits(NOBODY)
+    assert Access(AuthSettings()).admits(ANONYMOUS)

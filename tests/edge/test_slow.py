@@ -4,9 +4,10 @@ import socket
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
-from orchestrator.http.edge.connections import Connections, Held
+from orchestrator.http.edge.connections import Connections, OpenConnection
 from quiet_clock import quiet_s
 
 from .conftest import LIMIT_S, Serve, Served, answered, exchange, received, statuses
@@ -116,9 +117,9 @@ def deaf(served: Served) -> Iterator[socket.socket]:
 def test_an_answer_that_nobody_takes_is_given_up(serve: Serve) -> None:
     served = serve(http={"send_timeout_s": 0.3})
     with deaf(served):
-        served.wait_until(lambda: len(served.listening.book) == 1)
+        served.wait_until(lambda: len(served.listening.connections) == 1)
 
-        served.wait_until(lambda: len(served.listening.book) == 0)
+        served.wait_until(lambda: len(served.listening.connections) == 0)
 
 
 def test_at_the_limit_those_who_take_no_answer_make_room(serve: Serve) -> None:
@@ -126,7 +127,7 @@ def test_at_the_limit_those_who_take_no_answer_make_room(serve: Serve) -> None:
     with ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(deaf(served))
-        served.wait_until(lambda: len(served.listening.book) == 20)
+        served.wait_until(lambda: len(served.listening.connections) == 20)
         answered_so_far: deque[float | None] = deque(maxlen=30)
 
         def all_are_stuck() -> bool:
@@ -153,7 +154,7 @@ def test_an_idle_connection_is_closed_after_its_answer(serve: Serve) -> None:
 def test_at_the_limit_the_oldest_without_a_request_makes_room(serve: Serve) -> None:
     served = serve(http={"max_connections": 20})
     with sockets(served, 20, HEAD) as opened:
-        served.wait_until(lambda: len(served.listening.book) == 20)
+        served.wait_until(lambda: len(served.listening.connections) == 20)
 
         assert served.get("/health").status == 200
         served.wait_until(lambda: not is_open(opened[0]))
@@ -163,7 +164,7 @@ def test_at_the_limit_the_oldest_without_a_request_makes_room(serve: Serve) -> N
 def test_one_address_has_a_limit_of_its_own(serve: Serve) -> None:
     served = serve(http={"max_connections_per_address": 5})
     with sockets(served, 8, HEAD) as opened:
-        served.wait_until(lambda: served.listening.book.cut >= 3)
+        served.wait_until(lambda: served.listening.connections.cut >= 3)
 
         assert not any(is_open(sock) for sock in opened[:3])
         assert is_open(opened[-1])
@@ -192,28 +193,28 @@ def test_websockets_are_never_cut_for_others(serve: Serve) -> None:
 def test_who_works_is_never_cut() -> None:
     cut: list[str] = []
     book = Connections(total=2, per_address=2)
-    held = [Held(name, lambda name=name: cut.append(name), counted=True) for name in "abcd"]  # type: ignore[misc]
+    held = [OpenConnection(name, partial(cut.append, name), counted=True) for name in "abcd"]
     assert book.enter(held[0])
     assert book.enter(held[1])
-    book.works(held[0])
+    book.busy(held[0])
 
     assert book.enter(held[2])
     assert cut == ["b"]
-    book.works(held[2])
+    book.busy(held[2])
     assert not book.enter(held[3])
     assert book.refused == 1
-    book.waits(held[0])
+    book.idle(held[0])
     assert book.enter(held[3])
     assert cut == ["b", "a"]
 
 
 def test_a_connection_that_has_left_takes_no_place() -> None:
     book = Connections(total=1, per_address=1)
-    first, second = (Held("a", lambda: None, counted=True) for _ in range(2))
+    first, second = (OpenConnection("a", lambda: None, counted=True) for _ in range(2))
     book.enter(first)
     book.leave(first)
     book.leave(first)
-    book.waits(first)
+    book.idle(first)
 
     assert book.enter(second)
     assert (book.cut, len(book)) == (0, 1)

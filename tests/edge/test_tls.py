@@ -196,7 +196,7 @@ def test_at_the_limit_handshakes_under_way_make_room(
             stack.enter_context(socket.create_connection(address, timeout=LIMIT_S))
             for _ in range(20)
         ]
-        served.wait_until(lambda: len(served.listening.book) == 20)
+        served.wait_until(lambda: len(served.listening.connections) == 20)
 
         assert served.get("/health").status == 200
         served.wait_until(lambda: not is_open(opened[0]))

@@ -1,4 +1,4 @@
-"""An echo server made of our channel, on one end of a pair of sockets."""
+"""An echo server made of our transport, on one end of a pair of sockets."""
 
 import socket
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ from typing import Any
 import gevent
 from orchestrator.actors.broadcaster.send_buffer import SendBuffer
 from orchestrator.http.settings import WebSocketSettings
-from orchestrator.http.stream.channel import Channel
 from orchestrator.http.stream.frame_reader import Inflater, Message
+from orchestrator.http.stream.transport import Transport
 from websockets.frames import Frame, Opcode
 
 from .conftest import LIMIT_S
 
 
 class CountingReader:
-    """What the channel reads from; counts what it takes."""
+    """What the transport reads from; counts what it takes."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -38,7 +38,7 @@ class Echo:
         self.buffer = SendBuffer(settings.queue_bytes)
         self.reader = CountingReader(reader)
         self.read_before_closing = 0
-        self.channel = Channel(
+        self.transport = Transport(
             self,
             sock=sock,
             reader=self.reader,
@@ -53,7 +53,7 @@ class Echo:
     def received(self, message: Message) -> None:
         opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
         self.buffer.add_urgent(Frame(opcode, message.data).serialize(mask=False))
-        self.channel.wake()
+        self.transport.wake()
 
     def closing(self) -> None:
         self.read_before_closing = self.reader.count
@@ -72,7 +72,7 @@ def echoing(
     ours.settimeout(LIMIT_S)
     with theirs, theirs.makefile("rb") as reader:
         echo = Echo(theirs, reader, WebSocketSettings(**settings), inflater)
-        server = gevent.spawn(echo.channel.run)
+        server = gevent.spawn(echo.transport.run)
         try:
             with ours:
                 yield ours, echo

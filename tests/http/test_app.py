@@ -84,10 +84,10 @@ def test_a_wrong_method_is_405_and_says_which_ones_are_right(
 def test_a_fault_of_ours_is_500_logged_under_its_request_id_and_tells_nothing(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_address: object, _message: object, _timeout_s: float = 0) -> Any:
+    def broken(_routes: object) -> Any:
         raise ValueError("secret /etc/path")
 
-    monkeypatch.setattr("orchestrator.http.api.state_routes.ask", broken)
+    monkeypatch.setattr("orchestrator.http.api.state_routes.StateRoutes._rows", broken)
     with structlog.testing.capture_logs(
         processors=[structlog.contextvars.merge_contextvars]
     ) as lines:

@@ -4,16 +4,14 @@ import msgspec
 import pytest
 from orchestrator.http.api.schemas import StateAnswer
 from orchestrator.http.etag import matches, tag_of, tagged, unless_known
-from orchestrator.http.requests import Call
 from orchestrator.http.routes import Answer
 
 NOW = "2026-01-31T09:30:00.123Z"
 LATER = "2026-01-31T09:30:09.000Z"
 
 
-def call(if_none_match: str | None = None) -> Call:
-    environ = {} if if_none_match is None else {"HTTP_IF_NONE_MATCH": if_none_match}
-    return Call(environ, "id", {}, None, None)
+def asked(if_none_match: str | None = None) -> dict[str, str]:
+    return {} if if_none_match is None else {"HTTP_IF_NONE_MATCH": if_none_match}
 
 
 def state(timestamp: str = NOW, value: Any = 1, updated_at: str = NOW) -> StateAnswer:
@@ -47,24 +45,24 @@ def test_a_tag_is_found_among_those_that_the_caller_has(
 
 
 def test_only_the_time_of_answering_is_left_out() -> None:
-    first = etag(tagged(call(), state()))
+    first = etag(tagged(asked(), state()))
 
-    assert etag(tagged(call(), state(timestamp=LATER))) == first
-    assert etag(tagged(call(), state(value=2))) != first
-    assert etag(tagged(call(), state(updated_at=LATER))) != first
+    assert etag(tagged(asked(), state(timestamp=LATER))) == first
+    assert etag(tagged(asked(), state(value=2))) != first
+    assert etag(tagged(asked(), state(updated_at=LATER))) != first
 
 
 def test_a_time_in_the_data_counts() -> None:
     data = {"timestamp": NOW}
 
-    assert etag(tagged(call(), state(value=data))) != etag(tagged(call(), state(value={})))
-    assert etag(tagged(call(), state(value=data))) == etag(tagged(call(), state(LATER, data)))
+    assert etag(tagged(asked(), state(value=data))) != etag(tagged(asked(), state(value={})))
+    assert etag(tagged(asked(), state(value=data))) == etag(tagged(asked(), state(LATER, data)))
 
 
 def test_who_has_the_answer_is_not_sent_it_again() -> None:
-    first = tagged(call(), state())
+    first = tagged(asked(), state())
 
-    again = tagged(call(etag(first)), state(timestamp=LATER))
+    again = tagged(asked(etag(first)), state(timestamp=LATER))
 
     assert (again.status, again.body) == (304, b"")
     assert again.headers == first.headers
@@ -72,7 +70,7 @@ def test_who_has_the_answer_is_not_sent_it_again() -> None:
 
 
 def test_who_has_another_is_sent_it() -> None:
-    again = tagged(call(etag(tagged(call(), state()))), state(value=2))
+    again = tagged(asked(etag(tagged(asked(), state()))), state(value=2))
 
     assert again.status == 200
     assert b'"value":2' in again.body
@@ -81,4 +79,4 @@ def test_who_has_another_is_sent_it() -> None:
 def test_headers_of_the_answer_stay() -> None:
     answer = Answer(b"x", 200, "text/plain", (("X-A", "b"),))
 
-    assert unless_known(call("*"), answer, tag_of(b"x"), ()).headers[0] == ("X-A", "b")
+    assert unless_known(asked("*"), answer, tag_of(b"x"), ()).headers[0] == ("X-A", "b")

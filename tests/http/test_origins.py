@@ -1,9 +1,6 @@
-import time
-
 import pytest
-from orchestrator.http.errors import BadRequest, Forbidden, TooManyRequests
-from orchestrator.http.origins import HostRule, Origins, RateLimit
-from orchestrator.http.settings import HttpSettings
+from orchestrator.http.errors import BadRequest, Forbidden
+from orchestrator.http.origins import HostRule, Origins
 
 FRONT = "https://desk.example.com"
 
@@ -114,39 +111,3 @@ def test_preflights_allow_the_headers_of_the_contract() -> None:
 
 def test_without_front_origin_there_are_no_cors_headers() -> None:
     assert Origins("").headers(FRONT) == ()
-
-
-def test_calls_are_counted_by_address() -> None:
-    limit = RateLimit(HttpSettings(rate_limit_max=2))
-
-    first, second = dict(limit.hit("10.0.0.1")), dict(limit.hit("10.0.0.1"))
-    with pytest.raises(TooManyRequests) as caught:
-        limit.hit("10.0.0.1")
-    limit.hit("10.0.0.2")
-
-    assert (first["RateLimit-Limit"], first["RateLimit-Remaining"]) == ("2", "1")
-    assert second["RateLimit-Remaining"] == "0"
-    refused = dict(caught.value.headers)
-    assert 1 <= int(refused["Retry-After"]) <= 60
-    assert refused["RateLimit-Remaining"] == "0"
-
-
-def test_a_window_is_as_long_as_the_settings_say() -> None:
-    moments = iter([0.0, 1.0, 1.5])
-    settings = HttpSettings(rate_limit_max=1, rate_limit_window_ms=1_500)
-    limit = RateLimit(settings, clock=lambda: next(moments))
-    limit.hit("10.0.0.1")
-
-    with pytest.raises(TooManyRequests, match=r"in 1.5 s"):
-        limit.hit("10.0.0.1")
-    assert dict(limit.hit("10.0.0.1"))["RateLimit-Reset"] == "2"
-
-
-def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    wall = iter([1_000_000.0, 1_000_000.0 - 3_600])
-    monkeypatch.setattr(time, "time", lambda: next(wall, 0.0))
-    moments = iter([0.0, 61.0])
-    limit = RateLimit(HttpSettings(rate_limit_max=1), clock=lambda: next(moments))
-
-    limit.hit("10.0.0.1")
-    limit.hit("10.0.0.1")

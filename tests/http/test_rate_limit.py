@@ -1,6 +1,11 @@
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.http.rate_limit import MovingWindow, Standing
+from orchestrator.http.errors import TooManyRequests
+from orchestrator.http.rate_limit import MovingWindow, RateLimit, Standing
+from orchestrator.http.settings import HttpSettings
 
 
 def test_calls_are_counted_by_key() -> None:
@@ -51,3 +56,39 @@ def test_numbers_of_addresses_cost_no_memory() -> None:
         window.hit(str(number), now=0)
 
     assert len(window) <= 11
+
+
+def test_calls_are_counted_by_address() -> None:
+    limit = RateLimit(HttpSettings(rate_limit_max=2))
+
+    first, second = dict(limit.hit("10.0.0.1")), dict(limit.hit("10.0.0.1"))
+    with pytest.raises(TooManyRequests) as caught:
+        limit.hit("10.0.0.1")
+    limit.hit("10.0.0.2")
+
+    assert (first["RateLimit-Limit"], first["RateLimit-Remaining"]) == ("2", "1")
+    assert second["RateLimit-Remaining"] == "0"
+    refused = dict(caught.value.headers)
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert refused["RateLimit-Remaining"] == "0"
+
+
+def test_a_window_is_as_long_as_the_settings_say() -> None:
+    moments = iter([0.0, 1.0, 1.5])
+    settings = HttpSettings(rate_limit_max=1, rate_limit_window_ms=1_500)
+    limit = RateLimit(settings, clock=lambda: next(moments))
+    limit.hit("10.0.0.1")
+
+    with pytest.raises(TooManyRequests, match=r"in 1.5 s"):
+        limit.hit("10.0.0.1")
+    assert dict(limit.hit("10.0.0.1"))["RateLimit-Reset"] == "2"
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = iter([1_000_000.0, 1_000_000.0 - 3_600])
+    monkeypatch.setattr(time, "time", lambda: next(wall, 0.0))
+    moments = iter([0.0, 61.0])
+    limit = RateLimit(HttpSettings(rate_limit_max=1), clock=lambda: next(moments))
+
+    limit.hit("10.0.0.1")
+    limit.hit("10.0.0.1")

@@ -1,4 +1,28 @@
-from orchestrator.http.routes import json_answer
+from orchestrator.http.auth import Role
+from orchestrator.http.requests import Call
+from orchestrator.http.routes import Route, json_answer, routes_of
+
+
+class Things:
+    @Route("POST", "/things", {201: str})
+    def make(self, _call: Call) -> str:
+        """Make a
+        thing.
+
+        Not twice.
+        """
+        return "made"
+
+    @Route("GET", "/things", {200: str}, access=Role.OPEN)
+    def show(self, _call: Call) -> str:
+        """Show it."""
+        return "shown"
+
+    def other(self) -> None:
+        """No route."""
+
+
+CALL = Call({}, "id", {}, None, None)
 
 
 def test_a_value_becomes_a_json_answer() -> None:
@@ -7,3 +31,21 @@ def test_a_value_becomes_a_json_answer() -> None:
     assert answer.body == b'{"a":1}'
     assert (answer.status, answer.content_type) == (201, "application/json")
     assert answer.headers == (("X-A", "b"),)
+
+
+def test_routes_are_found_at_their_handlers_in_order() -> None:
+    make, show = routes_of(Things())
+
+    assert (make.method, make.path, make.handler(CALL)) == ("POST", "/things", "made")
+    assert (show.method, show.path, show.handler(CALL)) == ("GET", "/things", "shown")
+
+
+def test_a_handlers_docstring_describes_its_route() -> None:
+    make, show = routes_of(Things())
+
+    assert (make.summary, make.text) == ("Make a thing", "Not twice.")
+    assert (show.summary, show.text) == ("Show it", "")
+
+
+def test_who_may_call_follows_from_the_method_unless_declared() -> None:
+    assert [route.needs for route in routes_of(Things())] == [Role.OPERATOR, Role.OPEN]

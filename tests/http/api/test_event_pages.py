@@ -1,7 +1,7 @@
 from orchestrator.actors.events import Event
-from orchestrator.http.api.event_pages import CACHE_S, PageCache, ShownPage, encode_events, row_of
+from orchestrator.http.api.event_pages import CACHE_S, EncodedPage, PageCache, encode_events, row_of
 
-PAGE = ShownPage(b"[]" * 50, 7, True)
+PAGE = EncodedPage(b"[]" * 50, 7, True)
 
 
 def event(**fields: object) -> Event:

@@ -16,7 +16,7 @@ from orchestrator.agents.samples.quotes import quote
 from orchestrator.agents.samples.regime import RegimeOptions, analyse, judge
 from orchestrator.http.docs.asyncapi import BUS, OWN_EVENTS, asyncapi_document
 from orchestrator.http.docs.bus_messages import Candidate, Killswitch, Quote, RegimeReport, Rejected
-from orchestrator.http.docs.frames import FROM_CLIENT, TO_CLIENT
+from orchestrator.http.docs.feed_messages import FROM_CLIENT, TO_CLIENT
 from orchestrator.settings.sections import BusSettings
 
 from ..conftest import Served, frame, frame_where

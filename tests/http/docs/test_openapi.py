@@ -3,9 +3,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.http.docs.openapi import document
+from orchestrator.http.docs.openapi import GROUPS, document, group_of
 from orchestrator.http.requests import Call
-from orchestrator.http.routes import Answer, Route, json_answer
+from orchestrator.http.routes import Answer, Route, json_answer, routes_of
 
 from ..conftest import Served
 
@@ -24,25 +24,39 @@ class Two(msgspec.Struct):
     number: int
 
 
-def nothing(_call: Call) -> Answer:
-    return json_answer({})
-
-
-ROUTES = [
-    Route(
+class Things:
+    @Route(
         "GET",
         "/things/{id}",
-        nothing,
-        "One thing",
         {200: (One, Two)},
         query=Query,
         path_types={"id": int},
         errors=(404,),
-    ),
-    Route("POST", "/things", nothing, "Make a thing", {201: One}, body=Two, counted=False),
-    Route("GET", "/page", nothing, "A page", documented=False),
-    Route("GET", "/text", nothing, "Text", {200: None}),
-]
+    )
+    def thing(self, _call: Call) -> One:
+        """One thing.
+
+        Of ``two`` kinds.
+        """
+        return One("a")
+
+    @Route("POST", "/things", {201: One}, body=Two, counted=False, example={"number": 1})
+    def make(self, _call: Call) -> One:
+        """Make a thing."""
+        return One("a")
+
+    @Route("GET", "/page", {200: "text/html"}, documented=False)
+    def page(self, _call: Call) -> Answer:
+        """A page."""
+        return json_answer({})
+
+    @Route("GET", "/text", {200: None}, etag=True)
+    def text(self, _call: Call) -> Answer:
+        """Text."""
+        return json_answer({})
+
+
+ROUTES = routes_of(Things())
 
 
 @pytest.fixture
@@ -71,6 +85,42 @@ def test_parameters_have_their_types_and_defaults(made: dict[str, Any]) -> None:
     assert by_name["type"]["schema"]["type"] == "array"
     assert by_name["source"]["schema"] == {"type": "string"}
     assert by_name["source"]["required"] is False
+
+
+def test_texts_and_examples_are_those_at_the_handler(made: dict[str, Any]) -> None:
+    get, post = made["paths"]["/things/{id}"]["get"], made["paths"]["/things"]["post"]
+
+    assert (get["summary"], get["description"]) == ("One thing", "Of `two` kinds.")
+    assert "description" not in post
+    assert post["requestBody"]["content"]["application/json"]["example"] == {"number": 1}
+
+
+def test_an_answer_with_a_tag_may_be_304(made: dict[str, Any]) -> None:
+    get = made["paths"]["/text"]["get"]
+
+    assert "304" in get["responses"]
+    assert [one["name"] for one in get["parameters"]] == ["If-None-Match"]
+
+
+def test_every_operation_of_the_daemon_has_a_summary(served: Served) -> None:
+    paths = served.get("/openapi.json").json["paths"]
+
+    assert all(one["summary"] for item in paths.values() for one in item.values())
+
+
+def test_every_path_is_in_a_group() -> None:
+    assert group_of("/ready") == "health"
+    assert group_of("/runtime/actors/{name}/restart") == "runtime"
+    assert group_of("/something/new") == "about"
+    assert group_of("/") in GROUPS
+
+
+def test_every_example_of_an_event_is_accepted(served: Served) -> None:
+    paths = served.get("/openapi.json").json["paths"]
+
+    for path, status in (("/bus/events", 201), ("/bus/events/processed", 200)):
+        content = paths[path]["post"]["requestBody"]["content"]["application/json"]
+        assert served.post(path, content["example"]).status == status
 
 
 def test_headers_that_a_route_reads_are_parameters(served: Served) -> None:

@@ -1,7 +1,7 @@
 import socket
 
 import pytest
-from orchestrator.http.edge import handler
+from orchestrator.http.edge import wsgi
 from quiet_clock import quiet_s
 
 from ..conftest import LIMIT_S, Served
@@ -39,7 +39,7 @@ def test_what_is_no_request_is_refused_and_the_connection_ends(
 def test_of_a_refused_body_only_a_little_is_waited_for(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handler, "_DISCARD_S", 0.1)
+    monkeypatch.setattr(wsgi, "_DISCARD_S", 0.1)
     request = (
         b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 1000\r\n\r\nonly this"

@@ -23,7 +23,7 @@ from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
 from orchestrator.actors.recent_events import EventQuery, EventWindow, matcher
 from orchestrator.http.peers import Instance
 from orchestrator.http.settings import WebSocketSettings
-from orchestrator.http.stream.catch_up import CatchUp, Feed, Streams
+from orchestrator.http.stream.catch_up import CatchUp, Feed, Feeds
 from orchestrator.http.stream.past_events import PastEvents
 from orchestrator.runtime import Actor, Address, give_way, start_actor, stop_actor
 from orchestrator.sql.database import Database, PostgresSettings
@@ -82,7 +82,7 @@ class World:
         nowhere = PostgresSettings(url=SecretStr("postgresql://127.0.0.1:1/none"))
         past = PastEvents(self.persister, Database(nowhere), self.registry)
         limits = WebSocketSettings(catch_up_wait_s=wait_s)
-        self.streams = Streams(self.registry, past, limits, Instance("test", "dev", "0"))
+        self.feeds = Feeds(self.registry, past, limits, Instance("test", "dev", "0"))
         self.mailbox: deque[EventsJournalled | EventReplaced] = deque()
         self.events: dict[int, Event] = {}
         self.replaced: set[int] = set()
@@ -160,7 +160,7 @@ def test_each_event_comes_once_in_order_or_lies_in_a_gap_that_is_told(  # noqa: 
     since = max(0, world.next_id - 1 - behind)
     client = Client(limit, lambda: None, types)
     known = {event_id for event_id, event in world.events.items() if event_id <= since}
-    catch_up = CatchUp(world.streams, client, since)
+    catch_up = CatchUp(world.feeds, client, since)
     greenlet = gevent.spawn(catch_up.run)
     got: list[dict[str, Any]] = []
     try:
@@ -224,7 +224,7 @@ def test_a_client_that_has_read_ahead_of_what_is_shown_gets_the_rest_once(ahead:
     client = Client(100_000, lambda: None)
 
     got: list[dict[str, Any]] = []
-    catch_up = gevent.spawn(CatchUp(world.streams, client, 2).run)
+    catch_up = gevent.spawn(CatchUp(world.feeds, client, 2).run)
     run(catch_up.ready, lambda: got.extend(parse(client.buffer.take())))
     world.journal(2)
     world.show(100)
@@ -247,7 +247,7 @@ def test_an_event_that_is_replaced_while_it_is_read_comes_right_behind() -> None
 
     world.actor.afterwards = replace
     got: list[dict[str, Any]] = []
-    catch_up = gevent.spawn(CatchUp(world.streams, client, 2).run)
+    catch_up = gevent.spawn(CatchUp(world.feeds, client, 2).run)
     run(catch_up.ready, lambda: got.extend(parse(client.buffer.take())))
     got += parse(client.buffer.take())
 
@@ -265,7 +265,7 @@ def test_a_client_far_behind_is_fed_as_it_reads_and_costs_no_more() -> None:
     got: list[int] = []
     most = 0
 
-    catch_up = gevent.spawn(CatchUp(world.streams, client, 0).run)
+    catch_up = gevent.spawn(CatchUp(world.feeds, client, 0).run)
 
     def read() -> None:
         nonlocal most
@@ -286,7 +286,7 @@ def test_clients_that_miss_the_same_share_its_frames() -> None:
     world.journal(5_000)
     world.show(1)
     clients = [Client(10_000_000, lambda: None) for _ in range(2)]
-    past = world.streams.past
+    past = world.feeds.past
     own = [past.after(position, one.types, one.wire) for position, one in ((100, clients[0]),)]
     first, second = (past.after(512, one.types, one.wire) for one in clients)
 
@@ -303,7 +303,7 @@ def test_what_nobody_can_read_becomes_a_gap_after_a_while_and_the_rest_comes() -
     world.show(1)
     client = Client(100_000, lambda: None)
 
-    catch_up = gevent.spawn(CatchUp(world.streams, client, 40).run)
+    catch_up = gevent.spawn(CatchUp(world.feeds, client, 40).run)
     got: list[dict[str, Any]] = []
     run(
         lambda: catch_up.ready() and not client.buffer,
@@ -318,7 +318,7 @@ def test_what_nobody_can_read_becomes_a_gap_after_a_while_and_the_rest_comes() -
 def test_a_client_that_goes_while_it_waits_leaves_nothing_behind() -> None:
     world = World(floor_id=100)
     client = Client(100_000, lambda: None)
-    feed = Feed(world.streams, client, 40)
+    feed = Feed(world.feeds, client, 40)
     feed.open()
     assert len(world.registry) == 1
     catch_up = feed._catch_up

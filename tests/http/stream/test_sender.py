@@ -4,7 +4,7 @@ import time
 import gevent
 import pytest
 from orchestrator.http.settings import WebSocketSettings
-from orchestrator.http.stream.sender import Stalled, bound, send_all
+from orchestrator.http.stream.sender import Stalled, send_all, set_socket_options
 
 
 def connected() -> tuple[socket.socket, socket.socket]:
@@ -16,7 +16,7 @@ def connected() -> tuple[socket.socket, socket.socket]:
 def test_the_system_holds_little_for_one_that_does_not_read() -> None:
     ours, theirs = connected()
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-    bound(ours, WebSocketSettings(send_buffer_bytes=32 * 1024))
+    set_socket_options(ours, WebSocketSettings(send_buffer_bytes=32 * 1024))
     with ours, theirs:
         ours.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -28,7 +28,7 @@ def test_the_system_holds_little_for_one_that_does_not_read() -> None:
 def test_a_unix_socket_will_do() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        bound(ours, WebSocketSettings())
+        set_socket_options(ours, WebSocketSettings())
 
 
 def test_one_that_takes_nothing_is_found_out() -> None:

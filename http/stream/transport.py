@@ -1,8 +1,8 @@
-"""One WebSocket after its handshake: frames in and out, signs of life, and the closing.
+"""One WebSocket after its handshake: frames in and out, pings, and the closing handshake.
 
-A channel has two greenlets: the one that reads is the caller's own, the one that writes is alone
-with the socket's sending side. Whatever wants to send puts it into the buffer and wakes the writer,
-which sends all that waits in one call. What messages mean is the session's.
+A transport has two greenlets: the one that reads is the caller's own, the one that writes is alone
+with the socket's sending side. Senders fill the buffer and wake the writer, which sends all
+that is pending in one call. What messages mean is the session's.
 """
 
 import time
@@ -23,50 +23,49 @@ from .frame_reader import Control, FrameReader, Inflater, Message, Violation, cl
 from .sender import Stalled, send_all
 
 _READ_BYTES: Final = 64 * 1024
-# Of what comes after the end so much is taken, lest a reset overtakes our close frame; the rest
-# stays where it is, and its sender waits.
+# Read after the close, lest a reset overtakes our close frame; the rest stays in the kernel.
 _MAX_DISCARDED_BYTES: Final = 64 * 1024
-# Answers to a client that asks but does not read: beyond this we stop reading too.
+# Unsent answers to a client that does not read them; beyond this we stop reading, too.
 _MAX_UNREAD_ANSWERS_BYTES: Final = 64 * 1024
-# One client's frames are handled for so long before others have their turn.
+# One client's frames are handled for this long before yielding.
 _TURN_S: Final = 0.002
 _ABNORMAL: Final = 1006
 _NO_CODE: Final = 1005
 
 
 class Readable(Protocol):
-    """What is read from: it may hold what came together with the handshake."""
+    """The reading side; it may hold data that arrived with the handshake."""
 
     def read1(self, size: int, /) -> bytes:
-        """Return what is there, waiting for something."""
+        """Return available data, blocking until there is some."""
 
 
 class Session(Protocol):
-    """Whose channel it is. All calls but ``closing`` come from the reader's greenlet."""
+    """The owner of a transport. All calls but ``closing`` come from the reader's greenlet."""
 
     def opened(self) -> None:
-        """What is put into the buffer goes out from now on; reading begins after this."""
+        """The buffer is sent from now on; reading begins after this."""
 
     def received(self, message: Message) -> None:
-        """A message came in full."""
+        """A complete message arrived."""
 
     def closing(self) -> None:
-        """The closing begins: from now on nothing may be queued. Must not wait."""
+        """The closing begins: nothing may be queued any more. Must not block."""
 
     def ended(self, code: int) -> None:
-        """Nothing comes any more; ``code`` is that of our close frame (1006: there was none)."""
+        """The connection ended; ``code`` is that of our close frame (1006: there was none)."""
 
 
-class Channel:
+class Transport:
     """One connection, from the upgrade to the end (RFC 6455, sections 5 to 7).
 
     Args:
         session: Gets the messages.
         sock: The gevent socket.
         reader: Reads from that socket.
-        buffer: What waits to be sent; :meth:`wake` tells that something does.
+        buffer: Pending data; call :meth:`wake` after adding some.
         settings: Section ``[websocket]``.
-        inflater: If compression was agreed on.
+        inflater: If compression was negotiated.
     """
 
     def __init__(  # noqa: PLR0913 made in one place, from parts that exist there
@@ -89,7 +88,7 @@ class Channel:
             max_fragments=settings.max_fragments,
             inflater=inflater,
         )
-        self._controls = _RateOfControls(settings.max_control_frames_per_s)
+        self._controls = _ControlRate(settings.max_control_frames_per_s)
         self._log = structlog.get_logger(actor="websocket")
         self._wake = Signal()
         self._drained = Signal()
@@ -112,19 +111,19 @@ class Channel:
             self._wake.set()
             self._session.ended(self._code)
             writer.join(self._settings.close_timeout_s)
-            writer.kill()  # it must have let go of the socket before that is closed
+            writer.kill()  # it must not use the socket after that is closed
 
     def wake(self) -> None:
-        """Something waits in the buffer; does not wait itself."""
+        """Send what is in the buffer; does not block."""
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Begin to close; does not wait. The peer has ``close_timeout_s`` to answer.
+        """Begin to close; does not block. The peer has ``close_timeout_s`` to answer.
 
-        Events that wait are let go: after a close frame nothing may follow.
+        Pending events are dropped: nothing may follow a close frame.
         """
         if self._close_by is None:
-            self._say_goodbye(code, Close(code, reason).serialize())
+            self._begin_close(code, Close(code, reason).serialize())
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -160,7 +159,7 @@ class Channel:
                 turn_ends = time.monotonic() + _TURN_S
 
     def _wait_for_reader(self) -> None:
-        """Take no more questions than this client reads answers."""
+        """Stop reading until the client reads its answers."""
         while self._buffer.urgent_bytes > _MAX_UNREAD_ANSWERS_BYTES and not self._finished:
             self._drained.clear()
             self._drained.wait(1.0)
@@ -168,42 +167,42 @@ class Channel:
     def _handle_control(self, frame: Control) -> None:
         self._controls.check(time.monotonic())
         if frame.opcode == Opcode.PING:
-            self._say(Opcode.PONG, frame.data)
+            self._send_control(Opcode.PONG, frame.data)
         elif frame.opcode == Opcode.CLOSE:
             code = close_code_of(frame.data)
             if self._close_by is None:
-                self._say_goodbye(code, frame.data)
+                self._begin_close(code, frame.data)
             self._finish()
 
     def _fail(self, fault: Violation) -> None:
-        """Close with the fault's code, and take nothing more (RFC 6455, section 7.1.7)."""
-        self._log.info("websocket client broke a rule", code=int(fault.code), rule=fault.reason)
+        """Close with the fault's code, and read no more (RFC 6455, section 7.1.7)."""
+        self._log.info("websocket protocol violation", code=int(fault.code), rule=fault.reason)
         self.close(fault.code, fault.reason)
         self._finish()
 
     def _discard(self) -> None:
-        """Wait for the peer's end of the connection, and do not read much more for that."""
+        """Wait for the peer to close, reading a bounded amount."""
         left = _MAX_DISCARDED_BYTES
         while left and (data := self._read(left)):
             left -= len(data)
         if not left:
             self._write_ended.wait(2 * self._settings.close_timeout_s)
 
-    # -- what is said ------------------------------------------------------------------------
+    # -- control frames -----------------------------------------------------------------------
 
-    def _say_goodbye(self, code: int, payload: bytes) -> None:
+    def _begin_close(self, code: int, payload: bytes) -> None:
         self._session.closing()
         self._code = code
         self._close_by = time.monotonic() + self._settings.close_timeout_s
         self._buffer.forget_events()
-        self._say(Opcode.CLOSE, payload)
+        self._send_control(Opcode.CLOSE, payload)
 
-    def _say(self, opcode: Opcode, payload: bytes) -> None:
+    def _send_control(self, opcode: Opcode, payload: bytes) -> None:
         self._buffer.add_urgent(Frame(opcode, payload).serialize(mask=False))
         self._wake.set()
 
     def _finish(self) -> None:
-        """Our side ends when what waits has been sent."""
+        """End our side when pending data has been sent."""
         self._finished = True
         self._wake.set()
         self._drained.set()
@@ -224,8 +223,8 @@ class Channel:
                     self._linger()
                     break
                 else:
-                    self._wake.wait(self._next_duty_s())
-                    self._do_duties()
+                    self._wake.wait(self._next_timer_s())
+                    self._run_timers()
         except (OSError, Stalled):
             pass
         finally:
@@ -236,11 +235,11 @@ class Channel:
         try:
             send_all(self._sock, data, self._settings.send_timeout_s)
         except Stalled as stalled:
-            self._log.warning("websocket client takes nothing", waiting=len(stalled.rest))
+            self._log.warning("websocket client is not reading", unsent=len(stalled.rest))
             self._give_up(stalled.rest)
 
     def _give_up(self, rest: memoryview) -> None:
-        """Close a client that takes nothing; if it reads again at last, it learns why.
+        """Close a client that does not read; sends the reason if it reads again in time.
 
         Raises:
             Stalled: It does not.
@@ -249,7 +248,7 @@ class Channel:
         with deadline(self._settings.close_timeout_s, Stalled(rest)):
             self._sock.sendall(bytes(rest) + self._buffer.take())
 
-    def _next_duty_s(self) -> float:
+    def _next_timer_s(self) -> float:
         now = time.monotonic()
         due = [
             self._pinged_at + self._settings.ping_interval_s,
@@ -259,32 +258,32 @@ class Channel:
             due.append(self._close_by)
         return max(0.001, min(due) - now)
 
-    def _do_duties(self) -> None:
+    def _run_timers(self) -> None:
         now = time.monotonic()
         if self._close_by is not None:
             if now >= self._close_by:
                 self._finished = True
                 self._shut()
         elif now >= self._heard_at + self._settings.ping_timeout_s:
-            self.close(CloseCode.POLICY_VIOLATION, "no sign of life")
+            self.close(CloseCode.POLICY_VIOLATION, "ping timeout")
         elif now >= self._pinged_at + self._settings.ping_interval_s:
             self._pinged_at = now
-            self._say(Opcode.PING, b"")
+            self._send_control(Opcode.PING, b"")
 
     def _linger(self) -> None:
-        """Close our side only: closing at once would take back a close frame under way."""
-        # Of the connection, whether TLS is on it or not: its own shutdown() would end reading, too.
+        """Close our side only: closing both at once could discard a close frame in flight."""
+        # The plain socket's, also under TLS, whose own shutdown() would end reading, too.
         plain_socket.shutdown(self._sock, SHUT_WR)
         self._read_ended.wait(self._settings.close_timeout_s)
         self._shut()
 
     def _shut(self) -> None:
-        """End both directions; the reader wakes up with the end of the stream."""
+        """End both directions; the reader sees the end of the stream."""
         with suppress(OSError):
             self._sock.shutdown(SHUT_RDWR)
 
 
-class _RateOfControls:
+class _ControlRate:
     """Counts a client's pings, pongs and closes, second by second. Pure."""
 
     def __init__(self, limit_per_s: int) -> None:
@@ -293,10 +292,10 @@ class _RateOfControls:
         self._count = 0
 
     def check(self, now: float) -> None:
-        """One more came.
+        """Count one.
 
         Raises:
-            Violation: They are too many (1008).
+            Violation: There are too many (1008).
         """
         if now - self._since >= 1:
             self._since, self._count = now, 0

@@ -1,4 +1,4 @@
-"""The channel by itself, as an echo server on a pair of sockets."""
+"""The transport by itself, as an echo server on a pair of sockets."""
 
 import os
 import socket
@@ -24,8 +24,8 @@ def test_closing_is_told_once_and_ends_with_its_own_code() -> None:
     with echoing() as (client, echo):
         client.sendall(masked(Opcode.TEXT, b"hello"))
         assert client.recv(100) == b"\x81\x05hello"
-        echo.channel.close(1001, "over")
-        echo.channel.close(1008, "too late")
+        echo.transport.close(1001, "over")
+        echo.transport.close(1008, "too late")
         assert client.recv(100) == b"\x88\x06\x03\xe9over"
         client.sendall(masked(Opcode.CLOSE, b"\x03\xe9"))
 
@@ -38,7 +38,7 @@ def test_a_client_that_does_not_answer_the_close_is_left() -> None:
     with echoing(close_timeout_s=0.1) as (client, echo):
         client.sendall(masked(Opcode.TEXT, b"hello"))
         assert client.recv(100) == b"\x81\x05hello"
-        echo.channel.close(1001, "over")
+        echo.transport.close(1001, "over")
 
         assert rest(client) == b"\x88\x06\x03\xe9over"
     assert echo.told == ["opened", "closing", 1001]
@@ -56,7 +56,7 @@ def test_nothing_follows_a_close_frame() -> None:
         client.sendall(masked(Opcode.TEXT, b"hello"))
         assert client.recv(100) == b"\x81\x05hello"
         echo.buffer.add(Chunk(b"an event", 1, 1, 1))
-        echo.channel.close(1001, "over")
+        echo.transport.close(1001, "over")
         echo.buffer.add(Chunk(b"another", 2, 2, 1))
         client.sendall(masked(Opcode.TEXT, b"too late") + masked(Opcode.CLOSE, b"\x03\xe9"))
 

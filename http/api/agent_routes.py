@@ -1,0 +1,165 @@
+"""``/runtime/agents``: the agents that this daemon runs, their commands and their output."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+import structlog
+
+from ...actors.agent_host.stopped_agents import StoppedAgents
+from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
+from ...protocol.timestamps import timestamp, utc_now
+from ...runtime import Address, AskTimeout, GetTree, RestartChild, StartChild, StopChild
+from ...runtime.processes.record import ProcessRecord
+from ..errors import Conflict, NotFound
+from ..peers import ASK_TIMEOUT_S, ManagedAgents
+from ..requests import Call
+from ..routes import Route
+from .runtime_routes import COMMAND_WAIT_S, Node, find
+from .runtime_schemas import (
+    LogLine,
+    LogsAnswer,
+    LogsQuery,
+    ManagedAgent,
+    ManagedAgentAnswer,
+    ManagedAgentsAnswer,
+    ProcessExitShape,
+)
+
+_NO_AGENT: Final = "This daemon runs no agent of that id; see /runtime/agents."
+_AGENT: Final = "/runtime/agents/{id}"
+
+Command = RestartChild | StartChild | StopChild
+
+
+class AgentRoutes:
+    """The agents over REST.
+
+    Args:
+        agents: Their supervisor, and what is known of them.
+        keeper: Knows whether trading is stopped.
+    """
+
+    def __init__(self, agents: ManagedAgents, keeper: Address) -> None:
+        self._agents = agents
+        self._keeper = keeper
+        self._log = structlog.get_logger(actor="http")
+
+    @Route("GET", "/runtime/agents", {200: ManagedAgentsAnswer})
+    def agents(self, _call: Call) -> ManagedAgentsAnswer:
+        """The agents that this daemon runs."""
+        rows = tuple(self._agent(row) for row in self._rows())
+        return ManagedAgentsAnswer("ok", utc_now(), rows)
+
+    @Route("POST", f"{_AGENT}/start", {202: ManagedAgentAnswer}, errors=(404, 409))
+    def start_agent(self, call: Call) -> ManagedAgentAnswer:
+        """Start a stopped or given-up agent."""
+        return self._command(call.path["id"], StartChild)
+
+    @Route("POST", f"{_AGENT}/stop", {202: ManagedAgentAnswer}, errors=(404, 409))
+    def stop_agent(self, call: Call) -> ManagedAgentAnswer:
+        """Stop an agent until it is started again."""
+        return self._command(call.path["id"], StopChild)
+
+    @Route("POST", f"{_AGENT}/restart", {202: ManagedAgentAnswer}, errors=(404, 409))
+    def restart_agent(self, call: Call) -> ManagedAgentAnswer:
+        """Stop and start an agent."""
+        return self._command(call.path["id"], RestartChild)
+
+    @Route("POST", f"{_AGENT}/resume", {202: ManagedAgentAnswer}, errors=(404, 409))
+    def resume_agent(self, call: Call) -> ManagedAgentAnswer:
+        """Resume a halted agent by restarting it.
+
+        409 while the killswitch is in force or unknown.
+        """
+        view: KillswitchView = self._keeper.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S)
+        if view.status != "inactive":
+            raise Conflict(f"The killswitch is {view.status}: release it first.")
+        return self._command(call.path["id"], RestartChild)
+
+    @Route("GET", f"{_AGENT}/logs", {200: LogsAnswer}, query=LogsQuery, errors=(404, 409))
+    def agent_logs(self, call: Call) -> LogsAnswer:
+        """The last lines that an agent printed.
+
+        Since the start of the daemon; earlier ones are in its log.
+        """
+        agent_id, wanted = call.path["id"], call.query
+        record = self._agents.processes.get(agent_id)
+        if record is None:
+            if find(self._rows(), agent_id) is None:
+                raise NotFound(_NO_AGENT)
+            raise Conflict("It runs inside the daemon: its output is in the daemon's log.")
+        lines = record.output.last(wanted.limit)
+        if wanted.before_crash:
+            lines = record.exit.last_lines[-wanted.limit :] if record.exit is not None else ()
+        return LogsAnswer(
+            "ok",
+            utc_now(),
+            agent_id,
+            tuple(LogLine(timestamp(line.at), line.stream, line.text) for line in lines),
+            record.output.total,
+            _exit(record),
+        )
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def _command(self, agent_id: str, command: type[Command]) -> ManagedAgentAnswer:
+        """Have the supervisor do it; after 3 s the answer shows the intermediate state."""
+        supervisor = self._agents.supervisor
+        row = find(self._rows(), agent_id)
+        if row is None or supervisor is None:
+            raise NotFound(_NO_AGENT)
+        if self._agents.stopped is not None:
+            self._remember(self._agents.stopped, agent_id, stopped=command is StopChild)
+        with suppress(AskTimeout):
+            done: Node = supervisor.ask(command(agent_id), timeout_s=COMMAND_WAIT_S)
+            return ManagedAgentAnswer("accepted", utc_now(), self._agent(done))
+        row = find(self._rows(), agent_id) or row
+        return ManagedAgentAnswer("accepted", utc_now(), self._agent(row))
+
+    def _remember(self, kept: StoppedAgents, agent_id: str, *, stopped: bool) -> None:
+        try:
+            kept.note(agent_id, stopped=stopped)
+        except OSError as error:  # it is stopped nevertheless, as long as the daemon runs
+            self._log.error("not remembered over a restart", agent=agent_id, reason=str(error))
+
+    def _agent(self, node: Node) -> ManagedAgent:
+        agent_id = str(node["name"])
+        row = ManagedAgent(
+            id=agent_id,
+            kind=str(node["kind"]),
+            state=str(node["state"]),
+            restarts=int(node["restarts"]),
+            last_error=node["last_error"],
+            uptime_seconds=float(node["uptime_seconds"]),
+            stopped_by_operator=agent_id in (self._agents.stopped or ()),
+        )
+        record = self._agents.processes.get(agent_id)
+        return row if record is None else _with_process(row, record)
+
+    def _rows(self) -> Sequence[Node]:
+        """The supervisor's children, in the order of the settings."""
+        if self._agents.supervisor is None:
+            return []
+        rows: Sequence[Node] = self._agents.supervisor.ask(GetTree(), timeout_s=ASK_TIMEOUT_S)
+        return rows
+
+
+def _with_process(row: ManagedAgent, record: ProcessRecord) -> ManagedAgent:
+    usage = record.usage
+    return msgspec.structs.replace(
+        row,
+        pid=record.pid,
+        cpu_percent=usage.cpu_percent,
+        memory_bytes=usage.memory_bytes,
+        processes=usage.processes,
+        last_exit=_exit(record),
+    )
+
+
+def _exit(record: ProcessRecord) -> ProcessExitShape | None:
+    ended = record.exit
+    return (
+        None if ended is None else ProcessExitShape(timestamp(ended.at), ended.code, ended.signal)
+    )
