@@ -65,7 +65,7 @@ class ManagedAgent(msgspec.Struct, frozen=True):
     processes: int | None = None
     """It and its children."""
     last_exit: "ProcessExitShape | None" = None
-    """The last end that nobody asked for."""
+    """The most recent crash."""
 
 
 class ProcessExitShape(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class LogsQuery(msgspec.Struct, frozen=True):
 
     limit: Annotated[int, Meta(ge=1, le=200)] = 200
     before_crash: bool = False
-    """The last lines before the last end that nobody asked for."""
+    """Last output lines before the most recent crash."""
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ class ManagedAgentAnswer(msgspec.Struct, frozen=True):
 
 
 class DeadLetterShape(msgspec.Struct, frozen=True):
-    """A message that nobody handled."""
+    """A message that was not handled."""
 
     actor: str
     message: str

@@ -1,4 +1,4 @@
-"""The shapes of queries, bodies and answers (contract, part 2); OpenAPI is written from them."""
+"""The types of queries, bodies and answers (contract, part 2); OpenAPI is written from them."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from ...actors.killswitch import Trip
 from ...actors.messages.heartbeat_monitor import AgentView
+from ...actors.recent_events import MAX_PAGE
 from ...protocol.patterns import FEW_STARS, MAX_STARS
 from ...sql.events.event_reader import EventRow, TypeRow
 from ..validation_messages import MUST
@@ -49,23 +50,23 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """The query of ``/bus/events``."""
 
     since: EventId | None = None
-    """Events after this id, the oldest first to come; 0 is as if it were not given."""
+    """Events after this id, oldest first; 0 is as if it were not given."""
     after: EventId | None = None
     """As `since`, but 0 means: from the very first event."""
     before: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
     """Events before this id, for paging backwards."""
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
     """How many at most."""
     type: Annotated[tuple[Pattern, ...], Meta(max_length=50)] = ()
     """Only these types; `*` matches any run of characters; may repeat."""
     source: str | None = None
-    """Only what came from this source."""
+    """Only from this source."""
     from_: datetime | None = None
     """Received at this time or later; a day alone is its beginning in UTC."""
     to: datetime | None = None
     """Received at this time or earlier; a day alone is its beginning in UTC."""
     processed: bool | None = None
-    """Only what is marked as processed, or only the others."""
+    """Only events marked as processed, or only the others."""
     order: Literal["asc", "desc"] = "desc"
     """Order within the page; which events are in it does not change."""
 
@@ -89,7 +90,7 @@ class PostEvent(msgspec.Struct, frozen=True):
     payload: msgspec.Raw
     """Any JSON that PostgreSQL can store."""
     source: Name | None = None
-    """Who it comes from; without it, what the payload says."""
+    """Its source; by default what the payload says."""
 
 
 class MarkProcessed(msgspec.Struct, frozen=True):
@@ -114,7 +115,7 @@ class Release(msgspec.Struct, frozen=True):
     """The body of ``POST /risk/killswitch/release``."""
 
     reason: Reason
-    """Why it may go on; not blank."""
+    """Why it may resume; not blank."""
     trip_id: Annotated[str, Meta(min_length=1, max_length=100)]
 
 
@@ -175,9 +176,9 @@ class EventsAnswer(msgspec.Struct, frozen=True):
     timestamp: str
     events: list[EventRow]
     cursor: int
-    """Where to go on: the next `since`."""
+    """Where to continue: the next `since`."""
     has_more: bool
-    """There are more in the direction that was asked for."""
+    """Whether more events match in this direction."""
 
 
 class EventAnswer(msgspec.Struct, frozen=True):
@@ -227,7 +228,7 @@ class EngagedAnswer(msgspec.Struct, frozen=True):
     persisted: bool
     """It is committed in PostgreSQL."""
     published_to: int
-    """Receivers on the bus but our own."""
+    """Receivers on the bus, without our own."""
 
 
 class Acknowledgements(msgspec.Struct, frozen=True):
@@ -264,7 +265,7 @@ class RegimeAnswer(msgspec.Struct, frozen=True):
 
 
 class NoRegimeAnswer(msgspec.Struct, frozen=True):
-    """``/regime/state`` before anyone reported one."""
+    """``/regime/state`` before the first report."""
 
     status: Literal["no_data"]
     message: str
