@@ -132,7 +132,7 @@ def test_at_the_limit_those_who_take_no_answer_make_room(serve: Serve) -> None:
 
         def all_are_stuck() -> bool:
             labels = {"code": "200", "route": "/openapi.json"}
-            registry = served.daemon._metrics.registry
+            registry = served.daemon.metrics.registry
             count = registry.get_sample_value("orchestrator_http_requests_total", labels)
             answered_so_far.append(count)
             return len(answered_so_far) == 30 and answered_so_far[0] == answered_so_far[-1]
