@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from .payloads import Envelope
+
 HEARTBEAT: Final = "heartbeat"
 HEARTBEAT_PREFIX: Final = "heartbeat."
 KILLSWITCH: Final = "risk.killswitch"
@@ -43,6 +45,8 @@ class NewEvent(msgspec.Struct, frozen=True):
     """Takes precedence over the payload's own."""
     request_id: str | None = None
     """The id of the HTTP request that posted it, for the log."""
+    envelope: Envelope | None = None
+    """What examining the payload gave, where that was done already."""
 
 
 def type_of(channel: str) -> str:

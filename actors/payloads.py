@@ -40,7 +40,7 @@ _SLICE_BYTES: Final = 16 * 1024
 class Cut(bytes):
     """The beginning of something over the limit, of which the rest was never kept.
 
-    Equal to nothing but itself: nobody can say what the rest was.
+    Equal to nothing but itself: the rest is unknown.
     """
 
     size: int
@@ -66,7 +66,7 @@ def size_of(payload: bytes) -> int:
 class Marks(msgspec.Struct, gc=False):
     """The fields of a producer's JSON that say something of the message itself.
 
-    They are whatever JSON allows: nobody has checked them.
+    They are whatever JSON allows: they are unchecked.
     """
 
     source: object = None

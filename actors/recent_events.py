@@ -210,7 +210,7 @@ class EventWindow:
     Args:
         max_events: Events it holds at most (some 1,000 more for a moment).
         max_bytes: Their size in memory, likewise.
-        floor_id: All our ids above it will be appended; None if nobody knows (a new journal).
+        floor_id: All our ids above it will be appended; None if unknown (a new journal).
     """
 
     def __init__(

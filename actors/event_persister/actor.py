@@ -1,13 +1,12 @@
-"""The persister: gives ids, journals, passes on, and stores behind everyone's back.
+"""The persister: numbers events, journals them, shows them, and then stores them in PostgreSQL.
 
-Three greenlets: the actor takes messages in and answers questions; linked to it, the *journaller*
-forms batches, appends them and passes them on, and the *storer* brings them into PostgreSQL. A
-fourth one reads what the journal holds at the start, and ends.
+Three greenlets: the actor takes messages in and answers questions; linked to it, the ``Pipeline``
+forms batches, journals them and shows them, and the ``Storer`` brings them into PostgreSQL. A
+fourth one surveys the journal at the start, and ends.
 
-What it holds is in the ``Ledger`` (and the writer's connection), which outlives incarnations: a
-message taken in, a batch in hand, the backlog, the window. A successor goes on with them; what dies
-with an incarnation are the answers it owed: askers get ``ActorFailed`` although their event is
-stored all the same.
+What it holds is in ``PersisterState`` (and in the writer's connection), which outlives the actor's
+runs: the inbox, the current batch, the backlog, the window. A successor goes on with them. What
+ends with a run are the answers it owed: askers get ``ActorFailed`` although their event is stored.
 """
 
 import time
@@ -54,19 +53,19 @@ Message = (
     | GetBooks
 )
 
-# So much may wait outside the mailbox before the mailbox is left to fill (and pushes back).
-MAX_INTAKE_EVENTS: Final = 20_000
-# But not longer than this at a time, so that a hanging disk does not look like a hanging actor.
+# Events buffered outside the mailbox before back-pressure sets in.
+MAX_INBOX_EVENTS: Final = 20_000
+# Back-pressure per message: a hanging disk must not look like an unresponsive actor.
 ROOM_WAIT_S: Final = 1.0
 STATISTICS_S: Final = 60.0
-# How often the disk is asked again, and how often drops are told.
+# How often a disk that refused is tried again, and drops are reported.
 RETRY_S: Final = 1.0
 # At a stop: how long the journal, the backlog and the fence may take.
 DRAIN_S: Final = 3.0
 RELEASE_S: Final = 2.0
-# How often the place to read the stream from is looked for, and progress is told.
+# How often the position to read the stream from is determined, and progress reported.
 BEGIN_S: Final = 0.25
-# So long PostgreSQL may take to say how far the stream is read; then the journal's word counts.
+# If PostgreSQL has not said by then how far the stream is read, the journal's position is used.
 ASK_POSITION_S: Final = 5.0
 
 
@@ -74,17 +73,17 @@ class EventPersister(Actor):
     """The only one that stores events.
 
     Args:
-        state: Opened; outlives this incarnation.
-        writer: The connection that stores; outlives this incarnation.
+        state: Opened; outlives this run.
+        writer: The connection that stores; outlives this run.
         consumers: Get ``EventsJournalled`` and ``EventReplaced``, of the types named beside each
             (None: all); see ``Showing``.
-        listener: Gets ``Publish``, and is told what to read of the durable stream.
+        listener: Gets ``Publish`` and ``ReadStream``.
         monitor: Gets each ``Canary``.
         stops: Gets ``StopHeard`` (a durable stop that was published and comes by the stream soon)
             and ``StopFound`` (one that the journal held at the start).
         instance: The name under which the database's fence is claimed.
         stale_after_s: When another daemon may take the fence over.
-        on_fenced: Told that another daemon writes to this database; the daemon must stop.
+        on_fenced: Called when another daemon writes to this database; this one must stop.
     """
 
     drain_on_stop = True
@@ -116,8 +115,8 @@ class EventPersister(Actor):
         if listener is not None and state.to_publish is None:
             state.to_publish = Outbox(listener, on_drop=self._not_published)
         self._stops = stops
-        self._to_lane = Outbox(listener, capacity=100) if listener is not None else None
-        self._told_progress: StreamProgress | None = None
+        self._to_listener = Outbox(listener, capacity=100) if listener is not None else None
+        self._last_progress: StreamProgress | None = None
         self._stream_begun = False
         self._started_at = time.monotonic()
         self._instance = instance
@@ -125,7 +124,8 @@ class EventPersister(Actor):
         self._on_fenced = on_fenced
         self._storer: Greenlet | None = None
         self._last_totals = (0, 0)
-        self._told_refused = state.not_offered
+        self._reported_disk_errors = state.journal.disk_errors
+        self._reported_refused = state.not_offered
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -138,8 +138,8 @@ class EventPersister(Actor):
             self.spawn(self._survey, name="survey")
         if state.to_publish is not None:
             self.spawn(state.to_publish.pump, name="outbox")
-        if self._to_lane is not None:
-            self.spawn(self._to_lane.pump, name="stream-outbox")
+        if self._to_listener is not None:
+            self.spawn(self._to_listener.pump, name="stream-outbox")
             self.every(BEGIN_S, self._keep_stream)
         self.spawn(self._pipeline.run, name="pipeline")
         storer = Storer(
@@ -213,50 +213,50 @@ class EventPersister(Actor):
 
     def _handle_replies(self, message: PersistReplies) -> None:
         self._state.inbox.put(message)
-        self._after_intake()
+        self._after_put()
 
     def _handle_events(self, message: PersistEvents) -> tuple[StoredEvent, ...]:
         if message.events:
             self._state.inbox.put(message, self.defer_reply())
-            self._after_intake()
+            self._after_put()
         return ()
 
     def _handle_stream(self, message: PersistStream) -> None:
         if self._state.inbox.put_stream(message):
-            self._after_intake()
+            self._after_put()
         else:
             self._begin_stream(anew=True)
 
     def _begin_stream(self, *, anew: bool = False) -> None:
-        """Have the stream read, as soon as somebody knows from where.
+        """Have the stream read, as soon as the position is known.
 
         PostgreSQL is asked first; without it, what the data directory says will do.
         """
         state = self._state
         begun = state.stream_asked or state.inbox.stream_end is not None
-        if self._to_lane is None or not (
+        if self._to_listener is None or not (
             begun or time.monotonic() > self._started_at + ASK_POSITION_S
         ):
             return
         position = state.begin_stream()
         if position is not None:
             self._stream_begun = True
-            self._to_lane.send(ReadStream(position, anew))
+            self._to_listener.send(ReadStream(position, anew))
             self._tell_progress()
 
     def _tell_progress(self) -> None:
         """Say how far the stream is journalled, and how far it may be trimmed."""
         state = self._state
-        if self._to_lane is not None and state.stream_known is not None:
+        if self._to_listener is not None and state.stream_known is not None:
             progress = StreamProgress(state.stream_known, state.stream_committed)
-            if progress != self._told_progress:
-                self._told_progress = progress
-                self._to_lane.send(progress)
+            if progress != self._last_progress:
+                self._last_progress = progress
+                self._to_listener.send(progress)
 
-    def _after_intake(self) -> None:
+    def _after_put(self) -> None:
         state = self._state
         state.to_journal.set()
-        if state.inbox.events > MAX_INTAKE_EVENTS:
+        if state.inbox.events > MAX_INBOX_EVENTS:
             state.room.clear()
             state.room.wait(ROOM_WAIT_S)
 
@@ -304,9 +304,12 @@ class EventPersister(Actor):
         if types := dict(sums.dropped_types):
             sums.dropped_types.clear()
             self._tell_dropped("no room on disk and in memory", types, sum(types.values()))
-        if state.not_offered > self._told_refused:
-            refused, self._told_refused = state.not_offered, state.not_offered
+        if state.not_offered > self._reported_refused:
+            refused, self._reported_refused = state.not_offered, state.not_offered
             self.log.warning("a consumer's mailbox is full", batches_refused=refused)
+        if (errors := state.journal.disk_errors) > self._reported_disk_errors:
+            self._reported_disk_errors = errors
+            self.log.warning("the journal's disk failed without losing an event", errors=errors)
         state.inbox.put_due(state.ingest, time.monotonic())
         if state.inbox or state.journal_error is not None:
             state.to_journal.set()

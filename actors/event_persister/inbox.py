@@ -75,8 +75,9 @@ class _Pending:
             payload = self.message.items[self.taken].payload if self.left else b""
             large = len(payload) >= LARGE_BYTES
         else:
-            payload = self.message.events[0].payload
-            large = self.items == 1 and len(payload) >= LARGE_BYTES
+            event = self.message.events[0]
+            payload = event.payload
+            large = self.items == 1 and event.envelope is None and len(payload) >= LARGE_BYTES
         return payload if large and not ingest.knows(payload) else None
 
 
@@ -175,7 +176,8 @@ class Inbox:
         for queue in queues:
             while queue and len(draft.types) < max_events and draft.payload_bytes < MAX_TURN_BYTES:
                 pending, room = queue[0], max_events - len(draft.types)
-                if pending.large(ingest) is not None or time.perf_counter() > until:
+                late = bool(draft.types) and time.perf_counter() > until
+                if late or pending.large(ingest) is not None:
                     return draft
                 message = pending.message
                 if isinstance(message, PersistReplies):

@@ -132,6 +132,8 @@ class Ingest:
             Why it became a ``bus.rejected``, if so.
         """
         known = Channel(b"", event.type, type_of(event.type), None, _fault(event.type))
+        if event.envelope is not None:
+            self._examined = (event.payload, event.envelope)
         return self._add(draft, source, known, event.payload, ts, event.source)
 
     def add_stored(self, draft: Draft, event: Event) -> None:

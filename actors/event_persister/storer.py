@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 class PostgresSilent(OrchestratorError):
-    """PostgreSQL neither did what it was told nor said no; its connection is given up."""
+    """PostgreSQL does not answer; its connection is given up."""
 
     def __init__(self, limit_s: float) -> None:
         super().__init__(limit_s)
@@ -72,15 +72,15 @@ def within(limit_s: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwar
 
 
 class Storer:
-    """Claims the fence, keeps ids in hand, stores; one for each incarnation of the persister.
+    """Claims the fence, keeps ids in stock, stores; one for each run of the persister.
 
     Args:
         state: Outlives it.
         writer: Outlives it.
         instance: The name under which the fence is claimed.
         stale_after_s: When another daemon may take over.
-        replaced: Told each event that became ``bus.rejected`` at its id.
-        on_fenced: Told that another daemon writes to this database; nothing is stored then.
+        replaced: Called with each event that became ``bus.rejected`` at its id.
+        on_fenced: Called when another daemon writes to this database; nothing is stored then.
         log: The actor's.
     """
 

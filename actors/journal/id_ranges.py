@@ -28,26 +28,26 @@ _DECODER = msgspec.json.Decoder(tuple[IdRange, ...])
 
 
 class IdRanges:
-    """Ids in hand, given out in ascending order."""
+    """Unused ids, given out in ascending order."""
 
     def __init__(self, ranges: Iterable[IdRange] = ()) -> None:
         self._ranges: list[IdRange] = []
         self.left = 0
-        """How many ids are in hand."""
+        """How many are left."""
         self.add(ranges)
 
     @property
     def ranges(self) -> tuple[IdRange, ...]:
-        """What is in hand, ascending."""
+        """The unused ranges, ascending."""
         return tuple(self._ranges)
 
     @property
     def highest(self) -> int:
-        """The highest id in hand, 0 without any."""
+        """The highest unused id, 0 without any."""
         return self._ranges[-1][1] if self._ranges else 0
 
     def add(self, ranges: Iterable[IdRange]) -> None:
-        """Put ``ranges`` behind those in hand; ids that are not above them are left out."""
+        """Append ``ranges``; ids that are not above those there already are left out."""
         for first, last in ranges:
             start = max(first, self.highest + 1)
             if start <= last:
@@ -82,7 +82,7 @@ class IdRanges:
 
         Args:
             rate_per_s: Events per second of late.
-            idle: Whether nothing waits to be stored; else only half a range makes it urgent.
+            idle: Whether nothing is pending; else only half a range makes it urgent.
         """
         goal = min(MAX_IN_HAND, max(IN_HAND, int(rate_per_s * LAST_FOR_S)))
         enough = self.left + RANGE_SIZE > goal if idle else self.left > RANGE_SIZE // 2

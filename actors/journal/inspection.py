@@ -54,7 +54,7 @@ def inspect(folder: Path, on_read: Callable[[int, int], None] | None = None) -> 
 
     Args:
         folder: ``journal`` in the data directory.
-        on_read: Told how many bytes of how many have been read.
+        on_read: Called with how many bytes of how many have been read.
 
     Raises:
         FileNotFoundError: There is no such folder.

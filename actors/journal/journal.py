@@ -10,7 +10,7 @@ What survives what: an appended record lies in the operating system's page cache
 thread of its own, since an append need not wait for it (with 0 it does).
 
 Opening reads the end only, so that a journal of gigabytes holds nothing up; a new segment begins
-then, so that nothing is ever written behind a torn end. All the rest is read and checked by the
+then, so that nothing is ever written after a torn end. All the rest is read and checked by the
 *survey*, beside the writing, in a thread of its own. Until it is done no segment goes. Then one is
 deleted (or kept for ``keep_hours``, for a restored dump) when all it holds is committed; a damaged
 one is moved to ``damaged/`` instead, for people to look at. (docs/adr/0008.)
@@ -170,7 +170,7 @@ class Journal:
         """Read and check all that was there at the opening, beside the worker; waits for that.
 
         Args:
-            heed: Told each record, in a thread of its own.
+            heed: Called with each record, in a thread of its own.
             pause: Called after each segment, by the caller.
         """
         first_number = self._found[0].first_number if self._found else None
@@ -195,7 +195,7 @@ class Journal:
         self._surveyor.kill()
 
     def work(self, job: Callable[..., T], *arguments: object) -> T:
-        """Run ``job`` in the worker, behind what it already has to do, and wait for it."""
+        """Run ``job`` in the worker, after what it already has to do, and wait for it."""
         # As a value: gevent's pool would log as an error of its own what the caller expects.
         result, error = self._worker.apply(_outcome, (job, arguments))
         if error is not None:
@@ -203,7 +203,7 @@ class Journal:
         return cast("T", result)
 
     def later(self, job: Callable[..., object], *arguments: object) -> None:
-        """Have ``job`` run in the worker, behind what it already has to do; returns at once.
+        """Have ``job`` run in the worker, after what it already has to do; returns at once.
 
         Before it, what is not yet committed (:meth:`commit`) is not deleted. It must not raise.
         """
@@ -247,7 +247,7 @@ class Journal:
     # -- appending -----------------------------------------------------------------------------
 
     def append(self, record: Record) -> bool:
-        """Write ``record`` behind the last one; waits for the worker.
+        """Write ``record`` after the last one; waits for the worker.
 
         Returns:
             Whether it was new: a number that is there already is not written again.
@@ -352,7 +352,7 @@ class Journal:
     # -- reading back --------------------------------------------------------------------------
 
     def reader(self, *, after: int) -> JournalReader:
-        """A reader of the records behind number ``after``."""
+        """A reader of the records after number ``after``."""
         return JournalReader(self.segments, self.work, after=after)
 
 

@@ -1,14 +1,14 @@
 """What a journal's segments hold, found by reading all of them once; no I/O.
 
 Numbers are contiguous, so what is missing shows: between two records, before the first (all above
-the committed one must be there) and behind the last (the head says which that was). A
+the committed one must be there) and after the last (the head says which that was). A
 place that is no record and where no number is missing is the end of an append that was cut short
 before it counted: torn, and nothing is lost by it. Nor is it where numbers are missing between two
 records, no rows, and nothing is damaged: those batches were given up before the disk took them.
 (But where records wait for ids, one that gives some may be missing.)
 
-Ids are given in the order of receipt. So where a record without ids has one with ids behind it, the
-record that gave it its ids is damaged; which they were nobody knows, and its rows count as missing.
+Ids are given in the order of receipt. So where a record without ids has one with ids after it, the
+record that gave it its ids is damaged; which they were is unknown, and its rows count as missing.
 """
 
 from collections import Counter
@@ -56,7 +56,7 @@ class Segment(msgspec.Struct):
     path: Path
     """Where it is; named by its first record's number."""
     last_number: int = 0
-    """Its last record, 0 if it has none; before it is read: none behind this one is in it."""
+    """Its last record, 0 if it has none; before it is read: none after this one is in it."""
     size_bytes: int = 0
     """As far as it has been written."""
     damaged: bool = False
@@ -79,7 +79,7 @@ class Inventory:
     Args:
         head: What the head file says; None if it is lost.
         first_number: The first segment's, None without segments.
-        heed: Told each record, once it was noted.
+        heed: Called with each record, once it was noted.
     """
 
     def __init__(

@@ -123,9 +123,10 @@ class EventRoutes:
         payload = bytes(posted.payload)
         if _RESERVED.fullmatch(posted.type):
             raise BadRequest(f"type: {posted.type} is only made by the daemon itself.")
-        if reason := examine(payload).reason:
-            raise BadRequest(f"payload: {reason}.")
-        event = NewEvent(posted.type, payload, source=posted.source, request_id=call.request_id)
+        envelope = examine(payload)
+        if envelope.reason is not None:
+            raise BadRequest(f"payload: {envelope.reason}.")
+        event = NewEvent(posted.type, payload, posted.source, call.request_id, envelope)
         (stored,) = self._persister.ask(
             PersistEvents((event,), publish=True), timeout_s=ASK_TIMEOUT_S
         )

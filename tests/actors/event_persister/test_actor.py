@@ -1176,7 +1176,7 @@ def test_a_consumers_full_mailbox_holds_nothing_up_and_stops_still_get_through(
 def test_an_actor_whose_intake_is_full_lets_the_mailbox_fill(
     alone: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.actors.event_persister.actor.MAX_INTAKE_EVENTS", 10)
+    monkeypatch.setattr("orchestrator.actors.event_persister.actor.MAX_INBOX_EVENTS", 10)
     alone.open()
 
     for _ in range(20):

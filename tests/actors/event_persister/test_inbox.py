@@ -6,6 +6,7 @@ from orchestrator.actors.event_persister.inbox import Inbox
 from orchestrator.actors.event_persister.ingest import Ingest
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.messages.event_persister import PersistEvents, PersistReplies
+from orchestrator.actors.payloads import Envelope
 from orchestrator.actors.sources import Run
 
 TS = "2026-01-31T09:30:00.123Z"
@@ -76,6 +77,13 @@ def test_a_large_payload_waits_until_it_was_examined_in_turns() -> None:
 
     assert seen == [["t.stop"], ["t.a"], ["t.b"]]
     assert len(turns) == 2
+
+
+def test_a_large_payload_that_was_examined_when_it_was_posted_does_not_wait() -> None:
+    large = b'"' + b"x" * 100_000 + b'"'
+    event = NewEvent("t.posted", large, envelope=Envelope(None, None))
+
+    assert turn(inbox_of(PersistEvents((event,), publish=True)))[0] == ["posted"]
 
 
 def test_a_slice_holds_few_payloads_where_these_are_not_small() -> None:

@@ -6,7 +6,7 @@ import pytest
 from orchestrator.actors.event_persister.batch import Draft
 from orchestrator.actors.event_persister.ingest import Ingest
 from orchestrator.actors.events import NewEvent
-from orchestrator.actors.payloads import Cut, reject
+from orchestrator.actors.payloads import Cut, Envelope, reject
 
 PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*", "data.*"]
 TS = "2026-01-31T09:30:00.123Z"
@@ -211,3 +211,15 @@ def test_what_was_cut_is_never_taken_for_an_echo_of_its_beginning() -> None:
     ingest.add_replies(draft, "data", [reply], ts=TS, now=0.0)
 
     assert draft.types == ["bus.rejected"]
+
+
+def test_a_posted_payload_that_was_examined_is_not_examined_again() -> None:
+    ingest, draft = Ingest(PATTERNS), Draft()
+    examined = NewEvent("strategy.x", b"not looked at", envelope=Envelope("me", None))
+
+    ingest.add_event(draft, "daemon", examined, TS)
+    ingest.add_event(draft, "daemon", NewEvent("strategy.x", b"not JSON"), TS)
+
+    first, second = draft.events([1, 2])
+    assert (first.type, first.source, first.payload) == ("strategy.x", "me", b"not looked at")
+    assert second.type == "bus.rejected"
