@@ -8,7 +8,7 @@ from ..runtime import Address, DeadLetters, FullPolicy, Mailbox
 
 @dataclass(frozen=True)
 class Addresses:
-    """The five, and whom else messages go to. They outlive every incarnation."""
+    """The five, and whom else messages go to. They outlive every run."""
 
     root: Address
     guard: Address

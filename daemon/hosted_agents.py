@@ -1,6 +1,6 @@
 """The agents that this daemon runs: their specs, and the supervisor over them.
 
-What outlives their incarnations is held here: which of them an operator has stopped, and what is
+What outlives their runs is held here: which of them an operator has stopped, and what is
 measured of those that run as processes.
 """
 

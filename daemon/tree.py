@@ -59,7 +59,7 @@ from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from ..runtime.embedded.actor import ServerKeeper
 from ..runtime.guard import GuardActor
 from ..runtime.telemetry.log import set_log_level
-from ..runtime.telemetry.loop_watchdog import LOG_AFTER_S, Watchdog
+from ..runtime.telemetry.loop_watchdog import LOG_AFTER_S, LoopWatchdog
 from ..runtime.telemetry.metrics import Metrics
 from ..settings import Settings
 from ..settings.reload import changes
@@ -165,7 +165,7 @@ class Daemon:
             OSError: The data directory cannot be read or written.
         """
         with ExitStack() as stack:
-            watchdog = Watchdog(self._loop_stalled)
+            watchdog = LoopWatchdog(self._loop_stalled)
             watchdog.start()
             stack.callback(watchdog.stop)
             self._bus.check()

@@ -100,7 +100,7 @@ class HttpSettings(BaseModel):
     allowed_hosts: tuple[str, ...] = ()
     """Names allowed in a ``Host`` header in addition to loopback's (a proxy's, say)."""
     rate_limit_window_ms: int = Field(default=60_000, ge=1_000, le=3_600_000)
-    """``RATE_LIMIT_WINDOW``; counted in whole seconds, rounded up."""
+    """``RATE_LIMIT_WINDOW``; a moving window, to the millisecond (ADR 7)."""
     rate_limit_max: int = Field(default=60, ge=1, le=1_000_000)
     """``RATE_LIMIT_MAX``: calls per window and client address."""
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)

@@ -3,6 +3,7 @@
 Knows nothing of events, SQL or HTTP.
 """
 
+from ._future import DeferredReply
 from .actor import Actor, ExitKind, ping
 from .address import Address
 from .child import ChildSpec, ChildState, SupervisorReport
@@ -32,13 +33,10 @@ from .errors import (
 from .linked import log_hub_errors
 from .mailbox import FullPolicy, Mailbox
 from .outbox import Outbox
-from .policy import AutoShutdown, Restart, Shutdown, Strategy
-from .replies import DeferredReply
-from .restart import RestartLimits
+from .policy import AutoShutdown, Restart, RestartLimits, Shutdown, Strategy
 from .standalone import start_actor, stop_actor
 from .supervisor import Supervisor
-from .timer import Timer
-from .turns import give_way
+from .timer import Timer, give_way
 
 __all__ = [
     "Actor",

@@ -1,6 +1,6 @@
 """The actor: pykka's, as a greenlet that reads a mailbox which outlives it.
 
-An incarnation's life, and its hooks in order::
+A run's life, and its hooks in order::
 
     __init__ ─▶ on_start ─▶ (on_receive | timers)… ─┬─ stopped ─▶ on_stop ────┬─▶ linked greenlets
                    │                │               │                         │    end, exit is told
@@ -13,21 +13,18 @@ from typing import Any, ClassVar
 
 import pykka
 from gevent import Greenlet
-from pykka._envelope import Envelope
 
-from ._future import GreenletFuture
-from .address import Address
+from ._envelope import Envelope
+from ._future import DeferredReply, GreenletFuture
+from .actor_run import ActorRun, ExitKind, Killed
+from .address import BUCKETS_S, Address
 from .errors import (
     LinkedGreenletFailed,
     Refusal,
     reason_of,
 )
-from .handling import BUCKETS_S
-from .incarnation import ExitKind, Incarnation, Killed
 from .messages import LinkedEnded, Ping, RuntimeMessage, Stop, Tick
-from .replies import DeferredReply
-from .timer import Timer
-from .turns import give_way
+from .timer import Timer, give_way
 
 __all__ = ["Actor", "DeferredReply", "ExitKind", "ping"]
 
@@ -35,7 +32,7 @@ __all__ = ["Actor", "DeferredReply", "ExitKind", "ping"]
 YIELD_AFTER_S = 0.002
 
 
-class Actor(Incarnation):
+class Actor(ActorRun):
     """Base of all actors.
 
     A subclass stores its arguments in ``__init__`` (after ``super().__init__()``), opens
@@ -54,15 +51,15 @@ class Actor(Incarnation):
         Its failure is the actor's failure, and so is its being killed by anyone else; it is
         killed when the actor ends. It may return whenever it likes.
         """
-        return self._belongings.spawn(f"{self.address.name}-{name}", function, args)
+        return self._resources.spawn(f"{self.address.name}-{name}", function, args)
 
     def every(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call ``function`` in the actor each ``seconds``, first after ``seconds``."""
-        return self._belongings.add_timer(self.address.mailbox, seconds, function, repeat=True)
+        return self._resources.add_timer(self.address.mailbox, seconds, function, repeat=True)
 
     def after(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call ``function`` in the actor once, after ``seconds``."""
-        return self._belongings.add_timer(self.address.mailbox, seconds, function, repeat=False)
+        return self._resources.add_timer(self.address.mailbox, seconds, function, repeat=False)
 
     def defer_reply(self) -> DeferredReply:
         """Take over the answer to the ask in hand; this handler's return value is ignored.

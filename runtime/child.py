@@ -10,8 +10,7 @@ import msgspec
 
 from .actor import Actor
 from .address import Address
-from .policy import Restart, Shutdown
-from .restart import Backoff, RestartWindow
+from .policy import FailureStreak, Restart, RestartWindow, Shutdown
 from .timer import Timer
 
 
@@ -38,7 +37,7 @@ class ChildSpec:
     address: Address
     """Where its messages wait; its name is the child's name."""
     factory: Callable[[], Actor]
-    """Makes a new incarnation, with all that it needs in its constructor."""
+    """Makes a new run, with all that it needs in its constructor."""
     restart: Restart = Restart.PERMANENT
     """Which of its ends are followed by a restart."""
     shutdown_s: float | Shutdown = 5.0
@@ -89,18 +88,18 @@ class SupervisorReport(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Child:
-    """The supervisor's record of one child; its state outlives incarnations."""
+    """The supervisor's record of one child; its state outlives runs."""
 
     spec: ChildSpec
     window: RestartWindow
-    backoff: Backoff
+    backoff: FailureStreak
     dynamic: bool = False
     """Whether it was added at run time; a temporary one is then forgotten when it ends."""
     actor: Actor | None = None
     state: ChildState = ChildState.STOPPED
     restarts: int = 0
     ready_at: float | None = None
-    """Monotonic seconds at which this incarnation answered first; ``None`` before."""
+    """Monotonic seconds at which this run answered first; ``None`` before."""
     restart_timer: Timer | None = None
     """Runs while it is in BACKOFF."""
     pinged: bool = False
@@ -108,7 +107,7 @@ class Child:
     waited: int = 0
     """Checks that went by without what is waited for: its answer, or its end."""
     kills: int = 0
-    """How often this incarnation has been killed."""
+    """How often this run has been killed."""
     last_error: str | None = None
     managed: bool = False
     """Whether a job stops or starts it just now and looks after its ends."""
@@ -125,7 +124,7 @@ class Child:
 
     @property
     def ran_s(self) -> float:
-        """Seconds since this incarnation was ready; 0 if it never was."""
+        """Seconds since this run was ready; 0 if it never was."""
         return 0.0 if self.ready_at is None else time.monotonic() - self.ready_at
 
     def describe(self) -> dict[str, Any]:

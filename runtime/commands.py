@@ -16,12 +16,12 @@ class ToItself(msgspec.Struct, frozen=True):
 
 
 class ChildEnded(ToItself, frozen=True):
-    """An incarnation has ended and cleaned up."""
+    """A run has ended and cleaned up."""
 
     name: str
     """The child's name."""
     actor: Actor
-    """Which incarnation."""
+    """Which run."""
 
 
 class ChildReady(ToItself, frozen=True):
@@ -30,7 +30,7 @@ class ChildReady(ToItself, frozen=True):
     name: str
     """The child's name."""
     actor: Actor
-    """Which incarnation."""
+    """Which run."""
 
 
 class JobDone(ToItself, frozen=True):

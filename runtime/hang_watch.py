@@ -10,8 +10,8 @@ from typing import Final
 
 from .actor import Actor
 from .child import Child, ChildState
+from .child_lifecycle import KILL_JOIN_S, ChildLifecycle
 from .errors import ActorFailed, ActorHung
-from .nursery import KILL_JOIN_S, Nursery
 from .policy import Shutdown
 
 PING_INTERVAL_S: Final = 1.0
@@ -21,19 +21,19 @@ HANG_TIMEOUT_S: Final = 3.0
 """How long a ping may be unanswered: with the interval before and after it, 5 s at most."""
 
 KILLS: Final = 2
-"""So many kills may be swallowed before an incarnation is given up."""
+"""So many kills may be swallowed before a run is given up."""
 
 
 class HangWatch:
     """Looks at children each ``interval_s``.
 
     Args:
-        nursery: Sends the pings.
+        lifecycle: Sends the pings.
         hang_timeout_s: How long a child may leave a ping unanswered.
     """
 
-    def __init__(self, nursery: Nursery, hang_timeout_s: float) -> None:
-        self._nursery = nursery
+    def __init__(self, lifecycle: ChildLifecycle, hang_timeout_s: float) -> None:
+        self._lifecycle = lifecycle
         self._hang_timeout_s = hang_timeout_s
         self.interval_s = min(PING_INTERVAL_S, hang_timeout_s / 3)
         """Seconds between two checks."""
@@ -48,7 +48,7 @@ class HangWatch:
         elif child.pinged:
             self._await_answer(child, actor)
         else:
-            self._nursery.ping(child, actor)
+            self._lifecycle.ping(child, actor)
 
     def _await_answer(self, child: Child, actor: Actor) -> None:
         child.waited += 1

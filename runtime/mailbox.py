@@ -13,8 +13,8 @@ from typing import Any
 
 import gevent
 from gevent.hub import Waiter
-from pykka._envelope import Envelope  # pykka's inbox protocol is made of these
 
+from ._envelope import Envelope  # pykka's inbox protocol is made of these
 from .errors import MailboxClosed, MailboxFull
 
 DEFAULT_CAPACITY = 1000
@@ -149,7 +149,7 @@ class Mailbox:
         return taken
 
     def forget(self, kinds: tuple[type, ...]) -> None:
-        """Remove urgent messages of ``kinds``: those to an incarnation that is no more."""
+        """Remove urgent messages of ``kinds``: those to a run that is no more."""
         kept = [one for one in self._urgent if not isinstance(one.message, kinds)]
         self._urgent.clear()
         self._urgent.extend(kept)

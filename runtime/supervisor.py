@@ -17,12 +17,13 @@ from types import TracebackType
 from typing import Any, assert_never
 
 import gevent
-from pykka._envelope import Envelope
 
+from ._envelope import Envelope
+from ._future import DeferredReply
 from .actor import Actor, ExitKind
 from .address import Address
-from .belongings import LINKED_KILL_S
 from .child import Child, ChildSpec, ChildState, SupervisorReport, addresses_of, parent_of
+from .child_lifecycle import ChildLifecycle
 from .commands import (
     AddChild,
     ChildCommand,
@@ -39,10 +40,19 @@ from .commands import (
 )
 from .errors import IntensityExceeded, OrchestratorError, Refusal, StartFailed
 from .hang_watch import HANG_TIMEOUT_S, HangWatch
-from .nursery import Nursery
-from .policy import AutoShutdown, Restart, Strategy, group, is_restarted, shuts_down
-from .replies import DeferredReply
-from .restart import Backoff, Crowd, RestartLimits, RestartWindow
+from .linked import LINKED_KILL_S
+from .policy import (
+    AutoShutdown,
+    FailureStreak,
+    Jitter,
+    Restart,
+    RestartLimits,
+    RestartWindow,
+    Strategy,
+    group,
+    is_restarted,
+    shuts_down,
+)
 
 # A failed root must be gone within 10 s, what it stands on included.
 FAILURE_STOP_S = 5.0
@@ -92,12 +102,12 @@ class Supervisor(Actor):
         self._stop_s = stop_s
         self._stop_together = stop_together
         self._random = Random()  # noqa: S311 spreads restarts, protects nothing
-        self._crowd = Crowd(self._random)
+        self._jitter = Jitter(self._random)
         self._window = RestartWindow(self._limits)
         self._jobs: set[gevent.Greenlet] = set()
         self._children: dict[str, Child] = {}
-        self._nursery = Nursery(self._post, self._told_of_end, self._report, self.log)
-        self._watch = HangWatch(self._nursery, hang_timeout_s)
+        self._lifecycle = ChildLifecycle(self._post, self._child_ended, self._report, self.log)
+        self._watch = HangWatch(self._lifecycle, hang_timeout_s)
         for spec in specs:
             if spec.name in self._children:
                 raise ValueError(f"two children are named {spec.name!r}")
@@ -110,7 +120,7 @@ class Supervisor(Actor):
 
     def _record_of(self, spec: ChildSpec, *, dynamic: bool = False) -> Child:
         window = self._window if self._escalate else RestartWindow(self._limits)
-        return Child(spec, window, Backoff(self._limits, self._random), dynamic=dynamic)
+        return Child(spec, window, FailureStreak(self._limits, self._random), dynamic=dynamic)
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -120,10 +130,10 @@ class Supervisor(Actor):
         Raises:
             StartFailed: One did not become ready; those before it are stopped again.
         """
-        self._nursery.log, self._nursery.supervisor = self.log, self.address.name
+        self._lifecycle.log, self._lifecycle.supervisor = self.log, self.address.name
         for child in self._children.values():
             if child.spec.autostart:
-                self._nursery.start_and_wait(child)
+                self._lifecycle.start_and_wait(child)
         self.every(self._watch.interval_s, self._check_children)
 
     def on_stop(self) -> None:
@@ -143,12 +153,12 @@ class Supervisor(Actor):
     def _stop_children(self, limit_s: float | None) -> None:
         gevent.killall(list(self._jobs), timeout=LINKED_KILL_S)
         children = list(reversed(self._children.values()))
-        self._nursery.stop_within(limit_s, children, together=self._stop_together)
+        self._lifecycle.stop_within(limit_s, children, together=self._stop_together)
 
     def _release_everything(self) -> None:
         """Also the last resort: of a supervisor that was killed while it stopped them."""
         super()._release_everything()
-        self._nursery.kill_all(self._children.values())
+        self._lifecycle.kill_all(self._children.values())
 
     def abandon(self, reason: OrchestratorError) -> None:
         """Its children end with it."""
@@ -189,7 +199,7 @@ class Supervisor(Actor):
     def _handle_child_ready(self, message: ChildReady) -> None:
         child = self._children.get(message.name)
         if child is not None and child.actor is message.actor and not child.managed:
-            self._nursery.note_ready(child)
+            self._lifecycle.note_ready(child)
 
     def _handle_child_ended(self, message: ChildEnded) -> None:
         child = self._children.get(message.name)
@@ -199,7 +209,7 @@ class Supervisor(Actor):
 
     def _note_end(self, child: Child, actor: Actor) -> None:
         context = "start_error" if child.state is ChildState.STARTING else "child_terminated"
-        self._nursery.note_end(child, context)
+        self._lifecycle.note_end(child, context)
         failed = actor.exit_kind is ExitKind.FAILURE
         if is_restarted(child.spec.restart, failed=failed):
             self._restart_later(child)
@@ -218,7 +228,7 @@ class Supervisor(Actor):
 
     def _restart_later(self, child: Child) -> None:
         now = time.monotonic()
-        delay = child.backoff.fail(child.ran_s) or self._crowd.delay(now)
+        delay = child.backoff.fail(child.ran_s) or self._jitter.delay(now)
         if not child.window.add(now) or child.backoff.exhausted:
             self._give_up(child)
             return
@@ -246,7 +256,7 @@ class Supervisor(Actor):
 
     def _restart(self, child: Child) -> None:
         if child.state is ChildState.BACKOFF and not child.managed:
-            self._nursery.launch(child)
+            self._lifecycle.launch(child)
 
     def _restart_group(self, members: list[Child], failed: Child, delay: float) -> None:
         """Stop all at once, wait, start in order; those an operator stopped stay so."""
@@ -261,11 +271,11 @@ class Supervisor(Actor):
         self._start_job(members, lambda: self._run_group(members, back, delay))
 
     def _run_group(self, members: list[Child], back: list[Child], delay: float) -> Child | None:
-        self._nursery.stop_all(one for one in reversed(members) if one.alive)
+        self._lifecycle.stop_all(one for one in reversed(members) if one.alive)
         for member in back:
             member.state = ChildState.BACKOFF
         gevent.sleep(delay)
-        return self._nursery.start_in_order(back)
+        return self._lifecycle.start_in_order(back)
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -322,7 +332,7 @@ class Supervisor(Actor):
 
     def _add(self, child: Child, reply: DeferredReply) -> None:
         try:
-            self._nursery.start_and_wait(child)
+            self._lifecycle.start_and_wait(child)
         except StartFailed as error:  # as in OTP, one that does not start is not kept
             self._children.pop(child.name, None)
             reply.set_exception(Refusal(str(error)))
@@ -346,7 +356,7 @@ class Supervisor(Actor):
 
     def _carry_out(self, command: ChildCommand, child: Child, reply: DeferredReply) -> Child | None:
         if not isinstance(command, StartChild):
-            self._nursery.stop(child)
+            self._lifecycle.stop(child)
         if isinstance(command, StopChild) or child.state is ChildState.RUNNING:
             reply.set(child.describe())
             return None
@@ -355,7 +365,7 @@ class Supervisor(Actor):
         child.restarts += isinstance(command, RestartChild)
         child.backoff.failures = 0
         try:
-            self._nursery.start_and_wait(child)
+            self._lifecycle.start_and_wait(child)
         except StartFailed as error:
             reply.set_exception(Refusal(str(error)))
             if child.spec.restart is Restart.TEMPORARY:
@@ -385,7 +395,7 @@ class Supervisor(Actor):
         for child in list(self._children.values()):
             self._watch.check(child)
 
-    def _told_of_end(self, actor: Actor) -> None:
+    def _child_ended(self, actor: Actor) -> None:
         self._post(ChildEnded(actor.address.name, actor))
 
     def _post(self, message: object) -> None:

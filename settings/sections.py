@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from ..protocol.patterns import checked
-from ..runtime.restart import RestartLimits
+from ..runtime.policy import RestartLimits
 from .urls import redis_problem
 
 EMBEDDED = "embedded"

@@ -23,7 +23,7 @@ import pytest
 import redis
 from orchestrator.runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 
-from .caretaker import watched
+from .cleanup import watched
 from .quiet_clock import quiet_s
 
 pytest_plugins = ["side_by_side"]
@@ -63,7 +63,7 @@ class Server:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _caretaker(server_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _cleanup(server_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Should this run be killed, its servers and daemons end with it."""
     with watched(server_folder, tmp_path_factory.getbasetemp()):
         yield

@@ -35,7 +35,7 @@ class AgentHost(Actor):
     own heartbeat; one that computes without yielding blocks the daemon, and the watchdog logs it.
 
     Args:
-        make_agent: a new agent for this incarnation; what it raises fails the actor too.
+        make_agent: a new agent for this run; what it raises fails the actor too.
         stop_timeout_s: how long a stop waits for the agent's jobs before they are killed.
     """
 

@@ -217,7 +217,7 @@ def _records(segment: Segment) -> list[Record]:
 
 
 class Loader:
-    """Reads the part of a backlog that is only in the journal; belongs to one incarnation."""
+    """Reads the part of a backlog that is only in the journal; belongs to one run."""
 
     def __init__(self, state: PersisterState, backlog: Backlog) -> None:
         self._state = state

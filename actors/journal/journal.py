@@ -1,7 +1,7 @@
 """The journal: what the persister received and PostgreSQL may not have yet, on disk.
 
 Append-only segments in ``<data>/journal``; the bytes are in ``_segments``. It outlives the
-persister's incarnations: one object, made by the daemon, whose disk work runs in one worker
+persister's runs: one object, made by the daemon, whose disk work runs in one worker
 thread, in order (killing a greenlet does not stop its job, so a batch may be offered twice: an
 append counts once, by its number).
 

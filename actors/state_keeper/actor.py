@@ -1,7 +1,7 @@
 """The StateKeeper: the system's state, above all the killswitch and the market regime.
 
 Holds the killswitch's state (in the latch file and in PostgreSQL), the last regime, and values
-that wait to be written. With an incarnation die only answers under way; the successor reads the
+that wait to be written. With a run die only answers under way; the successor reads the
 latch and PostgreSQL. It writes through: every change goes to PostgreSQL at once, and until it is
 there it is tried again; a newer value of a key replaces one that still waits.
 """

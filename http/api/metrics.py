@@ -24,7 +24,7 @@ from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
 from ...actors.sources import SourceBalance
 from ...runtime import Address, DeadLetters, GetTree, OrchestratorError
-from ...runtime.handling import HandlingTimes
+from ...runtime.address import HandlingTimes
 from ...runtime.processes.record import ProcessRecord
 from ...runtime.telemetry.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX, Metrics
 from ..peers import Instance, Peers

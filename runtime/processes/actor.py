@@ -119,7 +119,7 @@ class GetProcess(msgspec.Struct, frozen=True):
 
 
 class GetOutput(msgspec.Struct, frozen=True):
-    """Asks for the last lines, a tuple of `OutputLine`, those of earlier incarnations too."""
+    """Asks for the last lines, a tuple of `OutputLine`, those of earlier runs too."""
 
     limit: int = 200
     """How many at most."""

@@ -73,7 +73,7 @@ class LineSplitter:
 
 
 class ProcessOutput:
-    """The last lines of one child, which outlive its incarnations.
+    """The last lines of one child, which outlive its runs.
 
     Args:
         capacity: lines kept; the oldest goes first.
@@ -84,7 +84,7 @@ class ProcessOutput:
         self._second = 0
         self._in_second = 0
         self.total = 0
-        """Lines printed by all incarnations together."""
+        """Lines printed by all runs together."""
         self.unlogged = 0
         """Lines that did not go into the log, since there were too many."""
 

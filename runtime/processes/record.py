@@ -1,4 +1,4 @@
-"""What is known of a child process over all its incarnations, and what it uses."""
+"""What is known of a child process over all its runs, and what it uses."""
 
 import time
 from typing import Final
@@ -33,11 +33,11 @@ class ProcessExit(msgspec.Struct, frozen=True):
     signal: str | None
     """Such as ``SIGSEGV``."""
     last_lines: tuple[OutputLine, ...]
-    """What was printed last before it, by earlier incarnations too."""
+    """What was printed last before it, by earlier runs too."""
 
 
 class ProcessRecord:
-    """Outlives the incarnations of one child; belongs to its child spec.
+    """Outlives the runs of one child; belongs to its child spec.
 
     Written by the `ProcessActor` of the moment, read by anybody in the same thread.
     """
@@ -53,7 +53,7 @@ class ProcessRecord:
         """Its last end, of those that nobody asked for."""
 
     def begin(self, pid: int) -> None:
-        """An incarnation runs."""
+        """A run runs."""
         self.pid = pid
 
     def end(self) -> None:

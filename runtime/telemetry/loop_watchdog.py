@@ -66,7 +66,7 @@ class LoopHeld(ActorHung):
         return f"{self.actor} has held the loop for {self.silent_s:.1f} s"
 
 
-class Watchdog:
+class LoopWatchdog:
     """Watches the loop of the thread that starts it.
 
     Args:

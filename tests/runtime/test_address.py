@@ -1,10 +1,11 @@
-"""What peers hold: it outlives every incarnation, until it is closed."""
+"""What peers hold: it outlives every run, until it is closed."""
 
 import gevent
 import pytest
 from orchestrator.runtime import ActorUnavailable, Address, AskTimeout, Mailbox, MailboxFull
+from orchestrator.runtime._envelope import Envelope
+from orchestrator.runtime.address import BUCKETS_S, HandlingTimes
 from orchestrator.runtime.messages import Ping
-from pykka._envelope import Envelope
 
 
 def test_a_message_to_a_closed_address_is_a_dead_letter() -> None:
@@ -59,3 +60,25 @@ def test_a_question_waits_for_room_and_answer_together() -> None:
         full.ask("no room", timeout_s=0.01)
     with pytest.raises(AskTimeout, match="busy did not answer within"):
         busy.ask("no answer", timeout_s=0.01)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first_bucket"),
+    [(0.003, "0.005"), (0.005, "0.005"), (0.02, "0.02"), (0.3, "0.5"), (7.0, "+Inf")],
+)
+def test_a_slow_turn_is_sorted_in_by_its_upper_bound(seconds: float, first_bucket: str) -> None:
+    times = HandlingTimes()
+    times.turns = 1
+
+    times.note_slow(seconds)
+
+    assert next(bound for bound, count in times.buckets() if count == 1) == first_bucket
+
+
+def test_turns_that_were_not_sorted_in_were_fast() -> None:
+    times = HandlingTimes()
+    times.turns = 10
+    times.note_slow(0.1)
+
+    assert times.buckets()[0] == (str(BUCKETS_S[0]), 9.0)
+    assert times.buckets()[-1] == ("+Inf", 10.0)

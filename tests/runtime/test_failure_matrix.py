@@ -34,7 +34,7 @@ from orchestrator.runtime import Actor, ActorFailed, Supervisor
 from orchestrator.runtime.child import Child, ChildState
 from orchestrator.runtime.datadir import DataDir
 from orchestrator.runtime.processes.actor import ProcessActor
-from orchestrator.runtime.telemetry.loop_watchdog import Watchdog
+from orchestrator.runtime.telemetry.loop_watchdog import LoopWatchdog
 from orchestrator.settings import Settings
 
 pytestmark = [pytest.mark.db, pytest.mark.redis]
@@ -71,7 +71,7 @@ def raiser(error: BaseException) -> Callable[..., Any]:
     return raise_it
 
 
-# -- faults of a running actor: each ends the incarnation once ------------------------------------
+# -- faults of a running actor: each ends the run once ------------------------------------
 
 
 def tell_fault(act: Callable[[Actor], Any]) -> Callable[["Rig"], None]:
@@ -131,7 +131,7 @@ RUNNING_FAULTS: dict[str, Callable[["Rig"], None]] = {
 }
 
 
-# -- faults of a hook: the next incarnation, or this one's end, fails once ------------------------
+# -- faults of a hook: the next run, or this one's end, fails once ------------------------
 
 
 def fail_construction(rig: "Rig") -> None:
@@ -434,7 +434,7 @@ def test_a_busy_loop_ends_its_own_actor_only(rig: Rig) -> None:
         while time.monotonic() < end:
             sum(range(100))
 
-    watchdog = Watchdog(log_after_s=0.1, raise_after_s=0.6)
+    watchdog = LoopWatchdog(log_after_s=0.1, raise_after_s=0.6)
     watchdog.start()
     try:
         rig.child.spec.address.tell(Fault(compute))

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
+from gevent.event import Event
 from orchestrator.runtime import Actor, log_hub_errors, start_actor, stop_actor
+from orchestrator.runtime import linked as module
 from orchestrator.runtime.errors import LeakedBaseException, LinkedGreenletFailed
-from orchestrator.runtime.linked import Linked
+from orchestrator.runtime.linked import LinkedGreenlet, RunResources
+from orchestrator.runtime.mailbox import Mailbox
 from structlog.testing import capture_logs
 
 
@@ -75,7 +78,7 @@ def test_a_linked_greenlet_that_fails_while_its_actor_ends_is_logged_too() -> No
 )
 @pytest.mark.usefixtures("hub_logs")
 def test_whatever_leaves_a_linked_greenlet_is_an_ordinary_failure(leak: BaseException) -> None:
-    linked = Linked(fail, leak)
+    linked = LinkedGreenlet(fail, leak)
     linked.start()
     linked.join(1)
 
@@ -103,3 +106,75 @@ def test_a_linked_greenlet_may_return_whenever_it_likes() -> None:
 
     assert address.ask("still there?", timeout_s=1)
     stop_actor(actor)
+
+
+class Noted:
+    def __init__(self) -> None:
+        self.failures: list[tuple[str, Exception]] = []
+        self.told = Event()
+
+    def __call__(self, greenlet: LinkedGreenlet, error: Exception) -> None:
+        self.failures.append((greenlet.name, error))
+        self.told.set()
+
+
+def test_a_linked_greenlet_that_ends_well_is_forgotten() -> None:
+    noted = Noted()
+    resources = RunResources(noted)
+
+    resources.spawn("a-job", len, ([],)).join(timeout=1)
+    gevent.idle()
+
+    assert resources.linked == set()
+    assert noted.failures == []
+
+
+def test_the_failure_of_a_linked_greenlet_is_told_with_its_name() -> None:
+    noted = Noted()
+
+    RunResources(noted).spawn("a-job", int, ("no number",))
+
+    assert noted.told.wait(timeout=1)
+    [(name, _)] = noted.failures
+    assert name == "a-job"
+
+
+def test_killing_leaves_nobody() -> None:
+    resources = RunResources(Noted())
+    greenlet = resources.spawn("sleeper", gevent.sleep, (60,))
+    gevent.idle()
+
+    assert resources.kill_linked() == []
+
+    assert greenlet.dead
+
+
+def test_whoever_does_not_end_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINKED_KILL_S", 0.02)
+    resources = RunResources(Noted())
+    let_go = Event()
+
+    def stubborn() -> None:
+        try:
+            gevent.sleep(60)
+        finally:
+            let_go.wait(timeout=5)
+
+    greenlet = resources.spawn("stubborn", stubborn, ())
+    gevent.idle()
+
+    assert resources.kill_linked() == ["stubborn"]
+    let_go.set()
+    greenlet.join(timeout=1)
+
+
+def test_timers_end_with_it_and_later_ones_never_begin() -> None:
+    resources, mailbox = RunResources(Noted()), Mailbox(10)
+
+    early = resources.add_timer(mailbox, 60, lambda: None, repeat=True)
+    assert not early.cancelled
+    resources.end_timers()
+    late = resources.add_timer(mailbox, 0, lambda: None, repeat=False)
+
+    assert early.cancelled
+    assert late.cancelled

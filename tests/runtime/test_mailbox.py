@@ -4,9 +4,9 @@ import sys
 import gevent
 import pytest
 from orchestrator.runtime import Actor, Address, ping, start_actor, stop_actor
+from orchestrator.runtime._envelope import Envelope
 from orchestrator.runtime.errors import MailboxClosed, MailboxFull
 from orchestrator.runtime.mailbox import FullPolicy, Mailbox
-from pykka._envelope import Envelope
 from quiet_clock import quiet_s
 
 

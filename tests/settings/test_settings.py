@@ -3,7 +3,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from orchestrator.runtime.restart import Restart
+from orchestrator.runtime.policy import Restart
 from orchestrator.settings import (
     Settings,
     SettingsError,

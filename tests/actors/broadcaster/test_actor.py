@@ -158,7 +158,7 @@ def test_a_replaced_event_is_shown_as_such(registry: Clients, broadcaster: Addre
     assert registry.replaced == 1
 
 
-def test_clients_and_waiting_batches_outlive_an_incarnation(registry: Clients) -> None:
+def test_clients_and_waiting_batches_outlive_a_run(registry: Clients) -> None:
     address = Address("Broadcaster", Mailbox(100))
     screen = Screen(registry)
     first = Broadcaster(clients=registry)

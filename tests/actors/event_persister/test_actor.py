@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
 
 
 class Bench:
-    """A data directory, a database, and one incarnation after the other of a persister."""
+    """A data directory, a database, and one run after the other of a persister."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -86,7 +86,7 @@ class Bench:
         self.start()
 
     def start(self) -> None:
-        """One more incarnation."""
+        """One more run."""
         self.actor = EventPersister(
             self.state,
             self.writer,
@@ -98,12 +98,12 @@ class Bench:
         start_actor(self.actor, self.address)
 
     def crash(self) -> None:
-        """End the incarnation as a failure would; its address and state stay."""
+        """End the run as a failure would; its address and state stay."""
         self.actor.kill(RuntimeError("made to fail"))
         assert self.actor.join(5.0)
 
     def end(self) -> None:
-        """End the incarnation as its supervisor does: the address stays open."""
+        """End the run as its supervisor does: the address stays open."""
         self.actor.stop()
         assert self.actor.join(10.0)
 
@@ -637,7 +637,7 @@ def test_a_commit_of_unknown_fate_is_settled_without_loss_or_double(
     proxy.close()
 
 
-# -- ends of incarnations and of daemons -----------------------------------------------------------
+# -- ends of runs and of daemons -----------------------------------------------------------
 
 
 @pytest.mark.db

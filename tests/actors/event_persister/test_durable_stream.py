@@ -238,7 +238,7 @@ def test_a_message_that_got_lost_on_the_way_is_told_again(bench: Bench) -> None:
     assert bench.rows() == [1, 2, 3]
 
 
-def test_what_a_failed_incarnation_lost_is_told_again_without_postgresql_too(
+def test_what_a_failed_run_lost_is_told_again_without_postgresql_too(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.actors.event_persister.actor.ASK_POSITION_S", 0.1)
@@ -261,7 +261,7 @@ def test_what_a_failed_incarnation_lost_is_told_again_without_postgresql_too(
     wait_until(lambda: ReadStream(before, anew=True) in bench.told(bench.listener), limit_s=2)
 
 
-def test_an_incarnation_that_fails_loses_and_repeats_nothing(bench: Bench) -> None:
+def test_a_run_that_fails_loses_and_repeats_nothing(bench: Bench) -> None:
     bench.start()
     bench.begin()
     for number in range(0, 300, 3):

@@ -103,7 +103,7 @@ def test_one_agent_is_asked_for_by_its_id(ward: Ward) -> None:
     assert ward.address.ask(GetAgent("nobody"), timeout_s=3) is None
 
 
-def test_the_registry_is_written_and_read_by_the_next_incarnation(
+def test_the_registry_is_written_and_read_by_the_next_run(
     ward: Ward, wait_until: Callable[..., None]
 ) -> None:
     ward.beat("a1", name="One", group="g")

@@ -210,7 +210,7 @@ def test_fifty_thousand_messages_arrive_in_order_while_the_actor_is_killed_again
     assert bench.persister.gaps() == []
 
 
-def test_messages_published_while_no_incarnation_lives_are_read_by_the_next(
+def test_messages_published_while_no_run_lives_are_read_by_the_next(
     make_bench: Callable[..., Bench], client: redis.Redis
 ) -> None:
     bench = make_bench()

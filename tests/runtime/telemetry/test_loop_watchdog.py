@@ -17,7 +17,7 @@ from orchestrator.runtime import (
     start_actor,
     stop_actor,
 )
-from orchestrator.runtime.telemetry.loop_watchdog import Watchdog
+from orchestrator.runtime.telemetry.loop_watchdog import LoopWatchdog
 from structlog.testing import capture_logs
 
 
@@ -45,11 +45,11 @@ def stalls() -> list[float]:
 
 
 @pytest.fixture
-def new_watchdog(stalls: list[float]) -> Iterator[Callable[..., Watchdog]]:
-    made: list[Watchdog] = []
+def new_watchdog(stalls: list[float]) -> Iterator[Callable[..., LoopWatchdog]]:
+    made: list[LoopWatchdog] = []
 
-    def make(**options: float) -> Watchdog:
-        watchdog = Watchdog(stalls.append, **options)
+    def make(**options: float) -> LoopWatchdog:
+        watchdog = LoopWatchdog(stalls.append, **options)
         watchdog.start()
         made.append(watchdog)
         return watchdog
@@ -59,7 +59,7 @@ def new_watchdog(stalls: list[float]) -> Iterator[Callable[..., Watchdog]]:
         watchdog.stop()
 
 
-Make = Callable[..., Watchdog]
+Make = Callable[..., LoopWatchdog]
 
 
 def test_a_held_loop_is_logged_with_the_stack_of_the_culprit(new_watchdog: Make) -> None:
@@ -151,7 +151,7 @@ def test_an_actor_that_computes_for_ever_is_restarted_and_bystanders_lose_no_mes
 
 
 def test_a_watchdog_may_be_stopped_twice_and_without_a_start(new_watchdog: Make) -> None:
-    Watchdog().stop()
+    LoopWatchdog().stop()
     watchdog = new_watchdog()
 
     watchdog.stop()

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 RUN = """
 import subprocess, sys, time
 from pathlib import Path
-from caretaker import watched
+from cleanup import watched
 from orchestrator.runtime.embedded import EmbeddedPostgres
 
 folder = Path(sys.argv[1])

@@ -1,8 +1,7 @@
 from typing import Any
 
 import pytest
-from orchestrator.runtime._future import GreenletFuture
-from orchestrator.runtime.replies import DeferredReply
+from orchestrator.runtime._future import DeferredReply, GreenletFuture
 
 
 def deferred() -> tuple[DeferredReply, set[DeferredReply]]:

@@ -1,6 +1,6 @@
 """Ends what a killed test run leaves behind: servers, daemons, and all they have started.
 
-``caretaker.py <folder>…`` reads its stdin to the end, which comes when the run is gone, however it
+``cleanup.py <folder>…`` reads its stdin to the end, which comes when the run is gone, however it
 ended. Whatever still works in one of these folders then is the run's, and ends. An orderly run
 stops its servers itself, and then this; what it forgets is not hidden.
 """

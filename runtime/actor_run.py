@@ -1,6 +1,6 @@
-"""One incarnation of an actor: how it is started, killed and given up, and how it ends.
+"""One run of an actor: how it is started, killed and given up, and how it ends.
 
-Whatever is raised, wherever, ends the incarnation in this one way: ``BaseException`` too, which
+Whatever is raised, wherever, ends the run in this one way: ``BaseException`` too, which
 pykka's own loop would answer by stopping every actor of the process.
 """
 
@@ -14,11 +14,10 @@ import gevent
 import pykka
 import structlog
 from gevent import Greenlet
-from pykka._envelope import Envelope
 
-from ._future import ExcInfo, GreenletFuture
+from ._envelope import Envelope
+from ._future import DeferredReply, ExcInfo, GreenletFuture
 from .address import Address
-from .belongings import LINKED_KILL_S, Belongings
 from .errors import (
     ActorFailed,
     LeakedBaseException,
@@ -26,16 +25,15 @@ from .errors import (
     StartFailed,
     reason_of,
 )
-from .linked import Linked
+from .linked import LINKED_KILL_S, LinkedGreenlet, RunResources
 from .mailbox import Mailbox
 from .messages import LinkedEnded, Ping, Stop, Tick
-from .replies import DeferredReply
 
 # A start that failed may clean up for so long before it is given up.
 CLEANUP_S = 10.0
 
-# Messages that only mean something to the incarnation they were sent to.
-_TO_ONE_INCARNATION = (Stop, LinkedEnded, Tick)
+# Messages that only mean something to the run they were sent to.
+_TO_ONE_RUN = (Stop, LinkedEnded, Tick)
 
 
 class Killed(gevent.GreenletExit):  # type: ignore[misc] # gevent is untyped here
@@ -47,7 +45,7 @@ class Killed(gevent.GreenletExit):  # type: ignore[misc] # gevent is untyped her
 
 
 class ExitKind(StrEnum):
-    """How an incarnation ended."""
+    """How a run ended."""
 
     NORMAL = "normal"
     """It was stopped, or stopped itself."""
@@ -55,7 +53,7 @@ class ExitKind(StrEnum):
     """It raised, leaked, or was killed."""
 
 
-class Incarnation(pykka.Actor, ABC):
+class ActorRun(pykka.Actor, ABC):
     """What a supervisor does with an actor; :class:`~.actor.Actor` is what actors are made of."""
 
     def __init__(self) -> None:
@@ -65,7 +63,7 @@ class Incarnation(pykka.Actor, ABC):
         self.exit_error: BaseException | None = None
         self.log: Any = structlog.get_logger(actor=self.address.name)
         self._greenlet: Greenlet | None = None
-        self._belongings = Belongings(self._linked_failed)
+        self._resources = RunResources(self._linked_failed)
         self._pending_replies: set[DeferredReply] = set()
         self._in_hand: list[Envelope[Any]] = []
         self._stopping = False
@@ -99,7 +97,7 @@ class Incarnation(pykka.Actor, ABC):
     # -- what the supervisor does ------------------------------------------------------------
 
     def start_at(self, address: Address, on_exit: "Callable[[Any], None] | None" = None) -> None:
-        """Start this incarnation behind ``address``; ``on_exit`` runs after all cleanup.
+        """Start this run behind ``address``; ``on_exit`` runs after all cleanup.
 
         ``on_exit`` is called once, must not wait, and is called whatever ends the greenlet:
         also a kill before it ran at all, and :meth:`abandon`.
@@ -109,7 +107,7 @@ class Incarnation(pykka.Actor, ABC):
         self.actor_ref.actor_inbox = address.mailbox
         self.log = structlog.get_logger(actor=address.name)
         self._on_exit = on_exit
-        address.mailbox.forget(_TO_ONE_INCARNATION)
+        address.mailbox.forget(_TO_ONE_RUN)
         pykka.ActorRegistry.register(self.actor_ref)
         self._start_actor_loop()
         assert self._greenlet is not None  # noqa: S101 set by the line above
@@ -130,13 +128,13 @@ class Incarnation(pykka.Actor, ABC):
 
     @property
     def ended(self) -> bool:
-        """Whether this incarnation's life is over (its cleanup may still go on: see join)."""
+        """Whether this run's life is over (its cleanup may still go on: see join)."""
         return self.exit_kind is not None
 
     @property
-    def linked(self) -> set[Linked]:
+    def linked(self) -> set[LinkedGreenlet]:
         """Its linked greenlets that run."""
-        return self._belongings.linked
+        return self._resources.linked
 
     @property
     def gone(self) -> bool:
@@ -155,7 +153,7 @@ class Incarnation(pykka.Actor, ABC):
             self._greenlet.kill(Killed(reason), block=False)
 
     def abandon(self, reason: OrchestratorError) -> None:
-        """Give up an incarnation that does not end: it counts as ended, its exit is told.
+        """Give up a run that does not end: it counts as ended, its exit is told.
 
         Its greenlet may run on, but never again reads the mailbox, answers, or fires a timer:
         all that is its successor's.
@@ -169,7 +167,7 @@ class Incarnation(pykka.Actor, ABC):
         self._record_failure(reason)
         self._bury_in_hand()
         self._answer_pending()
-        self._belongings.kill_linked(block=False)
+        self._resources.kill_linked(block=False)
         former, self.address = (
             self.address,
             Address(self.address.name, Mailbox(1), self.address.dead_letters),
@@ -179,7 +177,7 @@ class Incarnation(pykka.Actor, ABC):
         self._tell_exit()
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Wait until this incarnation has answered a ping, which it does after ``on_start``.
+        """Wait until this run has answered a ping, which it does after ``on_start``.
 
         Raises:
             StartFailed: It ended, or did not answer within ``timeout_s`` (and is killed).
@@ -206,7 +204,7 @@ class Incarnation(pykka.Actor, ABC):
             self.abandon(reason)
 
     def join(self, timeout_s: float | None) -> bool:
-        """Wait until the incarnation has ended, cleanup included; say whether it did.
+        """Wait until the run has ended, cleanup included; say whether it did.
 
         ``None`` waits without a limit: for a supervisor, whose children have limits.
         """
@@ -221,7 +219,7 @@ class Incarnation(pykka.Actor, ABC):
         self.ending_since = self.ending_since or time.monotonic()
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
-        self._belongings.end_timers()
+        self._resources.end_timers()
 
     def _finish(self, failure: BaseException | None) -> None:
         if self.abandoned:  # whatever its hooks would close is its successor's by now
@@ -262,7 +260,7 @@ class Incarnation(pykka.Actor, ABC):
 
     def _release_everything(self) -> None:
         self._answer_pending()
-        left = self._belongings.kill_linked()
+        left = self._resources.kill_linked()
         if left:
             self.log.error("linked greenlets did not end", greenlets=left)
 
@@ -271,7 +269,7 @@ class Incarnation(pykka.Actor, ABC):
         for reply in list(self._pending_replies):
             reply.set_exception(ActorFailed(self.address.name, reason))
 
-    def _linked_failed(self, greenlet: Linked, error: Exception) -> None:
+    def _linked_failed(self, greenlet: LinkedGreenlet, error: Exception) -> None:
         if not self.actor_stopped.is_set():
             self.address.mailbox.put_system(Envelope(LinkedEnded(greenlet.name, error)))
         elif greenlet.exception is not None:

@@ -1,4 +1,4 @@
-"""Starting and stopping of children, one incarnation each; decides nothing.
+"""Starting and stopping of children, one run each; decides nothing.
 
 Everything here that waits runs in a job of the supervisor's (a linked greenlet), or in its own
 greenlet while it starts and stops.
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
-from pykka._envelope import Envelope
 
+from ._envelope import Envelope
 from ._future import GreenletFuture
 from .actor import Actor, ExitKind
 from .child import Child, ChildState
@@ -26,12 +26,12 @@ KILL_JOIN_S = 2.0
 LEAST_STOP_S = 0.05
 
 
-class Nursery:
+class ChildLifecycle:
     """Starts and stops children for one supervisor.
 
     Args:
         post: Sends a message to the supervisor itself.
-        told_of_end: Given each incarnation that has ended; runs in the hub.
+        on_end: Given each run that has ended; runs in the hub.
         report: Tells of a child: child, context, reason.
         log: The supervisor's.
     """
@@ -39,12 +39,12 @@ class Nursery:
     def __init__(
         self,
         post: Callable[[object], None],
-        told_of_end: Callable[[Actor], None],
+        on_end: Callable[[Actor], None],
         report: Callable[[Child, str, str], None],
         log: Any,
     ) -> None:
         self._post = post
-        self._told_of_end = told_of_end
+        self._child_ended = on_end
         self._report = report
         self.log = log
         self.supervisor = ""
@@ -55,16 +55,16 @@ class Nursery:
     # -- starting ----------------------------------------------------------------------------
 
     def launch(self, child: Child) -> Actor:
-        """Start an incarnation; that it is ready, or ended, comes as a message."""
+        """Start a run; that it is ready, or ended, comes as a message."""
         child.state = ChildState.STARTING
         child.ready_at = None
         child.waited = child.kills = 0
         try:
             actor = child.spec.factory()
         except Exception as error:  # noqa: BLE001 a constructor that raises is a failed start
-            actor = _StillBorn(error)
+            actor = _FailedStart(error)
         child.actor = actor
-        actor.start_at(child.spec.address, self._told_of_end)
+        actor.start_at(child.spec.address, self._child_ended)
         self.ping(child, actor)
         return actor
 
@@ -112,7 +112,7 @@ class Nursery:
         return None
 
     def note_end(self, child: Child, context: str) -> None:
-        """Log and report that an incarnation has ended by itself."""
+        """Log and report that a run has ended by itself."""
         error = child.actor.exit_error if child.actor is not None else None
         reason = reason_of(error) if error is not None else "it ended by itself"
         child.last_error = reason
@@ -225,8 +225,8 @@ class _PingReply(GreenletFuture):
         super().set(value)
 
 
-class _StillBorn(Actor):
-    """Stands in for an incarnation whose constructor raised, and fails with what it raised."""
+class _FailedStart(Actor):
+    """Stands in for a run whose constructor raised, and fails with what it raised."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

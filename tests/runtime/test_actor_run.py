@@ -1,4 +1,4 @@
-"""What one incarnation leaves to the next: everything that waits, and nothing that was its own."""
+"""What one run leaves to the next: everything that waits, and nothing that was its own."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ def test_a_swallowed_kill_takes_effect_after_the_message_in_hand() -> None:
     assert len(address.mailbox) == 1
 
 
-def test_an_incarnation_that_swallows_its_kill_never_reads_beside_its_successor() -> None:
+def test_a_run_that_swallows_its_kill_never_reads_beside_its_successor() -> None:
     seen: list[Any] = []
     stubborn, address = Stubborn(), Address("a", Mailbox(1000))
     supervisor = Supervisor(
@@ -103,7 +103,7 @@ def test_an_incarnation_that_swallows_its_kill_never_reads_beside_its_successor(
     stop_actor(supervisor)
 
 
-def test_an_abandoned_incarnation_fires_no_timer_and_counts_nothing() -> None:
+def test_an_abandoned_run_fires_no_timer_and_counts_nothing() -> None:
     ticks: list[int] = []
     actor, stubborn, address = Doer(), Stubborn(), Address("a")
     start_actor(actor, address)
@@ -122,7 +122,7 @@ def test_an_abandoned_incarnation_fires_no_timer_and_counts_nothing() -> None:
     assert address.processed == 1
 
 
-def test_the_asker_of_an_abandoned_incarnation_is_told() -> None:
+def test_the_asker_of_an_abandoned_run_is_told() -> None:
     actor, stubborn, address = Doer(), Stubborn(), Address("a")
     start_actor(actor, address)
     outcome: list[BaseException] = []
