@@ -119,11 +119,27 @@ class Place:
         return pinned(self.settings.http.tls.cert)
 
     def redis_url(self) -> str | None:
-        """The bus; None if it is an embedded server that does not run."""
+        """The bus; None if it is an embedded server that does not run.
+
+        An embedded one with the daemon's account, where this one may read its secret.
+        """
+        url, server = self.agents_redis_url(), self._valkey()
+        if url is None or not self._is_embedded(url, server):
+            return url
+        try:
+            return server.own_url
+        except OSError:
+            return url
+
+    def agents_redis_url(self) -> str | None:
+        """The bus as agents reach it; None if it is an embedded server that does not run."""
         from ..settings import EMBEDDED
 
         url = self.announced.get("redis") or self.settings.redis.url
         return self._embedded_url(self._valkey()) if url == EMBEDDED else url
+
+    def _is_embedded(self, url: str, server: "EmbeddedServer") -> bool:
+        return server.alive() and url == server.url
 
     def pg_url(self) -> str | None:
         """The database, password included; None if it is an embedded server that does not run."""
@@ -139,6 +155,14 @@ class Place:
             Failure: it is an embedded server that does not run.
         """
         return self.redis_url() or self._not_running("Valkey")
+
+    def needed_agents_redis_url(self) -> str:
+        """The bus as agents reach it.
+
+        Raises:
+            Failure: it is an embedded server that does not run.
+        """
+        return self.agents_redis_url() or self._not_running("Valkey")
 
     def needed_pg_url(self) -> str:
         """The database.

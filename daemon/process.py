@@ -218,7 +218,7 @@ def announced(path: Path, daemon: Daemon, listening: ListeningSocket) -> Iterato
     A URL with a password is not in it: who needs it has it from the settings.
     """
     told: dict[str, Any] = {"http": listening.url, "pid": os.getpid()}
-    servers = {"redis": daemon.redis_url, "postgres": daemon.pg_url}
+    servers = {"redis": daemon.agents_redis_url, "postgres": daemon.pg_url}
     told |= {name: url for name, url in servers.items() if url == masked(url)}
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -234,7 +234,7 @@ def print_banner(daemon: Daemon, listening: ListeningSocket) -> None:
     """What somebody wants to know who has just started it."""
     say("")
     say(f"  dashboard        {listening.url}/")
-    say(f"  agents, REDIS_URL {masked(daemon.redis_url)}")
+    say(f"  agents, REDIS_URL {masked(daemon.agents_redis_url)}")
     say(f"  data directory   {daemon.data.path}")
     say("  stop             Ctrl-C (drains, then ends everything)")
     say("")

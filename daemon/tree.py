@@ -107,11 +107,14 @@ class Daemon:
         listening: ListeningSocket,
         servers: Sequence[EmbeddedServer] = (),
     ) -> None:
-        urls = {type(server): server.url for server in servers}
+        urls = {type(server): server.own_url for server in servers}
+        public = {type(server): server.url for server in servers}
         self.settings = settings
         self.data = data
         self.servers = servers
         self.redis_url = urls.get(EmbeddedValkey, settings.redis.url)
+        self.agents_redis_url = public.get(EmbeddedValkey, settings.redis.url)
+        """The bus as agents reach it; an embedded one without the daemon's own account."""
         self.pg_url = urls.get(EmbeddedPostgres, settings.postgres.url.get_secret_value())
         self.failure: str | None = None
         """Why it ended, if that was not asked for."""
@@ -145,7 +148,7 @@ class Daemon:
         self._agents = HostedAgents(
             settings,
             folder=data.path,
-            redis_url=self.redis_url,
+            redis_url=self.agents_redis_url,
             guard=self._guard,
             dead_letters=self._dead_letters,
         )

@@ -23,7 +23,7 @@ def env_command(invocation: Invocation, *, config: Path | None) -> None:
     """
     place = Place(read_settings(config))
     variables = {
-        "REDIS_URL": place.needed_redis_url(),
+        "REDIS_URL": place.needed_agents_redis_url(),
         "PG_URL": place.needed_pg_url(),
         "ORCHESTRATOR_URL": place.http_url,
     }

@@ -98,6 +98,15 @@ class EmbeddedServer(ABC):
         """Where clients reach it, once started."""
 
     @property
+    def own_url(self) -> str:
+        """The same for the daemon's account, which may do everything.
+
+        Raises:
+            OSError: this account may not read the secret, or the server never ran.
+        """
+        return self.url
+
+    @property
     @abstractmethod
     def _working_folder(self) -> Path:
         """The folder the process has as its current one."""
@@ -125,7 +134,7 @@ class EmbeddedServer(ABC):
     # What callers use.
 
     def start(self) -> str:
-        """Start the server, or adopt it if it runs; returns its URL when it serves.
+        """Start the server, or adopt it if it runs; returns our own URL of it when it serves.
 
         Blocks up to the start limit (120 s: recovery takes time), telling ``on_progress`` what it
         waits for every two seconds. May be called again at any time, so also after a crash.
@@ -141,7 +150,7 @@ class EmbeddedServer(ABC):
                 self._start_new()
         except OSError as error:
             raise self._failed(_plain(error), "Check the folder's owner and free space.") from error
-        return self.url
+        return self.own_url
 
     def alive(self) -> bool:
         """Whether its process lives; never blocks."""

@@ -3,9 +3,16 @@
 Durable (every write is on disk before it is answered: streams promise that), on loopback only,
 with an output buffer for subscribers large enough for bursts. Its port is kept in its folder, so
 that agents find it again after a restart.
+
+Every account of the machine reaches it, without a password: such clients may do what agents and a
+person who looks around do, and nothing else (`PUBLIC`). The daemon, its guard and its commands have
+a user of their own, whose secret is in the folder, readable for this account only.
 """
 
+import hashlib
 import importlib.util
+import os
+import secrets
 import signal
 import socket
 import time
@@ -36,6 +43,15 @@ PORT_TRIES = 3
 BIND_FAILED = "Failed listening on port"
 # Redis cuts a subscriber off at 32 MB by default; a burst of 200,000 messages is more than that.
 PUBSUB_BUFFER = ("pubsub", "512mb", "256mb", "60")
+
+OWN_USER = "orchestrator"
+PUBLIC = (
+    *("on", "nopass", "allchannels", "+@connection", "-client|kill", "-client|list"),
+    *("-client|pause", "-client|unpause", "-client|no-evict", "+info", "+command", "+publish"),
+    *("+subscribe", "+psubscribe", "+unsubscribe", "+punsubscribe", "+pubsub", "+multi", "+exec"),
+    *("+discard", "(+get +pttl ~orchestrator:permit)", "(+xadd ~orchestrator:events)"),
+)
+"""What the user without a password may do: be an agent, and look around."""
 
 
 class EmbeddedValkey(EmbeddedServer):
@@ -69,6 +85,11 @@ class EmbeddedValkey(EmbeddedServer):
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
+    def own_url(self) -> str:
+        """With the user that may do everything."""
+        return f"redis://{OWN_USER}:{self._secret()}@127.0.0.1:{self.port}/0"
+
+    @property
     def port(self) -> int:
         """The port it listens on, or will try to."""
         return self._remembered_port() or self._wanted_port or USUAL_PORT
@@ -89,8 +110,30 @@ class EmbeddedValkey(EmbeddedServer):
     def _port_file(self) -> Path:
         return self.folder / "port"
 
+    @property
+    def _secret_file(self) -> Path:
+        return self.folder / "secret"
+
+    def _secret(self) -> str:
+        return self._secret_file.read_text("ascii").strip()
+
+    def _make_secret(self) -> None:
+        """A server that runs without one was started by an earlier version, without users."""
+        if self._secret_file.exists():
+            return
+        self.stop()
+        fresh = self._secret_file.with_name("secret.new")
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{secrets.token_hex(32)}\n")
+            file.flush()
+            os.fsync(descriptor)
+        fresh.replace(self._secret_file)
+
     def _prepare(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_secret()
         if self._wanted_port not in (None, self._remembered_port()):
             self.stop()  # it was started on another port
 
@@ -123,6 +166,8 @@ class EmbeddedValkey(EmbeddedServer):
     def _is_ready(self, pid: int) -> bool:
         client = redis.Redis(
             port=self.port,
+            username=OWN_USER,
+            password=self._secret(),
             socket_connect_timeout=ANSWER_LIMIT_S,
             socket_timeout=ANSWER_LIMIT_S,
             retry=Retry(NoBackoff(), 0),  # the caller asks again
@@ -135,12 +180,16 @@ class EmbeddedValkey(EmbeddedServer):
             client.close()
 
     def _command(self, port: int) -> list[str | Path]:
+        # The hash: everybody sees the arguments of a process.
+        secret = hashlib.sha256(self._secret().encode()).hexdigest()
         return [
             self._binary(),
             *("--bind", "127.0.0.1", "--port", str(port)),
             *("--dir", self.folder, "--pidfile", self._pid_file),
             *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
             *("--client-output-buffer-limit", *PUBSUB_BUFFER),
+            *("--user", "default", *PUBLIC),
+            *("--user", OWN_USER, "on", f"#{secret}", "~*", "&*", "+@all"),
         ]
 
     def _binary(self) -> Path:

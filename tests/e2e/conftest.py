@@ -17,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from orchestrator.runtime.embedded import EmbeddedValkey
 
 NOT_OURS = ("ORCHESTRATOR", "REDIS_URL", "PG_URL", "PORT", "FRONT_ORIGIN", "RATE_LIMIT", "DEBUG")
 READY_LIMIT_S = 90.0
@@ -113,7 +114,7 @@ class DaemonProcess:
 
     @property
     def redis(self) -> redis.Redis:
-        return redis.Redis.from_url(self.told["redis"])
+        return redis.Redis.from_url(EmbeddedValkey(self.data / "valkey").own_url)
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and JSON of one HTTP call."""

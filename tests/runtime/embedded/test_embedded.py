@@ -531,7 +531,9 @@ def test_another_wanted_port_moves_a_running_valkey(valkey: EmbeddedValkey) -> N
 
     moved = EmbeddedValkey(valkey.folder, port=wanted)
 
-    assert moved.start() == f"redis://127.0.0.1:{wanted}/0"
+    moved.start()
+
+    assert moved.url == f"redis://127.0.0.1:{wanted}/0"
     assert valkey.port == wanted
 
 
@@ -545,3 +547,131 @@ def test_a_port_taken_between_look_and_bind_is_tried_elsewhere(
     valkey.start()
 
     assert valkey.port == free
+
+
+# Who may do what on Valkey
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
+    """A client without a password."""
+    valkey = EmbeddedValkey(tmp_path_factory.mktemp("valkey"))
+    valkey.start()
+    with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+        yield client
+    valkey.stop()
+
+
+AN_AGENT_DOES = [
+    "PING",
+    "ECHO x",
+    "SELECT 3",
+    "CLIENT SETNAME agent",
+    "CLIENT ID",
+    "INFO server",
+    "INFO",
+    "COMMAND COUNT",
+    "COMMAND DOCS get",
+    "PUBLISH data.market.X.1m {}",
+    "PUBLISH risk.killswitch {}",
+    "PUBSUB NUMSUB a",
+    "PUBSUB CHANNELS",
+    "GET orchestrator:permit",
+    "PTTL orchestrator:permit",
+    "XADD orchestrator:events * channel strategy.x payload {}",
+    "XADD orchestrator:events MAXLEN ~ 1000 * channel strategy.x payload {}",
+    "MULTI",
+    "DISCARD",
+]
+
+
+@pytest.mark.parametrize("command", AN_AGENT_DOES)
+def test_whoever_has_no_password_may_be_an_agent(public: redis.Redis, command: str) -> None:
+    public.execute_command(command)
+
+
+FORBIDDEN = [
+    "FLUSHALL",
+    "FLUSHDB",
+    "CONFIG GET maxmemory",
+    "CONFIG SET appendonly no",
+    "CONFIG REWRITE",
+    "REPLICAOF 127.0.0.1 1",
+    "SHUTDOWN NOSAVE",
+    "OBJECT ENCODING x",
+    "MONITOR",
+    "KEYS *",
+    "SCAN 0",
+    "SET orchestrator:permit {}",
+    "DEL orchestrator:permit",
+    "PEXPIRE orchestrator:permit 1",
+    "GET orchestrator:killswitch",
+    "SET orchestrator:killswitch {}",
+    "SET x y",
+    "XADD other * a b",
+    "XTRIM orchestrator:events MAXLEN 0",
+    "XDEL orchestrator:events 1-0",
+    "XRANGE orchestrator:events - +",
+    "XREAD COUNT 1 STREAMS orchestrator:events 0",
+    "DEL orchestrator:events",
+    "CLIENT KILL TYPE pubsub",
+    "CLIENT LIST",
+    "CLIENT PAUSE 10000",
+    "CLIENT UNPAUSE",
+    "CLIENT NO-EVICT ON",
+    "EVAL return(1) 0",
+    "FUNCTION LIST",
+    "SCRIPT FLUSH",
+    "ACL LIST",
+    "ACL SETUSER default +@all",
+    "MODULE LIST",
+    "SAVE",
+    "BGREWRITEAOF",
+    "SLOWLOG GET",
+    "LATENCY LATEST",
+    "SWAPDB 0 1",
+    "MIGRATE 127.0.0.1 1 x 0 1",
+    "CLUSTER INFO",
+]
+
+
+@pytest.mark.parametrize("command", FORBIDDEN)
+def test_whoever_has_no_password_may_do_nothing_else(public: redis.Redis, command: str) -> None:
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        public.execute_command(command)
+
+
+def test_our_own_user_may_do_everything_and_its_secret_is_ours_alone(
+    valkey: EmbeddedValkey,
+) -> None:
+    own_url = valkey.start()
+    secret = valkey.folder / "secret"
+
+    with redis.Redis.from_url(own_url) as client:
+        assert client.config_get("appendonly")
+        assert client.acl_whoami() == "orchestrator"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    process = psutil.Process(valkey.pid())
+    assert secret.read_text().strip() not in " ".join(process.cmdline())
+    assert own_url == EmbeddedValkey(valkey.folder).own_url
+    assert "@" not in valkey.url
+
+
+def test_a_server_of_a_version_without_users_is_started_anew(valkey: EmbeddedValkey) -> None:
+    valkey.start()
+    former = valkey.pid()
+    (valkey.folder / "secret").unlink()
+
+    with redis.Redis.from_url(valkey.start()) as client:
+        assert client.ping()
+
+    assert valkey.pid() != former
+
+
+@pytest.mark.parametrize("forged", ["orchestrator:wrong@", "orchestrator:@", "default:x@"])
+def test_a_wrong_secret_gains_nothing(public: redis.Redis, forged: str) -> None:
+    port = public.connection_pool.connection_kwargs["port"]
+    url = f"redis://{forged}127.0.0.1:{port}/0"
+
+    with redis.Redis.from_url(url) as client, pytest.raises(redis.RedisError):
+        client.config_get("*")
