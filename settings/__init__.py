@@ -6,18 +6,17 @@ The environment wins over ``.env``, that over the file. Variables: the seed's (`
 or as JSON, tables as JSON. Nothing else in the daemon reads the environment.
 
 A section's model stands beside the code that uses it; those of the daemon as a whole stand in
-``_settings_sections``.
+``settings.sections``.
 """
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, PrivateAttr, ValidationError, field_serializer
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_serializer
 
 from ..actors.agent_host.child_spec import AgentSettings
 from ..actors.heartbeat_monitor.agent_table import RegistrySettings
@@ -27,7 +26,8 @@ from ..runtime.guard import GuardSettings
 from ..runtime.telemetry.log import LogSettings
 from ..sql.database import PostgresSettings
 from .errors import STARS, Fault, SettingsError, faults_of, masked, origin_of
-from .layers import KeyPath, Layer, merge, read_dotenv, read_file, read_variables
+from .keys import KeyPath, leaves
+from .layers import Layer, merge, read_dotenv, read_file, read_variables
 from .secrets import exposed
 from .sections import (
     EMBEDDED,
@@ -70,10 +70,10 @@ __all__ = [
 FILE_NAME = "supervisor.toml"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything in force, section by section. Made by `load` only."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     instance: InstanceSettings = InstanceSettings()
     data: DataSettings = Field(default_factory=DataSettings)
@@ -103,19 +103,6 @@ class Settings(BaseSettings):
     @field_serializer("retention")
     def _retention_as_text(self, retention: dict[str, timedelta]) -> dict[str, str]:
         return {pattern: duration_text(kept) for pattern, kept in retention.items()}
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` has merged: it must know where each value came from."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 class Setting(NamedTuple):
@@ -168,7 +155,7 @@ def config_doc(settings: Settings) -> list[Setting]:
     tree = settings.model_dump(by_alias=True)
     return [
         Setting(".".join(path), _shown(path, value), origin_of(path, settings._layers))  # noqa: SLF001
-        for path, value in _leaves(tree)
+        for path, value in leaves(tree)
     ]
 
 
@@ -222,14 +209,6 @@ def _check_together(settings: Settings) -> None:
 
 def _fault_at(path: KeyPath, problem: str, hint: str, settings: Settings) -> Fault:
     return Fault(origin_of(path, settings._layers), ".".join(path), problem, hint)  # noqa: SLF001
-
-
-def _leaves(tree: dict[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, (*above, key))
-        else:
-            yield (*above, key), value
 
 
 def _shown(path: KeyPath, value: Any) -> str:

@@ -2,16 +2,15 @@
 
 import difflib
 import re
-import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..runtime.errors import OrchestratorError
-from .layers import KeyPath, Layer
+from .keys import KeyPath, all_keys, keys_at
+from .layers import Layer
 
 # The password of a URL: from the first colon of its user part to the last @, so that one that
 # should have been percent-encoded is covered too; and one given as a parameter.
@@ -94,36 +93,9 @@ def _problem(details: ErrorDetails) -> str:
 def _hint(path: KeyPath, kind: type[BaseModel]) -> str:
     """``did you mean http.port?``, from the keys of that table, else from all tables."""
     table, wrong = path[:-1], path[-1]
-    known = _keys_at(kind, table)
+    known = keys_at(kind, table)
     near = [".".join((*table, key)) for key in difflib.get_close_matches(wrong, known, n=1)]
-    elsewhere = [key for key in _all_keys(kind) if key.rsplit(".", 1)[-1] == wrong]
+    elsewhere = [key for key in all_keys(kind) if key.rsplit(".", 1)[-1] == wrong]
     for guess in (*near, *elsewhere):
         return f"did you mean {guess}?"
     return f"known here: {', '.join(known)}"
-
-
-def _keys_at(kind: type[BaseModel], table: KeyPath) -> list[str]:
-    model: type[BaseModel] | None = kind
-    for part in table:
-        if model is not None and part in _names(model):
-            model = _model_of(_names(model)[part])
-    return list(_names(model)) if model is not None else []
-
-
-def _all_keys(kind: type[BaseModel]) -> Iterator[str]:
-    for section in _names(kind):
-        for key in _keys_at(kind, (section,)):
-            yield f"{section}.{key}"
-
-
-def _names(model: type[BaseModel]) -> dict[str, Any]:
-    """The keys of a table as they are written, each with its type."""
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    """The model of a table, or of the tables within a table such as ``agents``."""
-    for found in (annotation, *typing.get_args(annotation)):
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return None

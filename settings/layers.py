@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic import BaseModel
+
+from .keys import KeyPath, is_table_or_list
 
 Tree = dict[str, Any]
-KeyPath = tuple[str, ...]
 
 PREFIX = "ORCHESTRATOR_"
 DELIMITER = "__"
@@ -53,24 +53,6 @@ class Layer:
         return self.name
 
 
-class _VariablesSource(EnvSettingsSource):
-    """pydantic-settings' reading of variables, over any mapping."""
-
-    def __init__(self, kind: type[BaseSettings], variables: Mapping[str, str]) -> None:
-        super().__init__(kind, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
-        self.env_vars = {name.lower(): value for name, value in variables.items()}
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Tables and lists as JSON, lists also with commas; what is neither is found later."""
-        del field_name, field
-        if not value.lstrip().startswith(("[", "{")):
-            return [part.strip() for part in value.split(",") if part.strip()]
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-
-
 def read_file(path: Path) -> Layer:
     """The layer of a TOML file.
 
@@ -82,34 +64,39 @@ def read_file(path: Path) -> Layer:
     return Layer(path.name, tomllib.loads(path.read_text(encoding="utf-8-sig")))
 
 
-def read_dotenv(kind: type[BaseSettings], path: Path) -> Layer:
+def read_dotenv(kind: type[BaseModel], path: Path) -> Layer:
     """The layer of a ``.env`` file; an empty one if there is none."""
     found = dotenv_values(path, interpolate=False, encoding="utf-8-sig") if path.is_file() else {}
     return read_variables(kind, {k: v for k, v in found.items() if v is not None}, name=path.name)
 
 
 def read_variables(
-    kind: type[BaseSettings], environ: Mapping[str, str], *, name: str = "environment"
+    kind: type[BaseModel], environ: Mapping[str, str], *, name: str = "environment"
 ) -> Layer:
     """The layer of the environment; variables of other programs are left alone.
 
     Ours are the short names, and every ``ORCHESTRATOR_<SECTION>__<KEY>``: an unknown section is
     kept, so that it is reported. An empty variable counts as unset.
     """
-    named: dict[str, str] = {}
     variables: dict[KeyPath, str] = {}
     for variable, full_name in _ours(kind, environ):
         path = tuple(full_name.removeprefix(PREFIX).lower().split(DELIMITER))
         # The long name wins over the short one.
         if path not in variables or variable == full_name:
-            named[full_name] = _value_of(variable, environ[variable])
             variables[path] = variable
-    values: Tree = dict(_VariablesSource(kind, named)())
-    for path, variable in list(variables.items()):
-        if path[0] not in kind.model_fields:
-            values[path[0]] = {}
-            variables[path[:1]] = variable
-    return Layer(name, values, variables)
+    values: Tree = {}
+    for path in sorted(variables, key=len):  # a key wins over the whole of its section
+        text = "debug" if variables[path] == "DEBUG" else environ[variables[path]]
+        value = _decoded(text) if is_table_or_list(kind, path) else text
+        for key in reversed(path):
+            value = {key: value}
+        values = _merged(values, value)
+    unknown = {
+        path[:1]: variable
+        for path, variable in variables.items()
+        if path[0] not in kind.model_fields
+    }
+    return Layer(name, values, variables | unknown)
 
 
 def merge(layers: list[Layer]) -> Tree:
@@ -120,7 +107,7 @@ def merge(layers: list[Layer]) -> Tree:
     return merged
 
 
-def _ours(kind: type[BaseSettings], environ: Mapping[str, str]) -> list[tuple[str, str]]:
+def _ours(kind: type[BaseModel], environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """The variables that are settings, each with its long name."""
     sections = {PREFIX + name.upper() for name in kind.model_fields}
     found = []
@@ -138,8 +125,14 @@ def _is_long(variable: str) -> bool:
     return variable.startswith(PREFIX) and DELIMITER in variable
 
 
-def _value_of(variable: str, value: str) -> str:
-    return "debug" if variable == "DEBUG" else value
+def _decoded(text: str) -> Any:
+    """Tables and lists as JSON, lists also with commas; validation finds what is neither."""
+    if not text.lstrip().startswith(("[", "{")):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _says(tree: Any, path: KeyPath) -> bool:

@@ -1,10 +1,10 @@
 """Which settings can change while the daemon runs (SIGHUP), and what has changed. Pure."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from ..http.settings import is_open_to_strangers
 from . import Settings
+from .keys import KeyPath, leaves
 
 LIVE: Final = (
     ("log", "level"),
@@ -15,8 +15,6 @@ LIVE: Final = (
     ("http", "rate_limit_window_ms"),
 )
 """All below these takes effect at once; everything else at the next start."""
-
-Path = tuple[str, ...]
 
 
 class Changes(NamedTuple):
@@ -38,7 +36,7 @@ def changes(old: Settings, new: Settings) -> Changes:
     if is_open_to_strangers(_with_live(old, new).http):
         refused = f"without any, whoever reaches {old.http.host} could do everything"
         new = new.model_copy(update={"http": new.http.model_copy(update={"auth": old.http.auth})})
-    before, after = dict(_leaves(old.model_dump())), dict(_leaves(new.model_dump()))
+    before, after = dict(leaves(old.model_dump())), dict(leaves(new.model_dump()))
     changed = sorted(
         path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
     )
@@ -51,7 +49,7 @@ def changes(old: Settings, new: Settings) -> Changes:
     )
 
 
-def _is_live(path: Path) -> bool:
+def _is_live(path: KeyPath) -> bool:
     return any(path[: len(live)] == live for live in LIVE)
 
 
@@ -64,12 +62,3 @@ def _with_live(old: Settings, new: Settings) -> Settings:
             fresh = kept.model_copy(update={key: getattr(fresh, key) for key in keys})
         update[section] = fresh
     return old.model_copy(update=update)
-
-
-def _leaves(tree: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
-    for key, value in tree.items():
-        path = (*above, str(key))
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, path)
-        else:
-            yield path, value

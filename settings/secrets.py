@@ -5,12 +5,12 @@ Token hashes are none: nobody finds 256 random bits by their SHA-256.
 
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from .errors import PARAMETER, Fault
+from .keys import KeyPath, leaves
 
 _OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 # Variables of agents: what they hold only they know, but names tell.
@@ -27,7 +27,7 @@ def exposed(file: Path, values: Any) -> Fault | None:
         return None
     if not mode & _OTHERS:
         return None
-    keys = sorted(".".join(path) for path in _secrets(values))
+    keys = sorted(".".join(path) for path, value in leaves(values) if _is_secret(path, value))
     if not keys:
         return None
     problem = f"a secret in a file that every account here may read or change ({file})"
@@ -35,18 +35,12 @@ def exposed(file: Path, values: Any) -> Fault | None:
     return Fault(file.name, ", ".join(keys), problem, hint)
 
 
-def _secrets(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if isinstance(value, dict):
-        for key, below in value.items():
-            yield from _secrets(below, (*path, str(key)))
-    elif isinstance(value, str) and value and _is_secret(path, value):
-        yield path
-
-
-def _is_secret(path: tuple[str, ...], value: str) -> bool:
+def _is_secret(path: KeyPath, value: object) -> bool:
+    if not isinstance(value, str):
+        return False
     if "://" in value:
         try:
             return bool(urlsplit(value).password) or PARAMETER.search(value) is not None
         except ValueError:
             return False
-    return "env" in path[:-1] and _SECRET_NAME.search(path[-1]) is not None
+    return bool(value) and "env" in path[:-1] and _SECRET_NAME.search(path[-1]) is not None

@@ -53,7 +53,6 @@ DAEMON_ONLY = {
     "psycopg",
     "psycopg_pool",
     "pydantic",
-    "pydantic_settings",
     "pykka",
     "structlog",
 }

@@ -432,3 +432,14 @@ def test_a_byte_order_mark_before_the_settings_is_skipped(tmp_path: Path) -> Non
     settings = load(tmp_path / "supervisor.toml", {})
 
     assert (settings.http.port, settings.http.rate_limit_max) == (1234, 7)
+
+
+def test_a_variable_for_a_key_wins_over_the_one_for_its_section() -> None:
+    environ = {
+        "ORCHESTRATOR_HTTP__PORT": "1",
+        "ORCHESTRATOR_HTTP": '{"port": 2, "host": "127.0.0.2"}',
+    }
+
+    http = load(None, environ).http
+
+    assert (http.port, http.host) == (1, "127.0.0.2")

@@ -31,7 +31,7 @@ def test_a_second_daemon_on_the_same_directory_is_told_in_one_line(
         (["run"], "gevent", "daemon"),
         (["demo"], "gevent", "embedded"),
         (["config", "check"], "pydantic", "daemon"),
-        (["doctor"], "pydantic_settings", "daemon"),
+        (["doctor"], "pydantic", "daemon"),
         (["db", "status"], "psycopg", "daemon"),
     ],
 )
