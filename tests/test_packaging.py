@@ -4,6 +4,7 @@ Each kind of install goes into an environment of its own that borrows everything
 setuptools, the dependencies) from the one that runs the tests, so that no network is needed.
 """
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -172,6 +173,21 @@ def test_the_wheel_has_every_module_and_nothing_else(tmp_path: Path) -> None:
     ours = {name for name in listed if not name.startswith(NOT_SHIPPED) and (ROOT / name).exists()}
 
     assert shipped == {f"orchestrator/{name}" for name in ours}
+
+
+def test_every_folder_of_code_or_data_is_a_listed_package() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = config["options"]["packages"].split()
+    data = {name for name in config["options.package_data"] if name in listed}
+
+    tracked = _run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines()
+    code = [Path(name) for name in tracked if name.endswith((".py", ".sql"))]
+    folders = {path.parent for path in code if (ROOT / path).exists()}
+    ours = {path for path in folders if not f"{path}/".startswith(NOT_SHIPPED)}
+    found = {".".join(("orchestrator", *folder.parts)) for folder in ours}
+
+    assert sorted(found | data) == listed
 
 
 def test_this_python_is_one_of_those_declared() -> None:
