@@ -20,7 +20,7 @@ import msgspec
 SOURCES: Final = ("earlier", "control", "data", "daemon", "stream")
 """By number in the journal: the connections to Redis, the daemon itself, the durable stream."""
 
-EARLIER, CONTROL, _DATA, DAEMON, STREAM = SOURCES
+EARLIER, CONTROL, DATA, DAEMON, STREAM = SOURCES
 
 
 class Run(msgspec.Struct, frozen=True, gc=False):

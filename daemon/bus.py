@@ -5,9 +5,10 @@ from collections.abc import Callable
 import structlog
 
 from ..actors.canary import Canaries
-from ..actors.redis_listener.connections import CONTROL, DATA, BusConnections
+from ..actors.redis_listener.connections import BusConnections
 from ..actors.redis_listener.server_checks import Danger, check
 from ..actors.redis_listener.stream_reader import StreamLimits
+from ..actors.sources import CONTROL, DATA
 from ..protocol.bus_url import read_bus_url
 from ..protocol.timestamps import timestamp
 from ..runtime import OrchestratorError

@@ -16,9 +16,6 @@ from ..sql.errors import StoreError, Unavailable, WriterClaimed
 from ..sql.events.event_writer import EventWriter
 from ..sql.schema.migrator import migrate
 
-STALE_AFTER_S: Final = 30.0
-"""A daemon that has not renewed its claim for so long is gone (the persister's own figure)."""
-
 CONNECT_LIMIT_S: Final = 3.0
 """A start does not wait longer for a PostgreSQL that does not answer; it goes on without."""
 
@@ -92,12 +89,7 @@ class Tables:
             with closing(self._connect()) as connection:
                 applied = migrate(connection)
             with closing(EventWriter(self._database)) as writer:
-                writer.claim(
-                    instance=self._instance,
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    stale_after_s=STALE_AFTER_S,
-                )
+                writer.claim(instance=self._instance, host=socket.gethostname(), pid=os.getpid())
         except Unavailable:
             raise
         except WriterClaimed as error:

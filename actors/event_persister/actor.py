@@ -20,6 +20,7 @@ from ...runtime import Actor, Address, Outbox, deadline, give_way
 from ...runtime.errors import OrchestratorError
 from ...sql.errors import StoreError
 from ...sql.events.event_writer import EventWriter
+from ...sql.events.fenced_connection import STALE_AFTER_S
 from ..events import DROPPED, Event, NewEvent
 from ..messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from ..messages.event_persister import (
@@ -98,7 +99,7 @@ class EventPersister(Actor):
         monitor: Address | None = None,
         stops: Address | None = None,
         instance: str = "orchestrator",
-        stale_after_s: float = 30.0,
+        stale_after_s: float = STALE_AFTER_S,
         on_fenced: Callable[[StoreError], None] = lambda _error: None,
     ) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ from ...sql.events.copy_text import copy_field
 from ...sql.events.event_writer import EventWriter
 from ...sql.events.stream_position import StreamPosition
 from ..events import REJECTED, Event, channel_of
-from ..journal.rows import parse_row, row_prefix, split_rows, with_ids
+from ..journal.rows import halves, parse_row, row_prefix, split_rows, with_ids
 from ..payloads import Rejection, reject
 from .backlog import MAX_BLOCK_ROWS, stream_of
 from .batch import Batch
@@ -248,9 +248,8 @@ class Storer:
                 return self._replace(lines[0], _reason_of(error), stream)
             if self._sift(lines, stream):
                 return ()
-        middle = len(lines) // 2
-        halves = [b"\n".join([*half, b""]) for half in (lines[:middle], lines[middle:])]
-        return self._store_rows(halves[0], None) + self._store_rows(halves[1], stream)
+        first, second = halves(lines)
+        return self._store_rows(first, None) + self._store_rows(second, stream)
 
     def _sift(self, lines: list[bytes], stream: StreamPosition | None) -> bool:
         """Store ``lines`` with ``bus.rejected`` for those refused; False if that will not do."""

@@ -18,7 +18,7 @@ from ...sql.events.event_writer import EventWriter
 from ..events import REJECTED, channel_of
 from ..payloads import reject
 from .record_format import Damage, IdRange, Record, RecordKind, decode_assigned, scan
-from .rows import parse_row, row_prefix, split_rows, with_ids
+from .rows import halves, parse_row, row_prefix, split_rows, with_ids
 
 BLOCK_ROWS: Final = 5_000
 BLOCK_BYTES: Final = 8 * 1024 * 1024
@@ -140,9 +140,8 @@ def _store(writer: EventWriter, rows: bytes, done: Refilled) -> None:
             done.rejected += 1
             _put(writer, _rejected(lines[0], str(error)), 1, done)
             return
-        middle = count // 2
-        for half in (lines[:middle], lines[middle:]):
-            _store(writer, b"\n".join([*half, b""]), done)
+        for half in halves(lines):
+            _store(writer, half, done)
 
 
 def _put(writer: EventWriter, rows: bytes, count: int, done: Refilled) -> None:

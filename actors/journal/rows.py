@@ -43,6 +43,13 @@ def split_rows(body: bytes) -> list[bytes]:
     return lines
 
 
+def halves(lines: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Two bodies of half of ``lines`` each, to find the row that PostgreSQL refuses."""
+    middle = len(lines) // 2
+    first, second = (b"\n".join([*half, b""]) for half in (lines[:middle], lines[middle:]))
+    return first, second
+
+
 def ids_of(ranges: Iterable[IdRange]) -> Iterator[int]:
     """Each id of ``ranges``."""
     return chain.from_iterable([range(first, last + 1) for first, last in ranges])

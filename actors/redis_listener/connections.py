@@ -1,19 +1,16 @@
 """The connections to Redis: the daemon makes and closes them, so they outlive a crash."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from ..canary import Canaries
 from ..messages.redis_listener import BusStatus
+from ..sources import CONTROL, DATA
 from .gaps import GapTracker
 from .publisher import Publisher
 from .reconnect import Dialer, connection_pool
 from .server_checks import Danger
 from .stream_reader import StreamLimits, StreamReader
 from .subscription import Subscription
-
-CONTROL: Final = "control"
-DATA: Final = "data"
 
 
 class BusConnections:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ...runtime.datadir import DataDir
     from ...settings import Settings
     from ...sql.events.event_writer import EventWriter
-
-STALE_AFTER_S: Final = 30.0
-"""As the daemon's own: another daemon that renewed within this time lives."""
 
 
 @command(
@@ -216,7 +213,6 @@ def _writer(settings: "Settings", data: "DataDir", url: str) -> Iterator["EventW
         instance=data.instance,
         host=socket.gethostname(),
         pid=os.getpid(),
-        stale_after_s=STALE_AFTER_S,
     )
     try:
         yield writer

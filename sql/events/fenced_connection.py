@@ -20,6 +20,9 @@ from ..errors import (
 )
 from ..named_queries import query
 
+STALE_AFTER_S: Final = 30.0
+"""A daemon that has not renewed its claim for this long is gone; it renews at a third of it."""
+
 # Limits of the small statements; storing has its own in writer_begin.sql.
 LIMITS: Final = b"SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '30s'"
 # PostgreSQL cuts application names there.
@@ -47,7 +50,9 @@ class FencedConnection:
         if connection is not None:
             connection.close()
 
-    def claim(self, *, instance: str, host: str, pid: int, stale_after_s: float) -> int:
+    def claim(
+        self, *, instance: str, host: str, pid: int, stale_after_s: float = STALE_AFTER_S
+    ) -> int:
         """Become the one that writes; returns the epoch. Ends what is left of the writer before.
 
         The same instance takes over at once (the lock on its data directory says that it is

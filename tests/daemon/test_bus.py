@@ -4,7 +4,7 @@ import gevent
 import pytest
 import redis
 from gevent.event import Event as Signal
-from orchestrator.actors.redis_listener.connections import CONTROL, DATA
+from orchestrator.actors.sources import CONTROL, DATA
 from orchestrator.daemon.bus import Bus, BusEndangered
 from orchestrator.settings import Settings
 from structlog.testing import capture_logs
