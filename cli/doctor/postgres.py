@@ -27,6 +27,26 @@ _PRIVILEGES = """
     FROM unnest(%s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS privilege
     WHERE to_regclass(name) IS NOT NULL AND NOT has_table_privilege(name, privilege)
 """
+# Grants to others than the owner and us; row security without a policy for them keeps them out.
+_OTHERS = """
+    SELECT format('%s (%s: %s)', name, grantee, string_agg(privilege, ', ' ORDER BY privilege))
+    FROM (
+        SELECT class.oid::regclass::text AS name, granted.privilege_type AS privilege,
+               CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::regrole::text END
+                   AS grantee
+        FROM pg_class AS class, aclexplode(class.relacl) AS granted
+        WHERE (class.oid = ANY (ARRAY[to_regclass('agents'), to_regclass('events')]::oid[])
+               OR class.relname LIKE 'orchestrator\\_%' AND class.relkind = 'r')
+          AND pg_table_is_visible(class.oid)
+          AND granted.privilege_type IN ('INSERT', 'UPDATE', 'DELETE')
+          AND granted.grantee NOT IN (class.relowner, current_user::regrole::oid)
+          AND NOT (class.relrowsecurity AND NOT EXISTS (
+              SELECT FROM pg_policy WHERE polrelid = class.oid AND polcmd <> 'r'
+                AND polname <> 'orchestrator_own'
+                AND (0 = ANY (polroles) OR granted.grantee = ANY (polroles))))
+    ) AS others
+    GROUP BY name, grantee ORDER BY name, grantee
+"""
 _SIZE = "SELECT pg_size_pretty(pg_database_size(current_database()))"
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
@@ -55,6 +75,7 @@ def check_postgres(url: str) -> Iterator[Finding]:
         yield _schema(connection)
         yield _privileges(connection)
         yield _row_security(connection)
+        yield _other_writers(connection)
         yield ok("postgresql size", str(_one(connection, _SIZE)))
         yield clock_finding("postgresql clock", _skew_s(connection))
 
@@ -144,6 +165,15 @@ def _row_security(connection: "Connection") -> Finding:
             "connect as the tables' owner, or ALTER ROLE ... BYPASSRLS",
         )
     return ok(name, "on, but not for this user" if enabled else "off")
+
+
+def _other_writers(connection: "Connection") -> Finding:
+    name = "postgresql other writers"
+    others = [row[0] for row in connection.execute(_OTHERS.encode())]
+    if others:
+        advice = "REVOKE INSERT, UPDATE, DELETE ON these FROM those, unless it is meant"
+        return warning(name, "; ".join(others[:5]), advice)
+    return ok(name, "none")
 
 
 def _skew_s(connection: "Connection") -> float:

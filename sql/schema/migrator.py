@@ -21,6 +21,8 @@ from ..named_queries import query
 # Any number that nobody else uses for an advisory lock: "orch" in ASCII.
 LOCK_KEY: Final = 0x6F726368
 # Another `db migrate` may be building indexes on a large table.
+# Run again after every later one, which may have made tables.
+RIGHTS: Final = "0007_rights"
 LIMITS: Final = (
     b"SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0;"
     b" SET LOCAL idle_in_transaction_session_timeout = 0"
@@ -127,6 +129,8 @@ def migrate(connection: Connection) -> list[str]:
         names = _pending(status(connection))
         for name in names:
             _apply(connection, name, shipped()[name])
+        if names and names[-1] > RIGHTS:
+            connection.execute(shipped()[RIGHTS].encode())
         _check_columns(connection)
     return names
 

@@ -155,7 +155,7 @@ def keep_ahead(database: Database, pace: IdPace) -> list[str]:
     for part in made:
         with database.transaction(timeout_ms=LIMIT_MS) as connection:
             limit_locks(connection)
-            connection.execute(filled("partition_create", name=part.name))
+            create(connection, part.name)
             attach(connection, part)
     healed = _heal(database, Layout((*layout.partitions, *made), layout.default))
     return [part.name for part in (*made, *healed)]
@@ -164,6 +164,12 @@ def keep_ahead(database: Database, pace: IdPace) -> list[str]:
 def limit_locks(connection: Connection) -> None:
     """Let nobody wait behind us for longer than 200 ms."""
     connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS:d}".encode())
+
+
+def create(connection: Connection, name: str) -> None:
+    """Make a table that can become a partition, and that nobody else may use."""
+    connection.execute(filled("partition_create", name=name))
+    connection.execute(filled("partition_private", name=name))
 
 
 def attach(connection: Connection, part: Partition) -> None:
@@ -211,7 +217,7 @@ def _moved(database: Database, default: str, part: Partition) -> bool:
         if rows > HEAL_ROWS:
             return False
         connection.execute(f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE".encode())
-        connection.execute(filled("partition_create", name=part.name))
+        create(connection, part.name)
         connection.execute(filled("partition_move", source=default, name=part.name), bounds)
         attach(connection, part)
     return True

@@ -17,7 +17,7 @@ from ..connection import Connection
 from ..database import Database
 from ..errors import TimedOut
 from ..named_queries import query
-from .partitions import Partition, attach, filled, limit_locks, partition_name
+from .partitions import Partition, attach, create, filled, limit_locks, partition_name
 
 # Ids looked at in one statement: some 100 ms.
 CHUNK_IDS: Final = 50_000
@@ -71,7 +71,7 @@ def rewrite(
         limit_locks(connection)
         for name in names:
             connection.execute(f"LOCK TABLE {name} IN SHARE MODE".encode())
-        connection.execute(filled("partition_create", name=kept.name))
+        create(connection, kept.name)
         for source, parts in chunks:
             for low, high in parts:
                 given = _parameters(befores, low, high)
