@@ -87,7 +87,7 @@ class Bus(threading.Thread):  # noqa: TID251 no gevent here
         while True:
             try:
                 self._serve(url)
-            except (OSError, Refused, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 no surprise may end the deliveries
                 self._say(str(error) or type(error).__name__)
             time.sleep(RETRY_S)
 

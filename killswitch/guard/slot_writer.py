@@ -70,7 +70,7 @@ class SlotWriter(threading.Thread):  # noqa: TID251 no gevent here
                 requests, waiting = self._requests, tuple(self._waiting)
             try:
                 self._write()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 no surprise may end the writing
                 self._say(f"the stop is not on disk: {error}")
                 time.sleep(RETRY_S)
                 continue

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import redis
+from orchestrator.killswitch.guard import bus as module
 from orchestrator.killswitch.guard.bus import Bus, Delivery
 from orchestrator.killswitch.intake import Origin, called
 from orchestrator.protocol.document import read_document
@@ -117,6 +119,27 @@ def test_a_cut_connection_is_made_anew_and_trouble_is_said_once(
 
     assert office.bus.wait_done(10.0)
     assert [reason for reason, _ in office.published][-1] == "two"
+
+
+def test_a_surprise_does_not_end_the_deliveries(
+    redis_url: str, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surprises = [RuntimeError("a bug")]
+    real = module.store
+
+    def store(*arguments: Any) -> None:
+        if surprises:
+            raise surprises.pop()
+        real(*arguments)
+
+    monkeypatch.setattr(module, "store", store)
+    office = Office(redis_url)
+
+    office.bus.send(delivery("why"))
+
+    assert office.bus.wait_done(5.0)
+    assert office.troubles == ["a bug", ""]
+    assert client.get(PERMIT) is None
 
 
 def test_receivers_are_counted(redis_url: str, client: redis.Redis) -> None:
