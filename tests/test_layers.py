@@ -1,6 +1,7 @@
 """Imports point one way: docs/architecture.md has the table that this test holds the code to."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -162,6 +163,17 @@ def test_the_protocol_needs_nothing_but_the_standard_library(path: Path) -> None
     ]
 
     assert wrong == []
+
+
+# One reader a protocol: what another makes of a URL may be another server, or another password.
+URL_PARSERS = re.compile(r"\b(from_url|parse_url|conninfo_to_dict)\(")
+URL_READERS = {"protocol/bus_url.py", "sql/pg_url.py", "sql/connection.py"}
+
+
+def test_urls_of_servers_are_parsed_by_their_readers_only() -> None:
+    parsing = {str(path) for path in MODULES if URL_PARSERS.search((ROOT / path).read_text())}
+
+    assert parsing <= URL_READERS
 
 
 def test_http_has_no_init_file() -> None:

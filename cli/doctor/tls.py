@@ -4,15 +4,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 from .check_results import Finding, critical, ok, warning
 
 if TYPE_CHECKING:
     from ...http.settings import HttpSettings
     from ...settings import Settings
-
-_OFF = frozenset({"0", "f", "false", "n", "no"})
 
 
 def check_tls(settings: "Settings") -> Iterator[Finding]:
@@ -48,18 +45,21 @@ def _own(http: "HttpSettings") -> Iterator[Finding]:
 
 def _redis(url: str) -> Iterator[Finding]:
     from ...http.settings import is_loopback
+    from ...protocol.bus_url import read_bus_url
+    from ...settings import EMBEDDED
 
     name = "redis tls"
-    parts = urlsplit(url)
-    if parts.scheme == "redis" and not is_loopback(parts.hostname or "localhost"):
-        said = f"none to {parts.hostname}: what is sent, the password too, can be read and changed"
-        yield warning(name, said, "use rediss:// (with ?ssl_ca_certs=FILE for your own authority)")
-    if parts.scheme != "rediss":
+    read = read_bus_url(url) if url != EMBEDDED else None
+    if read is None or read.path is not None:
         return
-    query = {key: values[-1].lower() for key, values in parse_qs(parts.query).items()}
-    if query.get("ssl_cert_reqs", "required") not in ("required", "cert_required"):
+    if read.tls is None:
+        if not is_loopback(read.host):
+            said = f"none to {read.host}: what is sent, the password too, can be read and changed"
+            advice = "use rediss:// (with ?ssl_ca_certs=FILE for your own authority)"
+            yield warning(name, said, advice)
+    elif read.tls.cert_reqs != "required":
         yield warning(name, "any certificate is taken", "leave ssl_cert_reqs out of the URL")
-    elif query.get("ssl_check_hostname", "true") in _OFF:
+    elif not read.tls.check_hostname:
         said = "the certificate of any host is taken"
         yield warning(name, said, "leave ssl_check_hostname out of the URL")
     else:
@@ -67,14 +67,13 @@ def _redis(url: str) -> Iterator[Finding]:
 
 
 def _postgres(url: str) -> Iterator[Finding]:
-    from psycopg.conninfo import conninfo_to_dict
-
     from ...http.settings import is_loopback
     from ...settings import EMBEDDED
+    from ...sql.pg_url import read_pg_url
 
     if url == EMBEDDED:
         return
-    given = {key: str(value) for key, value in conninfo_to_dict(url).items()}
+    given = read_pg_url(url).parameters
     hosts = [host for host in given.get("host", "").split(",") if host and host[0] not in "/@"]
     mode = given.get("sslmode", "prefer")
     if mode == "verify-full":

@@ -1,6 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+from orchestrator.actors.redis_listener.connections import connection_pool
+from orchestrator.agents.errors import BadOptions
+from orchestrator.agents.publisher import connect
+from orchestrator.cli.doctor.redis import connected
+from orchestrator.protocol.bus_url import BadBusUrl, read_bus_url
 from orchestrator.settings import SettingsError, load
 from orchestrator.settings.urls import postgres_problem, redis_problem
 
@@ -100,3 +106,126 @@ def test_the_fault_names_the_variable_and_never_the_password(
     assert fault.startswith(f"environment {variable}: {key}: ")
     assert "found" not in fault
     assert "Cret" not in fault
+
+
+# One URL, read alike
+
+BUS_URLS = [
+    "redis://localhost:6379",
+    "redis://localhost",
+    "redis://",
+    "redis:///3",
+    "redis://h/",
+    "redis://h:6380/15",
+    "redis://H.Example/1",
+    "redis://h.example.",
+    "redis://127.0.0.1:6379/?db=3",
+    "redis://h/1?db=2",
+    "redis://[::1]",
+    "redis://[::1]:6379/5",
+    "redis://[2001:db8::1]:1/0",
+    "redis://u@h",
+    "redis://:@h",
+    "redis://u:@h",
+    "redis://:hunter2@h",
+    "redis://u:hunter2@h",
+    "redis://u:hunter2%40%3A%2F%23%3F%25@127.0.0.1:6379/0",
+    "redis://u:%68unter2@h",
+    "redis://u%40x:hunter2@h",
+    "redis://h?password=hunter2",
+    "redis://h?username=u&password=hunter2&db=4",
+    "redis://u:hunter2@h?password=other",
+    "redis://h?client_name=desk",
+    "redis://h?family=4",
+    "redis://h?keepAlive=1&connectTimeout=3",
+    "redis://h?socket_timeout=2&health_check_interval=5",
+    "rediss://h",
+    "rediss://u:hunter2@h:6380?ssl_ca_certs=/etc/ca.pem",
+    "rediss://h?ssl_cert_reqs=none",
+    "rediss://h?ssl_check_hostname=false",
+    "rediss://[::1]:6380/2?ssl_min_version=772",
+    "unix:///run/redis.sock",
+    "unix:///run/redis.sock?db=1",
+    "unix://:hunter2@/run/redis.sock",
+    "unix://u:hunter2@/run/a%20b.sock",
+    "UNIX:///run/redis.sock",
+    "REDIS://h",
+]
+NO_BUS_URLS = [
+    "",
+    "redis",
+    "localhost:6379",
+    "127.0.0.1",
+    "redis:/h",
+    "http://u:hunter2@h",
+    "valkey://h",
+    "redis+sentinel://:hunter2@s1:26379,s2:26379/mymaster/0",
+    "redis+cluster://h",
+    "redis://h1,h2",
+    "redis://h:notaport",
+    "redis://h:0",
+    "redis://h:65536",
+    "redis://h:hunter2",
+    "redis://h/x",
+    "redis://h/0/1",
+    "redis://h?db=x",
+    "redis://h?max_connections=2",
+    "redis://h?client_name=a%20b",
+    "redis://h?keyPrefix=x",
+    "redis://h?tls=true",
+    "redis://h?ssl_cert_reqs=none",
+    "redis://h?hunter2=1&password=x",
+    "redis://::1",
+    "redis://[::1",
+    "redis://[x]",
+    "redis://u:hun@ter2@h",
+    "redis://u:hunter2/x@h",
+    "redis://u:hunter2?x@h",
+    "redis://u:hunter2#x@h",
+    "redis://u:hunter 2@h",
+    "redis://u:hunter2%ff@h",
+    "unix://run/redis.sock",
+    "unix://",
+]
+
+
+def by_all(url: str) -> list[Any]:
+    """What the daemon, the kit and the command line make of a URL (the guard takes `BusUrl`)."""
+    wanted = ("host", "port", "path", "db", "username", "password", "client_name")
+    clients = (
+        connection_pool(url, 1.0),
+        connect(url).connection_pool,
+        connected(url).connection_pool,
+    )
+    return [
+        (pool.connection_class, {name: pool.connection_kwargs.get(name) for name in wanted})
+        for pool in clients
+    ]
+
+
+@pytest.mark.parametrize("url", BUS_URLS)
+def test_daemon_kit_and_command_line_read_one_url_alike(url: str) -> None:
+    assert redis_problem(url) is None
+
+    daemon, kit, command_line = by_all(url)
+
+    assert daemon == kit == command_line
+    read = read_bus_url(url)
+    assert daemon[1]["db"] == read.db
+    assert (daemon[1]["username"] or "", daemon[1]["password"] or "") == (
+        read.username or "",
+        read.password or "",
+    )
+    assert "hunter2" not in repr(read)
+
+
+@pytest.mark.parametrize("url", NO_BUS_URLS)
+def test_daemon_kit_and_command_line_refuse_one_url_alike_and_repeat_no_secret(url: str) -> None:
+    said = redis_problem(url)
+    assert said
+    assert "hun" not in said
+
+    for opener in (lambda: connection_pool(url, 1.0), lambda: connect(url), lambda: connected(url)):
+        with pytest.raises((BadBusUrl, BadOptions)) as caught:
+            opener()
+        assert str(caught.value).endswith(said)
