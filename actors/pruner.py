@@ -13,7 +13,7 @@ import gevent
 from ..runtime import Actor
 from ..sql.database import Database
 from ..sql.errors import StoreError, Unavailable
-from ..sql.schema.partitions import IdPace, keep_ahead
+from ..sql.schema.partitions import IdRate, keep_ahead
 from ..sql.schema.retention import RetentionRule, prune
 
 FIRST_RUN_S: Final = 60.0
@@ -70,10 +70,10 @@ class Pruner(Actor):
             self.log.info("old events pruned", deleted=deleted)
 
     def _create_partitions(self) -> None:
-        pace = IdPace()
+        rate = IdRate()
         while True:
             try:
-                for name in keep_ahead(self._database, pace):
+                for name in keep_ahead(self._database, rate):
                     self.log.info("partition created", name=name)
             except Unavailable as error:
                 self.log.debug("cannot create partitions yet, retrying", reason=str(error))

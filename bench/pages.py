@@ -24,7 +24,7 @@ from orchestrator.sql.errors import TimedOut
 from orchestrator.sql.events.event_filter import EventFilter
 from orchestrator.sql.events.event_reader import EventReader, EventRow
 from orchestrator.sql.schema.migrator import migrate
-from orchestrator.sql.schema.partitions import IdPace, keep_ahead
+from orchestrator.sql.schema.partitions import IdRate, keep_ahead
 
 from .report import Row, progress
 
@@ -181,7 +181,7 @@ def opened(url: str, rows: int) -> Iterator[Table]:
 def fill(connection: psycopg.Connection, database: Database, rows: int) -> None:
     """Rows by the server itself, then what autovacuum does in time."""
     statement = FILL.replace(" % ", " %% ").encode()  # as psycopg writes it
-    began, pace = time.monotonic(), IdPace()
+    began, pace = time.monotonic(), IdRate()
     for first in range(1, rows + 1, BLOCK):
         last = min(first + BLOCK - 1, rows)
         connection.execute(b"SELECT setval('events_id_seq', %d)" % last)

@@ -13,6 +13,7 @@ COVERED_BY = {
     # Nothing but declarations of messages and records, used by every test of their owner.
     "runtime/messages.py": "tests/runtime/test_actor.py",
     "runtime/child.py": "tests/runtime/test_supervisor.py",
+    "protocol/limits.py": "tests/http/api/test_event_routes.py",
     "actors/messages/broadcaster.py": "tests/actors/broadcaster/test_actor.py",
     "actors/messages/events.py": "tests/actors/event_persister/test_actor.py",
     "actors/messages/redis_listener.py": "tests/actors/redis_listener/test_actor.py",
@@ -47,7 +48,6 @@ COVERED_BY = {
     "runtime/standalone.py": "tests/runtime/test_actor.py",
     # Halves that mean nothing without the other one.
     "actors/redis_listener/connections.py": "tests/actors/redis_listener/test_actor.py",
-    "sql/schema/rewrite.py": "tests/sql/schema/test_retention.py",
     # Only a whole daemon shows what they do.
     "daemon/tree.py": "tests/e2e/test_whole_way.py",
     "daemon/process.py": "tests/e2e/test_shutdown.py",

@@ -14,7 +14,7 @@ import click
 from ..errors import ExitCode, Failure
 from ..formatting import plural
 from ..local_settings import POSTGRES_FOLDER, Place, config_option, read_settings
-from ..offline.database import store_failures
+from ..offline.database import database_failures
 from ..offline.progress import Progress
 from ..options import Invocation, command, confirm, pass_invocation
 
@@ -138,7 +138,7 @@ def _served(place: Place) -> Iterator[str]:
 def _rows_there(url: str) -> int:
     from ...sql.connection import connect
 
-    with store_failures(), connect(url) as connection:
+    with database_failures(), connect(url) as connection:
         found = connection.execute("SELECT to_regclass('events') IS NOT NULL").fetchone()
         if not found or not found[0]:
             return 0
@@ -149,10 +149,10 @@ def _rows_there(url: str) -> int:
 def _restore(file: Path, url: str) -> None:
     """Set our tables aside, restore, and drop them; if it fails they come back."""
     from ...sql.connection import connect, conninfo
-    from ...sql.schema.rename_tables import tables_set_aside
+    from ...sql.schema.rename_tables import renamed_tables
 
     whole = ("--single-transaction", "--exit-on-error", "--no-owner")
-    with store_failures(), connect(url) as connection, tables_set_aside(connection):
+    with database_failures(), connect(url) as connection, renamed_tables(connection):
         _run("pg_restore", *whole, f"--dbname={conninfo(url)}", str(file))
 
 
@@ -193,7 +193,7 @@ def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: 
 
     progress = Progress(invocation.screen, "events")
     done = Refilled()
-    with store_failures():
+    with database_failures():
         with connect(url) as connection:
             migrate(connection)
         with _writer(settings, data, url) as writer:
@@ -207,6 +207,7 @@ def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: 
 def _writer(settings: "Settings", data: "DataDir", url: str) -> Iterator["EventWriter"]:
     from ...sql.database import Database
     from ...sql.events.event_writer import EventWriter
+    from ...sql.events.fenced_connection import STALE_AFTER_S
 
     writer = EventWriter(Database(settings.postgres, url=url))
     writer.claim(

@@ -34,9 +34,9 @@ LIMIT_MS: Final = 30_000
 
 
 # The rate of ids is told from so many observations, over at least
-PACE_SAMPLES: Final = 360
+RATE_SAMPLES: Final = 360
 # so many seconds: ids are taken some 100,000 at a time.
-PACE_S: Final = 600.0
+RATE_WINDOW_S: Final = 600.0
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -59,11 +59,11 @@ class Layout(msgspec.Struct, frozen=True):
     """The table for ids that have no partition."""
 
 
-class IdPace:
+class IdRate:
     """How fast ids are given, from observations (pure)."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque(maxlen=PACE_SAMPLES)
+        self._seen: deque[tuple[float, int]] = deque(maxlen=RATE_SAMPLES)
 
     def note(self, now_s: float, last_id: int) -> None:
         """At this (monotonic) time the last id was this."""
@@ -75,7 +75,7 @@ class IdPace:
         if not self._seen:
             return 0.0
         (since, first), (until, last) = self._seen[0], self._seen[-1]
-        return max(0, last - first) / max(until - since, PACE_S)
+        return max(0, last - first) / max(until - since, RATE_WINDOW_S)
 
 
 def filled(query_name: str, /, **words: object) -> bytes:
@@ -133,7 +133,7 @@ def gap_around(partitions: Sequence[Partition], event_id: int) -> tuple[int | No
     return max(before, default=None), min(behind, default=None)
 
 
-def keep_ahead(database: Database, pace: IdPace) -> list[str]:
+def keep_ahead(database: Database, rate: IdRate) -> list[str]:
     """See to it that there are partitions ahead, and that rows of the default one find theirs.
 
     Blocks the caller's greenlet. Others go on storing meanwhile; whoever holds a lock for long
@@ -150,8 +150,8 @@ def keep_ahead(database: Database, pace: IdPace) -> list[str]:
         if layout is None:
             return []
         last_id = _last_id(connection)
-    pace.note(time.monotonic(), last_id)
-    made = missing_ahead(layout.partitions, last_id, pace.per_s)
+    rate.note(time.monotonic(), last_id)
+    made = missing_ahead(layout.partitions, last_id, rate.per_s)
     for part in made:
         with database.transaction(timeout_ms=LIMIT_MS) as connection:
             limit_locks(connection)

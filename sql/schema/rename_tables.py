@@ -11,7 +11,7 @@ ASIDE: Final = "orchestrator_set_aside"
 
 
 @contextmanager
-def tables_set_aside(connection: Connection) -> Iterator[None]:
+def renamed_tables(connection: Connection) -> Iterator[None]:
     """Move our tables to another schema for the block; drop them at its end.
 
     If the block fails, what it made must be gone already (a transaction of its own); the tables are

@@ -1,40 +1,60 @@
-"""Pruning: old events of certain types go, without holding up who stores new ones.
+"""Retention: deletes old events by type without blocking the writer of new ones.
 
-On one table, and where few events come, rows are deleted in small batches. On a partitioned one,
-where many come, a partition waits until whole types in it are due, and is then dropped (what must
-stay is copied out first), or, if only a small part is due, that part is deleted in batches.
+An unpartitioned table, and a partition that grew slowly, is pruned row by row in small batches. A
+partition that grew fast waits until whole types in it are due. If they are half of it or more, the
+remaining rows are copied to a new table that replaces the partition in one transaction: readers see
+the rows of either, never of none. While rows are copied the old partition cannot be written to; a
+writer that tries makes the rewrite give up within one chunk. Other writers wait only for the
+exchange, some milliseconds. If less than half is due, that part is deleted in batches.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import psycopg
 
 from ...protocol.patterns import matches
+from ..connection import Connection
 from ..database import Database
+from ..errors import TimedOut
 from ..events.event_reader import MAX_ID
 from ..named_queries import query
-from .partitions import Partition, filled, read_layout
-from .rewrite import count_due, rewrite
+from .partitions import (
+    Partition,
+    attach,
+    create,
+    filled,
+    limit_locks,
+    partition_name,
+    read_layout,
+)
 
-# One batch takes some 50 ms and locks its own rows only.
+# One batch takes some 50 ms and locks only its own rows.
 BATCH_ROWS: Final = 2_000
 BATCH_LIMIT_MS: Final = 30_000
-# Above so many events a second a partition is left alone until whole types in it are due: deleting
-# them one by one before would cost as much as storing them. (A partition of a million ids then
-# covers 5.6 hours at most, and so long may a row outlive its time.)
+# Events per second above which a partition is left alone until whole types in it are due: deleting
+# rows one by one would cost as much as storing them. (A partition of a million ids then covers
+# 5.6 hours at most, which is how long a row may outlive its retention.)
 DENSE_PER_S: Final = 50.0
-# From this part on copying the rest is cheaper than deleting.
+# From this share on, copying the rest is cheaper than deleting.
 REWRITE_SHARE: Final = 0.5
-# What has shrunk to so few rows is joined to its neighbour when that is rewritten.
+# A partition with at most this many rows is merged into its neighbour when that is rewritten.
 SMALL_ROWS: Final = 200_000
 SAMPLE_PAGES: Final = 1_000
+# Ids copied by one statement, which takes some 100 ms.
+CHUNK_IDS: Final = 50_000
+CHUNK_LIMIT_MS: Final = 30_000
+# Attempts to exchange a partition, with a pause after each, before this run gives up.
+SWAP_TRIES: Final = 100
 
 Range = tuple[int, int]
-"""First id, and the first id behind."""
-Befores = dict[str, datetime]
-"""Type → what is older is due."""
+"""The first id, and the first id after the range."""
+Befores = Mapping[str, datetime]
+"""Type → rows older than this are due."""
+Pause = Callable[[], None]
 
 
 class RetentionRule(msgspec.Struct, frozen=True):
@@ -47,27 +67,27 @@ class RetentionRule(msgspec.Struct, frozen=True):
 
 
 class PruneProgress(msgspec.Struct, frozen=True):
-    """What one step did."""
+    """The result of one step."""
 
     type: str
-    """The type it was about."""
+    """The event type."""
     due: int
-    """Rows of this step that were too old."""
+    """Rows past their retention in this step."""
     deleted: int
-    """Rows of it that are gone; 0 in a dry run."""
+    """Rows deleted; 0 in a dry run."""
     last_id: int
-    """The last id it looked at."""
+    """The last id examined."""
 
 
 class _Run(msgspec.Struct, frozen=True):
-    """What holds for all of one run."""
+    """The parameters of one run."""
 
     database: Database
     befores: Befores
     now: datetime
     dry_run: bool
     batch_rows: int
-    pause: Callable[[], None]
+    pause: Pause
 
 
 def prune(  # noqa: PLR0913 - what each caller wants differs
@@ -77,26 +97,26 @@ def prune(  # noqa: PLR0913 - what each caller wants differs
     *,
     dry_run: bool = False,
     batch_rows: int = BATCH_ROWS,
-    pause: Callable[[], None] = lambda: None,
+    pause: Pause = lambda: None,
 ) -> Generator[PruneProgress, None, None]:
-    """Delete what is older than its rule says, one batch or partition for each step.
+    """Delete events past their retention, one batch or partition per step.
 
-    The first rule that fits a type decides; types without one are kept for ever. In batches each
-    type is walked from its first row until a batch finds nothing due; so a run that is broken off
-    loses nothing, and one that has nothing to do is cheap. (An old row among younger ones follows.)
+    The first rule that matches a type applies; types without one are kept for ever. In batches each
+    type is walked from its first row until a batch finds nothing due, so an interrupted run loses
+    no progress and a run with nothing to do is cheap. (An old row among younger ones goes later.)
 
     Args:
-        database: where.
+        database: the database.
         rules: in order of precedence.
-        now: the moment ages are counted from, with a time zone.
+        now: ages are counted from this time; with a time zone.
         dry_run: only count.
-        batch_rows: rows looked at in one step.
-        pause: called again and again within a long step, for others to come first.
+        batch_rows: rows examined in one step.
+        pause: called repeatedly within a long step, to let other work run.
 
     Raises:
         StoreError: and its kinds, from the step that failed.
     """
-    # Behind a large deletion this skips over dead entries once, which takes a while.
+    # After a large deletion this skips dead index entries once, which takes a while.
     with database.transaction(timeout_ms=BATCH_LIMIT_MS) as connection:
         types = connection.execute(query("types_oldest")).fetchall()
         layout = read_layout(connection)
@@ -122,7 +142,7 @@ def prune(  # noqa: PLR0913 - what each caller wants differs
 
 def keep_time_s(rules: Sequence[RetentionRule], event_type: str) -> float | None:
     """How long events of this type are kept, in seconds; None: for ever."""
-    # Whoever writes `heartbeat.*` means the channels, and these are stored as type `heartbeat`.
+    # `heartbeat.*` names the channels, whose events are stored as type `heartbeat`.
     names = (event_type, "heartbeat.") if event_type == "heartbeat" else (event_type,)
     for rule in rules:
         if any(matches(rule.pattern, name) for name in names):
@@ -160,7 +180,7 @@ def _prune_type(
 
 
 def _dense(run: _Run, partitions: Iterable[Partition]) -> tuple[list[Partition], Partition | None]:
-    """Those in which events came fast, and which one still grows."""
+    """Partitions in which events came fast, and the one that still grows."""
     found = []
     growing: Partition | None = None
     for part in reversed(tuple(partitions)):
@@ -189,7 +209,7 @@ def _rest(dense: Sequence[Partition]) -> Iterable[Range]:
 def _prune_partition(
     run: _Run, part: Partition, previous: Partition | None
 ) -> Generator[PruneProgress, None, Partition | None]:
-    """Drop, rewrite or thin out one partition; what stands before the next one then."""
+    """Drop, rewrite or thin out one partition. Returns its successor, the next one's neighbour."""
     database, whole = run.database, _whole(run, part)
     if not whole:
         return part
@@ -197,17 +217,17 @@ def _prune_partition(
         yield from _prune_range(run, whole, (part.start, part.end))
         return part
     if run.dry_run:
-        for name, due in count_due(database, part, whole, run.pause).items():
+        for name, due in _count_due(database, part, whole, run.pause).items():
             yield PruneProgress(name, due, 0, part.end - 1)
         return part
     sources = [part] if previous is None or not _joins(run, previous, part) else [previous, part]
-    for name, gone in rewrite(database, sources, whole, run.pause).items():
+    for name, gone in _rewrite(database, sources, whole, run.pause).items():
         yield PruneProgress(name, gone, gone, part.end - 1)
     return _now_at(run, part)
 
 
 def _whole(run: _Run, part: Partition) -> Befores:
-    """The types that are due in a partition down to its newest row."""
+    """The types of which every row in a partition is due."""
     rows = run.database.rows(filled("partition_ends", name=part.name))
     newest = rows[0][3] if rows else None
     there = [name for (name,) in run.database.rows(filled("partition_types", name=part.name))]
@@ -224,15 +244,141 @@ def _share(run: _Run, part: Partition, types: list[str]) -> float:
 
 
 def _joins(run: _Run, previous: Partition, part: Partition) -> bool:
-    """Whether the neighbour has become so small that both may be one."""
+    """Whether the neighbour is small enough to be merged."""
     given = {"start": previous.start, "end": previous.end, "limit": SMALL_ROWS + 1}
     ((rows,),) = run.database.rows(filled("partition_rows", name=previous.name), given)
     return previous.end == part.start and int(rows) <= SMALL_ROWS
 
 
 def _now_at(run: _Run, part: Partition) -> Partition | None:
-    """The partition that has the place of one that was rewritten, if there is one."""
+    """The partition that replaced a rewritten one, if any rows were kept."""
     with run.database.transaction() as connection:
         layout = read_layout(connection)
     parts = layout.partitions if layout is not None else ()
     return next((each for each in parts if each.start < part.end <= each.end), None)
+
+
+# -- replacing a partition ---------------------------------------------------------------------
+
+
+def _count_due(
+    database: Database, source: Partition, befores: Befores, pause: Pause
+) -> Counter[str]:
+    """Number of due rows per type; changes nothing."""
+    due: Counter[str] = Counter()
+    for start, end in _chunks(database, source):
+        given = _parameters(befores, start, end)
+        due.update(dict(database.rows(filled("partition_due", source=source.name), given)))
+        pause()
+    return due
+
+
+def _rewrite(
+    database: Database,
+    sources: Sequence[Partition],
+    befores: Befores,
+    pause: Pause,
+) -> Counter[str]:
+    """Replace neighbouring partitions, in order of ids, by one with the rows that are not due.
+
+    Returns:
+        Number of rows deleted, per type.
+
+    Raises:
+        TimedOut: other transactions need these tables; nothing has changed.
+        StoreError: and its other kinds; nothing has changed.
+    """
+    start, end = sources[0].start, sources[-1].end
+    names = [source.name for source in sources]
+    kept = Partition(partition_name(start, end, unlike=names), start, end)
+    gone: Counter[str] = Counter()
+    copied = 0
+    chunks = [(source, list(_chunks(database, source))) for source in sources]
+    with database.transaction(timeout_ms=CHUNK_LIMIT_MS) as connection:
+        limit_locks(connection)
+        for name in names:
+            connection.execute(f"LOCK TABLE {name} IN SHARE MODE".encode())
+        create(connection, kept.name)
+        for source, parts in chunks:
+            for low, high in parts:
+                given = _parameters(befores, low, high)
+                copied += _copy_chunk(connection, source, kept, given, gone)
+                _give_way_to_others(connection, names)
+                pause()
+        _swap(connection, names, kept if copied else None, kept.name, pause)
+    return gone
+
+
+def _copy_chunk(
+    connection: Connection,
+    source: Partition,
+    kept: Partition,
+    given: dict[str, Any],
+    gone: Counter[str],
+) -> int:
+    """Copy the rows of one chunk that are kept; returns their number."""
+    due = connection.execute(filled("partition_due", source=source.name), given)
+    gone.update({event_type: int(count) for event_type, count in due})
+    statement = filled("partition_keep", source=source.name, name=kept.name)
+    return connection.execute(statement, given).rowcount
+
+
+def _parameters(befores: Befores, start: int, end: int) -> dict[str, Any]:
+    types = list(befores)
+    return {
+        "types": types,
+        "befores": [befores[name] for name in types],
+        "start": start,
+        "end": end,
+    }
+
+
+def _chunks(database: Database, source: Partition) -> Iterator[tuple[int, int]]:
+    """Consecutive ranges of ids, from the first row to the last."""
+    rows = database.rows(filled("partition_ends", name=source.name))
+    first, _, last, _ = rows[0] if rows else (None, None, None, None)
+    if first is None or last is None:
+        return
+    for start in range(first, last + 1, CHUNK_IDS):
+        yield start, min(start + CHUNK_IDS, last + 1)
+
+
+def _give_way_to_others(connection: Connection, names: list[str]) -> None:
+    (waited,) = connection.execute(query("partition_waiters"), {"names": names}).fetchone() or (0,)
+    if waited:
+        raise TimedOut("another transaction writes to a partition that is being replaced")
+
+
+def _swap(
+    connection: Connection,
+    names: list[str],
+    kept: Partition | None,
+    made: str,
+    pause: Pause,
+) -> None:
+    if kept is not None:  # with this constraint, attaching does not scan the rows
+        bounds = f"CHECK (id >= {kept.start} AND id < {kept.end})"
+        connection.execute(f"ALTER TABLE {made} ADD CONSTRAINT bounds {bounds}".encode())
+    for left in reversed(range(SWAP_TRIES)):
+        try:
+            with connection.transaction():
+                _exchange(connection, names, kept, made)
+        except psycopg.errors.LockNotAvailable:
+            if not left:
+                raise
+            _give_way_to_others(connection, names)
+            pause()
+        else:
+            return
+
+
+def _exchange(connection: Connection, names: list[str], kept: Partition | None, made: str) -> None:
+    connection.execute(b"LOCK TABLE ONLY events IN ACCESS EXCLUSIVE MODE")
+    for name in names:
+        connection.execute(f"ALTER TABLE events DETACH PARTITION {name}".encode())
+        connection.execute(f"DROP TABLE {name}".encode())
+    if kept is None:
+        connection.execute(f"DROP TABLE {made}".encode())
+    else:
+        attach(connection, kept)
+        connection.execute(f"ALTER TABLE {made} DROP CONSTRAINT bounds".encode())

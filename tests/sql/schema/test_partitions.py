@@ -10,7 +10,7 @@ from orchestrator.sql.events.event_reader import EventReader
 from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.schema.partitions import (
     AHEAD_IDS,
-    IdPace,
+    IdRate,
     Partition,
     gap_around,
     keep_ahead,
@@ -72,13 +72,13 @@ def test_the_gap_around_an_id_ends_where_its_neighbours_begin() -> None:
 
 
 def test_the_pace_is_not_fooled_by_ids_taken_in_bulk() -> None:
-    pace = IdPace()
-    assert pace.per_s == 0
-    pace.note(0, 0)
-    pace.note(10, 100_000)
-    assert pace.per_s < 200
-    pace.note(1_000, 5_000_000)
-    assert pace.per_s == 5_000
+    rate = IdRate()
+    assert rate.per_s == 0
+    rate.note(0, 0)
+    rate.note(10, 100_000)
+    assert rate.per_s < 200
+    rate.note(1_000, 5_000_000)
+    assert rate.per_s == 5_000
 
 
 # -- on a server --
@@ -95,11 +95,11 @@ def test_a_fresh_database_has_partitions_and_a_net(admin: Connection) -> None:
 def test_more_are_made_as_ids_are_given(
     database: Database, admin: Connection, writer: EventWriter
 ) -> None:
-    assert keep_ahead(database, IdPace()) == []
+    assert keep_ahead(database, IdRate()) == []
     writer.raise_sequence(3 * MILLION)
 
-    assert keep_ahead(database, IdPace()) == ["events_p4000000_5000000"]
-    assert keep_ahead(database, IdPace()) == []
+    assert keep_ahead(database, IdRate()) == ["events_p4000000_5000000"]
+    assert keep_ahead(database, IdRate()) == []
     layout = read_layout(admin)
     assert layout is not None
     assert layout.partitions[-1].end == 5 * MILLION
@@ -116,7 +116,7 @@ def test_copy_never_fails_for_want_of_a_partition_and_strays_are_brought_home(
     writer.store(block(1, 70 * MILLION, 70 * MILLION + 1))
     assert where(admin, 70 * MILLION) == "events_default"
 
-    made = keep_ahead(database, IdPace())
+    made = keep_ahead(database, IdRate())
 
     assert len(made) >= 2
     assert where(admin, 70 * MILLION) == where(admin, 70 * MILLION + 1) == made[-1]
@@ -129,7 +129,7 @@ def test_strays_above_and_below_all_partitions_stay_readable_where_they_are(
 ) -> None:
     writer.store(block(-5, 99 * MILLION))
 
-    keep_ahead(database, IdPace())
+    keep_ahead(database, IdRate())
 
     assert where(admin, -5) == where(admin, 99 * MILLION) == "events_default"
     assert EventReader(database).get(99 * MILLION) is not None
@@ -146,7 +146,7 @@ def test_storing_goes_on_while_a_partition_is_made(
     with admin.transaction():  # a COPY under way
         admin.execute("INSERT INTO events (id, type) VALUES (5, 'a')")
 
-        assert keep_ahead(database, IdPace()) == ["events_p4000000_5000000"]
+        assert keep_ahead(database, IdRate()) == ["events_p4000000_5000000"]
         writer.store(block(7))
 
     assert stored_ids() == [5, 7]
@@ -198,4 +198,4 @@ def test_a_hosts_table_is_left_alone(database: Database, admin: Connection) -> N
     admin.execute("COMMENT ON TABLE events IS 'ours, says the host'")
 
     assert read_layout(admin) is None
-    assert keep_ahead(database, IdPace()) == []
+    assert keep_ahead(database, IdRate()) == []

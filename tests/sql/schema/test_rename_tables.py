@@ -1,6 +1,6 @@
 import pytest
 from orchestrator.sql.connection import Connection
-from orchestrator.sql.schema.rename_tables import tables_set_aside
+from orchestrator.sql.schema.rename_tables import renamed_tables
 
 pytestmark = pytest.mark.db
 
@@ -15,7 +15,7 @@ def test_within_the_block_none_of_our_tables_is_there_and_then_they_are_gone(
 ) -> None:
     admin.execute("CREATE TABLE theirs ()")
 
-    with tables_set_aside(admin):
+    with renamed_tables(admin):
         assert tables(admin) == {"theirs"}
         admin.execute("CREATE TABLE events ()")
 
@@ -26,7 +26,7 @@ def test_after_a_failure_they_are_back_with_their_rows_and_sequence(admin: Conne
     admin.execute("INSERT INTO events (type) VALUES ('a')")
     before = tables(admin)
 
-    with pytest.raises(RuntimeError), tables_set_aside(admin):
+    with pytest.raises(RuntimeError), renamed_tables(admin):
         raise RuntimeError
 
     row = admin.execute("INSERT INTO events (type) VALUES ('b') RETURNING id").fetchone()
