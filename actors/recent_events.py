@@ -17,9 +17,6 @@ from ..protocol.patterns import TypeMatcher
 from ..sql.events.event_reader import EventRow
 from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event
 
-MAX_PAGE: Final = 200
-"""The contract's limit for a page."""
-
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
 """A page ends before its payloads grow larger; there are more then, which the cursor brings."""
 

@@ -14,7 +14,6 @@ from ..sql.connection import Connection
 from ..sql.database import Database
 from ..sql.errors import StoreError, Unavailable, WriterClaimed
 from ..sql.events.event_writer import EventWriter
-from ..sql.events.fenced_connection import STALE_AFTER_S
 from ..sql.schema.migrator import migrate
 
 CONNECT_LIMIT_S: Final = 3.0

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.patterns import matches
 from ..formatting import duration
 from .rest import Client, path_with, refusal
 
-PAGE_EVENTS = 200
-"""The most that the daemon gives at once."""
 LONGEST_WAIT_S = 120.0
 """A rate limit's window is a minute; a daemon that wants more is not waited for."""
 MAX_WAITS = 10
@@ -93,7 +92,7 @@ class Pages:
         """All events with ``after < id <= up_to``, ascending."""
         more = up_to is None or up_to > after
         while more:
-            query = {**wanted.query(), "after": after, "limit": PAGE_EVENTS, "order": "asc"}
+            query = {**wanted.query(), "after": after, "limit": MAX_PAGE_EVENTS, "order": "asc"}
             page = self.page(query)
             for event in page["events"]:
                 if up_to is not None and event["id"] > up_to:
@@ -109,7 +108,7 @@ class Pages:
         before = None if up_to is None else up_to + 1
         more = count > 0
         while more:
-            limit = PAGE_EVENTS if wanted.unwanted else min(PAGE_EVENTS, count - len(found))
+            limit = MAX_PAGE_EVENTS if wanted.unwanted else min(MAX_PAGE_EVENTS, count - len(found))
             page = self.page({**wanted.query(), "before": before, "limit": limit})
             found += [event for event in page["events"] if wanted.admits(event)]
             more = bool(page["has_more"] and page["events"]) and len(found) < count

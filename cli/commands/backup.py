@@ -207,7 +207,6 @@ def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: 
 def _writer(settings: "Settings", data: "DataDir", url: str) -> Iterator["EventWriter"]:
     from ...sql.database import Database
     from ...sql.events.event_writer import EventWriter
-    from ...sql.events.fenced_connection import STALE_AFTER_S
 
     writer = EventWriter(Database(settings.postgres, url=url))
     writer.claim(

@@ -25,8 +25,6 @@ STALE_AFTER_S: Final = 30.0
 
 # Limits of the small statements; storing has its own in writer_begin.sql.
 LIMITS: Final = b"SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '30s'"
-# A writer that has not renewed its claim for this long is considered dead.
-STALE_AFTER_S: Final = 30.0
 # PostgreSQL cuts application names there.
 NAME_BYTES: Final = 63
 
