@@ -1,14 +1,17 @@
-"""How numbers, durations and times are written and read. Pure: takes data and now."""
+"""Text for people: numbers, durations, times, one-line summaries of events. Pure."""
 
+import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 THIN_SPACE = "\u2009"
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)")
-# Below so many seconds: the unit, its seconds, and decimals. Limits lie where rounding would show
-# one digit too many.
+# Upper limit in seconds, the unit in seconds, its name, decimals. Limits lie where rounding would
+# show one digit too many.
 _STEPS = (
     (0.9995, 0.001, "ms", 0),
     (9.95, 1, "s", 1),
@@ -18,8 +21,19 @@ _STEPS = (
 )
 _MINUTE_S = 60
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
-# C0 and C1 controls, and what turns the direction of text round: a payload is not to be trusted.
+# C0 and C1 controls, and characters that change the direction of text: payloads are not trusted.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+SUMMARY_CHARS = 200
+# Shown in other columns, or of no use to a reader.
+_NOT_SHOWN = frozenset(
+    {"agent_id", "source", "timestamp", "seq", "boot", "correlation_id", "causation_id"}
+    | {"traceparent", "parameters", "symbol_details", "pid", "type"}
+)
+# A heartbeat has many counters; `agent show` lists them all.
+_HEARTBEAT_FIELDS = ("status", "group", "version", "error", "last_error")
+# Shown without their names, in this order.
+_UNNAMED = ("symbol", "status", "regime", "trend", "strategy", "action", "reason", "title")
 
 
 def duration(seconds: float) -> str:
@@ -41,18 +55,18 @@ def uptime(seconds: float) -> str:
 
 
 def number(value: float, *, thin: bool) -> str:
-    """Digits; in groups of three with thin spaces between them for a person's eyes."""
+    """Digits, with thin spaces between groups of three for people."""
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
     return text.replace(",", THIN_SPACE if thin else "")
 
 
 def printable(text: str) -> str:
-    """The text with everything that could move a terminal's cursor made visible."""
+    """The text with everything that could move a terminal's cursor escaped."""
     return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def read_duration(text: str) -> float | None:
-    """Seconds of ``500ms``, ``30s``, ``15m``, ``2h``, ``1d``, ``1h30m``; None if it is none."""
+    """Seconds of ``500ms``, ``30s``, ``15m``, ``2h``, ``1h30m``; None if it is not a duration."""
     compact = text.strip().lower()
     parts = _DURATION.findall(compact)
     if not parts or _DURATION.sub("", compact).strip():
@@ -61,7 +75,7 @@ def read_duration(text: str) -> float | None:
 
 
 def read_moment(text: str, now: datetime) -> datetime | None:
-    """A moment: a duration before now, ``09:30`` (UTC, the last one), or ISO 8601 (UTC if bare)."""
+    """A time: a duration before now, ``09:30`` (UTC, the last one), or ISO 8601 (UTC if bare)."""
     ago_s = read_duration(text)
     if ago_s is not None:
         return now - timedelta(seconds=ago_s)
@@ -81,7 +95,7 @@ def _last_clock(clock: re.Match[str], now: datetime) -> datetime | None:
 
 
 def read_iso(text: object) -> datetime | None:
-    """An ISO 8601 time, UTC if it names no zone; None if it is none."""
+    """An ISO 8601 time, UTC if it names no zone; None if it is not one."""
     if not isinstance(text, str):
         return None
     try:
@@ -112,3 +126,41 @@ def size_text(size_bytes: float) -> str:
         step += 1
     digits = 1 if step and size_bytes < 9.95 else 0  # noqa: PLR2004 - two digits
     return f"{size_bytes:.{digits}f} {units[step]}"
+
+
+def event_summary(event_type: str, payload: object) -> str:
+    """One line for a payload: ``AAPL momentum BUY score=0.91``, at most `SUMMARY_CHARS` long."""
+    if event_type == "risk.killswitch":
+        return _stop_summary(payload)
+    if event_type == "heartbeat" and isinstance(payload, Mapping):
+        payload = {key: payload[key] for key in _HEARTBEAT_FIELDS if payload.get(key)}
+    if not isinstance(payload, Mapping):
+        return _shortened(json.dumps(payload, ensure_ascii=False))
+    unnamed = [str(payload[key]) for key in _UNNAMED if isinstance(payload.get(key), str)]
+    rest = [
+        f"{key}={_value(value)}"
+        for key, value in payload.items()
+        if key not in _NOT_SHOWN and not (key in _UNNAMED and isinstance(value, str))
+    ]
+    return _shortened(" ".join([*unnamed, *rest]))
+
+
+def _stop_summary(payload: object) -> str:
+    fields: Mapping[str, Any] = payload if isinstance(payload, Mapping) else {}
+    released = fields.get("enabled") is False
+    by = f" by {fields['triggered_by']}" if fields.get("triggered_by") else ""
+    head = "RELEASED" if released else "HALT"
+    return _shortened(f"{head}{by}: {fields.get('reason') or 'no reason given'}")
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) if re.search(r"\s", value) else value
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _shortened(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= SUMMARY_CHARS else text[: SUMMARY_CHARS - 1] + "…"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .client.tls import pinned
+from .client.tls import pinned_context
 from .errors import ExitCode, Failure
 
 if TYPE_CHECKING:
@@ -110,13 +110,13 @@ class Place:
         scheme = "https" if self.settings.http.tls.cert else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.settings.http.port}"
 
-    def trust(self) -> ssl.SSLContext:
+    def tls_context(self) -> ssl.SSLContext:
         """The daemon's own certificate: of this machine's daemon it is known.
 
         Raises:
             OSError: it cannot be read.
         """
-        return pinned(self.settings.http.tls.cert)
+        return pinned_context(self.settings.http.tls.cert)
 
     def redis_url(self) -> str | None:
         """The bus; None if it is an embedded server that does not run.

@@ -7,13 +7,16 @@ what stands last on the line wins.
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from ..protocol.timestamps import timestamp
 from .errors import BadUsage, Failure
+from .formatting import read_moment
 from .output import OUTPUTS, Screen
 
 DEFAULT_URL = "http://127.0.0.1:8090"
@@ -241,3 +244,17 @@ def confirm(invocation: Invocation, effect: str, *, typed: str | None = None) ->
         agreed = click.prompt(f"Type {typed} to go on", default="", err=True) == typed
     if not agreed:
         raise Failure("nothing was done", code="declined", cause="it was not confirmed")
+
+
+def time_option(name: str, text: str) -> str:
+    """A time given on the command line, in the contract's form.
+
+    Raises:
+        BadUsage: it is not a time.
+    """
+    moment = read_moment(text, datetime.now(UTC))
+    if moment is None:
+        raise BadUsage(
+            f"{name} {text!r} is not a time", advice="write 15m, 09:30 or 2026-01-31T09:30:00Z"
+        )
+    return timestamp(moment.timestamp())

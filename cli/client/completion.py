@@ -8,7 +8,7 @@ from click.shell_completion import CompletionItem
 from ..errors import Failure
 from ..options import DEFAULT_URL
 from .rest import Client
-from .tls import authorities
+from .tls import ca_context
 
 LIMIT_S = 0.5
 """Whoever presses Tab does not wait longer."""
@@ -18,9 +18,9 @@ def _offered(context: click.Context, path: str, items: str, name: str, text: str
     """The names at ``path`` that begin with the text; none when there is no daemon."""
     root = context.find_root().obj
     url = str(getattr(root, "url", DEFAULT_URL))
-    trust = partial(authorities, getattr(root, "ca_file", None))
+    tls = partial(ca_context, getattr(root, "ca_file", None))
     try:
-        with Client(url, timeout_s=LIMIT_S, trust=trust) as client:
+        with Client(url, timeout_s=LIMIT_S, tls=tls) as client:
             rows = client.get(path).get(items, [])
     except Failure:
         return []

@@ -19,13 +19,13 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from ..errors import BadUsage, ExitCode, Failure
 from ..options import Invocation
-from .tls import authorities, refusal_of
+from .tls import ca_context, refusal_of
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A page of 200 events of 1 MiB each would be more; then ask for fewer."""
 
 Query = Mapping[str, object]
-Trust = Callable[[], ssl.SSLContext]
+TlsFactory = Callable[[], ssl.SSLContext]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Client:
         token: sent as a bearer token.
         timeout_s: for connecting, and for each wait for bytes.
         verbose: tell each request on stderr.
-        trust: makes the context under ``https``; by default the system's authorities.
+        tls: makes the context under ``https``; by default the system's authorities.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Client:
         token: str | None = None,
         timeout_s: float,
         verbose: bool = False,
-        trust: Trust | None = None,
+        tls: TlsFactory | None = None,
     ) -> None:
         self.url = url
         self._place = split_url(url)
         self._token = token
         self._timeout_s = timeout_s
         self._verbose = verbose
-        self._trust = trust
+        self._tls = tls
         self._connection: http.client.HTTPConnection | None = None
 
     @classmethod
@@ -78,7 +78,7 @@ class Client:
             token=invocation.access_token(),
             timeout_s=timeout_s or invocation.timeout,
             verbose=invocation.verbose,
-            trust=partial(authorities, invocation.ca_file),
+            tls=partial(ca_context, invocation.ca_file),
         )
 
     def __enter__(self) -> Self:
@@ -182,7 +182,7 @@ class Client:
         """
         if self._place.scheme != "https":
             return None
-        return authorities(None) if self._trust is None else self._trust()
+        return ca_context(None) if self._tls is None else self._tls()
 
     @property
     def _prefix(self) -> str:

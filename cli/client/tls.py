@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import ExitCode, Failure
 
 
-def authorities(ca_file: Path | None) -> ssl.SSLContext:
+def ca_context(ca_file: Path | None) -> ssl.SSLContext:
     """Trust those of a file, else the system's (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count).
 
     Raises:
@@ -24,7 +24,7 @@ def authorities(ca_file: Path | None) -> ssl.SSLContext:
         ) from error
 
 
-def pinned(cert: str) -> ssl.SSLContext:
+def pinned_context(cert: str) -> ssl.SSLContext:
     """Trust the first certificate of this file and no other, under whatever name.
 
     For the daemon of this machine, which is reached by an address that no certificate has.

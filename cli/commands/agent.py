@@ -10,10 +10,9 @@ from ..client.agent_logs import follow
 from ..client.completion import complete_agents
 from ..client.rest import Client, segment
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import duration, printable
+from ..formatting import duration, event_summary, printable
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
-from ..preview import preview
 
 RECENT_EVENTS = 5
 """So many of its latest events are shown with an agent."""
@@ -180,7 +179,7 @@ def _of_run(managed: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _event_line(event: Row, screen: Screen) -> str:
     name = str(event.get("type"))
-    what = preview(name, event.get("payload"))
+    what = event_summary(name, event.get("payload"))
     return f"  {screen.moment(event.get('ts'))}  {printable(name)}  {what}"
 
 

@@ -47,17 +47,17 @@ def _check_tls(settings: "Settings", screen: Screen) -> None:
     """
     from ..doctor.tls import check_tls
 
-    for finding in check_tls(settings):
-        if finding.level is Level.CRITICAL:
+    for result in check_tls(settings):
+        if result.level is Level.CRITICAL:
             raise Failure(
                 "the settings cannot be used",
                 code="bad_settings",
-                cause=finding.said,
-                advice=finding.advice,
+                cause=result.said,
+                advice=result.advice,
                 exit_code=ExitCode.USAGE,
             )
-        if finding.level is Level.WARNING:
-            screen.warn(f"{finding.name}: {finding.said}; {finding.advice}")
+        if result.level is Level.WARNING:
+            screen.warn(f"{result.name}: {result.said}; {result.advice}")
 
 
 @config_command.command(

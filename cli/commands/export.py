@@ -8,10 +8,10 @@ import click
 
 from ..errors import BadUsage
 from ..local_settings import config_option
-from ..offline.checkpoint import Bookmark, resumed
+from ..offline.checkpoint import Checkpoint, load_checkpoint
 from ..offline.export_files import open_file
 from ..offline.progress import Progress
-from ..offline.time_range import History, Span, history_of, moment_of, span_options
+from ..offline.time_range import History, Selection, open_history, selected_times, selection_options
 from ..options import Invocation, command, pass_invocation
 
 SAVE_EVERY_S: Final = 1.0
@@ -26,7 +26,7 @@ SAVE_EVERY_S: Final = 1.0
         orc event export --out all.jsonl --resume
     """,
 )
-@span_options
+@selection_options
 @click.option(
     "--format",
     "kind",
@@ -67,17 +67,17 @@ def export_command(  # noqa: PLR0913 - its options
     words = {"kind": kind, "patterns": list(patterns), "source": source}
     words |= {"since": since, "until": until}
     if resume:
-        mark = resumed(_state_path(out), words)
+        checkpoint = load_checkpoint(_state_path(out), words)
     else:
-        times = moment_of("--since", since), moment_of("--until", until)
-        mark = Bookmark(_state_path(out), words, *times)
+        times = selected_times(since, until)
+        checkpoint = Checkpoint(_state_path(out), words, *times)
     progress = Progress(invocation.screen, "events")
-    span = Span(patterns, source, mark.since, mark.until)
-    with history_of(config, span) as history:
+    selection = Selection(patterns, source, checkpoint.since, checkpoint.until)
+    with open_history(config, selection) as history:
         if not resume:
             bounds = history.bounds()
-            mark.last_id, mark.up_to = bounds.after, bounds.up_to
-        _export(history, mark, progress, out, kind)
+            checkpoint.last_id, checkpoint.up_to = bounds.after, bounds.up_to
+        _export(history, checkpoint, progress, out, kind)
     invocation.screen.note(f"{progress.end()} exported")
 
 
@@ -97,29 +97,29 @@ def _state_path(out: Path | None) -> Path:
 
 
 def _export(
-    history: History, mark: Bookmark, progress: Progress, out: Path | None, kind: str
+    history: History, checkpoint: Checkpoint, progress: Progress, out: Path | None, kind: str
 ) -> None:
     """Write page after page; the bookmark follows what is written."""
-    first = mark.last_id
-    file = open_file(out, kind, mark.at or None)
-    progress.done = mark.done
-    done = mark.done
+    first = checkpoint.last_id
+    file = open_file(out, kind, checkpoint.at or None)
+    progress.done = checkpoint.done
+    done = checkpoint.done
     saved = time.monotonic()
     try:
-        for page in history.pages(mark.last_id, mark.up_to):
+        for page in history.pages(checkpoint.last_id, checkpoint.up_to):
             settled = file.write(page.events)
             done += len(page.events)
             if settled:
-                mark.last_id, mark.done, mark.at = page.last_id, done, file.at()
+                checkpoint.last_id, checkpoint.done, checkpoint.at = page.last_id, done, file.at()
             if out is not None and settled and time.monotonic() - saved >= SAVE_EVERY_S:
                 saved = time.monotonic()
-                mark.save()
-            part = (page.last_id - first) / max(1, mark.up_to - first)
+                checkpoint.save()
+            part = (page.last_id - first) / max(1, checkpoint.up_to - first)
             progress.advance(len(page.events), part)
         file.finish()
     except BaseException:
         file.close()
         if out is not None:
-            mark.save()
+            checkpoint.save()
         raise
-    mark.remove()
+    checkpoint.remove()

@@ -13,10 +13,10 @@ from ...protocol.bus_url import read_bus_url
 from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import read_iso
 from ..local_settings import Place, config_option, missing_extra, read_settings
-from ..offline.checkpoint import Bookmark, resumed
+from ..offline.checkpoint import Checkpoint, load_checkpoint
 from ..offline.progress import Progress
-from ..offline.replay_rules import Pace, catching, channel_for, is_target, read_speed
-from ..offline.time_range import History, Span, history_of, moment_of, span_options
+from ..offline.replay_rules import ReplayClock, catching, channel_for, is_target, read_speed
+from ..offline.time_range import History, Selection, open_history, selected_times, selection_options
 from ..options import Invocation, command, confirm, pass_invocation
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ REDIS_LIMIT_S: Final = 30.0
         orc event replay --to replay.monday --since 09:30 --resume
     """,
 )
-@span_options
+@selection_options
 @click.option(
     "--speed",
     default="1x",
@@ -84,18 +84,18 @@ def replay_command(  # noqa: PLR0913 - its options
     words["to"] = target
     path = state or Path(f"{target}.state")
     if resume:
-        mark = resumed(path, words)
+        checkpoint = load_checkpoint(path, words)
     else:
-        times = moment_of("--since", since), moment_of("--until", until)
-        mark = Bookmark(path, words, *times)
+        times = selected_times(since, until)
+        checkpoint = Checkpoint(path, words, *times)
     _ask(invocation, settings, target)
     progress = Progress(invocation.screen, "events")
-    span = Span(patterns, source, mark.since, mark.until)
-    with history_of(config, span) as history, _redis(settings) as redis:
+    selection = Selection(patterns, source, checkpoint.since, checkpoint.until)
+    with open_history(config, selection) as history, _redis(settings) as redis:
         if not resume:
             bounds = history.bounds()
-            mark.last_id, mark.up_to = bounds.after, bounds.up_to
-        _Replay(redis, mark, progress, target, times_as_fast).run(history)
+            checkpoint.last_id, checkpoint.up_to = bounds.after, bounds.up_to
+        _Replay(redis, checkpoint, progress, target, times_as_fast).run(history)
     invocation.screen.note(f"{progress.end()} published below {target}")
 
 
@@ -187,42 +187,42 @@ class _Replay:
     """One run: publishes batches when they are due, and notes how far it is."""
 
     def __init__(
-        self, redis: Any, mark: Bookmark, progress: Progress, target: str, speed: float
+        self, redis: Any, checkpoint: Checkpoint, progress: Progress, target: str, speed: float
     ) -> None:
         self._redis = redis
-        self._mark = mark
+        self._checkpoint = checkpoint
         self._progress = progress
         self._target = target
-        self._first = mark.last_id
+        self._first = checkpoint.last_id
         self._saved = time.monotonic()
         self._batch: list[EventRow] = []
-        self._pace = Pace(speed, time.monotonic())
-        progress.done = mark.done
+        self._clock = ReplayClock(speed, time.monotonic())
+        progress.done = checkpoint.done
 
     def run(self, history: History) -> None:
         """All that is left; however it ends, the bookmark says where."""
-        mark = self._mark
+        checkpoint = self._checkpoint
         with _heard_by(_interrupt):
-            self._run(history, mark)
+            self._run(history, checkpoint)
 
-    def _run(self, history: History, mark: Bookmark) -> None:
+    def _run(self, history: History, checkpoint: Checkpoint) -> None:
         try:
-            mark.save()
-            for page in history.pages(mark.last_id, mark.up_to):
+            checkpoint.save()
+            for page in history.pages(checkpoint.last_id, checkpoint.up_to):
                 for event in page.events:
                     self._take(event)
                 self._publish()
-                mark.last_id = page.last_id
+                checkpoint.last_id = page.last_id
                 self._told(0)
-            mark.remove()
+            checkpoint.remove()
         except BaseException:
             with _undivided():
-                mark.save()
+                checkpoint.save()
             raise
 
     def _take(self, event: "EventRow") -> None:
         """Wait until it is due; meanwhile what is due already goes out."""
-        due_s = self._pace.due_s(read_iso(event.ts))
+        due_s = self._clock.due_s(read_iso(event.ts))
         while (left_s := due_s - time.monotonic()) > 0:
             self._publish()
             self._told(0)
@@ -241,15 +241,15 @@ class _Replay:
         count = len(self._batch)
         with _undivided():  # what is published is noted as published
             pipe.execute()
-            self._mark.last_id = self._batch[-1].id
-            self._mark.done += count
+            self._checkpoint.last_id = self._batch[-1].id
+            self._checkpoint.done += count
             self._batch.clear()
         self._told(count)
 
     def _told(self, count: int) -> None:
-        mark, now_s = self._mark, time.monotonic()
-        part = (mark.last_id - self._first) / max(1, mark.up_to - self._first)
+        checkpoint, now_s = self._checkpoint, time.monotonic()
+        part = (checkpoint.last_id - self._first) / max(1, checkpoint.up_to - self._first)
         self._progress.advance(count, part)
         if now_s - self._saved >= SAVE_EVERY_S:
             self._saved = now_s
-            mark.save()
+            checkpoint.save()

@@ -25,16 +25,16 @@ def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str
     An agent of its own beats and publishes, and is looked for in the registry, over REST and on the
     live stream. Exit code 0: all arrived, 1: with warnings, 2: something did not.
     """
-    from ..doctor.selftest import Walkthrough
+    from ..doctor.selftest import SelfTest
 
     redis_url = _redis_url(redis_url)
     with Client.of(invocation) as client:
         if killswitch:
             effect = "trading stops for a moment and is released again"
             confirm(invocation, f"{place_of(client.get('/health'))}: {effect}.")
-        walk = Walkthrough(client, redis_url, limit_s=invocation.timeout)
-        findings = list(walk.run(killswitch=killswitch))
-    return show("selftest", findings, invocation.screen)
+        walk = SelfTest(client, redis_url, limit_s=invocation.timeout)
+        results = list(walk.run(killswitch=killswitch))
+    return show("selftest", results, invocation.screen)
 
 
 def _redis_url(given: str | None) -> str:

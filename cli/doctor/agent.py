@@ -17,7 +17,7 @@ from ...protocol.patterns import matches
 from ..client.rest import Client, cause_of
 from ..errors import Failure
 from ..formatting import duration, plural, read_iso
-from .check_results import Finding, critical, ok, unknown, warning
+from .check_results import CheckResult, critical, ok, unknown, warning
 from .redis import connected
 
 PREFIX = "heartbeat."
@@ -49,7 +49,7 @@ class Beat:
     at: float
 
 
-def check_id(agent_id: str) -> Iterator[Finding]:
+def check_id(agent_id: str) -> Iterator[CheckResult]:
     """Whether it can be an id at all."""
     name = "id"
     if agent_id != agent_id.strip() or not agent_id:
@@ -64,7 +64,7 @@ def check_id(agent_id: str) -> Iterator[Finding]:
         yield ok(name, f"{agent_id!r} is well formed")
 
 
-def check_registry(client: Client, agent_id: str) -> Iterator[Finding]:
+def check_registry(client: Client, agent_id: str) -> Iterator[CheckResult]:
     """What the daemon knows of it."""
     name = "registry"
     try:
@@ -86,7 +86,7 @@ def check_registry(client: Client, agent_id: str) -> Iterator[Finding]:
     yield from _bus(client)
 
 
-def _bus(client: Client) -> Iterator[Finding]:
+def _bus(client: Client) -> Iterator[CheckResult]:
     try:
         check = client.ask("GET", "/ready").body["checks"]["redis"]
     except (Failure, KeyError, TypeError):
@@ -96,7 +96,7 @@ def _bus(client: Client) -> Iterator[Finding]:
         yield critical("daemon's bus", f"the daemon does not hear: {check.get('message')}", advice)
 
 
-def check_patterns(agent_id: str, patterns: Sequence[str]) -> Iterator[Finding]:
+def check_patterns(agent_id: str, patterns: Sequence[str]) -> Iterator[CheckResult]:
     """Whether the daemon listens where the agent should speak."""
     channel = PREFIX + agent_id
     fitting = [pattern for pattern in patterns if matches(pattern, channel)]
@@ -132,7 +132,7 @@ def listen(redis_url: str, agent_id: str, seconds: float) -> Heard:
     return heard
 
 
-def check_bus(redis_url: str, agent_id: str, seconds: float) -> Iterator[Finding]:
+def check_bus(redis_url: str, agent_id: str, seconds: float) -> Iterator[CheckResult]:
     """What is on the bus, by listening."""
     import redis
 
@@ -144,7 +144,7 @@ def check_bus(redis_url: str, agent_id: str, seconds: float) -> Iterator[Finding
     yield from judge(heard, agent_id)
 
 
-def judge(heard: Heard, agent_id: str) -> Iterator[Finding]:
+def judge(heard: Heard, agent_id: str) -> Iterator[CheckResult]:
     """What follows from what was heard. Pure."""
     beats = [Beat(channel, _object(text), at) for channel, text, at in heard.beats]
     own = [beat for beat in beats if beat.channel == PREFIX + agent_id]
@@ -155,7 +155,7 @@ def judge(heard: Heard, agent_id: str) -> Iterator[Finding]:
         yield from _judge_silence(beats, agent_id, heard.seconds)
 
 
-def _judge_beat(beat: Beat, agent_id: str) -> Iterator[Finding]:
+def _judge_beat(beat: Beat, agent_id: str) -> Iterator[CheckResult]:
     if beat.fields is None:
         advice = 'publish JSON such as {"agent_id": "...", "status": "active"}'
         yield critical("payload", "it is no JSON object", advice)
@@ -172,7 +172,7 @@ def _judge_beat(beat: Beat, agent_id: str) -> Iterator[Finding]:
     yield _skew(beat)
 
 
-def _skew(beat: Beat) -> Finding:
+def _skew(beat: Beat) -> CheckResult:
     stamp = (beat.fields or {}).get("timestamp")
     moment = read_iso(stamp)
     if moment is None:
@@ -185,7 +185,7 @@ def _skew(beat: Beat) -> Finding:
     return warning("agent's clock", said, "synchronise both machines; write times in UTC with Z")
 
 
-def _judge_silence(beats: Sequence[Beat], agent_id: str, seconds: float) -> Iterator[Finding]:
+def _judge_silence(beats: Sequence[Beat], agent_id: str, seconds: float) -> Iterator[CheckResult]:
     name = "heartbeat"
     elsewhere = next((beat for beat in beats if _is_of(beat, agent_id)), None)
     if elsewhere is not None:
@@ -223,7 +223,7 @@ def _object(text: str) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def check_timeout(timeout_s: float, group: str) -> Iterator[Finding]:
+def check_timeout(timeout_s: float, group: str) -> Iterator[CheckResult]:
     """Whether the daemon is patient enough."""
     of_group = f" for group {group}" if group else ""
     said = f"gone after {duration(timeout_s)} without a beat{of_group}"

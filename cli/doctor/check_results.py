@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at."""
 
     name: str
@@ -42,38 +42,38 @@ class Finding:
         }
 
 
-def ok(name: str, said: str) -> Finding:
+def ok(name: str, said: str) -> CheckResult:
     """Nothing to do."""
-    return Finding(name, Level.OK, said)
+    return CheckResult(name, Level.OK, said)
 
 
-def warning(name: str, said: str, advice: str) -> Finding:
+def warning(name: str, said: str, advice: str) -> CheckResult:
     """It works, but not for all that may come."""
-    return Finding(name, Level.WARNING, said, advice)
+    return CheckResult(name, Level.WARNING, said, advice)
 
 
-def critical(name: str, said: str, advice: str) -> Finding:
+def critical(name: str, said: str, advice: str) -> CheckResult:
     """It does not work."""
-    return Finding(name, Level.CRITICAL, said, advice)
+    return CheckResult(name, Level.CRITICAL, said, advice)
 
 
-def unknown(name: str, said: str, advice: str = "") -> Finding:
+def unknown(name: str, said: str, advice: str = "") -> CheckResult:
     """It could not be found out."""
-    return Finding(name, Level.UNKNOWN, said, advice)
+    return CheckResult(name, Level.UNKNOWN, said, advice)
 
 
-def exit_code(findings: Iterable[Finding]) -> ExitCode:
+def exit_code(results: Iterable[CheckResult]) -> ExitCode:
     """2 if anything is critical, else 1 for a warning, else 0; what is unknown is a warning."""
-    levels = {finding.level for finding in findings}
+    levels = {result.level for result in results}
     if Level.CRITICAL in levels:
         return ExitCode.USAGE
     return ExitCode.FAILED if levels - {Level.OK} else ExitCode.DONE
 
 
-def show(kind: str, findings: Sequence[Finding], screen: Screen) -> ExitCode:
+def show(kind: str, results: Sequence[CheckResult], screen: Screen) -> ExitCode:
     """Write them all, and tell the exit code."""
-    code = exit_code(findings)
-    rows = [finding.row for finding in findings]
+    code = exit_code(results)
+    rows = [result.row for result in results]
     if screen.output == "json":
         worst = ("ok", "warning", "critical")[int(code)]
         document = {"version": JSON_VERSION, "kind": kind, "status": worst, "items": rows}
@@ -82,21 +82,21 @@ def show(kind: str, findings: Sequence[Finding], screen: Screen) -> ExitCode:
         for row in rows:
             screen.json_line(row)
     else:
-        for line in lines(findings, screen):
+        for line in lines(results, screen):
             screen.line(line)
     return code
 
 
-def lines(findings: Sequence[Finding], screen: Screen) -> list[str]:
+def lines(results: Sequence[CheckResult], screen: Screen) -> list[str]:
     """A line for each, what to do below it, and a sum at the end."""
-    width = max((len(finding.name) for finding in findings), default=0)
+    width = max((len(result.name) for result in results), default=0)
     told = []
-    for finding in findings:
-        word = screen.state(str(finding.level)) + " " * (8 - len(finding.level))
-        told.append(f"{word}  {finding.name:<{width}}  {printable(finding.said)}")
-        if finding.advice:
-            told.append(f"{'':8}  {'':<{width}}  -> {printable(finding.advice)}")
-    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    for result in results:
+        word = screen.state(str(result.level)) + " " * (8 - len(result.level))
+        told.append(f"{word}  {result.name:<{width}}  {printable(result.said)}")
+        if result.advice:
+            told.append(f"{'':8}  {'':<{width}}  -> {printable(result.advice)}")
+    counts = {level: sum(result.level is level for result in results) for level in Level}
     bad = [f"{count} {level}" for level, count in counts.items() if count and level is not Level.OK]
-    said = plural(len(findings), "check")
+    said = plural(len(results), "check")
     return [*told, f"{said}: {', '.join(bad) if bad else 'all is well'}"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..client.rest import Client
 from ..errors import Failure
 from ..local_settings import Place
-from .check_results import Finding, critical, ok, unknown, warning
+from .check_results import CheckResult, critical, ok, unknown, warning
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
 """Below it the journal cannot hold an hour without PostgreSQL."""
@@ -22,7 +22,7 @@ GOOD_OPEN_FILES = 2048
 ANSWER_LIMIT_S = 2.0
 
 
-def check_machine(place: Place) -> Iterator[Finding]:
+def check_machine(place: Place) -> Iterator[CheckResult]:
     """All but the servers."""
     yield ok("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield _data_dir(place.data_dir)
@@ -31,7 +31,7 @@ def check_machine(place: Place) -> Iterator[Finding]:
     yield _open_files()
 
 
-def _data_dir(folder: Path) -> Finding:
+def _data_dir(folder: Path) -> CheckResult:
     name = "data directory"
     existing = _existing(folder)
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
@@ -46,7 +46,7 @@ def _existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
-def _disk(folder: Path) -> Finding:
+def _disk(folder: Path) -> CheckResult:
     try:
         usage = shutil.disk_usage(_existing(folder))
     except OSError as error:
@@ -59,14 +59,14 @@ def _disk(folder: Path) -> Finding:
     return ok("disk", said)
 
 
-def _port(place: Place) -> Finding:
+def _port(place: Place) -> CheckResult:
     """Ours, somebody else's, or free."""
     http = place.settings.http
     name = f"port {http.port}"
     if http.port == 0 and not place.announced:
         return ok("port", "any that is free")
     try:
-        with Client(place.http_url, timeout_s=ANSWER_LIMIT_S, trust=place.trust) as client:
+        with Client(place.http_url, timeout_s=ANSWER_LIMIT_S, tls=place.tls_context) as client:
             health = client.get("/health")
     except Failure as failure:
         if failure.code == "unreachable":
@@ -76,7 +76,7 @@ def _port(place: Place) -> Finding:
     return ok(name, f"the daemon answers: {health.get('instance')} {health.get('version')}")
 
 
-def _bindable(name: str, host: str, port: int) -> Finding:
+def _bindable(name: str, host: str, port: int) -> CheckResult:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -88,7 +88,7 @@ def _bindable(name: str, host: str, port: int) -> Finding:
     return ok(name, "free, the daemon does not run")
 
 
-def _open_files() -> Finding:
+def _open_files() -> CheckResult:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < GOOD_OPEN_FILES:
         return warning(
@@ -99,7 +99,7 @@ def _open_files() -> Finding:
     return ok("open files", "no limit" if soft == resource.RLIM_INFINITY else f"up to {soft}")
 
 
-def check_daemon(client: Client) -> Iterator[Finding]:
+def check_daemon(client: Client) -> Iterator[CheckResult]:
     """What the daemon says of itself, if it runs."""
     with suppress(Failure):
         checks = client.ask("GET", "/ready").body.get("checks") or {}

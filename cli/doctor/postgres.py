@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..formatting import duration, plural
-from .check_results import Finding, critical, ok, unknown, warning
-from .redis import clock_finding
+from .check_results import CheckResult, critical, ok, unknown, warning
+from .redis import clock_result
 
 if TYPE_CHECKING:
     from ...sql.connection import Connection
@@ -51,8 +51,8 @@ _SIZE = "SELECT pg_size_pretty(pg_database_size(current_database()))"
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 
-def check_postgres(url: str) -> Iterator[Finding]:
-    """All about the server and our tables; only the first finding if it does not answer."""
+def check_postgres(url: str) -> Iterator[CheckResult]:
+    """All about the server and our tables; only the first result if it does not answer."""
     from ...sql.connection import connect
     from ...sql.errors import Denied, StoreError
 
@@ -77,7 +77,7 @@ def check_postgres(url: str) -> Iterator[Finding]:
         yield _row_security(connection)
         yield _other_writers(connection)
         yield ok("postgresql size", str(_one(connection, _SIZE)))
-        yield clock_finding("postgresql clock", _skew_s(connection))
+        yield clock_result("postgresql clock", _skew_s(connection))
 
 
 def _one(connection: "Connection", statement: str) -> object:
@@ -85,14 +85,14 @@ def _one(connection: "Connection", statement: str) -> object:
     return row[0] if row else None
 
 
-def _version(connection: "Connection") -> Finding:
+def _version(connection: "Connection") -> CheckResult:
     text = str(_one(connection, "SHOW server_version"))
     if connection.info.server_version < LEAST_VERSION:
         return critical("postgresql version", text, "use PostgreSQL 13 or newer")
     return ok("postgresql version", text)
 
 
-def _encoding(connection: "Connection") -> Finding:
+def _encoding(connection: "Connection") -> CheckResult:
     from ...sql.connection import encoding_problem
 
     name = "postgresql encoding"
@@ -102,7 +102,7 @@ def _encoding(connection: "Connection") -> Finding:
     return ok(name, "UTF8")
 
 
-def _pooler(connection: "Connection") -> Finding:
+def _pooler(connection: "Connection") -> CheckResult:
     from ...sql.connection import pooled
 
     name = "postgresql pooler"
@@ -111,7 +111,7 @@ def _pooler(connection: "Connection") -> Finding:
     return ok(name, "none")
 
 
-def _writable(connection: "Connection") -> Finding:
+def _writable(connection: "Connection") -> CheckResult:
     name = "postgresql writes"
     if _one(connection, "SELECT pg_is_in_recovery()"):
         return critical(name, "this is a standby: it only reads", "name the primary in PG_URL")
@@ -120,7 +120,7 @@ def _writable(connection: "Connection") -> Finding:
     return ok(name, "allowed")
 
 
-def _schema(connection: "Connection") -> Finding:
+def _schema(connection: "Connection") -> CheckResult:
     from ...sql.errors import StoreError
     from ...sql.schema.migrator import MigrationState, schema_problems, status
 
@@ -147,7 +147,7 @@ def _schema(connection: "Connection") -> Finding:
     return ok(name, f"up to date ({states[-1].name})")
 
 
-def _privileges(connection: "Connection") -> Finding:
+def _privileges(connection: "Connection") -> CheckResult:
     name = "postgresql privileges"
     missing = [row[0] for row in connection.execute(_PRIVILEGES.encode(), [list(_TABLES)])]
     if missing:
@@ -155,7 +155,7 @@ def _privileges(connection: "Connection") -> Finding:
     return ok(name, "all there")
 
 
-def _row_security(connection: "Connection") -> Finding:
+def _row_security(connection: "Connection") -> CheckResult:
     name = "row security"
     active, enabled = connection.execute(_ROW_SECURITY.encode()).fetchone() or (0, False)
     if active:
@@ -167,7 +167,7 @@ def _row_security(connection: "Connection") -> Finding:
     return ok(name, "on, but not for this user" if enabled else "off")
 
 
-def _other_writers(connection: "Connection") -> Finding:
+def _other_writers(connection: "Connection") -> CheckResult:
     name = "postgresql other writers"
     others = [row[0] for row in connection.execute(_OTHERS.encode())]
     if others:

@@ -8,7 +8,7 @@ from ...agents.tls_advice import tls_advice
 from ...protocol.bus_url import read_bus_url
 from ..client.rest import cause_of
 from ..formatting import duration
-from .check_results import Finding, critical, ok, unknown, warning
+from .check_results import CheckResult, critical, ok, unknown, warning
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -43,8 +43,8 @@ def connected(url: str) -> "Redis":
     )
 
 
-def check_redis(url: str) -> Iterator[Finding]:
-    """All about the server; only the first finding if it does not answer."""
+def check_redis(url: str) -> Iterator[CheckResult]:
+    """All about the server; only the first result if it does not answer."""
     import redis
 
     try:
@@ -67,7 +67,7 @@ def check_redis(url: str) -> Iterator[Finding]:
         yield _clock(client)
 
 
-def _unreachable(error: Exception) -> Finding:
+def _unreachable(error: Exception) -> CheckResult:
     import redis
 
     said = cause_of(error) + tls_advice(error)
@@ -78,7 +78,7 @@ def _unreachable(error: Exception) -> Finding:
     )
 
 
-def _version(info: Mapping[str, Any]) -> Finding:
+def _version(info: Mapping[str, Any]) -> CheckResult:
     valkey = info.get("valkey_version")
     text = str(valkey or info.get("redis_version") or "")
     name = f"{'Valkey' if valkey else 'Redis'} {text or 'of an unknown version'}"
@@ -100,7 +100,7 @@ def _config(client: "Redis", name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _buffer(limits: str | None) -> Finding:
+def _buffer(limits: str | None) -> CheckResult:
     """Redis cuts a subscriber off whose output buffer is full, and with it goes all of a burst."""
     name = "redis pubsub buffer"
     words = (limits or "").split()
@@ -119,7 +119,7 @@ def _megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1024 / 1024:.0f} MB" if size_bytes else "no limit"
 
 
-def _eviction(maxmemory: str | None, policy: str | None) -> Finding:
+def _eviction(maxmemory: str | None, policy: str | None) -> CheckResult:
     name = "redis eviction"
     if maxmemory is None or policy is None:
         return unknown(name, "the server does not say", "see to it that the policy is noeviction")
@@ -132,7 +132,7 @@ def _eviction(maxmemory: str | None, policy: str | None) -> Finding:
     return ok(name, policy)
 
 
-def _durability(appendonly: str | None, appendfsync: str | None) -> Finding:
+def _durability(appendonly: str | None, appendfsync: str | None) -> CheckResult:
     name = "redis append-only file"
     if appendonly is None:
         return unknown(name, "the server does not say")
@@ -145,13 +145,13 @@ def _durability(appendonly: str | None, appendfsync: str | None) -> Finding:
     return ok(name, f"on, fsync {appendfsync}")
 
 
-def _clock(client: "Redis") -> Finding:
+def _clock(client: "Redis") -> CheckResult:
     before = time.time()
     seconds, microseconds = client.time()
-    return clock_finding("redis clock", seconds + microseconds / 1e6 - (before + time.time()) / 2)
+    return clock_result("redis clock", seconds + microseconds / 1e6 - (before + time.time()) / 2)
 
 
-def clock_finding(name: str, skew_s: float) -> Finding:
+def clock_result(name: str, skew_s: float) -> CheckResult:
     """How far another clock is from ours."""
     if abs(skew_s) <= MOST_SKEW_S:
         return ok(name, f"within {duration(abs(skew_s))} of this machine's")

@@ -2,7 +2,7 @@
 
 An agent of its own beats, publishes, and looks for itself on every way out. Its id and its type
 are its own (``selftest``, ``strategy.selftest``), so that no other agent acts on them. Each
-step is a `Finding`; one that fails does not keep the others from being tried.
+step is a `CheckResult`; one that fails does not keep the others from being tried.
 """
 
 import json
@@ -17,7 +17,7 @@ from ..client.event_stream import Link, LinkLost
 from ..client.rest import Client, cause_of
 from ..errors import Failure
 from ..formatting import duration
-from .check_results import Finding, critical, ok
+from .check_results import CheckResult, critical, ok
 from .redis import connected
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class StepFailed(Exception):
     """A step did not come to its end; the text says what was missing."""
 
 
-class Walkthrough:
+class SelfTest:
     """One run.
 
     Args:
@@ -60,7 +60,7 @@ class Walkthrough:
         """Tells this run from all others."""
         self.agent_id = AGENT_ID
 
-    def run(self, *, killswitch: bool) -> Iterator[Finding]:
+    def run(self, *, killswitch: bool) -> Iterator[CheckResult]:
         """All steps, each as soon as it is done; the stop only if asked for."""
         yield self._step("daemon answers", self._health)
         try:
@@ -78,7 +78,7 @@ class Walkthrough:
         finally:
             link.close()
 
-    def _on_the_bus(self, bus: "Redis", link: Link, *, killswitch: bool) -> Iterator[Finding]:
+    def _on_the_bus(self, bus: "Redis", link: Link, *, killswitch: bool) -> Iterator[CheckResult]:
         yield self._step("heartbeat -> registry", lambda: self._heartbeat(bus))
         yield self._step("publish -> live stream", lambda: self._publish(bus, link))
         yield self._step("publish -> REST", self._stored)
@@ -131,7 +131,7 @@ class Walkthrough:
             self._message(subscriber, "posted")
         return f"event {stored.get('id')}"
 
-    def _regime(self) -> Finding:
+    def _regime(self) -> CheckResult:
         try:
             answer = self._client.get("/regime/state")
         except Failure as failure:
@@ -141,7 +141,7 @@ class Walkthrough:
         regime = answer.get("regime") or {}
         return ok("regime", f"{regime.get('regime')} / {regime.get('trend')}")
 
-    def _killswitch(self, bus: "Redis", link: Link) -> Iterator[Finding]:
+    def _killswitch(self, bus: "Redis", link: Link) -> Iterator[CheckResult]:
         """Trip and release; the release is tried whatever else fails."""
         trip: dict[str, Any] = {}
         yield self._step("killswitch -> Redis", lambda: self._trip(bus, trip))
@@ -180,7 +180,7 @@ class Walkthrough:
 
     # -- what the steps share ---------------------------------------------------------------------
 
-    def _step(self, name: str, action: Callable[[], str]) -> Finding:
+    def _step(self, name: str, action: Callable[[], str]) -> CheckResult:
         began = time.monotonic()
         try:
             said = action()
@@ -203,8 +203,12 @@ class Walkthrough:
             raise StepFailed(cause_of(error)) from error
 
     def _payload(self, way: str) -> dict[str, str]:
-        now = utc_now()
-        return {"agent_id": self.agent_id, "mark": self.mark, "way": way, "timestamp": now}
+        return {
+            "agent_id": self.agent_id,
+            "mark": self.mark,
+            "way": way,
+            "timestamp": utc_now(),
+        }
 
     def _beat(self, bus: "Redis", status: str) -> None:
         about = {"name": "Self-test", "group": GROUP, "status": status, "version": self.mark}

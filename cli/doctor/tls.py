@@ -5,21 +5,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .check_results import Finding, critical, ok, warning
+from .check_results import CheckResult, critical, ok, warning
 
 if TYPE_CHECKING:
     from ...http.settings import HttpSettings
     from ...settings import Settings
 
 
-def check_tls(settings: "Settings") -> Iterator[Finding]:
+def check_tls(settings: "Settings") -> Iterator[CheckResult]:
     """All that can be said without connecting to anything."""
     yield from _own(settings.http)
     yield from _redis(settings.redis.url)
     yield from _postgres(settings.postgres.url.get_secret_value())
 
 
-def _own(http: "HttpSettings") -> Iterator[Finding]:
+def _own(http: "HttpSettings") -> Iterator[CheckResult]:
     from ...http.edge.tls import TlsUnusable, inspect
     from ...http.settings import is_loopback
 
@@ -43,7 +43,7 @@ def _own(http: "HttpSettings") -> Iterator[Finding]:
         yield ok("tls", f"{', '.join(found.names) or 'no names'}, until {until}")
 
 
-def _redis(url: str) -> Iterator[Finding]:
+def _redis(url: str) -> Iterator[CheckResult]:
     from ...http.settings import is_loopback
     from ...protocol.bus_url import read_bus_url
     from ...settings import EMBEDDED
@@ -66,7 +66,7 @@ def _redis(url: str) -> Iterator[Finding]:
         yield ok(name, "verified, with the host's name")
 
 
-def _postgres(url: str) -> Iterator[Finding]:
+def _postgres(url: str) -> Iterator[CheckResult]:
     from ...http.settings import is_loopback
     from ...settings import EMBEDDED
     from ...sql.pg_url import read_pg_url

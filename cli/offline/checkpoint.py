@@ -9,7 +9,7 @@ from ..errors import BadUsage, ExitCode, Failure
 
 
 @dataclass
-class Bookmark:
+class Checkpoint:
     """How far a command had got, and with which words it was called."""
 
     path: Path
@@ -41,7 +41,7 @@ class Bookmark:
         self.path.unlink(missing_ok=True)
 
 
-def resumed(path: Path, words: dict[str, Any]) -> Bookmark:
+def load_checkpoint(path: Path, words: dict[str, Any]) -> Checkpoint:
     """The bookmark that is there.
 
     Raises:
@@ -49,7 +49,7 @@ def resumed(path: Path, words: dict[str, Any]) -> Bookmark:
     """
     try:
         told = json.loads(path.read_text("utf-8"))
-        found = Bookmark(**(told | {"path": path}))
+        found = Checkpoint(**(told | {"path": path}))
     except FileNotFoundError as error:
         raise Failure(
             "there is nothing to go on with",

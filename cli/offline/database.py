@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def store_failures() -> Iterator[None]:
+def database_failures() -> Iterator[None]:
     """What the database refuses, as a failure with a next step."""
     try:
         import psycopg
@@ -56,7 +56,7 @@ def connection(config: Path | None) -> Iterator["Connection"]:
     Raises:
         Failure: it cannot be had.
     """
-    with store_failures():
+    with database_failures():
         from ...sql.connection import connect
 
         with connect(Place(read_settings(config)).needed_pg_url()) as opened:

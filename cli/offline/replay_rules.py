@@ -44,7 +44,7 @@ def channel_for(target: str, event_type: str, source: str | None) -> str:
     return f"{target}.{was}"
 
 
-class Pace:
+class ReplayClock:
     """When each event is due, by the clock that is passed in.
 
     Args:

@@ -3,16 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...protocol.timestamps import timestamp
-from ..errors import BadUsage
-from ..formatting import read_moment
 from ..local_settings import missing_extra
-from .database import connection, store_failures
+from ..options import time_option
+from .database import connection, database_failures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Span:
+class Selection:
     """What is wanted of history."""
 
     patterns: tuple[str, ...] = ()
@@ -34,8 +32,8 @@ class Span:
     """Not after this time."""
 
 
-def span_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that make a span."""
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that make a selection."""
     options = (
         click.argument("patterns", nargs=-1),
         click.option("--source", metavar="AGENT", help="Only from this agent."),
@@ -47,28 +45,24 @@ def span_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def moment_of(option: str, text: str | None) -> str | None:
-    """A time as it was written on the command line, as the contract writes it.
+def selected_times(since: str | None, until: str | None) -> tuple[str | None, str | None]:
+    """``--since`` and ``--until`` in the contract's form.
 
     Raises:
-        BadUsage: it is no time.
+        BadUsage: one of them is not a time.
     """
-    if text is None:
-        return None
-    moment = read_moment(text, datetime.now(UTC))
-    if moment is None:
-        raise BadUsage(
-            f"{option} {text!r} is no time", advice="write 15m, 09:30 or 2026-01-31T09:30:00Z"
-        )
-    return timestamp(moment.timestamp())
+    return (
+        None if since is None else time_option("--since", since),
+        None if until is None else time_option("--until", until),
+    )
 
 
 class History:
-    """Pages of a span of history, read from the database."""
+    """Pages of a selection of history, read from the database."""
 
-    def __init__(self, connection: Any, span: Span) -> None:
+    def __init__(self, connection: Any, selection: Selection) -> None:
         self._connection = connection
-        self._span = span
+        self._selection = selection
 
     def bounds(self) -> "Bounds":
         """The ids to look at; what comes later is not part of it."""
@@ -76,9 +70,9 @@ class History:
 
         since, until = (
             None if text is None else datetime.fromisoformat(text)
-            for text in (self._span.since, self._span.until)
+            for text in (self._selection.since, self._selection.until)
         )
-        with store_failures():
+        with database_failures():
             return bounds_between(self._connection, since, until)
 
     def pages(self, after: int, up_to: int) -> Iterator["Page"]:
@@ -86,14 +80,14 @@ class History:
         from ...sql.events.event_filter import EventFilter
         from ...sql.events.history import Bounds, pages
 
-        span = self._span
-        wanted = EventFilter(span.patterns, span.source, span.since, span.until)
-        with store_failures():
+        selection = self._selection
+        wanted = EventFilter(selection.patterns, selection.source, selection.since, selection.until)
+        with database_failures():
             yield from pages(self._connection, Bounds(after, up_to), wanted)
 
 
 @contextmanager
-def history_of(config: "Path | None", span: Span) -> Iterator[History]:
+def open_history(config: "Path | None", selection: Selection) -> Iterator[History]:
     """The history in the database of these settings.
 
     Raises:
@@ -101,6 +95,6 @@ def history_of(config: "Path | None", span: Span) -> Iterator[History]:
     """
     try:
         with connection(config) as opened:
-            yield History(opened, span)
+            yield History(opened, selection)
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error

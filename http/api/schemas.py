@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ...actors.killswitch import Trip
 from ...actors.messages.heartbeat_monitor import AgentView
-from ...actors.recent_events import MAX_PAGE
+from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.patterns import FEW_STARS, MAX_STARS
 from ...sql.events.event_reader import EventRow, TypeRow
 from ..validation_messages import MUST
@@ -55,7 +55,7 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """As `since`, but 0 means: from the very first event."""
     before: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
     """Events before this id, for paging backwards."""
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE_EVENTS)] = 50
     """How many at most."""
     type: Annotated[tuple[Pattern, ...], Meta(max_length=50)] = ()
     """Only these types; `*` matches any run of characters; may repeat."""

@@ -101,3 +101,42 @@ def test_another_day_shows_its_date() -> None:
 def test_plurals() -> None:
     assert formatting.plural(1, "event") == "1 event"
     assert formatting.plural(0, "event") == "0 events"
+
+
+def test_the_telling_fields_come_first_without_their_names() -> None:
+    payload = {"agent_id": "dev-1", "score": 0.91, "symbol": "AAPL", "strategy": "momentum"}
+
+    assert formatting.event_summary("strategy.candidate", payload) == "AAPL momentum score=0.91"
+
+
+def test_text_with_blanks_is_quoted() -> None:
+    assert formatting.event_summary("x", {"note": "two words"}) == 'note="two words"'
+
+
+def test_a_stop_says_who_and_why() -> None:
+    engaged = {"enabled": True, "reason": "fat finger", "triggered_by": "anna"}
+
+    assert formatting.event_summary("risk.killswitch", engaged) == "HALT by anna: fat finger"
+
+
+def test_a_release_is_told_from_a_stop() -> None:
+    assert (
+        formatting.event_summary("risk.killswitch", {"enabled": False})
+        == "RELEASED: no reason given"
+    )
+
+
+def test_anything_odd_on_the_killswitch_channel_reads_as_a_stop() -> None:
+    assert formatting.event_summary("risk.killswitch", "stop!") == "HALT: no reason given"
+
+
+def test_a_payload_that_is_no_object_is_shown_as_json() -> None:
+    assert formatting.event_summary("x", [1, 2]) == "[1, 2]"
+    assert formatting.event_summary("x", None) == "null"
+
+
+def test_a_summary_is_short_and_cannot_move_the_cursor() -> None:
+    text = formatting.event_summary("x", {"note": "\x1b[2J" + "a" * 1_000})
+
+    assert len(text) == formatting.SUMMARY_CHARS
+    assert "\x1b" not in text

@@ -11,7 +11,7 @@ import pytest
 from faults.certificates import Authority, Pair
 from orchestrator.cli.client.event_stream import Link
 from orchestrator.cli.client.rest import Client
-from orchestrator.cli.client.tls import authorities, pinned
+from orchestrator.cli.client.tls import ca_context, pinned_context
 from orchestrator.cli.errors import ExitCode, Failure
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
@@ -52,7 +52,7 @@ def authority(tmp_path: Path) -> Authority:
 
 def failure(url: str, ca_file: Path | None) -> Failure:
     with (
-        Client(url, timeout_s=5, trust=lambda: authorities(ca_file)) as client,
+        Client(url, timeout_s=5, tls=lambda: ca_context(ca_file)) as client,
         pytest.raises(Failure) as caught,
     ):
         client.get("/health")
@@ -64,7 +64,7 @@ def test_an_authority_of_ones_own_is_trusted_if_named(authority: Authority) -> N
     with (
         answering(authority.issue()) as port,
         Client(
-            f"https://localhost:{port}", timeout_s=5, trust=lambda: authorities(authority.cert)
+            f"https://localhost:{port}", timeout_s=5, tls=lambda: ca_context(authority.cert)
         ) as client,
     ):
         assert client.get("/health") == {"status": "ok"}
@@ -114,10 +114,10 @@ def test_a_pinned_certificate_is_good_under_any_name_and_no_other_is(authority: 
     own, other = authority.issue("DNS:desk.example"), authority.issue()
     with answering(own) as port:
         url = f"https://127.0.0.1:{port}"
-        with Client(url, timeout_s=5, trust=lambda: pinned(str(own.cert))) as client:
+        with Client(url, timeout_s=5, tls=lambda: pinned_context(str(own.cert))) as client:
             assert client.get("/health") == {"status": "ok"}
         with (
-            Client(url, timeout_s=5, trust=lambda: pinned(str(other.cert))) as client,
+            Client(url, timeout_s=5, tls=lambda: pinned_context(str(other.cert))) as client,
             pytest.raises(Failure) as caught,
         ):
             client.get("/health")
@@ -132,6 +132,6 @@ def test_a_file_of_no_certificates_is_wrong_usage(tmp_path: Path, text: str | No
         file.write_text(text)
 
     with pytest.raises(Failure) as caught:
-        authorities(file)
+        ca_context(file)
 
     assert (caught.value.code, caught.value.exit_code) == ("bad_ca_file", ExitCode.USAGE)

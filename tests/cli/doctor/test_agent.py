@@ -7,7 +7,7 @@ import pytest
 import redis
 from orchestrator.cli.doctor import agent as checks
 from orchestrator.cli.doctor.agent import Heard, judge
-from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.protocol.timestamps import timestamp
 from quiet_clock import quiet_s
 
@@ -19,9 +19,9 @@ def heard(channel: str, payload: Any) -> Heard:
     return Heard([(channel, text, NOW.timestamp())], seconds=11)
 
 
-def worst(findings: list[Finding]) -> Finding:
+def worst(results: list[CheckResult]) -> CheckResult:
     order = [Level.OK, Level.UNKNOWN, Level.WARNING, Level.CRITICAL]
-    return max(findings, key=lambda finding: order.index(finding.level))
+    return max(results, key=lambda result: order.index(result.level))
 
 
 def test_a_good_heartbeat_is_all_well() -> None:
@@ -43,33 +43,33 @@ def test_a_good_heartbeat_is_all_well() -> None:
     ],
 )
 def test_each_mistake_is_named(channel: str, payload: Any, said: str) -> None:
-    finding = worst(list(judge(heard(channel, payload), "a-1")))
+    result = worst(list(judge(heard(channel, payload), "a-1")))
 
-    assert finding.level is Level.CRITICAL
-    assert finding.said.startswith(said)
-    assert finding.advice
+    assert result.level is Level.CRITICAL
+    assert result.said.startswith(said)
+    assert result.advice
 
 
 def test_one_that_differs_in_case_is_suggested() -> None:
-    finding = worst(list(judge(heard("heartbeat.Prices-1", {}), "prices-1")))
+    result = worst(list(judge(heard("heartbeat.Prices-1", {}), "prices-1")))
 
-    assert finding.advice == "'Prices-1' beats: is that the one?"
+    assert result.advice == "'Prices-1' beats: is that the one?"
 
 
 def test_a_silent_bus_points_at_the_address() -> None:
-    finding = worst(list(judge(Heard(seconds=11), "a-1")))
+    result = worst(list(judge(Heard(seconds=11), "a-1")))
 
-    assert finding.said.endswith("nor from anybody")
-    assert "REDIS_URL" in finding.advice
+    assert result.said.endswith("nor from anybody")
+    assert "REDIS_URL" in result.advice
 
 
 def test_a_clock_that_is_wrong_is_a_warning() -> None:
     beat = {"agent_id": "a-1", "timestamp": "2026-01-31T10:30:00Z"}
 
-    finding = worst(list(judge(heard("heartbeat.a-1", beat), "a-1")))
+    result = worst(list(judge(heard("heartbeat.a-1", beat), "a-1")))
 
-    assert finding.level is Level.WARNING
-    assert finding.said.startswith("60 m ahead of this machine's")
+    assert result.level is Level.WARNING
+    assert result.said.startswith("60 m ahead of this machine's")
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_a_clock_that_is_wrong_is_a_warning() -> None:
     ],
 )
 def test_ids_are_looked_at(agent_id: str, level: Level) -> None:
-    (finding,) = checks.check_id(agent_id)
+    (result,) = checks.check_id(agent_id)
 
-    assert finding.level is level
+    assert result.level is level
 
 
 def test_a_pattern_must_fit_the_channel() -> None:
@@ -126,6 +126,6 @@ def test_listening_ends_after_two_beats_and_hears_odd_channels(redis_url: str) -
 
 
 def test_an_absent_bus_is_said_so() -> None:
-    (finding,) = checks.check_bus("redis://127.0.0.1:1/0", "a-1", 0.1)
+    (result,) = checks.check_bus("redis://127.0.0.1:1/0", "a-1", 0.1)
 
-    assert (finding.name, finding.level) == ("bus", Level.CRITICAL)
+    assert (result.name, result.level) == ("bus", Level.CRITICAL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from orchestrator.cli.client.rest import Client
-from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.cli.doctor.machine import check_daemon, check_machine
 from orchestrator.cli.local_settings import Place
 from orchestrator.settings import load
@@ -18,8 +18,8 @@ def place(folder: Path, port: int = 0) -> Place:
     return Place(load(None, {"ORCHESTRATOR_DATA_DIR": str(folder), "PORT": str(port)}))
 
 
-def by_name(findings: Iterable[Finding]) -> dict[str, Finding]:
-    return {finding.name: finding for finding in findings}
+def by_name(results: Iterable[CheckResult]) -> dict[str, CheckResult]:
+    return {result.name: result for result in results}
 
 
 def test_a_directory_that_is_not_there_yet_will_be_made(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 import psycopg
 import pytest
-from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.cli.doctor.postgres import check_postgres
 from orchestrator.sql.connection import connect
 from orchestrator.sql.schema.migrator import migrate
@@ -12,8 +12,8 @@ from psycopg.conninfo import make_conninfo
 pytestmark = pytest.mark.db
 
 
-def by_name(findings: Iterable[Finding]) -> dict[str, Finding]:
-    return {finding.name: finding for finding in findings}
+def by_name(results: Iterable[CheckResult]) -> dict[str, CheckResult]:
+    return {result.name: result for result in results}
 
 
 def migrated(pg_url: str) -> None:
@@ -26,7 +26,7 @@ def test_a_migrated_database_is_well(pg_url: str) -> None:
 
     found = by_name(check_postgres(pg_url))
 
-    assert {finding.level for finding in found.values()} == {Level.OK}
+    assert {result.level for result in found.values()} == {Level.OK}
 
 
 def test_an_empty_database_asks_for_migrate(pg_url: str) -> None:

@@ -3,12 +3,12 @@ from contextlib import contextmanager
 
 import pytest
 import redis
-from orchestrator.cli.doctor.check_results import Finding, Level
-from orchestrator.cli.doctor.redis import check_redis, clock_finding
+from orchestrator.cli.doctor.check_results import CheckResult, Level
+from orchestrator.cli.doctor.redis import check_redis, clock_result
 
 
-def by_name(findings: Iterable[Finding]) -> dict[str, Finding]:
-    return {finding.name: finding for finding in findings}
+def by_name(results: Iterable[CheckResult]) -> dict[str, CheckResult]:
+    return {result.name: result for result in results}
 
 
 @contextmanager
@@ -60,18 +60,18 @@ def test_eviction_and_a_missing_append_only_file_are_warned_of(redis_url: str) -
 
 
 def test_a_server_that_is_away_is_one_finding_with_a_next_step() -> None:
-    (finding,) = check_redis("redis://127.0.0.1:1/0")
+    (result,) = check_redis("redis://127.0.0.1:1/0")
 
-    assert finding.level is Level.CRITICAL
-    assert "redis.url" in finding.advice
+    assert result.level is Level.CRITICAL
+    assert "redis.url" in result.advice
 
 
 def test_a_bad_url_is_said_so() -> None:
-    (finding,) = check_redis("http://x")
+    (result,) = check_redis("http://x")
 
-    assert finding.level is Level.CRITICAL
+    assert result.level is Level.CRITICAL
 
 
 def test_a_clock_far_off_is_a_warning() -> None:
-    assert clock_finding("clock", 0.2).level is Level.OK
-    assert clock_finding("clock", -90).said == "90 s behind this machine's"
+    assert clock_result("clock", 0.2).level is Level.OK
+    assert clock_result("clock", -90).said == "90 s behind this machine's"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from faults.certificates import Authority, Pair
-from orchestrator.cli.doctor.check_results import Finding, Level
+from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.cli.doctor.tls import check_tls
 from orchestrator.settings import load
 
@@ -11,7 +11,7 @@ from ..conftest import Orc
 PLAIN = {"REDIS_URL": "embedded", "PG_URL": "embedded"}
 
 
-def findings(**environ: str) -> list[Finding]:
+def results(**environ: str) -> list[CheckResult]:
     return list(check_tls(load(None, PLAIN | environ)))
 
 
@@ -25,18 +25,18 @@ def own(pair: Pair) -> dict[str, str]:
 def test_on_one_machine_there_is_nothing_to_say() -> None:
     servers = {"REDIS_URL": "redis://localhost:6379", "PG_URL": "postgresql://127.0.0.1/d"}
 
-    assert findings() == findings(**servers) == []
-    assert findings(REDIS_URL="unix:///run/redis.sock", PG_URL="postgresql:///d") == []
+    assert results() == results(**servers) == []
+    assert results(REDIS_URL="unix:///run/redis.sock", PG_URL="postgresql:///d") == []
 
 
 def test_an_open_port_without_tls_is_warned_of() -> None:
-    found = findings(ORCHESTRATOR_HTTP__HOST="10.0.0.1", ORCHESTRATOR_HTTP__INSECURE="true")
+    found = results(ORCHESTRATOR_HTTP__HOST="10.0.0.1", ORCHESTRATOR_HTTP__INSECURE="true")
 
     assert [(one.name, one.level) for one in found] == [("tls", Level.WARNING)]
 
 
 def test_a_good_certificate_says_for_whom_and_until_when(tmp_path: Path) -> None:
-    (found,) = findings(**own(Authority(tmp_path).issue("DNS:desk.example")))
+    (found,) = results(**own(Authority(tmp_path).issue("DNS:desk.example")))
 
     assert found.level is Level.OK
     assert found.said.startswith("desk.example, until 2")
@@ -49,7 +49,7 @@ def test_a_good_certificate_says_for_whom_and_until_when(tmp_path: Path) -> None
 def test_certificates_end_and_it_is_said_in_time(
     tmp_path: Path, days: int, level: Level, said: str
 ) -> None:
-    (found,) = findings(**own(Authority(tmp_path).issue(days=days)))
+    (found,) = results(**own(Authority(tmp_path).issue(days=days)))
 
     assert (found.level, said in found.said) == (level, True)
 
@@ -58,7 +58,7 @@ def test_what_stops_the_start_is_critical(tmp_path: Path) -> None:
     pair = Authority(tmp_path).issue()
     pair.key.chmod(0o644)
 
-    (found,) = findings(**own(pair))
+    (found,) = results(**own(pair))
 
     assert found.level is Level.CRITICAL
     assert "chmod o-rw" in found.said
@@ -74,7 +74,7 @@ def test_what_stops_the_start_is_critical(tmp_path: Path) -> None:
     ],
 )
 def test_tls_to_redis_is_judged_by_its_url(url: str, level: Level, said: str) -> None:
-    (found,) = findings(REDIS_URL=url)
+    (found,) = results(REDIS_URL=url)
 
     assert (found.level, said in found.said) == (level, True)
 
@@ -91,7 +91,7 @@ def test_tls_to_redis_is_judged_by_its_url(url: str, level: Level, said: str) ->
     ],
 )
 def test_tls_to_postgresql_is_judged_by_its_url(query: str, level: Level, said: str) -> None:
-    (found,) = findings(PG_URL=f"postgresql://u:p@desk.example/d{query}")
+    (found,) = results(PG_URL=f"postgresql://u:p@desk.example/d{query}")
 
     assert (found.level, said in found.said) == (level, True)
     assert ":p@" not in found.said + found.advice

@@ -1,7 +1,7 @@
 import psycopg
 import pytest
 from orchestrator.cli.errors import ExitCode, Failure
-from orchestrator.cli.offline.database import store_failures
+from orchestrator.cli.offline.database import database_failures
 from orchestrator.sql.errors import Denied, SchemaError, StoreError, Unavailable
 
 
@@ -18,7 +18,7 @@ from orchestrator.sql.errors import Denied, SchemaError, StoreError, Unavailable
 def test_each_refusal_has_its_code_and_exit_code(
     error: Exception, code: str, exit_code: ExitCode
 ) -> None:
-    with pytest.raises(Failure) as caught, store_failures():
+    with pytest.raises(Failure) as caught, database_failures():
         raise error
 
     assert (caught.value.code, caught.value.exit_code) == (code, exit_code)

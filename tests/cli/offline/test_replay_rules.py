@@ -1,7 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from orchestrator.cli.offline.replay_rules import Pace, catching, channel_for, is_target, read_speed
+from orchestrator.cli.offline.replay_rules import (
+    ReplayClock,
+    catching,
+    channel_for,
+    is_target,
+    read_speed,
+)
 
 T0 = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -44,7 +50,7 @@ def test_a_heartbeat_goes_where_its_channel_would_be() -> None:
 
 
 def test_events_are_due_as_far_apart_as_they_were() -> None:
-    pace = Pace(10, 100.0)
+    pace = ReplayClock(10, 100.0)
 
     assert pace.due_s(T0) == 100.0
     assert pace.due_s(T0 + timedelta(seconds=30)) == 103.0
@@ -53,6 +59,6 @@ def test_events_are_due_as_far_apart_as_they_were() -> None:
 
 
 def test_at_full_speed_all_is_due_at_once() -> None:
-    pace = Pace(0, 100.0)
+    pace = ReplayClock(0, 100.0)
 
     assert pace.due_s(T0) == pace.due_s(T0 + timedelta(days=1)) == 100.0
