@@ -14,7 +14,7 @@ from orchestrator.sql.errors import WrongEncoding
 from orchestrator.sql.events.copy_text import copy_row
 from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.schema.migrator import migrate
-from orchestrator.sql.schema.partitions import IdPace, keep_ahead
+from orchestrator.sql.schema.partitions import IdRate, keep_ahead
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .conftest import Wire
@@ -121,7 +121,7 @@ def test_migration_storing_and_partitions_work_under_settings_that_are_not_ours(
         writer.claim(instance="one", host="here", pid=1, stale_after_s=10)
         [(first, _)] = writer.take_ids(1)
         writer.store(copy_row(first, "a.b", "→", "2026-01-31T09:30:00.123Z", b'{"p": "\xc3\xa9"}'))
-        made = keep_ahead(database, IdPace())
+        made = keep_ahead(database, IdRate())
 
         assert made
         assert database.rows(b"SELECT source, payload->>'p' FROM events") == [("→", "é")]
