@@ -1,7 +1,7 @@
 """The command line: ``orchestrator`` and ``orc``.
 
-Commands are loaded when they are called, and client commands load neither gevent nor pydantic nor
-redis, so that they start at once.
+Commands are imported when called, and client commands import neither gevent nor pydantic nor redis,
+so that they start fast.
 """
 
 import importlib
@@ -24,30 +24,30 @@ __all__ = ["cli", "main", "run"]
 AREAS: dict[str, dict[str, tuple[str, str]]] = {
     "Run": {
         "run": ("run", "Run the daemon in the foreground."),
-        "demo": ("run", "Run all in one: embedded servers, three sample agents."),
+        "demo": ("run", "Run with embedded servers and three sample agents."),
     },
     "At a glance": {
-        "status": ("status", "How things stand, in six lines."),
-        "tree": ("tree", "The actors: who runs, who was restarted, whose mail piles up."),
+        "status": ("status", "An overview in six lines."),
+        "tree": ("tree", "The supervision tree: states, restarts, mailboxes."),
         "tail": ("event", "Follow events as they come."),
-        "books": ("books", "What came in, and what became of all of it."),
+        "books": ("books", "Reconciliation of all events received since the start."),
         "doctor": ("doctor", "Check this machine and its servers, and say what to do."),
         "selftest": ("selftest", "Send one of everything through a running daemon."),
         "version": ("version", "The versions of this program and of the daemon."),
     },
     "Stop": {
         "halt": ("killswitch", "Stop all trading, at once."),
-        "killswitch": ("killswitch", "Look at the stop, and release it."),
+        "killswitch": ("killswitch", "Show the stop, and release it."),
     },
     "Look and do": {
         "agent": ("agent", "List, run, start and stop agents."),
         "event": ("event", "Read, follow, emit, export and replay events."),
         "regime": ("state", "The market regime, as last detected."),
-        "state": ("state", "What the daemon keeps by key."),
+        "state": ("state", "State kept by the daemon, by key."),
     },
     "Set up": {
         "config": ("config", "Check and show the settings."),
-        "journal": ("journal", "Look at what is not in PostgreSQL yet."),
+        "journal": ("journal", "Show what is not in PostgreSQL yet."),
         "db": ("db", "Prepare, clean, back up and restore the database."),
         "token": ("token", "Make access tokens."),
         "env": ("env", "Addresses of the daemon and its servers, for a shell."),
@@ -126,7 +126,7 @@ def _tell_version(context: click.Context, _: click.Parameter, value: bool) -> No
     is_eager=True,
     expose_value=False,
     callback=_tell_version,
-    help="Tell the version and leave.",
+    help="Print the version and exit.",
 )
 def cli() -> None:
     """Event bus, agents, state and killswitch of a trading platform.
@@ -168,12 +168,12 @@ def _failed(failure: Failure, invocation: Invocation) -> int:
 
 
 def _fault(error: Exception) -> Failure:
-    """What nobody has foreseen."""
+    """The failure for an unexpected exception."""
     return Failure(
-        "this is a fault of the program",
+        "internal error",
         code="internal",
         cause=f"{type(error).__name__}: {error}",
-        advice="report it with the traceback that -v shows",
+        advice="report it with the traceback shown by -v",
     )
 
 
@@ -199,7 +199,7 @@ def _run(arguments: Sequence[str], invocation: Invocation) -> int:
 
 
 def _output_among(arguments: Sequence[str]) -> str | None:
-    """The output asked for, for an error that comes before the options are read."""
+    """The output format requested, for errors raised before the options are parsed."""
     for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
         asked = following if word in ("-o", "--output") else word.removeprefix("--output=")
         if asked != word and asked in OUTPUTS:

@@ -1,4 +1,4 @@
-"""How a command fails: one sentence, one cause, one next step, and an exit code for scripts."""
+"""Failures of commands: one sentence, one cause, one next step, and an exit code."""
 
 from enum import IntEnum
 from typing import Any
@@ -7,32 +7,32 @@ import click
 
 
 class ExitCode(IntEnum):
-    """What the exit codes of all commands mean; part of the interface."""
+    """Exit codes of all commands; part of the interface."""
 
     DONE = 0
     """Done; of a check: healthy."""
     FAILED = 1
     """It failed; of a check: a warning."""
     USAGE = 2
-    """The command was wrong; of a check: critical."""
+    """Wrong usage; of a check: critical."""
     UNREACHABLE = 3
     """The daemon cannot be reached or cannot answer now; of a check: unknown."""
     FORBIDDEN = 4
-    """Not permitted: no token, a wrong one, or a role that may not."""
+    """Not permitted: no token, an invalid one, or an insufficient role."""
     NOT_FOUND = 5
-    """There is no such thing."""
+    """It does not exist."""
     TIMED_OUT = 6
-    """What was waited for did not come in time."""
+    """Timed out waiting."""
     PARTIAL = 7
     """Done in part."""
     INTERRUPTED = 130
     """Ctrl-C."""
     BROKEN_PIPE = 141
-    """Whoever read the output went away, as after ``| head``."""
+    """The reader of the output closed it, as ``| head`` does."""
 
 
 class Failure(Exception):
-    """A command did not do what was asked.
+    """A command failed.
 
     Args:
         what: one sentence, without a full stop.
@@ -71,9 +71,9 @@ class Failure(Exception):
         }
 
     def lines(self) -> list[tuple[str, str]]:
-        """Label and text of each line for a person; what is not known is left out."""
-        told = [("error", self.message), ("cause", self.cause), ("next", self.advice)]
-        return [(label, text) for label, text in told if text]
+        """Label and text of each line for a person; empty ones are omitted."""
+        fields = [("error", self.message), ("cause", self.cause), ("next", self.advice)]
+        return [(label, text) for label, text in fields if text]
 
 
 class BadUsage(Failure):
@@ -84,7 +84,7 @@ class BadUsage(Failure):
 
 
 def from_usage_error(error: click.UsageError) -> Failure:
-    """What click found wrong with the command line, in our form."""
+    """A usage error of click as a `Failure`."""
     path = error.ctx.command_path if error.ctx else "orchestrator"
     message = " ".join(error.format_message().split()).rstrip(".")
     return BadUsage(message[:1].lower() + message[1:], advice=f"see `{path} --help`")

@@ -1,4 +1,4 @@
-"""What this machine's settings say, for commands that work without the daemon.
+"""This machine's settings, for commands that work without the daemon.
 
 Loads pydantic, and for embedded servers the runtime: only commands that need it import this.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REDIS_FOLDER = "valkey"
 POSTGRES_FOLDER = "postgres"
 ANNOUNCEMENT = "servers.json"
-"""In the data directory, as long as the daemon runs."""
+"""In the data directory while the daemon runs."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - not bound here
 
 config_option = click.option(
@@ -35,9 +35,9 @@ config_option = click.option(
 
 
 def missing_extra(error: ModuleNotFoundError, extra: str) -> Failure:
-    """What a plain installation lacks, and how to get it."""
+    """The failure for a missing optional dependency."""
     return Failure(
-        "this command needs more than is installed",
+        "this command needs an optional dependency",
         code="not_installed",
         cause=f"there is no module {error.name}",
         advice=f"pip install 'orchestrator-lite[{extra}]'",
@@ -45,10 +45,10 @@ def missing_extra(error: ModuleNotFoundError, extra: str) -> Failure:
 
 
 def read_settings(config: Path | None) -> "Settings":
-    """The settings that ``run`` would take.
+    """The settings that ``run`` would use.
 
     Raises:
-        Failure: with all faults at once.
+        Failure: lists all faults at once.
     """
     try:
         from ..settings import SettingsError, find_file, load
@@ -71,14 +71,14 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's, but it lives
+    except PermissionError:  # another user's, but alive
         return True
     return True
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the daemon of these settings and its servers are."""
+    """Addresses of the configured daemon and its servers."""
 
     settings: "Settings"
 
@@ -89,20 +89,20 @@ class Place:
 
     @cached_property
     def announced(self) -> dict[str, str]:
-        """What the daemon that runs on this data directory says: ``http``, ``redis``, ``postgres``.
+        """URLs published by the running daemon: ``http``, ``redis``, ``postgres``.
 
         Empty if none runs.
         """
         try:
-            told = json.loads((self.data_dir / ANNOUNCEMENT).read_text("utf-8"))
-            alive = _is_alive(int(told["pid"]))
+            found = json.loads((self.data_dir / ANNOUNCEMENT).read_text("utf-8"))
+            alive = _is_alive(int(found["pid"]))
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-        return {name: url for name, url in told.items() if alive and isinstance(url, str)}
+        return {name: url for name, url in found.items() if alive and isinstance(url, str)}
 
     @property
     def http_url(self) -> str:
-        """Where clients of this machine reach the daemon."""
+        """The URL of the daemon for clients on this machine."""
         if "http" in self.announced:
             return self.announced["http"]
         host = self.settings.http.host
@@ -111,7 +111,7 @@ class Place:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.settings.http.port}"
 
     def tls_context(self) -> ssl.SSLContext:
-        """The daemon's own certificate: of this machine's daemon it is known.
+        """A TLS context that accepts only the configured certificate of the daemon.
 
         Raises:
             OSError: it cannot be read.

@@ -1,7 +1,7 @@
-"""What holds for every command: the global options, and the shape of help.
+"""The global options of every command, and the layout of help.
 
-Each option may stand before the command or after it, and in the environment as ``ORCHESTRATOR_*``;
-what stands last on the line wins.
+Each option may be given before or after the command, and in the environment as ``ORCHESTRATOR_*``;
+the last one on the line wins.
 """
 
 import sys
@@ -32,7 +32,7 @@ class Invocation:
     token_file: Path | None = None
     """A file whose first line is the access token."""
     ca_file: Path | None = None
-    """Certificates of the authorities to trust, in PEM; None: the system's."""
+    """CA bundle in PEM; None: the system's."""
     token: str | None = field(default=None, repr=False)
     """The token itself; from the environment only, never from an argument."""
     output: str | None = None
@@ -40,21 +40,21 @@ class Invocation:
     time: str | None = None
     """``utc``, ``local``, ``relative`` or ``iso``."""
     timeout: float = DEFAULT_TIMEOUT_S
-    """Seconds that one answer may take."""
+    """Limit of one answer, in seconds."""
     color: str = "auto"
     """``auto``, ``always`` or ``never``."""
     quiet: bool = False
     """No notes, only results and errors."""
     verbose: bool = False
-    """Each request, and tracebacks, on stderr."""
+    """Log each request, and tracebacks, to stderr."""
     yes: bool = False
-    """Questions are answered with yes."""
+    """Answer questions with yes."""
     no_input: bool = False
-    """Nothing is ever asked."""
+    """Never ask."""
 
     @cached_property
     def screen(self) -> Screen:
-        """Where the results go."""
+        """Where results are written."""
         return Screen(output=self.output, color=self.color, time=self.time, quiet=self.quiet)
 
     def access_token(self) -> str | None:
@@ -79,7 +79,7 @@ class Invocation:
         return token
 
     def may_ask(self) -> bool:
-        """Whether a question would find somebody to answer it."""
+        """Whether there is a terminal to ask on."""
         return not self.no_input and sys.stdin.isatty()
 
 
@@ -88,7 +88,7 @@ R = TypeVar("R")
 
 
 def pass_invocation(function: Callable[Concatenate[Invocation, P], R]) -> Callable[P, R]:
-    """Give the command the values of the global options as its first argument."""
+    """Pass the values of the global options as the first argument."""
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -104,7 +104,7 @@ def _store(context: click.Context, parameter: click.Parameter, value: Any) -> No
 
 
 def _global_options(*, root: bool) -> list[click.Option]:
-    """New option objects: click's belong to one command each."""
+    """New option objects: in click each belongs to one command."""
 
     def option(*names: str, **settings: Any) -> click.Option:
         variable = f"ORCHESTRATOR_{names[-1].lstrip('-').replace('-', '_').upper()}"
@@ -131,7 +131,7 @@ def _global_options(*, root: bool) -> list[click.Option]:
         option(
             "--ca-file",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="Whom to trust under https://, in PEM.  [the system, or SSL_CERT_FILE]",
+            help="CA bundle for https://, in PEM.  [the system's, or SSL_CERT_FILE]",
         ),
         option(
             "-o",
@@ -159,7 +159,7 @@ def _global_options(*, root: bool) -> list[click.Option]:
             help="auto: on a terminal, unless NO_COLOR is set.",
         ),
         flag("-q", "--quiet", help="Results and errors only, no notes."),
-        flag("-v", "--verbose", help="Tell each request, and where an error came from."),
+        flag("-v", "--verbose", help="Log each request, and tracebacks."),
         flag("--yes", help="Answer questions with yes."),
         flag("--no-input", help="Never ask; what needs an answer fails."),
     ]
@@ -188,7 +188,7 @@ class _Help(click.Command):
         super().format_help(ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Where the rest of the options is told."""
+        """Refer to the help of the global options."""
         super().format_epilog(ctx, formatter)
         if not self.is_root and not isinstance(self, click.Group):
             program = ctx.find_root().info_name or "orchestrator"
@@ -219,24 +219,24 @@ def command(
 
 
 def confirm(invocation: Invocation, effect: str, *, typed: str | None = None) -> None:
-    """Ask before something goes on; return if the answer is yes.
+    """Ask for confirmation; return if the answer is yes.
 
     Args:
-        invocation: says whether to ask at all.
-        effect: what will happen to what, a sentence.
+        invocation: its options decide whether to ask.
+        effect: what will happen, a sentence.
         typed: a word that must be typed, instead of a mere yes.
 
     Raises:
-        Failure: the answer was no, or nobody could be asked.
+        Failure: the answer was no, or there is no terminal.
     """
     if invocation.yes:
         return
     click.echo(effect, err=True)
     if not invocation.may_ask():
         raise BadUsage(
-            "this needs a confirmation, and nobody can be asked",
-            cause="no terminal, or --no-input",
-            advice="add --yes to do it all the same",
+            "this needs confirmation, and there is no terminal to ask on",
+            cause="stdin is not a terminal, or --no-input is set",
+            advice="add --yes to confirm",
         )
     if typed is None:
         agreed = click.confirm("Go on?", err=True)

@@ -1,4 +1,4 @@
-"""Results and notes: tables for a person, plain lines in a pipe, JSON for a program.
+"""Results and notes: tables for people, plain lines in a pipe, JSON for programs.
 
 On a terminal columns are aligned and coloured, times are short and lines fit its width. In a pipe
 there is no colour, times are ISO 8601 in UTC, numbers plain digits, and nothing is cut.
@@ -25,7 +25,7 @@ JSON_VERSION = 1
 NOTHING = "-"
 ELLIPSIS = "…"
 MIN_SHRUNK_CHARS = 12
-"""A column that gives way keeps this much."""
+"""Least width of a column that shrinks."""
 
 Row = Mapping[str, Any]
 
@@ -58,25 +58,25 @@ class Column:
     key: str
     """The row's field; also the heading in CSV."""
     show: Callable[[Row, "Screen"], str] | None = None
-    """The text for a person; by default the field as text."""
+    """The text for people; by default the field as text."""
     right: bool = False
-    """Numbers stand to the right."""
+    """Right-aligned."""
     wide: bool = False
-    """Left out unless asked for with ``-o wide``."""
+    """Only shown by ``-o wide``."""
     shrinks: bool = False
-    """It may be cut when the terminal is narrow. Never an id."""
+    """May be truncated on a narrow terminal. Never an id."""
     state: bool = False
-    """Coloured by what it says."""
+    """Coloured by its value."""
 
 
 class Screen:
-    """Where results go, and how they look there.
+    """Where results are written, and in which form.
 
     Args:
         output: one of `OUTPUTS`, or None for the command's own default.
         color: ``auto``, ``always`` or ``never``.
-        time: ``utc``, ``local``, ``relative``, ``iso`` or None for what suits the place.
-        quiet: leave notes out.
+        time: ``utc``, ``local``, ``relative``, ``iso`` or None for utc on a terminal, else iso.
+        quiet: omit notes.
     """
 
     def __init__(
@@ -108,16 +108,16 @@ class Screen:
         click.echo(text, color=self.color)
 
     def note(self, text: str) -> None:
-        """Something a person may want to know, beside the result."""
+        """Additional information, on stderr."""
         if not self.quiet:
             click.echo(self._dim(text), err=True, color=self.color_err)
 
     def warn(self, text: str) -> None:
-        """Something a person must know, beside the result."""
+        """A warning, on stderr."""
         click.echo(click.style(text, fg="yellow"), err=True, color=self.color_err)
 
     def failure(self, failure: Failure) -> None:
-        """An error: three lines for a person, an object for a program."""
+        """An error: three lines for people, an object for programs."""
         if self.output in ("json", "jsonl"):
             click.echo(json.dumps(failure.as_json(), ensure_ascii=False), err=True, color=False)
             return
@@ -131,7 +131,7 @@ class Screen:
         return click.style(word, fg=STATE_COLORS.get(word.lower()), bold=word.isupper() or None)
 
     def strong(self, text: str) -> str:
-        """What the eye should find first."""
+        """Bold text."""
         return click.style(text, bold=True)
 
     def _dim(self, text: str) -> str:
@@ -140,11 +140,11 @@ class Screen:
     # -- numbers and times --------------------------------------------------------------------
 
     def number(self, value: float | None) -> str:
-        """A number for the reader at hand."""
+        """A number, formatted for a terminal or a pipe."""
         return NOTHING if value is None else formatting.number(value, thin=self.thin)
 
     def moment(self, text: object, *, now: datetime | None = None) -> str:
-        """A time of the contract's, in the form asked for."""
+        """A time in the contract's form, as `--time` says."""
         moment = formatting.read_iso(text)
         if moment is None:
             return NOTHING if text in (None, "") else formatting.printable(str(text))
@@ -158,7 +158,7 @@ class Screen:
         return timestamp(moment.timestamp())
 
     def age(self, text: object, seconds: float | None = None) -> str:
-        """How long ago: short on a terminal; the moment itself in a pipe or when asked for."""
+        """The age on a terminal; the time itself in a pipe, or with `--time iso` or `local`."""
         if not self.terminal or self.time in ("iso", "local"):
             return self.moment(text)
         moment = formatting.read_iso(text)
@@ -169,7 +169,7 @@ class Screen:
     # -- whole results --------------------------------------------------------------------------
 
     def records(self, kind: str, rows: Sequence[Row], columns: Sequence[Column], name: str) -> None:
-        """A list: ``{"version", "kind", "items"}`` as JSON, a line each otherwise.
+        """A list: ``{"version", "kind", "items"}`` as JSON, else a line each.
 
         Args:
             kind: the word in JSON, a plural.
@@ -232,14 +232,14 @@ class Screen:
         return "  ".join(styled).rstrip()
 
     def facts(self, pairs: Iterable[tuple[str, str]]) -> list[str]:
-        """Label and value, aligned: how one thing is shown."""
+        """Aligned labels and values of one thing; empty values are omitted."""
         known = [(label, value) for label, value in pairs if value]
         width = max((len(label) for label, _ in known), default=0)
         return [f"{self.strong(f'{label:<{width}}')}  {value}" for label, value in known]
 
 
 def wants_color(choice: str, *, terminal: bool) -> bool:
-    """Whether to colour: as asked; else on a terminal that can, unless NO_COLOR is set."""
+    """Whether to colour; by default on a capable terminal, unless NO_COLOR is set."""
     if choice != "auto":
         return choice == "always"
     return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -261,7 +261,7 @@ def fit(
     columns: Sequence[Column],
     width: int | None,
 ) -> list[int]:
-    """How wide each column is; those that may give way do when the terminal is narrow."""
+    """Width of each column; those that may shrink do on a narrow terminal."""
     widths = [max([least[at], *(len(texts[at]) for texts in cells)]) for at in range(len(columns))]
     if width is None:
         return widths
@@ -291,7 +291,7 @@ def _joined(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[in
 
 
 def write_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
-    """Heading and rows, raw values; what is not plain text or a number as JSON."""
+    """Heading and raw values; values other than text and numbers as JSON."""
     import csv
 
     writer = csv.writer(sys.stdout, lineterminator="\n")

@@ -1,7 +1,7 @@
-"""``agent logs -f``: what an agent prints, as it prints it.
+"""``agent logs -f``: an agent's output as it is printed.
 
-The daemon numbers an agent's lines and keeps the last ones; it is asked again and again, and each
-answer is held against the last number that was seen.
+The daemon numbers an agent's lines and keeps the last ones; it is polled, and each answer is
+compared with the last number seen.
 """
 
 import time
@@ -12,20 +12,20 @@ from ..errors import ExitCode, Failure
 from ..output import Row
 
 INTERVAL_S = 2.0
-"""Between two looks: half of what the daemon's rate limit lets one address ask by default."""
+"""Polling interval: half of the daemon's default rate limit for one address."""
 
 RETRY_LIMIT_S = 600.0
-"""How long a daemon that does not answer is asked again."""
+"""Time after which an unreachable daemon is given up."""
 
 
 class LineCounter:
-    """Tells the new lines of an answer from those that were seen."""
+    """Separates new lines of an answer from those already seen."""
 
     def __init__(self) -> None:
         self._seen: int | None = None
 
     def new(self, total: int, lines: list[Row]) -> tuple[list[Row], int]:
-        """The new ones of ``lines``, and how many more there were that nobody keeps.
+        """The new lines, and the number of new lines that the daemon no longer has.
 
         Args:
             total: the number of the last line.
@@ -46,12 +46,12 @@ def follow(
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Row]:
-    """Lines as they come, until the caller has enough.
+    """Yield lines as they arrive, without end.
 
     Args:
-        fetch: asks for the last lines.
-        note: tells a person what went on.
-        sleep: waits so many seconds.
+        fetch: requests the last lines.
+        note: shows a message to the user.
+        sleep: seconds to wait.
 
     Raises:
         Failure: The daemon refuses, or does not answer for ten minutes.
@@ -66,7 +66,7 @@ def follow(
             if failure.exit_code != ExitCode.UNREACHABLE:
                 raise
             if silent_since is None:
-                note(f"{failure.message}: asking again")
+                note(f"{failure.message}: retrying")
                 silent_since = now
             if now - silent_since > RETRY_LIMIT_S:
                 raise
@@ -74,6 +74,6 @@ def follow(
             silent_since = None
             lines, missed = counter.new(int(answer["total"]), answer["lines"])
             if missed:
-                note(f"{missed} more lines came than the daemon keeps")
+                note(f"{missed} lines were discarded by the daemon before they could be read")
             yield from lines
         sleep(INTERVAL_S)

@@ -1,4 +1,4 @@
-"""What the shell offers at the next Tab: agents and topics of the daemon that runs."""
+"""Shell completion of agents, topics and state keys, asked of the running daemon."""
 
 from functools import partial
 
@@ -11,11 +11,11 @@ from .rest import Client
 from .tls import ca_context
 
 LIMIT_S = 0.5
-"""Whoever presses Tab does not wait longer."""
+"""Longest wait after Tab."""
 
 
 def _offered(context: click.Context, path: str, items: str, name: str, text: str) -> list[str]:
-    """The names at ``path`` that begin with the text; none when there is no daemon."""
+    """The names at ``path`` that begin with the text; empty without a daemon."""
     root = context.find_root().obj
     url = str(getattr(root, "url", DEFAULT_URL))
     tls = partial(ca_context, getattr(root, "ca_file", None))

@@ -1,8 +1,8 @@
-"""Events as they come, over the daemon's WebSocket.
+"""The event feed: live over the daemon's WebSocket, earlier events over REST.
 
-The live stream is opened first; what is older than its first cursor comes over REST. So nothing is
-missed in between and nothing comes twice: ids decide. What the daemon had to leave out (`gap`) and
-what came while the link was down is fetched by id as well.
+The live stream is opened first; events up to its first cursor are read over REST. Ids decide, so
+none is missed in between and none comes twice. What the daemon dropped (`gap`), and what was stored
+while the connection was down, is fetched by id as well.
 """
 
 import json
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 MAX_FRAME_BYTES = 8 * 1024 * 1024
-"""A payload may have 1 MiB, which JSON's escapes can make six times as long."""
+"""A payload may have 1 MiB, which JSON escapes can lengthen sixfold."""
 RECONNECT_LIMIT_S = 300.0
-"""A daemon that is away for longer will not come back by itself."""
+"""A daemon that is down for longer will not come back by itself."""
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
 CLOSE_LIMIT_S = 1.0
@@ -38,26 +38,26 @@ class LinkLost(Exception):
 
 @dataclass(frozen=True)
 class Start:
-    """Where to begin."""
+    """Where the feed starts."""
 
     after: int | None = None
-    """Behind this id."""
+    """After this id."""
     last: int = 0
-    """With so many of the latest events."""
+    """With this many of the latest events."""
     from_begin: bool = False
-    """With the first that the filter's begin admits."""
+    """With the first event at or after the filter's `begin`."""
 
 
 class Link:
-    """One WebSocket to the daemon, open once made.
+    """One WebSocket to the daemon, opened by the constructor.
 
     Args:
-        client: knows the address and the token.
-        types: patterns; none: all.
+        client: address, token and TLS.
+        types: patterns; empty: all.
         timeout_s: for the handshake and the first frame.
 
     Raises:
-        Failure: there is none to be had.
+        Failure: it cannot be opened.
     """
 
     def __init__(self, client: Client, types: tuple[str, ...], timeout_s: float) -> None:
@@ -78,7 +78,7 @@ class Link:
         """The next frame; None after ``timeout_s``.
 
         Raises:
-            LinkLost: there will be none.
+            LinkLost: the connection is closed.
         """
         from websockets.exceptions import ConnectionClosed
 
@@ -132,7 +132,7 @@ class Feed:
         Ends when nothing came for ``idle_s``; without it, never.
 
         Raises:
-            Failure: the daemon cannot be reached (any more).
+            Failure: the daemon is unreachable.
         """
         link = self._opened()
         try:
@@ -185,7 +185,7 @@ class Feed:
         if kind == "redis_event":
             yield from self._read_event(frame)
         elif kind == "gap":
-            self._note(f"too slow for the live stream: fetching {frame.get('dropped')} events")
+            self._note(f"behind the live stream: fetching {frame.get('dropped')} events")
             yield from self._fetched(int(frame["to"]), after=int(frame["from"]) - 1)
         elif kind in ("killswitch_activated", "killswitch_released"):
             self._on_stop(frame)
@@ -205,9 +205,9 @@ class Feed:
         self._position = max(self._position, up_to)
 
     def _reconnected(self, why: LinkLost) -> Iterator[Event]:
-        """Connect again, with backoff, and fetch what was missed."""
+        """Reconnect with backoff, and fetch missed events."""
         self.close()
-        self._note(f"the link is lost ({why}): connecting again")
+        self._note(f"connection lost ({why}): reconnecting")
         end = time.monotonic() + RECONNECT_LIMIT_S
         backoff_s = FIRST_BACKOFF_S
         while True:
@@ -219,7 +219,7 @@ class Feed:
                 if time.monotonic() > end or failure.exit_code != ExitCode.UNREACHABLE:
                     raise
                 continue
-            self._note("connected again")
+            self._note("reconnected")
             break
         yield from self._fetched(link.cursor, after=self._position)
 

@@ -1,4 +1,4 @@
-"""Stored events over REST, page by page, as one run."""
+"""Stored events over REST, page by page."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,30 +11,30 @@ from ..formatting import duration
 from .rest import Client, path_with, refusal
 
 LONGEST_WAIT_S = 120.0
-"""A rate limit's window is a minute; a daemon that wants more is not waited for."""
+"""A rate limit's window is a minute; a longer `Retry-After` is an error."""
 MAX_WAITS = 10
-"""In a row, for one page."""
+"""Consecutive waits for one page."""
 
 Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which events are wanted."""
+    """Selection of events."""
 
     types: Sequence[str] = ()
-    """Types or patterns; none: all."""
+    """Types or patterns; empty: all."""
     unwanted: Sequence[str] = ()
-    """Patterns of what to leave out."""
+    """Patterns to exclude."""
     source: str | None = None
-    """Only from this agent."""
+    """Only of this agent."""
     begin: str | None = None
     """Not before this time (ISO 8601)."""
     end: str | None = None
     """Not after this time."""
 
     def query(self) -> dict[str, object]:
-        """What of it the daemon looks after."""
+        """The part that the daemon filters by."""
         return {
             "type": list(self.types) or None,
             "source": self.source,
@@ -43,7 +43,7 @@ class Filter:
         }
 
     def admits(self, event: Event) -> bool:
-        """What the daemon does not look after: sources of live events, and unwanted types."""
+        """The part that the daemon does not filter by: sources of live events, excluded types."""
         if self.source is not None and event.get("source") != self.source:
             return False
         names = (str(event.get("type")), channel_of(event))
@@ -51,18 +51,18 @@ class Filter:
 
 
 def channel_of(event: Event) -> str:
-    """Where it was published: its type, or ``heartbeat.<source>``."""
+    """The channel it was published on: its type, or ``heartbeat.<source>``."""
     name, source = str(event.get("type")), event.get("source")
     return f"heartbeat.{source}" if name == "heartbeat" and source else name
 
 
 @dataclass
 class Pages:
-    """Reads pages, and waits when the daemon asks for patience.
+    """Reads pages; waits when the daemon limits the rate.
 
     Args:
-        client: the way to the daemon.
-        note: told why it takes long.
+        client: connection to the daemon.
+        note: called with the reason for a wait.
     """
 
     client: Client
@@ -73,7 +73,7 @@ class Pages:
         """One page.
 
         Raises:
-            Failure: it cannot be had.
+            Failure: the daemon refuses it or is unreachable.
         """
         path = path_with("/bus/events", query)
         for _ in range(MAX_WAITS):
@@ -82,7 +82,7 @@ class Pages:
             too_many = answer.status == 429  # noqa: PLR2004 - HTTP's
             if not too_many or wait_s is None or wait_s > LONGEST_WAIT_S:
                 break
-            self.note(f"the daemon limits requests: going on in {duration(wait_s)}")
+            self.note(f"rate limited by the daemon: continuing in {duration(wait_s)}")
             self.sleep(max(wait_s, 0.1))
         if answer.status >= 400:  # noqa: PLR2004 - HTTP's
             raise refusal(answer)

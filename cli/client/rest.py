@@ -1,7 +1,7 @@
-"""The way to the daemon over HTTP, on the standard library alone.
+"""HTTP client of the daemon, on the standard library alone.
 
-Every answer is JSON. What goes wrong becomes a `Failure` with the cause, the next step and the exit
-code; nothing is tried a second time but a GET on a connection that the daemon had closed meanwhile.
+Every answer is JSON. Errors become a `Failure` with cause, next step and exit code. Nothing is
+retried but a GET on a kept connection that the daemon had closed.
 """
 
 import http.client
@@ -22,7 +22,7 @@ from ..options import Invocation
 from .tls import ca_context, refusal_of
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""A page of 200 events of 1 MiB each would be more; then ask for fewer."""
+"""A page of 200 events of 1 MiB each would be more; request fewer then."""
 
 Query = Mapping[str, object]
 TlsFactory = Callable[[], ssl.SSLContext]
@@ -30,27 +30,27 @@ TlsFactory = Callable[[], ssl.SSLContext]
 
 @dataclass(frozen=True)
 class Answer:
-    """What the daemon said."""
+    """The daemon's answer."""
 
     status: int
     """The HTTP status."""
     body: dict[str, Any]
     """The JSON object."""
     elapsed_s: float
-    """From sending to the last byte."""
+    """From the request to the last byte, in seconds."""
     retry_after_s: float | None
-    """When to ask again, if it said so."""
+    """The `Retry-After` header, if any."""
 
 
 class Client:
     """Calls to one daemon, one after another on one connection. Usable as a context manager.
 
     Args:
-        url: ``http://host:port``, maybe with a path in front of all others, or ``unix:///path``.
+        url: ``http://host:port``, optionally with a path prefix, or ``unix:///path``.
         token: sent as a bearer token.
-        timeout_s: for connecting, and for each wait for bytes.
-        verbose: tell each request on stderr.
-        tls: makes the context under ``https``; by default the system's authorities.
+        timeout_s: for connecting, and for each read.
+        verbose: log each request to stderr.
+        tls: creates the TLS context for ``https``; by default with the system's CA bundle.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Client:
 
     @classmethod
     def of(cls, invocation: Invocation, *, timeout_s: float | None = None) -> "Client":
-        """The client that the global options ask for."""
+        """The client for the global options."""
         return cls(
             invocation.url,
             token=invocation.access_token(),
@@ -94,26 +94,26 @@ class Client:
             self._connection = None
 
     def get(self, path: str, query: Query | None = None) -> dict[str, Any]:
-        """Ask for something.
+        """Send a GET request.
 
         Raises:
-            Failure: it could not be had.
+            Failure: no answer, or an error.
         """
         return self._checked("GET", path_with(path, query), None).body
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Have something done.
+        """Send a POST request.
 
         Raises:
-            Failure: it was not done, or that is not known.
+            Failure: an error, or no answer: then the outcome is unknown.
         """
         return self._checked("POST", path, {} if body is None else body).body
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """One call, whatever the daemon's answer.
+        """Send one request; answers of 400 and more are returned too.
 
         Raises:
-            Failure: there is no answer, or none of a daemon.
+            Failure: no answer, or not a daemon's.
         """
         began = time.monotonic()
         try:
@@ -128,8 +128,8 @@ class Client:
             _seconds(headers.get("Retry-After")),
         )
         if self._verbose:
-            told = f"{method} {path} -> {status} in {answer.elapsed_s * 1_000:.0f} ms"
-            sys.stderr.write(told + "\n")
+            line = f"{method} {path} -> {status} in {answer.elapsed_s * 1_000:.0f} ms"
+            sys.stderr.write(line + "\n")
         return answer
 
     def _checked(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
@@ -175,10 +175,10 @@ class Client:
         return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Whom to trust; None where no TLS is spoken.
+        """The TLS context; None without TLS.
 
         Raises:
-            Failure: the certificates to trust cannot be read.
+            Failure: the CA bundle cannot be read.
         """
         if self._place.scheme != "https":
             return None
@@ -189,7 +189,7 @@ class Client:
         return "" if self._place.scheme == "unix" else self._place.path.rstrip("/")
 
     def headers(self, has_body: bool = False) -> dict[str, str]:  # noqa: FBT001, FBT002
-        """What every request carries."""
+        """Headers of every request."""
         headers = {"Accept": "application/json"}
         if has_body:
             headers["Content-Type"] = "application/json"
@@ -204,7 +204,7 @@ class Client:
             body = None
         if not isinstance(body, dict):
             raise Failure(
-                f"what answers at {self.url} is not an orchestrator",
+                f"the server at {self.url} is not an orchestrator",
                 code="not_a_daemon",
                 cause=f"HTTP {status} without a JSON object",
                 advice="name the daemon's own address with --url",
@@ -219,8 +219,8 @@ class Client:
             return Failure(
                 f"the daemon at {self.url} did not answer",
                 code="no_answer",
-                cause=f"nothing came within {self._timeout_s:g} s",
-                advice="give it more time with --timeout, or look at its log",
+                cause=f"no answer within {self._timeout_s:g} s",
+                advice="raise --timeout, or see its log",
                 exit_code=ExitCode.UNREACHABLE,
             )
         return Failure(
@@ -248,7 +248,7 @@ def unix_socket(path: str, timeout_s: float | None) -> socket.socket:
     """A connection to a Unix socket.
 
     Raises:
-        OSError: nobody listens there, or this account may not connect.
+        OSError: nothing listens there, or this account may not connect.
     """
     connection = socket.socket(socket.AF_UNIX)
     try:
@@ -261,7 +261,7 @@ def unix_socket(path: str, timeout_s: float | None) -> socket.socket:
 
 
 def cause_of(error: BaseException) -> str:
-    """What an error says, in words for a person."""
+    """The text of an error, never empty."""
     said = getattr(error, "strerror", None) or str(error)
     return said or (
         "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
@@ -272,7 +272,7 @@ def split_url(url: str) -> SplitResult:
     """The parts of the daemon's URL; ``host:port`` alone means HTTP.
 
     Raises:
-        BadUsage: it is no URL of a daemon.
+        BadUsage: it is not the URL of a daemon.
     """
     try:
         place = urlsplit(url if "://" in url else f"http://{url}")
@@ -288,13 +288,13 @@ def split_url(url: str) -> SplitResult:
 
 
 def path_with(path: str, query: Query | None) -> str:
-    """The path with its query; what is None is left out, a list repeats its name."""
+    """The path with its query; None is omitted, a list repeats its name."""
     given = {name: value for name, value in (query or {}).items() if value is not None}
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
 def segment(text: str) -> str:
-    """An id or a key as one part of a path."""
+    """An id or a key, quoted as one segment of a path."""
     return quote(text, safe="")
 
 
@@ -317,7 +317,7 @@ _REFUSALS: dict[int, tuple[str, ExitCode, str]] = {
 
 
 def refusal(answer: Answer) -> Failure:
-    """The failure that an answer of 400 or more is."""
+    """The `Failure` for an answer of 400 or more."""
     code, exit_code, advice = _REFUSALS.get(
         answer.status, ("server_error", ExitCode.FAILED, "look at the daemon's log")
     )

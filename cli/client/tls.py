@@ -1,4 +1,4 @@
-"""Whom the commands take for the daemon when they speak TLS, and what they say if it is not."""
+"""TLS of the commands: trusted authorities, a pinned certificate, failed handshakes."""
 
 import ssl
 from pathlib import Path
@@ -7,10 +7,10 @@ from ..errors import ExitCode, Failure
 
 
 def ca_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Trust those of a file, else the system's (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count).
+    """A context with the CA bundle of a file, else the system's (or ``SSL_CERT_FILE``, ``_DIR``).
 
     Raises:
-        Failure: the file is none of certificates.
+        Failure: the file holds no certificates.
     """
     try:
         return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
@@ -25,9 +25,9 @@ def ca_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def pinned_context(cert: str) -> ssl.SSLContext:
-    """Trust the first certificate of this file and no other, under whatever name.
+    """A context that accepts only the first certificate of this file, under any host name.
 
-    For the daemon of this machine, which is reached by an address that no certificate has.
+    For the daemon of this machine, reached by an address that no certificate names.
 
     Raises:
         OSError: the file cannot be read, or holds none.
@@ -40,10 +40,10 @@ def pinned_context(cert: str) -> ssl.SSLContext:
 
 
 def refusal_of(error: ssl.SSLError, url: str) -> Failure:
-    """The failure that a handshake without success is."""
+    """The `Failure` for a failed handshake."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return Failure(
-            f"what answers at {url} cannot prove to be the daemon",
+            f"the server at {url} has no certificate that is trusted",
             code="untrusted",
             cause=error.verify_message,
             advice="trust who signed its certificate with --ca-file FILE (or SSL_CERT_FILE), "

@@ -15,17 +15,17 @@ from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
 
 RECENT_EVENTS = 5
-"""So many of its latest events are shown with an agent."""
+"""Number of latest events shown with an agent."""
 MOST_LINES = 200
-"""So many lines the daemon keeps of each agent."""
+"""Number of lines that the daemon keeps per agent."""
 EXECUTION = "execution"
-"""The group whose agents place orders: starting one is asked about."""
+"""The group whose agents place orders: starting one needs confirmation."""
 # Trouble comes first.
 _ORDER = {"down": 0, "late": 1, "unknown": 2, "up": 3}
 
 
 def agent_state(row: Row) -> str:
-    """One word: what it says of itself if that is bad, else whether its heart beats."""
+    """One word: its own status if that is bad, else its liveness."""
     liveness = str(row.get("liveness") or ("up" if row.get("is_alive") else "down"))
     status = str(row.get("status") or "")
     return status if status in ("error", "halted") and liveness != "down" else liveness
@@ -93,7 +93,7 @@ def _words(text: str) -> set[str]:
 
 def _ls_footer(rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> str:
     if not rows:
-        return "no agent has ever reported; `orc doctor agent ID` tells why one does not appear"
+        return "no agent has ever reported; `orc doctor agent ID` says why one does not appear"
     hidden = len(rows) - len(shown)
     said = f"{len(shown)} shown"
     return said + (f", {hidden} hidden by --state" if hidden else "")
@@ -145,7 +145,7 @@ def _unknown(agent_id: str, known: Iterable[str]) -> Failure:
         f"there is no agent {agent_id!r}",
         code="not_found",
         cause=f"did you mean {near[0]!r}?" if near else "it never reported",
-        advice=f"`orchestrator doctor agent {agent_id}` tells why it does not appear",
+        advice=f"`orchestrator doctor agent {agent_id}` says why it does not appear",
         exit_code=ExitCode.NOT_FOUND,
     )
 
@@ -206,8 +206,8 @@ _LOG_COLUMNS = (
     default=MOST_LINES,
     help="How many at most.",
 )
-@click.option("--before-crash", is_flag=True, help="The last lines before it ended by itself.")
-@click.option("-f", "--follow", "following", is_flag=True, help="Go on with what it prints.")
+@click.option("--before-crash", is_flag=True, help="The last lines before the most recent crash.")
+@click.option("-f", "--follow", "following", is_flag=True, help="Follow the output.")
 @pass_invocation
 def agent_logs(
     invocation: Invocation, *, agent_id: str, lines: int, before_crash: bool, following: bool
@@ -248,9 +248,9 @@ def _line_writer(screen: Screen) -> Callable[[Row], None]:
 
 def _exit_words(last_exit: Row | None, screen: Screen) -> str:
     if last_exit is None:
-        return "it has not ended by itself since the daemon started"
+        return "no crash since the daemon started"
     how = last_exit.get("signal") or f"code {last_exit.get('code')}"
-    return f"ended by itself last at {screen.moment(last_exit.get('at'))}: {how}"
+    return f"last crash at {screen.moment(last_exit.get('at'))}: {how}"
 
 
 @agent_command.command(
@@ -283,7 +283,7 @@ def agent_run(*, path: str, options: tuple[str, ...], **given: object) -> int:
 
 
 def _verb(name: str, text: str, *, asks: bool) -> None:
-    """Declare ``agent start`` and those that are like it."""
+    """Declare ``agent start`` and the like."""
 
     @agent_command.command(name, examples=f"orc agent {name} quotes-agent", help=text)
     @click.argument(
@@ -300,7 +300,7 @@ def _verb(name: str, text: str, *, asks: bool) -> None:
 def _confirm_execution(
     invocation: Invocation, client: Client, verb: str, agent_ids: tuple[str, ...]
 ) -> None:
-    """Whatever lets orders flow again is asked about."""
+    """Ask before agents that place orders are started."""
     rows = client.get("/health/agents", {"group": EXECUTION})["agents"]
     concerned = sorted({str(row["id"]) for row in rows} & set(agent_ids))
     if concerned:
@@ -310,7 +310,7 @@ def _confirm_execution(
 def _call_each(
     invocation: Invocation, client: Client, verb: str, agent_ids: tuple[str, ...]
 ) -> int:
-    """Each in turn; one that fails does not keep the others from it."""
+    """Call for each agent in turn; failures do not stop the others."""
     screen, done, failures = invocation.screen, [], []
     for agent_id in agent_ids:
         try:
@@ -355,4 +355,4 @@ _CALL_COLUMNS = (
 _verb("start", "Start agents that the daemon runs.", asks=True)
 _verb("stop", "Stop agents that the daemon runs; they stay stopped.", asks=False)
 _verb("restart", "Stop and start agents that the daemon runs.", asks=True)
-_verb("resume", "Let halted agents go on, once the killswitch is released.", asks=True)
+_verb("resume", "Resume halted agents after the killswitch is released.", asks=True)

@@ -1,4 +1,4 @@
-"""``db dump|restore|refill``: what a backup is made of, and the way back."""
+"""``db dump|restore|refill``: backup and restore."""
 
 import os
 import shutil
@@ -62,17 +62,15 @@ def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> 
 @config_option
 @pass_invocation
 def restore_command(invocation: Invocation, *, file: Path, config: Path | None) -> None:
-    """Put a dump in the place of our tables, then add what the journal's segments have (refill).
+    """Replace our tables by a dump, then add events from the journal's segments (refill).
 
-    All of the dump or nothing of it. The daemon must not run.
+    All of the dump or nothing. The daemon must not run.
     """
     settings = read_settings(config)
     with _alone(settings) as data, _served(Place(settings)) as url:
         rows = _rows_there(url)
         if rows:
-            confirm(
-                invocation, f"{rows} events are there; they go, and those of {file} come instead"
-            )
+            confirm(invocation, f"{rows} stored events will be replaced by those of {file}")
         _restore(file, url)
         invocation.screen.note(f"restored: {file}")
         _refill(invocation, settings, data, url)
@@ -87,10 +85,10 @@ def restore_command(invocation: Invocation, *, file: Path, config: Path | None) 
 @config_option
 @pass_invocation
 def refill_command(invocation: Invocation, *, config: Path | None) -> None:
-    """Store the events that the journal has and the database has not, after a restore.
+    """Store events that are in the journal and not in the database, after a restore.
 
-    Reads the journal's segments and those kept for [journal] keep_hours. What is stored already
-    stays as it is; so it may be done again. The daemon must not run.
+    Reads the journal's segments and those kept for [journal] keep_hours. Stored events stay as
+    they are, so this may be repeated. The daemon must not run.
     """
     settings = read_settings(config)
     with _alone(settings) as data, _served(Place(settings)) as url:
@@ -99,7 +97,7 @@ def refill_command(invocation: Invocation, *, config: Path | None) -> None:
 
 @contextmanager
 def _alone(settings: "Settings") -> Iterator["DataDir"]:
-    """The data directory, locked: no daemon can start meanwhile."""
+    """The data directory, locked against the start of a daemon."""
     from ...runtime.datadir import DataDir, DataDirError
 
     try:
@@ -107,7 +105,7 @@ def _alone(settings: "Settings") -> Iterator["DataDir"]:
             yield data
     except DataDirError as error:
         raise Failure(
-            "this cannot be done now",
+            "the data directory is in use",
             code="in_use",
             cause=str(error),
             advice="stop the daemon first",
@@ -117,7 +115,7 @@ def _alone(settings: "Settings") -> Iterator["DataDir"]:
 
 @contextmanager
 def _served(place: Place) -> Iterator[str]:
-    """The database; an embedded server that does not run is started for as long as the block."""
+    """URL of the database; an embedded server that is down runs for the block."""
     url = place.pg_url()
     if url is not None:
         yield url
@@ -147,7 +145,7 @@ def _rows_there(url: str) -> int:
 
 
 def _restore(file: Path, url: str) -> None:
-    """Set our tables aside, restore, and drop them; if it fails they come back."""
+    """Rename our tables, restore, and drop them; after a failure rename them back."""
     from ...sql.connection import connect, conninfo
     from ...sql.schema.rename_tables import renamed_tables
 
@@ -171,7 +169,7 @@ def _run(program: str, *words: str) -> None:
 
 
 def _program(name: str) -> str:
-    """The program of the embedded server, else that of the machine: the newest there is."""
+    """Path of a client program: the embedded server's, else the machine's."""
     from ...runtime.embedded import find_binaries
 
     binaries = find_binaries()

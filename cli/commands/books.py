@@ -1,4 +1,4 @@
-"""``books``: what came in, and what became of all of it."""
+"""``books``: reconciliation of all events since the start."""
 
 from typing import Any
 
@@ -40,10 +40,10 @@ BOOK_COLUMNS = (Column("SOURCE", "source"), *map(_number, _OF_EACH))
 )
 @pass_invocation
 def books_command(invocation: Invocation) -> int:
-    """What became of all that came since the daemon's start, by source.
+    """Reconcile all events received since the daemon's start, by source.
 
-    Carried over + received = stored + rejected + in the journal + dropped + left out (copies,
-    echoes, what is passed on only). Exit code 1 if that is not so, to the unit.
+    Carried over + received = stored + rejected + in the journal + dropped + excluded (copies,
+    echoes, events that are only forwarded). Exit code 1 if the sums differ by one or more.
     """
     with Client.of(invocation) as client:
         answer = client.get("/runtime/books")

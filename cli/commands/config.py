@@ -30,7 +30,7 @@ def config_command() -> None:
 @config_option
 @pass_invocation
 def config_check(invocation: Invocation, *, config: Path | None) -> None:
-    """Tell all that is wrong with the settings, at once. Exit code 2 if something is."""
+    """Check the settings and list all faults. Exit code 2 if there are any."""
     settings = read_settings(config)
     _check_tls(settings, invocation.screen)
     source = str(settings.file) if settings.file else "no file, the environment only"
@@ -40,10 +40,10 @@ def config_check(invocation: Invocation, *, config: Path | None) -> None:
 
 
 def _check_tls(settings: "Settings", screen: Screen) -> None:
-    """Tell what is doubtful.
+    """Warn of weak TLS settings.
 
     Raises:
-        Failure: the daemon would not start with it, or nobody would believe it.
+        Failure: the daemon would not start, or no client would accept its certificate.
     """
     from ..doctor.tls import check_tls
 
@@ -68,7 +68,7 @@ def _check_tls(settings: "Settings", screen: Screen) -> None:
     """,
 )
 @config_option
-@click.option("--changed", is_flag=True, help="Only what is not the default.")
+@click.option("--changed", is_flag=True, help="Only values other than the default.")
 @pass_invocation
 def config_show(invocation: Invocation, *, config: Path | None, changed: bool) -> None:
     """Show every setting in force and where it comes from. Passwords are stars."""

@@ -74,9 +74,9 @@ def db_migrate(invocation: Invocation, *, config: Path | None) -> None:
 @config_option
 @pass_invocation
 def db_status(invocation: Invocation, *, config: Path | None) -> int:
-    """How the schema stands. Exit code 1: migrations are missing, 2: tables are not right.
+    """Show the state of the schema. Exit code 1: migrations are pending, 2: tables differ.
 
-    Tables that exist already must have the columns of ours; what differs is listed.
+    Existing tables must have our columns; differences are listed.
     """
     with connection_to(config) as connection:
         from ...sql.schema.migrator import schema_problems, status
@@ -93,7 +93,7 @@ def db_status(invocation: Invocation, *, config: Path | None) -> int:
     for problem in problems:
         screen.warn(problem)
     if problems:
-        screen.note("bring these tables into the right shape, or use another database")
+        screen.note("alter these tables, or use another database")
     if problems or any(row["state"] in ("changed", "unknown") for row in rows):
         return ExitCode.USAGE
     if is_pending:
@@ -115,7 +115,7 @@ def db_status(invocation: Invocation, *, config: Path | None) -> int:
 def db_prune(invocation: Invocation, *, dry_run: bool, config: Path | None) -> None:
     """Delete events that are older than [retention] says.
 
-    Whole partitions where events came fast, small batches elsewhere. May be broken off at any
+    Whole partitions where events came fast, small batches elsewhere. May be interrupted at any
     time. The daemon does the same by itself.
     """
     screen = invocation.screen
@@ -159,13 +159,13 @@ def _pruned(config: Path | None, *, dry_run: bool) -> Iterator[tuple[str, int, i
         orc db size --exact -o csv
     """,
 )
-@click.option("--exact", is_flag=True, help="Count each row, however long that takes.")
+@click.option("--exact", is_flag=True, help="Count every row; slow on a large table.")
 @config_option
 @pass_invocation
 def db_size(invocation: Invocation, *, exact: bool, config: Path | None) -> None:
-    """How much room events take, by day and type; estimated from a sample if they are many.
+    """Show the disk space of events, by day and type; estimated from a sample if there are many.
 
-    A type's SIZE is its part of what the table takes on disk, indexes and all.
+    SIZE is the type's share of the table on disk, indexes included.
     """
     with connection_to(config) as connection:
         from ...sql.events.history import sizes

@@ -72,7 +72,7 @@ def _server_results(place: Place) -> Iterator[CheckResult]:
 
 
 def _embedded(name: str, module: str) -> CheckResult:
-    """A server that starts with the daemon, which does not run; is it there at all?"""
+    """Whether an embedded server is installed, while the daemon does not run."""
     if find_spec(module) is None:
         return critical(
             name, f"there is no module {module}", "pip install 'orchestrator-lite[embedded]'"
@@ -81,7 +81,7 @@ def _embedded(name: str, module: str) -> CheckResult:
 
 
 def _client(invocation: Invocation, place: Place) -> Client:
-    """The daemon that was named, else that of the settings."""
+    """Client of the daemon given by `--url`, else of the configured one."""
     if invocation.url != DEFAULT_URL:
         return Client.of(invocation)
     return Client(
@@ -111,7 +111,7 @@ def _client(invocation: Invocation, place: Place) -> Client:
 @config_option
 @pass_invocation
 def doctor_agent(invocation: Invocation, *, agent_id: str, wait: float, config: Path | None) -> int:
-    """Tell why an agent does not appear.
+    """Find out why an agent does not appear.
 
     Asks the daemon, then listens on the bus for its heartbeat.
     """

@@ -22,7 +22,7 @@ from .replay import replay_command
 
 DEFAULT_LIMIT = 20
 MAX_PAYLOAD_BYTES = 1024 * 1024
-"""The daemon takes no more."""
+"""The daemon's limit."""
 TYPE_CHARS = 22
 SOURCE_CHARS = 16
 
@@ -53,13 +53,13 @@ TOPIC_COLUMNS = (
 
 
 def _filters(function: Callable[..., None]) -> Callable[..., None]:
-    """The options that narrow events down."""
+    """Declare the options that select events."""
     options = (
         click.argument("patterns", nargs=-1, shell_complete=complete_topics),
         click.option(
-            "--not", "unwanted", multiple=True, metavar="PATTERN", help="Leave these types out."
+            "--not", "unwanted", multiple=True, metavar="PATTERN", help="Exclude these types."
         ),
-        click.option("--source", metavar="AGENT", help="Only from this agent."),
+        click.option("--source", metavar="AGENT", help="Only of this agent."),
     )
     for option in reversed(options):
         function = option(function)
@@ -75,10 +75,10 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
     """,
 )
 @_filters
-@click.option("--since", metavar="WHEN", help="Begin there: 15m, 09:30, a time, or an id.")
-@click.option("--last", type=click.IntRange(0), metavar="N", help="Begin with the N latest.  [10]")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="Leave after N events.")
-@click.option("--until-idle", metavar="TIME", help="Leave when nothing came for so long.")
+@click.option("--since", metavar="WHEN", help="Start at 15m, 09:30, a time, or an id.")
+@click.option("--last", type=click.IntRange(0), metavar="N", help="Start with the N latest.  [10]")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Exit after N events.")
+@click.option("--until-idle", metavar="TIME", help="Exit after this long without events.")
 @pass_invocation
 def tail_command(  # noqa: PLR0913 - its options
     invocation: Invocation,
@@ -91,10 +91,10 @@ def tail_command(  # noqa: PLR0913 - its options
     count: int | None,
     until_idle: str | None,
 ) -> None:
-    """Follow events as they come.
+    """Follow events.
 
-    PATTERN is a type, or has * for any run of characters: 'data.market.*'. Events that were stored
-    before come first, then the live ones, none missing and none twice.
+    PATTERN is a type, or has * for any run of characters: 'data.market.*'. Stored events come
+    first, then live ones, without gaps or duplicates.
     """
     if since is not None and last is not None:
         raise BadUsage("--since and --last exclude each other")
@@ -128,7 +128,7 @@ def _seconds(text: str | None) -> float | None:
         return None
     seconds = float(text) if text.replace(".", "", 1).isdigit() else read_duration(text)
     if seconds is None:
-        raise BadUsage(f"{text!r} is no duration", advice="write 5s or 2m")
+        raise BadUsage(f"{text!r} is not a duration", advice="write 5s or 2m")
     return seconds
 
 
@@ -140,7 +140,7 @@ def _stop_line(frame: dict[str, Any]) -> str:
 
 
 def _writer(screen: Screen) -> Callable[[Event], None]:
-    """How one event of a stream is written."""
+    """The function that writes one event of a stream."""
     if screen.output in ("json", "jsonl"):
         return screen.json_line
     if screen.output == "name":
@@ -228,7 +228,7 @@ def event_ls(  # noqa: PLR0913 - its options
 
 def _ls_footer(events: list[Event], limit: int, since: str | None) -> str:
     if not events:
-        return "no such events; `event topics` tells which there are"
+        return "no such events; `event topics` lists the types"
     if len(events) < limit:
         return f"{len(events)} shown, that is all"
     if since is None:
@@ -242,7 +242,7 @@ def _ls_footer(events: list[Event], limit: int, since: str | None) -> str:
 def event_get(invocation: Invocation, *, event_id: str) -> None:
     """Show one event with its payload."""
     if not event_id.lstrip("#").isdigit():
-        raise BadUsage(f"{event_id!r} is no event id", advice="such as 18442901")
+        raise BadUsage(f"{event_id!r} is not an event id", advice="such as 18442901")
     with Client.of(invocation) as client:
         event = client.get(f"/bus/events/{event_id.lstrip('#')}")["event"]
     screen = invocation.screen
@@ -273,7 +273,7 @@ def _event_lines(event: Event, screen: Screen) -> list[str]:
 )
 @click.argument("topic", shell_complete=complete_topics)
 @click.argument("payload", metavar="JSON|@FILE|-")
-@click.option("--source", metavar="AGENT", help="In whose name.")
+@click.option("--source", metavar="AGENT", help="Source of the event.")
 @pass_invocation
 def event_emit(invocation: Invocation, *, topic: str, payload: str, source: str | None) -> None:
     """Publish and store one event."""
@@ -304,14 +304,14 @@ def _read_payload(text: str) -> Any:
         ) from error
     except ValueError as error:
         raise BadUsage(
-            "the payload is no JSON", cause=str(error), advice='quote it: \'{"symbol":"AAPL"}\''
+            "the payload is not JSON", cause=str(error), advice='quote it: \'{"symbol":"AAPL"}\''
         ) from error
 
 
 @event_command.command("topics", examples="orc event topics")
 @pass_invocation
 def event_topics(invocation: Invocation) -> None:
-    """List the types there are, with how many and how often."""
+    """List event types with counts and rates."""
     with Client.of(invocation) as client:
         types = client.get("/bus/types")["types"]
     screen = invocation.screen

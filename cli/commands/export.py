@@ -15,7 +15,7 @@ from ..offline.time_range import History, Selection, open_history, selected_time
 from ..options import Invocation, command, pass_invocation
 
 SAVE_EVERY_S: Final = 1.0
-"""How often it is noted how far it is; a kill -9 costs as much work as that."""
+"""Interval of checkpoints; a kill -9 repeats at most this much work."""
 
 
 @command(
@@ -39,10 +39,10 @@ SAVE_EVERY_S: Final = 1.0
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Where to.  [stdout]",
+    help="Output file.  [stdout]",
 )
-@click.option("--resume", is_flag=True, help="Go on where it was broken off.")
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--resume", is_flag=True, help="Resume an interrupted export.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @config_option
 @pass_invocation
 def export_command(  # noqa: PLR0913 - its options
@@ -60,17 +60,17 @@ def export_command(  # noqa: PLR0913 - its options
 ) -> None:
     """Write stored events to a file, oldest first.
 
-    Reads from the database itself, page by page: memory does not grow with the number of events.
-    What is stored after it began is not part of it.
+    Reads the database directly, page by page: memory does not grow with the number of events.
+    Events stored after the start are excluded.
     """
     _check(out, kind, resume=resume, force=force)
-    words = {"kind": kind, "patterns": list(patterns), "source": source}
-    words |= {"since": since, "until": until}
+    options = {"kind": kind, "patterns": list(patterns), "source": source}
+    options |= {"since": since, "until": until}
     if resume:
-        checkpoint = load_checkpoint(_state_path(out), words)
+        checkpoint = load_checkpoint(_state_path(out), options)
     else:
         times = selected_times(since, until)
-        checkpoint = Checkpoint(_state_path(out), words, *times)
+        checkpoint = Checkpoint(_state_path(out), options, *times)
     progress = Progress(invocation.screen, "events")
     selection = Selection(patterns, source, checkpoint.since, checkpoint.until)
     with open_history(config, selection) as history:
@@ -87,8 +87,8 @@ def _check(out: Path | None, kind: str, *, resume: bool, force: bool) -> None:
         raise BadUsage(f"{what} needs a file", advice="name one with --out")
     if out is not None and out.exists() and not resume and not force:
         raise BadUsage(
-            f"{out} is there already",
-            advice="add --force to overwrite it, or --resume to go on with it",
+            f"{out} already exists",
+            advice="add --force to overwrite it, or --resume to resume it",
         )
 
 
@@ -99,7 +99,7 @@ def _state_path(out: Path | None) -> Path:
 def _export(
     history: History, checkpoint: Checkpoint, progress: Progress, out: Path | None, kind: str
 ) -> None:
-    """Write page after page; the bookmark follows what is written."""
+    """Write all pages; the checkpoint follows what has been written."""
     first = checkpoint.last_id
     file = open_file(out, kind, checkpoint.at or None)
     progress.done = checkpoint.done

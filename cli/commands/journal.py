@@ -1,4 +1,4 @@
-"""``journal status|verify``: the journal of a daemon that runs, or of one that does not."""
+"""``journal status|verify``: the journal, whether the daemon runs or not."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ _folder_option = click.option(
 
 @noun("journal", examples="orc journal status")
 def journal_command() -> None:
-    """Look at what was received and is not in PostgreSQL yet."""
+    """Show what was received and is not in PostgreSQL yet."""
 
 
 @journal_command.command("status", examples="orc journal status")
@@ -32,7 +32,7 @@ def journal_command() -> None:
 @config_option
 @pass_invocation
 def journal_status(invocation: Invocation, *, folder: Path | None, config: Path | None) -> None:
-    """How much it holds, and what waits to be stored. Works without a daemon."""
+    """Show its size, and what is pending. Works without a daemon."""
     found = _inspect(folder, config)
     screen = invocation.screen
     screen.record("journal", _row(found), lambda: _status_lines(found, screen), "folder")

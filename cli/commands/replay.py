@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BATCH_EVENTS: Final = 200
 """Published in one round trip."""
 SLICE_S: Final = 0.5
-"""The longest sleep, so that Ctrl-C is heard and the bar moves."""
+"""Longest sleep, so that Ctrl-C is handled and the bar moves."""
 SAVE_EVERY_S: Final = 1.0
 REDIS_LIMIT_S: Final = 30.0
 
@@ -45,16 +45,18 @@ REDIS_LIMIT_S: Final = 30.0
     default="1x",
     show_default=True,
     metavar="1x|10x|max",
-    help="Times as fast as it was.",
+    help="Factor of the original speed.",
 )
-@click.option("--to", "target", required=True, metavar="replay.NAME", help="Below which channel.")
+@click.option(
+    "--to", "target", required=True, metavar="replay.NAME", help="Channel to publish below."
+)
 @click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Where it is noted how far it is.  [replay.NAME.state]",
+    help="Checkpoint file.  [replay.NAME.state]",
 )
-@click.option("--resume", is_flag=True, help="Go on where it was broken off.")
+@click.option("--resume", is_flag=True, help="Resume an interrupted replay.")
 @config_option
 @pass_invocation
 def replay_command(  # noqa: PLR0913 - its options
@@ -73,21 +75,21 @@ def replay_command(  # noqa: PLR0913 - its options
     """Publish stored events again, each on replay.NAME.<its channel>, in their order.
 
     Never on a live channel, and never stored again: it refuses if the daemon subscribes to a
-    pattern that would catch them. After Ctrl-C or SIGTERM --resume goes on exactly where it was.
-    After a kill -9 the last second may be published twice, after Redis broke off (which it says)
-    the last 200 events.
+    pattern that matches them. After Ctrl-C or SIGTERM --resume continues exactly where it was.
+    After a kill -9 the last second may be published twice; after a lost connection to Redis (which
+    is reported) the last 200 events.
     """
     times_as_fast = _check(speed, target)
     settings = read_settings(config)
     _refuse_if_caught(settings, target)
-    words = {"patterns": list(patterns), "source": source, "since": since, "until": until}
-    words["to"] = target
+    options = {"patterns": list(patterns), "source": source, "since": since, "until": until}
+    options["to"] = target
     path = state or Path(f"{target}.state")
     if resume:
-        checkpoint = load_checkpoint(path, words)
+        checkpoint = load_checkpoint(path, options)
     else:
         times = selected_times(since, until)
-        checkpoint = Checkpoint(path, words, *times)
+        checkpoint = Checkpoint(path, options, *times)
     _ask(invocation, settings, target)
     progress = Progress(invocation.screen, "events")
     selection = Selection(patterns, source, checkpoint.since, checkpoint.until)
@@ -102,7 +104,9 @@ def replay_command(  # noqa: PLR0913 - its options
 def _check(speed: str, target: str) -> float:
     times_as_fast = read_speed(speed)
     if times_as_fast is None:
-        raise BadUsage(f"--speed {speed!r} is none", advice="write 1x, 10x (1000x at most) or max")
+        raise BadUsage(
+            f"--speed {speed!r} is not a speed", advice="write 1x, 10x (1000x at most) or max"
+        )
     if not is_target(target):
         raise BadUsage(
             f"--to {target!r} is not allowed",
@@ -118,7 +122,7 @@ def _refuse_if_caught(settings: "Settings", target: str) -> None:
     if caught:
         raise BadUsage(
             "the daemon would store the replay again",
-            cause=f"it subscribes to {', '.join(caught)}, which fits channels below {target}",
+            cause=f"it subscribes to {', '.join(caught)}, which matches channels below {target}",
             advice="narrow the patterns of [bus] down",
         )
 
@@ -142,18 +146,18 @@ def _redis(settings: "Settings") -> Iterator[Any]:
         **read_bus_url(url).client_options(),
         socket_timeout=REDIS_LIMIT_S,
         socket_connect_timeout=settings.redis.connect_timeout_s,
-        retry=Retry(NoBackoff(), 0),  # it would publish again what had arrived, and say nothing
+        retry=Retry(NoBackoff(), 0),  # a silent retry would publish twice
     )
     try:
         with client:
             yield client
     except redis.RedisError as error:
         raise Failure(
-            "Redis did not take it",
+            "Redis did not accept the events",
             code="unreachable",
             cause=str(error),
-            advice="go on with --resume when it is back; nobody knows which of the last"
-            f" {BATCH_EVENTS} events had arrived: those may be published twice",
+            advice="resume with --resume when it is back; it is unknown which of the last"
+            f" {BATCH_EVENTS} events arrived: those may be published twice",
             exit_code=ExitCode.UNREACHABLE,
         ) from error
 
@@ -163,8 +167,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 @contextmanager
-def _heard_by(handler: Callable[[int, Any], object]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM call ``handler``."""
+def _signals_handled_by(handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Handle Ctrl-C and SIGTERM by ``handler`` inside the block."""
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -174,17 +178,17 @@ def _heard_by(handler: Callable[[int, Any], object]) -> Iterator[None]:
 
 
 @contextmanager
-def _undivided() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until what is inside is done."""
+def _uninterrupted() -> Iterator[None]:
+    """Defer Ctrl-C and SIGTERM to the end of the block."""
     heard: list[int] = []
-    with _heard_by(lambda number, _frame: heard.append(number)):
+    with _signals_handled_by(lambda number, _frame: heard.append(number)):
         yield
     if heard:
         raise KeyboardInterrupt
 
 
 class _Replay:
-    """One run: publishes batches when they are due, and notes how far it is."""
+    """One run: publishes batches when they are due, and keeps the checkpoint."""
 
     def __init__(
         self, redis: Any, checkpoint: Checkpoint, progress: Progress, target: str, speed: float
@@ -200,9 +204,9 @@ class _Replay:
         progress.done = checkpoint.done
 
     def run(self, history: History) -> None:
-        """All that is left; however it ends, the bookmark says where."""
+        """Publish the rest; on any exit the checkpoint is saved."""
         checkpoint = self._checkpoint
-        with _heard_by(_interrupt):
+        with _signals_handled_by(_interrupt):
             self._run(history, checkpoint)
 
     def _run(self, history: History, checkpoint: Checkpoint) -> None:
@@ -213,19 +217,19 @@ class _Replay:
                     self._take(event)
                 self._publish()
                 checkpoint.last_id = page.last_id
-                self._told(0)
+                self._record(0)
             checkpoint.remove()
         except BaseException:
-            with _undivided():
+            with _uninterrupted():
                 checkpoint.save()
             raise
 
     def _take(self, event: "EventRow") -> None:
-        """Wait until it is due; meanwhile what is due already goes out."""
+        """Wait until the event is due; events already due are published first."""
         due_s = self._clock.due_s(read_iso(event.ts))
         while (left_s := due_s - time.monotonic()) > 0:
             self._publish()
-            self._told(0)
+            self._record(0)
             time.sleep(min(left_s, SLICE_S))
         self._batch.append(event)
         if len(self._batch) >= BATCH_EVENTS:
@@ -239,14 +243,14 @@ class _Replay:
             channel = channel_for(self._target, event.type, event.source)
             pipe.publish(channel, bytes(event.payload))
         count = len(self._batch)
-        with _undivided():  # what is published is noted as published
+        with _uninterrupted():  # published and recorded together
             pipe.execute()
             self._checkpoint.last_id = self._batch[-1].id
             self._checkpoint.done += count
             self._batch.clear()
-        self._told(count)
+        self._record(count)
 
-    def _told(self, count: int) -> None:
+    def _record(self, count: int) -> None:
         checkpoint, now_s = self._checkpoint, time.monotonic()
         part = (checkpoint.last_id - self._first) / max(1, checkpoint.up_to - self._first)
         self._progress.advance(count, part)

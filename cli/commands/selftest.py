@@ -22,8 +22,8 @@ from .killswitch import place_of
 def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str | None) -> int:
     """Send one of everything through a running daemon.
 
-    An agent of its own beats and publishes, and is looked for in the registry, over REST and on the
-    live stream. Exit code 0: all arrived, 1: with warnings, 2: something did not.
+    An agent of its own beats and publishes, and is expected in the registry, over REST and on the
+    live stream. Exit code 0: all arrived, 1: with warnings, 2: something is missing.
     """
     from ..doctor.selftest import SelfTest
 
@@ -32,8 +32,8 @@ def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str
         if killswitch:
             effect = "trading stops for a moment and is released again"
             confirm(invocation, f"{place_of(client.get('/health'))}: {effect}.")
-        walk = SelfTest(client, redis_url, limit_s=invocation.timeout)
-        results = list(walk.run(killswitch=killswitch))
+        test = SelfTest(client, redis_url, limit_s=invocation.timeout)
+        results = list(test.run(killswitch=killswitch))
     return show("selftest", results, invocation.screen)
 
 

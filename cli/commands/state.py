@@ -34,7 +34,7 @@ SYMBOL_COLUMNS = (
 
 @noun("state", examples="orc state get regime_state")
 def state_command() -> None:
-    """What the daemon keeps by key."""
+    """Show the state kept by the daemon, by key."""
 
 
 @state_command.command("ls", examples="orc state ls")

@@ -1,4 +1,4 @@
-"""``status``: the questions of an operator, in the order they are asked."""
+"""``status``: an operator's questions, in their usual order."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from .agent import agent_state
 from .state import regime_lines
 
 SELFTEST = "selftest"
-"""The group of the self-test's own agent, which nobody misses."""
+"""The group of the self-test's own agent, which is not counted."""
 NAMED = 4
-"""So many agents in trouble are named; `agent ls` has them all."""
+"""Number of agents in trouble to name; `agent ls` lists all."""
 _LABEL_CHARS = 9
 _USUAL = ("up", "late", "down")
 
@@ -30,9 +30,9 @@ Parts = dict[str, dict[str, Any] | None]
 )
 @pass_invocation
 def status_command(invocation: Invocation) -> None:
-    """How things stand, in six lines.
+    """Show an overview in six lines.
 
-    May trading go on, can this be trusted, is someone missing, what regime is it?
+    Is trading allowed, is the information current, is an agent missing, what is the regime?
     """
     screen = invocation.screen
     with Client.of(invocation) as client:
@@ -53,7 +53,7 @@ def status_command(invocation: Invocation) -> None:
 
 
 def _part(client: Client, path: str) -> dict[str, Any] | None:
-    """One answer; None if this one cannot be had: the others still can."""
+    """One answer; None if it fails, so that the others are shown."""
     try:
         return client.get(path)
     except Failure as failure:
@@ -98,7 +98,7 @@ def _head(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
 def _trading(state: Mapping[str, Any] | None, screen: Screen) -> str:
     status = (state or {}).get("status")
     if state is None or status not in ("active", "inactive"):
-        said = printable(str((state or {}).get("message") or "agents take it for a stop"))
+        said = printable(str((state or {}).get("message") or "agents treat this as a stop"))
         return f"{screen.state('unknown')}   {said}"
     if status == "inactive":
         return f"{screen.state('allowed')} everywhere"

@@ -1,4 +1,4 @@
-"""``tree``: the actors, who supervises whom, and how they are."""
+"""``tree``: the supervision tree."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, NOTHING, Column, Row, Screen
 
 WELL = ("RUNNING", "STOPPED", "EXITED")
-"""States that are no trouble, or wanted."""
+"""States that need no attention."""
 _CLEAR = "\x1b[H\x1b[2J"
 
 Node = Mapping[str, Any]
@@ -60,17 +60,17 @@ COLUMNS = (
         orc tree -o jsonl | jq 'select(.restarts > 0)'
     """,
 )
-@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.2, max=3600),
     default=1.0,
     metavar="SECONDS",
-    help="How often, with --watch.  [1]",
+    help="Refresh interval.  [1]",
 )
 @pass_invocation
 def tree_command(invocation: Invocation, *, watch: bool, interval: float) -> None:
-    """The supervision tree: who runs, who was restarted, whose mail piles up."""
+    """Show the supervision tree: states, restarts, mailboxes."""
     screen = invocation.screen
     with Client.of(invocation) as client:
         _show(client.get("/runtime/actors")["tree"], screen, clear=watch)

@@ -1,7 +1,7 @@
-"""Why an agent does not appear: what ``doctor agent ID`` looks at.
+"""``doctor agent ID``: why an agent does not appear.
 
-It listens on the bus for a while, also where a heartbeat does not belong, and holds what it hears
-against the rules of the contract.
+Listens on the bus for a while, also on channels where heartbeats do not belong, and compares what
+arrives with the rules of the contract.
 """
 
 import difflib
@@ -22,7 +22,7 @@ from .redis import connected
 
 PREFIX = "heartbeat."
 MAX_MESSAGES = 20_000
-"""Enough to know; a busy bus must not fill the memory."""
+"""Bounds the memory on a busy bus."""
 MOST_SKEW_S = 5.0
 DEFAULT_INTERVAL_S = 5.0
 OFFLINE = frozenset({"offline", "stopped", "inactive"})
@@ -31,12 +31,12 @@ GOOD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 @dataclass
 class Heard:
-    """What came while we listened."""
+    """Messages received while listening."""
 
     beats: list[tuple[str, str, float]] = field(default_factory=list)
     """Channel, text and arrival (Unix seconds) of everything that may be a heartbeat."""
     seconds: float = 0.0
-    """How long we listened."""
+    """Duration of listening, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Beat:
 
     channel: str
     fields: Mapping[str, Any] | None
-    """None if it is no JSON object."""
+    """None if it is not a JSON object."""
     at: float
 
 
 def check_id(agent_id: str) -> Iterator[CheckResult]:
-    """Whether it can be an id at all."""
+    """Whether the id is well formed."""
     name = "id"
     if agent_id != agent_id.strip() or not agent_id:
         yield critical(name, f"{agent_id!r} has blanks around it", "take them off in the agent")
@@ -65,7 +65,7 @@ def check_id(agent_id: str) -> Iterator[CheckResult]:
 
 
 def check_registry(client: Client, agent_id: str) -> Iterator[CheckResult]:
-    """What the daemon knows of it."""
+    """The agent's entry in the daemon's registry."""
     name = "registry"
     try:
         rows = client.get("/health/agents")["agents"]
@@ -76,7 +76,7 @@ def check_registry(client: Client, agent_id: str) -> Iterator[CheckResult]:
     if row is None:
         near = difflib.get_close_matches(agent_id, [str(row.get("id")) for row in rows], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "the lines below tell why"
-        yield critical(name, f"the daemon has never heard of it ({len(rows)} others)", hint)
+        yield critical(name, f"unknown to the daemon ({len(rows)} others are known)", hint)
     elif row.get("is_alive"):
         yield ok(name, f"it appears: {row.get('liveness', 'up')}, last beat {row.get('last_beat')}")
     else:
@@ -97,7 +97,7 @@ def _bus(client: Client) -> Iterator[CheckResult]:
 
 
 def check_patterns(agent_id: str, patterns: Sequence[str]) -> Iterator[CheckResult]:
-    """Whether the daemon listens where the agent should speak."""
+    """Whether the daemon subscribes to the agent's channel."""
     channel = PREFIX + agent_id
     fitting = [pattern for pattern in patterns if matches(pattern, channel)]
     if fitting:
@@ -108,9 +108,9 @@ def check_patterns(agent_id: str, patterns: Sequence[str]) -> Iterator[CheckResu
 
 
 def listen(redis_url: str, agent_id: str, seconds: float) -> Heard:
-    """Hear all heartbeats, and all that names the agent in its channel, for a while.
+    """Receive all heartbeats, and every message on a channel that names the agent.
 
-    Ends early when two of the agent's own have come.
+    Ends early after two heartbeats of the agent.
 
     Raises:
         redis.RedisError: the bus is away.
@@ -126,14 +126,14 @@ def listen(redis_url: str, agent_id: str, seconds: float) -> Heard:
                 continue
             channel = str(message["channel"])
             heard.beats.append((channel, str(message["data"]), time.time()))
-            # A channel that fits both patterns comes twice; one of them counts.
+            # A channel that matches both patterns arrives twice; one of them counts.
             own += channel == PREFIX + agent_id and message["pattern"] == "*heart*"
     heard.seconds = time.monotonic() - began
     return heard
 
 
 def check_bus(redis_url: str, agent_id: str, seconds: float) -> Iterator[CheckResult]:
-    """What is on the bus, by listening."""
+    """Check the bus by listening."""
     import redis
 
     try:
@@ -145,7 +145,7 @@ def check_bus(redis_url: str, agent_id: str, seconds: float) -> Iterator[CheckRe
 
 
 def judge(heard: Heard, agent_id: str) -> Iterator[CheckResult]:
-    """What follows from what was heard. Pure."""
+    """Results that follow from the messages received. Pure."""
     beats = [Beat(channel, _object(text), at) for channel, text, at in heard.beats]
     own = [beat for beat in beats if beat.channel == PREFIX + agent_id]
     if own:
@@ -158,7 +158,7 @@ def judge(heard: Heard, agent_id: str) -> Iterator[CheckResult]:
 def _judge_beat(beat: Beat, agent_id: str) -> Iterator[CheckResult]:
     if beat.fields is None:
         advice = 'publish JSON such as {"agent_id": "...", "status": "active"}'
-        yield critical("payload", "it is no JSON object", advice)
+        yield critical("payload", "it is not a JSON object", advice)
         return
     claimed = beat.fields.get("agent_id")
     if isinstance(claimed, str) and claimed and claimed != agent_id:
@@ -224,7 +224,7 @@ def _object(text: str) -> Mapping[str, Any] | None:
 
 
 def check_timeout(timeout_s: float, group: str) -> Iterator[CheckResult]:
-    """Whether the daemon is patient enough."""
+    """Whether the daemon's timeout suits the interval of heartbeats."""
     of_group = f" for group {group}" if group else ""
     said = f"gone after {duration(timeout_s)} without a beat{of_group}"
     if timeout_s < 2 * DEFAULT_INTERVAL_S:

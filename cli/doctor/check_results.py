@@ -1,4 +1,4 @@
-"""What checks find, and the exit code that follows. Pure."""
+"""Results of checks, and the exit code that follows. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from ..output import JSON_VERSION, Screen
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,20 +20,20 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
-    """What, such as ``redis version``."""
+    """The subject, such as ``redis version``."""
     level: Level
-    """How it is."""
+    """Its severity."""
     said: str
     """What was found."""
     advice: str = ""
-    """What to do about it; empty where nothing has to be done."""
+    """What to do about it; empty if nothing."""
 
     @property
     def row(self) -> dict[str, str | None]:
-        """As JSON has it."""
+        """As JSON."""
         return {
             "name": self.name,
             "level": str(self.level),
@@ -43,12 +43,12 @@ class CheckResult:
 
 
 def ok(name: str, said: str) -> CheckResult:
-    """Nothing to do."""
+    """Healthy."""
     return CheckResult(name, Level.OK, said)
 
 
 def warning(name: str, said: str, advice: str) -> CheckResult:
-    """It works, but not for all that may come."""
+    """It works, but not under every condition."""
     return CheckResult(name, Level.WARNING, said, advice)
 
 
@@ -58,7 +58,7 @@ def critical(name: str, said: str, advice: str) -> CheckResult:
 
 
 def unknown(name: str, said: str, advice: str = "") -> CheckResult:
-    """It could not be found out."""
+    """It could not be determined."""
     return CheckResult(name, Level.UNKNOWN, said, advice)
 
 
@@ -71,7 +71,7 @@ def exit_code(results: Iterable[CheckResult]) -> ExitCode:
 
 
 def show(kind: str, results: Sequence[CheckResult], screen: Screen) -> ExitCode:
-    """Write them all, and tell the exit code."""
+    """Write all results; returns the exit code."""
     code = exit_code(results)
     rows = [result.row for result in results]
     if screen.output == "json":
@@ -88,15 +88,15 @@ def show(kind: str, results: Sequence[CheckResult], screen: Screen) -> ExitCode:
 
 
 def lines(results: Sequence[CheckResult], screen: Screen) -> list[str]:
-    """A line for each, what to do below it, and a sum at the end."""
+    """A line per result, advice below it, and a summary at the end."""
     width = max((len(result.name) for result in results), default=0)
-    told = []
+    text = []
     for result in results:
         word = screen.state(str(result.level)) + " " * (8 - len(result.level))
-        told.append(f"{word}  {result.name:<{width}}  {printable(result.said)}")
+        text.append(f"{word}  {result.name:<{width}}  {printable(result.said)}")
         if result.advice:
-            told.append(f"{'':8}  {'':<{width}}  -> {printable(result.advice)}")
+            text.append(f"{'':8}  {'':<{width}}  -> {printable(result.advice)}")
     counts = {level: sum(result.level is level for result in results) for level in Level}
     bad = [f"{count} {level}" for level, count in counts.items() if count and level is not Level.OK]
     said = plural(len(results), "check")
-    return [*told, f"{said}: {', '.join(bad) if bad else 'all is well'}"]
+    return [*text, f"{said}: {', '.join(bad) if bad else 'all is well'}"]

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at on the machine: data directory, disk, port, limits."""
+"""``doctor``'s checks of the machine: data directory, disk, port, limits."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ ANSWER_LIMIT_S = 2.0
 
 
 def check_machine(place: Place) -> Iterator[CheckResult]:
-    """All but the servers."""
+    """All checks but those of the servers."""
     yield ok("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield _data_dir(place.data_dir)
     yield _disk(place.data_dir)
@@ -37,12 +37,12 @@ def _data_dir(folder: Path) -> CheckResult:
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         advice = f"chown {existing}, or set ORCHESTRATOR_DATA_DIR to a folder of yours"
         return critical(name, f"{existing} is not a folder that can be written", advice)
-    made = "" if existing == folder else " (will be made)"
+    made = "" if existing == folder else " (will be created)"
     return ok(name, f"{folder}{made}")
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that exists."""
+    """The folder, or its nearest existing parent."""
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
@@ -60,7 +60,7 @@ def _disk(folder: Path) -> CheckResult:
 
 
 def _port(place: Place) -> CheckResult:
-    """Ours, somebody else's, or free."""
+    """Whether the port is the daemon's, another program's, or free."""
     http = place.settings.http
     name = f"port {http.port}"
     if http.port == 0 and not place.announced:
@@ -100,7 +100,7 @@ def _open_files() -> CheckResult:
 
 
 def check_daemon(client: Client) -> Iterator[CheckResult]:
-    """What the daemon says of itself, if it runs."""
+    """The readiness checks of the daemon, if it runs."""
     with suppress(Failure):
         checks = client.ask("GET", "/ready").body.get("checks") or {}
         for name, check in checks.items():

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at in PostgreSQL."""
+"""``doctor``'s checks of PostgreSQL."""
 
 import time
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 
 def check_postgres(url: str) -> Iterator[CheckResult]:
-    """All about the server and our tables; only the first result if it does not answer."""
+    """Check the server and our tables; only the first result if it does not answer."""
     from ...sql.connection import connect
     from ...sql.errors import Denied, StoreError
 

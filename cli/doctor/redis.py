@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at in Redis or Valkey."""
+"""``doctor``'s checks of Redis or Valkey."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ _BUFFER_ADVICE = "CONFIG SET client-output-buffer-limit 'pubsub 512mb 256mb 60',
 
 
 def connected(url: str) -> "Redis":
-    """A client that gives up soon; opens nothing yet.
+    """A client with short limits; does not connect yet.
 
     Raises:
         BadBusUrl: it is refused.
@@ -44,7 +44,7 @@ def connected(url: str) -> "Redis":
 
 
 def check_redis(url: str) -> Iterator[CheckResult]:
-    """All about the server; only the first result if it does not answer."""
+    """Check the server; only the first result if it does not answer."""
     import redis
 
     try:
@@ -89,7 +89,7 @@ def _version(info: Mapping[str, Any]) -> CheckResult:
 
 
 def _config(client: "Redis", name: str) -> str | None:
-    """One setting of the server; None where it does not say (managed servers do not)."""
+    """One setting of the server; None if it is not disclosed, as by managed servers."""
     import redis
 
     try:
@@ -101,7 +101,7 @@ def _config(client: "Redis", name: str) -> str | None:
 
 
 def _buffer(limits: str | None) -> CheckResult:
-    """Redis cuts a subscriber off whose output buffer is full, and with it goes all of a burst."""
+    """Redis disconnects a subscriber whose output buffer is full, and its pending burst is lost."""
     name = "redis pubsub buffer"
     words = (limits or "").split()
     if "pubsub" not in words:
@@ -152,7 +152,7 @@ def _clock(client: "Redis") -> CheckResult:
 
 
 def clock_result(name: str, skew_s: float) -> CheckResult:
-    """How far another clock is from ours."""
+    """The skew of another clock."""
     if abs(skew_s) <= MOST_SKEW_S:
         return ok(name, f"within {duration(abs(skew_s))} of this machine's")
     ahead = "ahead of" if skew_s > 0 else "behind"

@@ -1,8 +1,8 @@
-"""The whole workflow, step by step, against a daemon that runs: what ``selftest`` does.
+"""``selftest``: the whole workflow, step by step, against a running daemon.
 
-An agent of its own beats, publishes, and looks for itself on every way out. Its id and its type
-are its own (``selftest``, ``strategy.selftest``), so that no other agent acts on them. Each
-step is a `CheckResult`; one that fails does not keep the others from being tried.
+An agent of its own beats, publishes, and checks every output for itself. Its id and type are its
+own (``selftest``, ``strategy.selftest``), so that no other agent acts on them. Each step is a
+`CheckResult`; the steps after a failed one are still tried.
 """
 
 import json
@@ -31,17 +31,17 @@ POLL_S = 0.1
 
 
 class StepFailed(Exception):
-    """A step did not come to its end; the text says what was missing."""
+    """A step failed; the text says what was missing."""
 
 
 class SelfTest:
     """One run.
 
     Args:
-        client: the way to the daemon.
+        client: connection to the daemon.
         redis_url: the bus.
-        limit_s: for each step; what takes longer does not work.
-        sleep: between two looks.
+        limit_s: time limit of each step.
+        sleep: called between two polls.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class SelfTest:
         self._limit_s = limit_s
         self._sleep = sleep
         self.mark = secrets.token_hex(4)
-        """Tells this run from all others."""
+        """Distinguishes this run from all others."""
         self.agent_id = AGENT_ID
 
     def run(self, *, killswitch: bool) -> Iterator[CheckResult]:
-        """All steps, each as soon as it is done; the stop only if asked for."""
+        """Run all steps and yield each result; the stop only on request."""
         yield self._step("daemon answers", self._health)
         try:
             link = Link(self._client, (TOPIC, KILLSWITCH), self._limit_s)
@@ -142,7 +142,7 @@ class SelfTest:
         return ok("regime", f"{regime.get('regime')} / {regime.get('trend')}")
 
     def _killswitch(self, bus: "Redis", link: Link) -> Iterator[CheckResult]:
-        """Trip and release; the release is tried whatever else fails."""
+        """Trip and release; the release is tried even if other steps fail."""
         trip: dict[str, Any] = {}
         yield self._step("killswitch -> Redis", lambda: self._trip(bus, trip))
         if not trip:
@@ -221,7 +221,7 @@ class SelfTest:
         return next((row for row in ours if bool(row["is_alive"]) is alive), None)
 
     def _until(self, look: Callable[[], Any], missing: str) -> Any:
-        """What `look` finds, as soon as it finds something."""
+        """Poll `look` until it returns something."""
         end = time.monotonic() + self._limit_s
         while not (found := look()):
             if time.monotonic() > end:

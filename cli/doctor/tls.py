@@ -1,4 +1,4 @@
-"""What ``doctor`` and ``config check`` say of TLS: our own, and that to the servers."""
+"""TLS checks of ``doctor`` and ``config check``: the daemon's own, and to the servers."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_tls(settings: "Settings") -> Iterator[CheckResult]:
-    """All that can be said without connecting to anything."""
+    """Check the settings; connects to nothing."""
     yield from _own(settings.http)
     yield from _redis(settings.redis.url)
     yield from _postgres(settings.postgres.url.get_secret_value())
@@ -25,7 +25,7 @@ def _own(http: "HttpSettings") -> Iterator[CheckResult]:
 
     if not http.tls.cert:
         if not is_loopback(http.host):
-            said = f"none on {http.host}: tokens can be read on the way"
+            said = f"none on {http.host}: tokens can be read in transit"
             yield warning("tls", said, "set [http.tls], or let only a proxy with TLS reach it")
         return
     try:

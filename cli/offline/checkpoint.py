@@ -1,4 +1,4 @@
-"""Where a long command had got to: a small file beside its work, to go on from there."""
+"""The checkpoint of a long command: a small file next to its output, for `--resume`."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,62 +10,65 @@ from ..errors import BadUsage, ExitCode, Failure
 
 @dataclass
 class Checkpoint:
-    """How far a command had got, and with which words it was called."""
+    """The progress of a command, and the options that it was called with."""
 
     path: Path
     """The file."""
-    words: dict[str, Any]
-    """What must be the same for the work to go on."""
+    options: dict[str, Any]
+    """Options that must be the same on resumption."""
     since: str | None = None
-    """Not before this time; a duration was counted from when it began."""
+    """Earliest time (ISO 8601); a duration counts from the first start."""
     until: str | None = None
-    """Not after this time."""
+    """Latest time (ISO 8601)."""
     up_to: int = 0
-    """The last id it is about."""
+    """The last id to process."""
     last_id: int = 0
-    """All up to this id is done."""
+    """Everything up to this id has been processed."""
     done: int = 0
-    """How many events that were."""
+    """Number of events processed."""
     at: dict[str, int] = field(default_factory=dict)
-    """Where in its output it is."""
+    """Position in the output file."""
 
     def save(self) -> None:
-        """Write it; whoever is killed in between finds the one before."""
+        """Replace the file atomically; after a kill the previous one is intact."""
         from ...runtime.files import write_atomically
 
         values = asdict(self) | {"path": str(self.path)}
         write_atomically(self.path, json.dumps(values).encode())
 
     def remove(self) -> None:
-        """The work is done."""
+        """Delete the file: the command is complete."""
         self.path.unlink(missing_ok=True)
 
 
-def load_checkpoint(path: Path, words: dict[str, Any]) -> Checkpoint:
-    """The bookmark that is there.
+def load_checkpoint(path: Path, options: dict[str, Any]) -> Checkpoint:
+    """Read a checkpoint.
 
     Raises:
-        Failure: there is none, or it is of a command with other words.
+        Failure: there is none, or it belongs to a command with other options.
     """
     try:
-        told = json.loads(path.read_text("utf-8"))
-        found = Checkpoint(**(told | {"path": path}))
+        fields = json.loads(path.read_text("utf-8"))
+        found = Checkpoint(**(fields | {"path": path}))
     except FileNotFoundError as error:
         raise Failure(
-            "there is nothing to go on with",
+            "there is nothing to resume",
             code="nothing_to_resume",
-            cause=f"no {path}: it never began, or it is done",
-            advice="leave --resume out",
+            cause=f"no {path}: the command never started, or is complete",
+            advice="omit --resume",
             exit_code=ExitCode.NOT_FOUND,
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure(
-            f"cannot read {path}", code="unreadable", cause=str(error), advice="start anew"
+            f"cannot read {path}",
+            code="unreadable",
+            cause=str(error),
+            advice="start again without --resume",
         ) from error
-    if found.words != words:
-        differing = [name for name in words if words[name] != found.words.get(name)]
+    if found.options != options:
+        differing = [name for name in options if options[name] != found.options.get(name)]
         raise BadUsage(
-            f"{path} is of a command with another {' and '.join(differing)}",
-            advice="give the same options again, or start anew without --resume",
+            f"{path} belongs to a command with another {' and '.join(differing)}",
+            advice="give the same options, or start again without --resume",
         )
     return found

@@ -1,4 +1,4 @@
-"""The database, for commands that go to it themselves."""
+"""Connections for commands that use the database directly."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def database_failures() -> Iterator[None]:
-    """What the database refuses, as a failure with a next step."""
+    """Turn errors of the database into a `Failure` with a next step."""
     try:
         import psycopg
 
@@ -41,7 +41,7 @@ def _failure(error: "StoreError") -> Failure:
     )
     _, code, exit_code, advice = next(row for row in kinds if isinstance(error, row[0]))
     return Failure(
-        "the database did not do it",
+        "the database refused",
         code=code,
         cause=str(error),
         advice=advice,
@@ -51,10 +51,10 @@ def _failure(error: "StoreError") -> Failure:
 
 @contextmanager
 def connection(config: Path | None) -> Iterator["Connection"]:
-    """A connection to the database of these settings, closed at the end.
+    """A connection to the configured database, closed at the end.
 
     Raises:
-        Failure: it cannot be had.
+        Failure: it cannot be opened.
     """
     with database_failures():
         from ...sql.connection import connect

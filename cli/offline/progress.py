@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, a line now and then in a pipe. On stderr."""
+"""Progress of a long command on stderr: a bar on a terminal, a line every 5 s in a pipe."""
 
 import sys
 import time
@@ -16,41 +16,41 @@ PIPE_EVERY_S: Final = 5.0
 
 @dataclass
 class Progress:
-    """Counts what is done and tells it, not too often.
+    """Counts items and shows the count, rate-limited.
 
     Args:
-        screen: says whether anybody wants to know.
-        what: the plural of what is counted.
+        screen: its `quiet` suppresses the output.
+        what: what is counted, in the plural.
     """
 
     screen: Screen
     what: str
     clock: Callable[[], float] = time.monotonic
     done: int = field(default=0, init=False)
-    """How many so far."""
+    """Items so far."""
 
     def __post_init__(self) -> None:
-        self._began = self._told = self.clock()
+        self._began = self._shown_at = self.clock()
         self._terminal = sys.stderr.isatty()
         self._shown = False
 
     def advance(self, count: int, part: float | None) -> None:
-        """So many more; `part` of all the work, 0 to 1, is done now (None: nobody knows)."""
+        """Add `count` items; `part` of the work, 0 to 1, is complete (None: unknown)."""
         self.done += count
         every_s = TERMINAL_EVERY_S if self._terminal else PIPE_EVERY_S
-        if self.clock() - self._told >= every_s and not self.screen.quiet:
-            self._told = self.clock()
-            self._tell(part)
+        if self.clock() - self._shown_at >= every_s and not self.screen.quiet:
+            self._shown_at = self.clock()
+            self._show(part)
 
     def end(self) -> str:
-        """Take the bar away; what was done in how long, for the last line."""
+        """Remove the bar. Returns count and duration, for the last line."""
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
         took_s = self.clock() - self._began
         return f"{self._counted()} in {formatting.duration(took_s)}"
 
-    def _tell(self, part: float | None) -> None:
+    def _show(self, part: float | None) -> None:
         text = bar_text(part, self._counted(), self._rate(), bar=self._terminal)
         if self._terminal:
             self._shown = True
@@ -68,7 +68,7 @@ class Progress:
 
 
 def bar_text(part: float | None, counted: str, rate: str, *, bar: bool) -> str:
-    """`[#####.....]  52 %  1 200 events  300/s`, without the bar where it is no terminal."""
+    """`[#####.....]  52 %  1 200 events  300/s`, without the bar in a pipe."""
     if part is None:
         return f"{counted}  {rate}"
     part = min(max(part, 0.0), 1.0)

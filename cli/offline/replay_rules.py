@@ -1,4 +1,4 @@
-"""Rules of a replay: where it may go, and when each event is due. Pure."""
+"""Rules of a replay: permitted channels, and when each event is due. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -11,12 +11,12 @@ MAX_SPEED: Final = 1_000.0
 
 
 def is_target(text: str) -> bool:
-    """Whether history may be published below this: `replay.NAME`."""
+    """Whether history may be published below this channel: `replay.NAME`."""
     return TARGET.fullmatch(text) is not None and len(text) <= 200  # noqa: PLR2004 - a channel's
 
 
 def read_speed(text: str) -> float | None:
-    """How many times as fast as it was; 0 for `max`. None if it is neither."""
+    """The factor of `10x`, 0 for `max`, None if it is neither."""
     if text == "max":
         return 0.0
     found = SPEED.fullmatch(text)
@@ -25,13 +25,13 @@ def read_speed(text: str) -> float | None:
 
 
 def catching(patterns: Iterable[str], target: str) -> list[str]:
-    """Those patterns that fit some channel below the target: its events would be stored anew."""
+    """The patterns that match a channel below the target: its events would be stored again."""
     below = target + "."
     return [pattern for pattern in patterns if _overlaps(pattern, below)]
 
 
 def _overlaps(pattern: str, below: str) -> bool:
-    """Whether some text that begins with `below` fits the pattern."""
+    """Whether the pattern matches any text that begins with `below`."""
     head, star, _ = pattern.partition("*")
     if not star:
         return pattern.startswith(below)
@@ -39,17 +39,17 @@ def _overlaps(pattern: str, below: str) -> bool:
 
 
 def channel_for(target: str, event_type: str, source: str | None) -> str:
-    """Where an event is published again: its old channel below the target."""
+    """The replay channel of an event: its original channel below the target."""
     was = f"heartbeat.{source}" if event_type == "heartbeat" and source else event_type
     return f"{target}.{was}"
 
 
 class ReplayClock:
-    """When each event is due, by the clock that is passed in.
+    """When each event is due, on the clock that is passed in.
 
     Args:
-        speed: times as fast as it was; 0: at once.
-        now_s: when it begins.
+        speed: factor; 0: no delay.
+        now_s: the start, in seconds.
     """
 
     def __init__(self, speed: float, now_s: float) -> None:
@@ -58,7 +58,7 @@ class ReplayClock:
         self._first: datetime | None = None
 
     def due_s(self, ts: datetime | None) -> float:
-        """When an event of that time is due; one without a time, or before the first, is now."""
+        """When an event is due; immediately without a time, or if it precedes the first."""
         if not self._speed or ts is None:
             return self._now_s
         self._first = self._first or ts

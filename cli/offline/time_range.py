@@ -1,4 +1,4 @@
-"""Which part of history a command is about, and reading it from the database page by page."""
+"""Selection of stored events, and reading them from the database page by page."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is wanted of history."""
+    """Which stored events a command processes."""
 
     patterns: tuple[str, ...] = ()
-    """Types or patterns; none: all."""
+    """Types or patterns; empty: all."""
     source: str | None = None
-    """Only from this agent."""
+    """Only of this agent."""
     since: str | None = None
-    """Not before this time (ISO 8601)."""
+    """Earliest time (ISO 8601)."""
     until: str | None = None
     """Not after this time."""
 
 
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that make a selection."""
+    """Declare the options of a selection."""
     options = (
         click.argument("patterns", nargs=-1),
-        click.option("--source", metavar="AGENT", help="Only from this agent."),
+        click.option("--source", metavar="AGENT", help="Only of this agent."),
         click.option("--since", metavar="WHEN", help="Not before: 15m, 09:30, or a time."),
         click.option("--until", metavar="WHEN", help="Not after.  [now]"),
     )
@@ -58,14 +58,14 @@ def selected_times(since: str | None, until: str | None) -> tuple[str | None, st
 
 
 class History:
-    """Pages of a selection of history, read from the database."""
+    """Pages of selected events, read from the database."""
 
     def __init__(self, connection: Any, selection: Selection) -> None:
         self._connection = connection
         self._selection = selection
 
     def bounds(self) -> "Bounds":
-        """The ids to look at; what comes later is not part of it."""
+        """The range of ids to read; events stored later are excluded."""
         from ...sql.events.history import bounds_between
 
         since, until = (
@@ -88,7 +88,7 @@ class History:
 
 @contextmanager
 def open_history(config: "Path | None", selection: Selection) -> Iterator[History]:
-    """The history in the database of these settings.
+    """The history in the configured database.
 
     Raises:
         Failure: it cannot be reached.

@@ -133,7 +133,7 @@ def test_an_unforeseen_error_is_told_in_the_same_form(double: Double, orc: Orc) 
     loud = orc("--url", double.url, "-v", "state", "ls")
 
     assert done.code == 1
-    assert done.err.startswith("error  this is a fault of the program\ncause  TypeError")
+    assert done.err.startswith("error  internal error\ncause  TypeError")
     assert "Traceback" in loud.err
 
 

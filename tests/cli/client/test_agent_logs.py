@@ -64,7 +64,7 @@ def test_lines_are_followed_over_a_daemon_that_is_away_for_a_while() -> None:
     found = [line["text"] for line in islice(daemon.follow(), 3)]
 
     assert found == ["1", "2", "3"]
-    assert daemon.notes == ["no answer: asking again"]
+    assert daemon.notes == ["no answer: retrying"]
     assert daemon.waits == [INTERVAL_S] * 3
 
 

@@ -115,7 +115,7 @@ def test_what_the_daemon_left_out_is_fetched() -> None:
     feed = ScriptedFeed(ScriptedLink(10, [live(11), gap, live(16)]))
 
     assert feed.ids() == [11, 12, 13, 14, 15, 16]
-    assert feed.notes == ["too slow for the live stream: fetching 4 events"]
+    assert feed.notes == ["behind the live stream: fetching 4 events"]
 
 
 def test_a_replaced_event_comes_again_and_says_so() -> None:
@@ -129,7 +129,7 @@ def test_after_a_lost_link_what_was_missed_is_fetched() -> None:
     feed = ScriptedFeed(ScriptedLink(10, [live(11)], lost=True), ScriptedLink(14, [live(15)]))
 
     assert feed.ids() == [11, 12, 13, 14, 15]
-    assert feed.notes == ["the link is lost (1006): connecting again", "connected again"]
+    assert feed.notes == ["connection lost (1006): reconnecting", "reconnected"]
 
 
 def test_a_daemon_that_restarts_is_waited_for() -> None:

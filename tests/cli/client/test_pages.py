@@ -93,7 +93,7 @@ def test_a_rate_limit_is_waited_for(double: Double) -> None:
 
     with Client(double.url, timeout_s=5) as client:
         assert Pages(client, notes.append, sleep).latest(5, Filter()) == []
-    assert notes == ["the daemon limits requests: going on in 2 s"]
+    assert notes == ["rate limited by the daemon: continuing in 2 s"]
 
 
 def test_a_wait_that_is_too_long_fails(double: Double) -> None:

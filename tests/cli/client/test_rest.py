@@ -82,7 +82,7 @@ def test_silence_ends_at_the_limit() -> None:
         with Client(url, timeout_s=0.2) as client, pytest.raises(Failure) as caught:
             client.get("/health")
 
-    assert (caught.value.code, caught.value.cause) == ("no_answer", "nothing came within 0.2 s")
+    assert (caught.value.code, caught.value.cause) == ("no_answer", "no answer within 0.2 s")
 
 
 def test_one_connection_serves_many_calls_and_survives_being_closed(double: Double) -> None:

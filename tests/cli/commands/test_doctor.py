@@ -107,5 +107,5 @@ def test_an_agent_that_never_spoke_is_exit_code_two(daemon: RunningDaemon) -> No
     done = daemon.orc("doctor", "agent", "nobody-1", "--wait", "0.2")
 
     assert done.code == 2
-    assert "the daemon has never heard of it" in done.out
+    assert "unknown to the daemon" in done.out
     assert "nothing from it in 20" in done.out

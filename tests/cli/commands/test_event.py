@@ -104,7 +104,7 @@ def test_a_payload_that_is_no_json_is_wrong_usage(daemon: RunningDaemon) -> None
     done = daemon.orc("event", "emit", "strategy.x", "{")
 
     assert done.code == 2
-    assert done.err.startswith("error  the payload is no JSON\n")
+    assert done.err.startswith("error  the payload is not JSON\n")
     assert daemon.orc("event", "emit", "strategy.x", "@nowhere").code == 2
 
 
@@ -221,7 +221,7 @@ def test_an_empty_list_has_a_next_step(double: Double, orc: Orc) -> None:
     done = orc("--url", double.url, "event", "ls")
 
     assert (done.code, done.out) == (0, "")
-    assert done.err == "no such events; `event topics` tells which there are\n"
+    assert done.err == "no such events; `event topics` lists the types\n"
 
 
 def test_a_replacement_says_that_it_is_one() -> None:

@@ -33,7 +33,7 @@ def test_a_good_heartbeat_is_all_well() -> None:
 @pytest.mark.parametrize(
     ("channel", "payload", "said"),
     [
-        ("heartbeat.a-1", "beep", "it is no JSON object"),
+        ("heartbeat.a-1", "beep", "it is not a JSON object"),
         ("heartbeat.a-1", {"agent_id": "a-2"}, "agent_id in it is 'a-2'"),
         ("heartbeat.a-1", {"status": "offline"}, "it says of itself that it is offline"),
         ("heartbeat:a-1", {"agent_id": "a-1"}, "it beats on 'heartbeat:a-1', the wrong channel"),

@@ -25,7 +25,7 @@ def by_name(results: Iterable[CheckResult]) -> dict[str, CheckResult]:
 def test_a_directory_that_is_not_there_yet_will_be_made(tmp_path: Path) -> None:
     found = by_name(check_machine(place(tmp_path / "new" / "data")))["data directory"]
 
-    assert (found.level, found.said) == (Level.OK, f"{tmp_path}/new/data (will be made)")
+    assert (found.level, found.said) == (Level.OK, f"{tmp_path}/new/data (will be created)")
 
 
 @pytest.mark.parametrize(
