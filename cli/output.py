@@ -191,7 +191,7 @@ class Screen:
             self.table(rows, columns)
 
     def record(self, kind: str, row: Row, lines: Callable[[], Iterable[str]], name: str) -> None:
-        """One thing: its fields beside ``version`` and ``kind`` as JSON, else the lines given."""
+        """One thing: ``version``, ``kind`` and its fields as JSON, else the given lines."""
         if self.output == "json":
             self.json({"version": JSON_VERSION, "kind": kind, **row})
         elif self.output == "jsonl":

@@ -33,11 +33,11 @@ DEFAULTS: dict[str, str] = {
 
 
 class WrongWait(StoreError):
-    """psycopg would wait in C, and every greenlet with it: gevent came too late."""
+    """psycopg would wait in C and block every greenlet: gevent patched too late."""
 
 
 def check_wait() -> None:
-    """See to it that waiting for PostgreSQL lets the other greenlets run.
+    """Check that waiting for PostgreSQL yields to other greenlets.
 
     psycopg chooses its wait function when it is imported: in Python where the standard library is
     patched by then, in C otherwise. In a process without gevent either is right.
@@ -74,7 +74,7 @@ def connect(url: str, *, prepare_threshold: int | None = 5, **overrides: str) ->
 
     Raises:
         TooManyConnections: role, database or server have no slot left.
-        Unavailable: there is no server, or it does not let anyone in by now.
+        Unavailable: there is no server, or it does not accept connections now.
         Denied: the user, the password or the database is wrong.
     """
     try:

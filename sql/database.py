@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: settings, a pool for reads and small writes, the writer's connection."""
+"""Connections to PostgreSQL: settings, a pool for reads and small writes, the writer's own."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -108,7 +108,7 @@ class Database:
         return found
 
     def open(self) -> None:
-        """Begin to connect; returns at once, whether there is a server or not."""
+        """Start connecting; returns at once, with or without a server."""
         self.pool.open(wait=False)
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class Database:
             return connection.execute(statement, parameters, prepare=prepare).fetchall()
 
     def health(self) -> Health:
-        """Ask PostgreSQL for a sign of life; waits 5 s at most."""
+        """Check that PostgreSQL answers; waits 5 s at most."""
         start = time.monotonic()
         try:
             with self.transaction(timeout_ms=1_000) as connection:
@@ -226,7 +226,7 @@ class Database:
         return Health(ok=True, message="ok", latency_ms=(time.monotonic() - start) * 1_000)
 
     def _reason(self, error: StoreError) -> str:
-        """Why there is no connection: the pool only knows that there is none."""
+        """The cause of a missing connection, which the pool does not know."""
         if not isinstance(error.__cause__, PoolTimeout):
             return str(error)
         try:

@@ -1,4 +1,4 @@
-"""What can go wrong between us and PostgreSQL, by what the caller has to do about it.
+"""Errors of PostgreSQL, by what the caller has to do about them.
 
 StoreError                  anything else the server said (`sqlstate`); nothing was stored
 ├── Unavailable             no server, or it is busy or lost; nothing was stored: try again later
@@ -41,7 +41,7 @@ _NO_DATABASE = "3D000"
 
 
 class StoreError(Exception):
-    """PostgreSQL did not do what was asked; what it was asked to store is not stored.
+    """A statement failed; nothing of it is stored.
 
     Attributes:
         sqlstate: the server's five characters, or None if it did not answer.
@@ -191,7 +191,7 @@ def _without_state(error: psycopg.Error, text: str) -> StoreError:
 def _tls_advice(text: str) -> str:
     """What to do when the server is not whom the URL asks for; nothing where that is not it."""
     if "does not support SSL" in text:
-        return "turn TLS on there, or leave sslmode out of PG_URL if nobody is on the way"
+        return "enable TLS there, or omit sslmode in PG_URL on a trusted network"
     if "does not match host name" in text:
         return "name the server in PG_URL as its certificate does"
     if "certificate verify failed" in text:

@@ -104,8 +104,8 @@ class Feed:
         client: the way to the daemon.
         wanted: which events.
         timeout_s: for each answer.
-        note: told what happens to the link.
-        on_stop: told of each killswitch frame, past the filter.
+        note: called with messages about the connection.
+        on_stop: called for each killswitch frame, whatever the filter.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class SelfTest:
     def _publish(self, bus: "Redis", link: Link) -> str:
         receivers = bus.publish(TOPIC, json.dumps(self._payload("published")))
         if not receivers:
-            raise StepFailed("nobody listens on this Redis: is it the daemon's?")
+            raise StepFailed("no subscriber on this Redis: is it the daemon's?")
         frame = self._frame(link, "redis_event", "published")
         return f"event {frame['id']}"
 

@@ -80,8 +80,8 @@ def _postgres(url: str) -> Iterator[CheckResult]:
         yield ok("postgresql tls", "verified, with the host's name")
     elif remote := [host for host in hosts if not is_loopback(host)]:
         said = {
-            "require": "encrypted, but with whoever answers",
+            "require": "encrypted, but the server is not verified",
             "verify-ca": "verified, but not that it is this host",
-        }.get(mode, "whoever is on the way can turn it off, and read the password")
+        }.get(mode, "a man in the middle can disable it, and read the password")
         advice = "add sslmode=verify-full to PG_URL (and sslrootcert=FILE, or sslrootcert=system)"
         yield warning("postgresql tls", f"sslmode={mode} to {', '.join(remote)}: {said}", advice)

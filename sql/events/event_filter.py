@@ -1,4 +1,4 @@
-"""What a page of events is narrowed to; the contract's patterns as LIKE patterns."""
+"""Conditions of a page of events; the contract's patterns as LIKE patterns."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ HEARTBEAT_PREFIX = "heartbeat."
 
 
 class EventFilter(msgspec.Struct, frozen=True):
-    """Which events are wanted; all conditions hold at once, an unset one holds always."""
+    """Selection of events: all conditions must hold; an unset one always does."""
 
     types: tuple[str, ...] = ()
     """Types or patterns (`*` is any run of characters), one of which fits; `heartbeat.<id>` means

@@ -13,8 +13,7 @@ from .page_search import search
 
 # bigint's largest: no upper bound.
 MAX_ID: Final = 2**63 - 1
-# A filtered page is looked for among so many rows first. It is found there nearly always, in about
-# 5 ms.
+# Rows that are searched first for a filtered page. It is nearly always found there, in some 5 ms.
 NEAR_ROWS: Final = 5_000
 # Types are counted up to a table of so many disk pages (16 MB), else estimated from as many.
 COUNTED_PAGES: Final = 2_000
@@ -38,7 +37,7 @@ class EventRow(msgspec.Struct, frozen=True):
 
 
 class TypeRow(msgspec.Struct, frozen=True):
-    """What there is of one type."""
+    """Statistics of one type."""
 
     type: str
     """The type."""
@@ -80,7 +79,7 @@ class EventReader:
         up_to_id: int | None = None,
         max_bytes: int | None = None,
     ) -> list[EventRow]:
-        """The oldest `limit` events behind an id (up to another, included), oldest first.
+        """The oldest `limit` events after an id (up to another, included), oldest first.
 
         With `max_bytes` no further ones as soon as their payloads together have that many, but
         for those found in the whole table: these are rare, or a filter's.
@@ -114,7 +113,7 @@ class EventReader:
         return [i for i in ids if i in there], [i for i in ids if i not in there]
 
     def types(self) -> list[TypeRow]:
-        """The types there are, most frequent first; cheap on a table of any size.
+        """All types, most frequent first; cheap on a table of any size.
 
         On more than some 16 MB counts are estimates, but for types of fewer than 200 rows.
         """

@@ -1,4 +1,4 @@
-"""Storing events: ids, blocks of rows by COPY, and what is known after a failure."""
+"""Stores events: ids, blocks of rows by COPY, and the outcome after a failure."""
 
 import re
 import time
@@ -26,7 +26,7 @@ from .stream_position import StreamPosition, load_position, save_position
 # Up to here a gap of the sequence is closed by using ids up, which is safe against others that take
 # some at the same moment; a wider gap by setval, which a race of a few ids cannot leap over.
 BURN_LIMIT: Final = 10_000
-# How long an old transaction may take to end after its backend was told to.
+# How long an old transaction may take to end after its backend was terminated.
 END_LIMIT_S: Final = 30.0
 END_POLL_S: Final = 0.05
 # Rows sent again for each one that is refused, at most.
@@ -35,7 +35,7 @@ _COPY_LINE: Final = re.compile(r"^COPY \S+, line ([0-9]+)", re.MULTILINE)
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """What became of a block whose rows may have been in the table already."""
+    """Outcome of a block whose rows may have been stored already."""
 
     stored: tuple[int, ...]
     """Ids stored now."""
@@ -67,7 +67,7 @@ class EventWriter(FencedConnection):
 
     @property
     def silent_after_s(self) -> float:
-        """So long PostgreSQL may leave a call without an answer."""
+        """Limit of the time without an answer of PostgreSQL, in seconds."""
         return self._database.settings.silent_after_s
 
     # -- ids ------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ class EventWriter(FencedConnection):
         return [(first, last) for first, last in rows]
 
     def raise_sequence(self, above: int) -> None:
-        """See to it that no id up to and including `above` is given any more."""
+        """Raise the sequence so that no id up to and including `above` is assigned again."""
         name = self._sequence()
         with self._limited() as connection:
             statement = query("sequence_last").replace(b"{}", name.encode())
@@ -110,7 +110,7 @@ class EventWriter(FencedConnection):
     # -- rows -----------------------------------------------------------------------------------
 
     def stream_position(self) -> StreamPosition | None:
-        """How far the durable stream has been read by what is committed; None: not at all."""
+        """The committed position in the durable stream; None if there is none."""
         with self._limited() as connection:
             return load_position(connection)
 
@@ -141,9 +141,9 @@ class EventWriter(FencedConnection):
     def resolve(
         self, rows: bytes, doubt: Doubt | None = None, stream: StreamPosition | None = None
     ) -> Resolution:
-        """Store those rows of a block that are not there yet, and tell which were.
+        """Store the rows of a block that are missing, and report which were there.
 
-        First the transaction in doubt is ended if it is still under way; so its fate is settled.
+        First the transaction in doubt is ended if it is still running, which settles its outcome.
 
         Args:
             rows: the block, as for `store`.
@@ -213,7 +213,7 @@ class EventWriter(FencedConnection):
         except psycopg.Error as error:
             self.doubt = None
             if not connection.closed:
-                raise  # the server said no, and lives: nothing is stored
+                raise  # refused by a live server: nothing is stored
             raise CommitUnknown(f"lost while committing: {translate(error)}", doubt) from error
         self.doubt = None
 
@@ -244,7 +244,7 @@ def _sift_rows(
     put: Callable[[Connection, bytes], None],
     instead: Callable[[bytes, RefusedRows], bytes],
 ) -> None:
-    """Behind a savepoint each: what is before a refused row, what stands for it, what is behind."""
+    """Store by parts, each in a savepoint: before a refused row, its substitute, after it."""
     parts = [lines[start : start + SIFT_ROWS] for start in range(0, len(lines), SIFT_ROWS)][::-1]
     while parts:
         part = parts.pop()
@@ -267,7 +267,7 @@ def _sift_rows(
 
 
 def _refused_place(error: psycopg.Error, rows: int) -> int | None:
-    """Which line COPY stopped at, counted from 0; None if PostgreSQL does not say."""
+    """The line that COPY failed at, from 0; None if unknown."""
     found = _COPY_LINE.search(error.diag.context or "")
     place = int(found[1]) - 1 if found else rows
     return place if 0 <= place < rows else None

@@ -1,4 +1,4 @@
-"""The connection that may write: the fence, and a clean state after every failure."""
+"""The writer's connection: fencing, and a clean state after every failure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ STALE_AFTER_S: Final = 30.0
 
 # Limits of the small statements; storing has its own in writer_begin.sql.
 LIMITS: Final = b"SET LOCAL statement_timeout = '30s'; SET LOCAL lock_timeout = '30s'"
-# PostgreSQL cuts application names there.
+# PostgreSQL truncates application names there.
 NAME_BYTES: Final = 63
 
 
@@ -45,7 +45,7 @@ class FencedConnection:
         self._connection: Connection | None = None
 
     def close(self) -> None:
-        """Drop the connection; the fence stays ours."""
+        """Close the connection; the claim is kept."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -53,7 +53,7 @@ class FencedConnection:
     def claim(
         self, *, instance: str, host: str, pid: int, stale_after_s: float = STALE_AFTER_S
     ) -> int:
-        """Become the one that writes; returns the epoch. Ends what is left of the writer before.
+        """Claim the right to write; returns the epoch. Ends backends of the previous writer.
 
         The same instance takes over at once (the lock on its data directory says that it is
         alone), another one when the holder has not renewed for `stale_after_s`, or has released.
@@ -82,7 +82,7 @@ class FencedConnection:
         return self.epoch
 
     def renew(self) -> None:
-        """Say that we live; call it at a third of the others' `stale_after_s`.
+        """Renew the claim; call it at a third of `stale_after_s`.
 
         Raises:
             Fenced: another daemon has taken over.
@@ -92,12 +92,12 @@ class FencedConnection:
             raise self._fenced()
 
     def release(self) -> None:
-        """Give the fence back, so that the next daemon need not wait."""
+        """Release the claim, so that the next daemon need not wait."""
         self._rows("writer_release", epoch=self.epoch)
         self.epoch = None
 
     def _begin(self, connection: Connection) -> Doubt:
-        """Open the transaction behind the fence, in one round trip."""
+        """Begin a transaction that checks the epoch, in one round trip."""
         cursor = connection.execute(query("writer_begin"), prepare=False)
         while cursor.nextset():
             pass
@@ -120,13 +120,13 @@ class FencedConnection:
 
     @contextmanager
     def _session(self) -> Iterator[Connection]:
-        """The connection, opened if need be; after a failure it is clean again, or gone."""
+        """The connection, opened on demand; after a failure it is rolled back or closed."""
         if self._connection is None or self._connection.closed:
             self._connection = self._database.connect_writer(self._application)
         try:
             yield self._connection
         except psycopg.errors.QueryCanceled as error:
-            self.close()  # a COPY may have been cut off half way
+            self.close()  # a COPY may have been interrupted
             raise translate(error) from error
         except psycopg.Error as error:
             found = self._database.translated(error)
@@ -138,7 +138,7 @@ class FencedConnection:
             self._roll_back()
             raise
         except BaseException:
-            self.close()  # in the middle of a statement: of no use any more
+            self.close()  # in the middle of a statement: unusable
             raise
 
     def _roll_back(self) -> None:

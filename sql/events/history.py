@@ -25,25 +25,25 @@ SAMPLE_PAGES: Final = 20_000
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Between which ids to look."""
+    """A range of ids."""
 
     after: int
-    """Behind this one."""
+    """After this one."""
     up_to: int
     """Up to this one, included."""
 
 
 class Page(msgspec.Struct, frozen=True):
-    """What one statement found."""
+    """The result of one statement."""
 
     last_id: int
-    """The last id that was looked at: where to go on."""
+    """The last id examined; the next page starts after it."""
     events: list[EventRow]
-    """Those that are wanted, in order of id."""
+    """The selected events, in order of id."""
 
 
 class Size(msgspec.Struct, frozen=True):
-    """What one type takes on one day."""
+    """Disk space of one type on one day."""
 
     type: str
     """The type."""
@@ -56,7 +56,7 @@ class Size(msgspec.Struct, frozen=True):
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """What `events` takes."""
+    """Disk space of `events`."""
 
     bytes: int
     """On disk, indexes and all."""
@@ -71,7 +71,7 @@ class Sizes(msgspec.Struct, frozen=True):
 def bounds_between(
     connection: Connection, since: datetime | None = None, until: datetime | None = None
 ) -> Bounds:
-    """The ids to look at for a span of time; a few rows more than that on either side."""
+    """The range of ids for a time range, with a few more rows on either side."""
     low, high = _row(connection, "history_bounds")
     after = low - 1 if since is None else max(low, _id_at(connection, since) - MARGIN_IDS) - 1
     up_to = high if until is None else min(high, _id_at(connection, until) + MARGIN_IDS)
@@ -85,10 +85,10 @@ def pages(
     *,
     scan_rows: int = SCAN_ROWS,
 ) -> Iterator[Page]:
-    """What is wanted between two ids, page by page; pages may be empty.
+    """Selected events of a range of ids, page by page; pages may be empty.
 
     Raises:
-        psycopg.Error: the page could not be read; go on behind the last one's `last_id`.
+        psycopg.Error: a page could not be read; resume after the last one's `last_id`.
     """
     given = parameters(event_filter) | {"up_to": bounds.up_to, "scan": scan_rows}
     after = bounds.after
@@ -99,7 +99,7 @@ def pages(
 
 
 def sizes(connection: Connection, *, exact: bool = False) -> Sizes:
-    """How much there is of each type and day; by a sample of pages where the table is large."""
+    """Disk space per type and day; from a sample of pages if the table is large."""
     total, page_count, partitions = _row(connection, "events_disk")
     estimated = page_count > SAMPLE_PAGES and not exact
     percent = 100.0 * SAMPLE_PAGES / page_count if estimated else 100.0
@@ -111,7 +111,7 @@ def sizes(connection: Connection, *, exact: bool = False) -> Sizes:
 
 
 def _id_at(connection: Connection, moment: datetime) -> int:
-    """The first id that is not older than a moment, by halving: ids rise with time."""
+    """The first id not older than a time, by binary search: ids rise with time."""
     low, high = _row(connection, "history_bounds")
     while low <= high:
         middle = (low + high) // 2

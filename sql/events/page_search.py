@@ -1,8 +1,8 @@
-"""Where a page is looked for, so that it costs what it holds, whatever the size of the table.
+"""How a page is searched, so that its cost depends on the page and not on the size of the table.
 
-In this order: among the nearest rows; for a time range between the two ids where its rows lie; by
-the index of whichever condition few rows meet. Only where many rows meet each condition and hardly
-any meets all of them is there nothing but to go through them: the statement timeout ends that.
+In this order: among the nearest rows; for a time range, between the two ids that bound it; by the
+index of the most selective condition. Only if many rows meet each condition and hardly any meets
+all of them must they all be scanned: the statement timeout ends that.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from ..errors import TimedOut
 from ..named_queries import query
 from .event_filter import EventFilter
 
-# What is looked for among so many rows is there or not after some 10 ms.
+# This many rows are searched in some 10 ms.
 FEW_ROWS: Final = 5_000
 # So far before and behind the ids of two moments their rows may lie: first for what is read in one
 # moment and numbered in another, then for a clock that was set by some minutes. Beyond that the
@@ -32,13 +32,13 @@ def search(database: Database, event_filter: EventFilter, given: Given, named: N
     """The rows of a page, in its order.
 
     Args:
-        database: where.
-        event_filter: what is wanted; not all.
+        database: the database.
+        event_filter: at least one condition.
         given: the parameters of the page queries, `low`, `high` and `limit` among them.
         named: the text of a page query in the direction that is wanted.
 
     Raises:
-        TimedOut: too many rows would have to be looked at.
+        TimedOut: too many rows would have to be scanned.
         StoreError: and its other kinds.
     """
     given = given | {"scan": FEW_ROWS}
@@ -47,12 +47,12 @@ def search(database: Database, event_filter: EventFilter, given: Given, named: N
         if given["high"] - given["low"] < FEW_ROWS:
             return database.rows(named("events_near"), given, planned_once=True)
     name = _most_selective(database, event_filter, given)
-    # The planner has to see what is asked for.
+    # The planner has to see the parameters.
     return database.rows(named(name), given, prepare=False)
 
 
 def _most_selective(database: Database, event_filter: EventFilter, given: Given) -> str:
-    """The query by whose index the fewest rows have to be looked at."""
+    """The query whose index leaves the fewest rows to examine."""
     types, source = bool(event_filter.types), event_filter.source is not None
     if not types and not source:
         return "events_search"
@@ -68,7 +68,7 @@ def _are_few(database: Database, name: str, given: Given) -> bool:
 
 
 def _bounds_in_time(database: Database, given: Given) -> dict[str, int]:
-    """Between which ids all rows of the time range lie; the page's own if that cannot be told."""
+    """Bounds of all ids in the time range; the page's own if unknown."""
     page = {"low": given["low"], "high": given["high"]}
     reading = database.transaction(timeout_ms=BOUNDS_LIMIT_MS, planned_once=True)
     with suppress(TimedOut), reading as connection:
@@ -87,9 +87,9 @@ def _bounds_in_time(database: Database, given: Given) -> dict[str, int]:
 
 def _are_outside(connection: Connection, given: Given, *, low: int, high: int) -> bool:
     """Whether rows of the time range lie outside two ids, but within those of the page."""
-    told = {"low": None if low == given["low"] else low}
-    told["high"] = None if high == given["high"] else high
-    rows = connection.execute(query("events_outside"), given | told).fetchall()
+    outer = {"low": None if low == given["low"] else low}
+    outer["high"] = None if high == given["high"] else high
+    rows = connection.execute(query("events_outside"), given | outer).fetchall()
     return bool(rows[0][0])
 
 

@@ -1,4 +1,4 @@
-"""How far a durable stream has been read, and how that lies in PostgreSQL."""
+"""The position in the durable stream, and its storage in PostgreSQL."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ STREAM: Final = "orchestrator:events"
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, order=True):
-    """Behind which entry reading goes on. Later ones compare as greater."""
+    """The entry after which reading resumes. Later positions compare as greater."""
 
     generation: int = 0
     """Rises when the stream was lost and began anew: its ids may be lower then."""
@@ -42,7 +42,7 @@ def entry_id_of(text: str) -> tuple[int, int]:
 
 
 def load_position(connection: Connection) -> StreamPosition | None:
-    """What is committed; None where nothing ever was."""
+    """The committed position; None if there is none."""
     row = connection.execute(query("stream_load"), {"name": STREAM}).fetchone()
     if row is None:
         return None
@@ -52,7 +52,7 @@ def load_position(connection: Connection) -> StreamPosition | None:
 
 
 def save_position(connection: Connection, position: StreamPosition) -> None:
-    """Note ``position`` within the transaction that stores what was read up to it."""
+    """Save ``position`` in the transaction that stores the events up to it."""
     parameters = {
         "name": STREAM,
         "generation": position.generation,

@@ -1,6 +1,6 @@
-"""Bring a database to the schema of this package: numbered files, each applied once, under a lock.
+"""Migrates a database to this package's schema: numbered files, each applied once, under a lock.
 
-(Not `migrations.py`: a module and the folder `migrations/` would hide one another.)
+(Not `migrations.py`: a module and the folder `migrations/` would shadow each other.)
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from ..connection import Connection, encoding_problem
 from ..errors import MigrationChanged, MigrationUnknown, SchemaError, WrongEncoding, translate
 from ..named_queries import query
 
-# Any number that nobody else uses for an advisory lock: "orch" in ASCII.
+# A number that is unlikely to be used by other advisory locks: "orch" in ASCII.
 LOCK_KEY: Final = 0x6F726368
 # Another `db migrate` may be building indexes on a large table.
 # Run again after every later one, which may have made tables.
@@ -67,7 +67,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 class MigrationState(StrEnum):
-    """How a migration stands."""
+    """State of a migration."""
 
     APPLIED = "applied"
     PENDING = "pending"
@@ -99,15 +99,15 @@ def shipped() -> dict[str, str]:
 
 
 def checksum(text: str) -> str:
-    """What the database remembers of a migration's text."""
+    """Checksum of a migration's text, as recorded in the database."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def migrate(connection: Connection) -> list[str]:
-    """Apply what is missing, all of it or nothing, and check the tables; returns the names applied.
+    """Apply pending migrations, all or none, and check the tables; returns the names applied.
 
-    Two at a time wait for one another (60 s at most). With nothing to do it takes no lock and needs
-    no permission to create anything. `connection` must be in autocommit mode.
+    Concurrent calls wait for each other (60 s at most). With nothing to do it takes no lock and
+    needs no permission to create anything. `connection` must be in autocommit mode.
 
     Raises:
         WrongEncoding: the database is not in UTF-8; nothing was looked at.
@@ -136,7 +136,7 @@ def migrate(connection: Connection) -> list[str]:
 
 
 def status(connection: Connection) -> list[MigrationStatus]:
-    """How each migration stands, in order of name; changes nothing.
+    """State of each migration, in order of name; changes nothing.
 
     Raises:
         StoreError: and its kinds.
@@ -148,11 +148,11 @@ def status(connection: Connection) -> list[MigrationStatus]:
 
 
 def schema_problems(connection: Connection, *, only_existing: bool = False) -> list[str]:
-    """What is wrong with the tables, a line each; an empty list is a good schema.
+    """Problems of the tables, a line each; empty if the schema is right.
 
     Args:
-        connection: where to look.
-        only_existing: leave out tables that are missing altogether.
+        connection: in autocommit mode.
+        only_existing: ignore missing tables.
 
     Raises:
         StoreError: and its kinds.

@@ -1,6 +1,6 @@
-"""The partitions of `events`: which there are, and that some are always ahead of the ids in use.
+"""The partitions of `events`: their layout, and making them ahead of the ids in use.
 
-A table that a host made is not partitioned; for it everything here does nothing.
+A table created by a host is not partitioned; nothing here applies to it.
 """
 
 import time
@@ -14,28 +14,28 @@ from ..connection import Connection
 from ..database import Database
 from ..named_queries import query
 
-# Smaller ones would be many, and each costs a query that looks through all of them some 20 µs.
+# Smaller ones would be many, and each adds some 20 µs to a query that scans all of them.
 SPAN_MIN: Final = 1_000_000
-# Larger ones would take minutes to look through when they are due.
+# Larger ones would take minutes to scan when they are due.
 SPAN_MAX: Final = 50_000_000
-# A partition should cover so much time: a week's are then some 60.
+# The time that a partition should cover: a week needs some 60 of them.
 SPAN_S: Final = 3 * 3_600
-# So far ahead of the ids in use there are partitions: two minutes of the fastest burst, or
+# How far ahead of the ids in use partitions are made: two minutes of the fastest burst, or
 AHEAD_IDS: Final = 2_000_000
-# so much time at the present rate.
+# this long at the current rate.
 AHEAD_S: Final = 1_800
-# Where the sequence has leapt, ids given meanwhile may still land in the default partition.
+# After a leap of the sequence, ids assigned meanwhile may still land in the default partition.
 LEAP_MARGIN: Final = 200_000
-# As many rows of the default partition are moved in one go; more stay where they are.
+# Largest number of rows moved out of the default partition; more stay where they are.
 HEAL_ROWS: Final = 100_000
-# How long others may have to wait behind us for a lock.
+# How long other transactions may have to wait for our locks.
 LOCK_MS: Final = 200
 LIMIT_MS: Final = 30_000
 
 
-# The rate of ids is told from so many observations, over at least
+# Observations that the rate of ids is computed from, over at least
 RATE_SAMPLES: Final = 360
-# so many seconds: ids are taken some 100,000 at a time.
+# this many seconds: ids are taken some 100,000 at a time.
 RATE_WINDOW_S: Final = 600.0
 
 
@@ -43,11 +43,11 @@ class Partition(msgspec.Struct, frozen=True):
     """A range of ids with a table of its own."""
 
     name: str
-    """As SQL writes it."""
+    """As a SQL identifier."""
     start: int
     """Its first id."""
     end: int
-    """The first id behind it."""
+    """The first id after it."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -60,18 +60,18 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 class IdRate:
-    """How fast ids are given, from observations (pure)."""
+    """The rate at which ids are assigned, from observations (pure)."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque(maxlen=RATE_SAMPLES)
 
     def note(self, now_s: float, last_id: int) -> None:
-        """At this (monotonic) time the last id was this."""
+        """Record the last id at a (monotonic) time."""
         self._seen.append((now_s, last_id))
 
     @property
     def per_s(self) -> float:
-        """Ids a second, over the last hour; slow to rise at first."""
+        """Ids per second, over the last hour; slow to rise at first."""
         if not self._seen:
             return 0.0
         (since, first), (until, last) = self._seen[0], self._seen[-1]
@@ -87,7 +87,7 @@ def filled(query_name: str, /, **words: object) -> bytes:
 
 
 def read_layout(connection: Connection) -> Layout | None:
-    """The partitions that are ours to keep; None if `events` is one table, or a host's affair."""
+    """The partitions that we manage; None if `events` is one table, or managed by a host."""
     rows = connection.execute(query("partitions"), prepare=False).fetchall()
     default = next((name for name, start, _ in rows if start is None), None)
     if default is None:
@@ -96,18 +96,18 @@ def read_layout(connection: Connection) -> Layout | None:
 
 
 def span_ids(per_s: float) -> int:
-    """How many ids a new partition should take at this rate; a multiple of 100,000."""
+    """Size of a new partition in ids, at this rate; a multiple of 100,000."""
     wanted = int(per_s * SPAN_S)
     return min(max(wanted, SPAN_MIN), SPAN_MAX) // 100_000 * 100_000
 
 
 def missing_ahead(partitions: Sequence[Partition], last_id: int, per_s: float) -> list[Partition]:
-    """What must be made so that ids behind `last_id` find a place (pure).
+    """Partitions to make so that ids after `last_id` have one (pure).
 
     Args:
         partitions: in order of ids.
-        last_id: the last id that was given to anyone.
-        per_s: ids given in a second.
+        last_id: the last id assigned.
+        per_s: ids assigned per second.
     """
     top = partitions[-1].end if partitions else 0
     start = top if top > last_id else last_id + LEAP_MARGIN
@@ -121,29 +121,29 @@ def missing_ahead(partitions: Sequence[Partition], last_id: int, per_s: float) -
 
 
 def partition_name(start: int, end: int, *, unlike: Sequence[str] = ()) -> str:
-    """What the partition of these ids is called; another name if one like that is there."""
+    """Name of the partition of these ids, different from those in `unlike`."""
     name = f"events_p{start}_{end}"
     return f"{name}_r" if any(other.endswith(name) for other in unlike) else name
 
 
 def gap_around(partitions: Sequence[Partition], event_id: int) -> tuple[int | None, int | None]:
-    """The bounds of the gap that an id lies in (pure): the end before, the start behind."""
+    """The gap that an id lies in (pure): the end before it, the start after it."""
     before = [part.end for part in partitions if part.end <= event_id]
     behind = [part.start for part in partitions if part.start > event_id]
     return max(before, default=None), min(behind, default=None)
 
 
 def keep_ahead(database: Database, rate: IdRate) -> list[str]:
-    """See to it that there are partitions ahead, and that rows of the default one find theirs.
+    """Make partitions ahead, and move rows of the default partition into their own.
 
-    Blocks the caller's greenlet. Others go on storing meanwhile; whoever holds a lock for long
-    makes this give up until the next call.
+    Blocks the caller's greenlet. Storing continues meanwhile; a transaction that holds a lock for
+    long makes this give up until the next call.
 
     Returns:
-        What was made.
+        Names of the partitions made.
 
     Raises:
-        StoreError: and its kinds; what was made before that stays.
+        StoreError: and its kinds; partitions made before that stay.
     """
     with database.transaction() as connection:
         layout = read_layout(connection)
@@ -162,7 +162,7 @@ def keep_ahead(database: Database, rate: IdRate) -> list[str]:
 
 
 def limit_locks(connection: Connection) -> None:
-    """Let nobody wait behind us for longer than 200 ms."""
+    """Give up a lock after 200 ms, so that others do not wait longer."""
     connection.execute(f"SET LOCAL lock_timeout = {LOCK_MS:d}".encode())
 
 
@@ -173,12 +173,12 @@ def create(connection: Connection, name: str) -> None:
 
 
 def attach(connection: Connection, part: Partition) -> None:
-    """Make a table a partition."""
+    """Attach a table as a partition."""
     connection.execute(filled("partition_attach", name=part.name, start=part.start, end=part.end))
 
 
 def _last_id(connection: Connection) -> int:
-    """The last id that the sequence gave."""
+    """The last value of the sequence."""
     sequence = connection.execute(query("sequence_name")).fetchone()
     last = 0
     if sequence is not None and sequence[0] is not None:
@@ -188,7 +188,7 @@ def _last_id(connection: Connection) -> int:
 
 
 def _heal(database: Database, layout: Layout) -> list[Partition]:
-    """Give rows that landed in the default partition one of their own, gap by gap.
+    """Move rows of the default partition into partitions of their own, gap by gap.
 
     Only gaps between partitions are healed; below and above all of them rows stay where they are.
     """

@@ -1,4 +1,4 @@
-"""Our tables out of the way, while those of a dump come: they go if all is well, else come back."""
+"""Moves our tables aside while a dump is restored: dropped on success, moved back on failure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ ASIDE: Final = "orchestrator_set_aside"
 def renamed_tables(connection: Connection) -> Iterator[None]:
     """Move our tables to another schema for the block; drop them at its end.
 
-    If the block fails, what it made must be gone already (a transaction of its own); the tables are
-    moved back.
+    If the block fails it must have undone its own work (in a transaction of its own); the tables
+    are moved back.
 
     Raises:
         psycopg.Error: They cannot be moved.

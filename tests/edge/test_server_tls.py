@@ -26,7 +26,7 @@ REFUSED = {
     "wrong authority": ("ssl_ca_certs=FILE", "an authority that sslrootcert"),
     "wrong name": ("as its certificate does", "as its certificate does"),
     "expired": ("renewed", "has expired"),
-    "plain": ("redis://", "turn TLS on there"),
+    "plain": ("redis://", "enable TLS there"),
 }
 refused = pytest.mark.parametrize("kind", REFUSED)
 

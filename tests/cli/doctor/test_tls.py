@@ -82,9 +82,9 @@ def test_tls_to_redis_is_judged_by_its_url(url: str, level: Level, said: str) ->
 @pytest.mark.parametrize(
     ("query", "level", "said"),
     [
-        ("", Level.WARNING, "sslmode=prefer to desk.example: whoever is on the way"),
-        ("?sslmode=disable", Level.WARNING, "whoever is on the way"),
-        ("?sslmode=require", Level.WARNING, "whoever answers"),
+        ("", Level.WARNING, "sslmode=prefer to desk.example: a man in the middle"),
+        ("?sslmode=disable", Level.WARNING, "a man in the middle"),
+        ("?sslmode=require", Level.WARNING, "not verified"),
         ("?sslmode=verify-ca", Level.WARNING, "not that it is this host"),
         ("?sslmode=verify-full", Level.OK, "verified"),
         ("?sslmode=require&pgbouncer=true", Level.WARNING, "whoever answers"),
