@@ -158,4 +158,23 @@ def test_a_pooler_is_noticed_at_the_connect(pg_url: str, wire: Wire, tmp_path: P
 
     with pgbouncer(tmp_path, wire.url, servers=2) as url, connect(url) as connection:
         assert (pooled(connection), connection.prepare_threshold) == (True, None)
-        assert connection.execute("SHOW standard_conforming_strings").fetchone() == ("on",)
+
+
+@pytest.mark.db
+def test_behind_a_pooler_each_transaction_has_our_ways_of_writing_text_and_times(
+    hostile_url: str, wire: Wire, tmp_path: Path
+) -> None:
+    shown = b"SELECT '\\', current_setting('timezone'), '2026-01-31T09:30Z'::timestamptz::text"
+
+    with (
+        pgbouncer(tmp_path, wire.url, servers=1) as url,
+        psycopg.connect(url, autocommit=True) as other,
+        connect(url) as ours,
+    ):
+        seen = []
+        for _ in range(5):  # the one session to the server changes hands
+            other.execute("SELECT set_config('timezone', 'Asia/Tokyo', false)")
+            seen.append(ours.execute(shown).fetchone())
+
+    assert hostile_url
+    assert seen == [("\\", "UTC", "2026-01-31 09:30:00+00")] * 5
