@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_packaging import _copied_root, _wheel_of
 
+from ...test_packaging import _copied_root, _wheel_of
 from .posts import slots, until
 from .test_orders import ORDERS
 
