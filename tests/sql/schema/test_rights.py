@@ -12,7 +12,7 @@ from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.events.event_writer import EventWriter
 from orchestrator.sql.schema.migrator import migrate, shipped
-from orchestrator.sql.schema.partitions import IdPace, keep_ahead
+from orchestrator.sql.schema.partitions import IdRate, keep_ahead
 from psycopg.conninfo import make_conninfo
 
 from .test_migrator import SEED
@@ -123,7 +123,7 @@ def test_partitions_made_later_are_ours_alone(hosted: Connection, pg_url: str) -
     database = Database(PostgresSettings(), url=pg_url)
     with closing(database):
         database.open()
-        made = keep_ahead(database, IdPace())
+        made = keep_ahead(database, IdRate())
 
     assert made
     assert [may(hosted, "anon", name) for name in made] == [set()] * len(made)
