@@ -8,11 +8,12 @@ from ..runtime import Address, DeadLetters, FullPolicy, Mailbox
 
 @dataclass(frozen=True)
 class Addresses:
-    """The five, and whom else messages go to. They outlive every run."""
+    """The six, and whom else messages go to. They outlive every run."""
 
     root: Address
     guard: Address
     persister: Address
+    killswitch: Address
     state_keeper: Address
     monitor: Address
     broadcaster: Address
@@ -34,6 +35,7 @@ def addresses(dead_letters: DeadLetters, clients: Clients) -> Addresses:
         root=address("root", 1_000),
         guard=address("guard", 100),
         persister=address("persister", 64),  # batches; full: the sockets are not read on
+        killswitch=address("killswitch", 1_000, FullPolicy.DROP_OLDEST),
         state_keeper=address("state-keeper", 1_000, FullPolicy.DROP_OLDEST),
         monitor=address("heartbeat-monitor", 1_000, FullPolicy.DROP_OLDEST),
         broadcaster=Address("broadcaster", shown, dead_letters),

@@ -99,7 +99,7 @@ def run(settings: Settings, streams: StandardStreams) -> int:
         stack.enter_context(daemon.running())
         stack.enter_context(announced(data.path / "servers.json", daemon, listening))
         stack.enter_context(
-            running_signals(reload=lambda: reload(daemon), emergency=daemon.emergency.signalled)
+            running_signals(reload=lambda: reload(daemon), emergency=daemon.stop.signalled)
         )
         print_banner(daemon, listening)
         for name, reason in daemon.away().items():

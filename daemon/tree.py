@@ -6,7 +6,8 @@
     ├── guard                 the process that acts when this one cannot
     ├── postgres, valkey      embedded servers, if the settings ask for them
     ├── persister             journal and PostgreSQL; everything flows through it
-    ├── state-keeper          killswitch, regime
+    ├── killswitch            the stop: trips, releases, copies, lease
+    ├── state-keeper          regime, values
     ├── heartbeat-monitor     the agent registry
     ├── broadcaster           WebSocket clients
     ├── http                  REST, WebSocket, the page
@@ -32,7 +33,6 @@ from ..actors.event_persister.state import PersisterState
 from ..actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
 from ..actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts
 from ..actors.heartbeat_monitor.agent_table import AgentTable
-from ..actors.latch import Latch
 from ..actors.pruner import Pruner
 from ..actors.redis_listener.actor import RedisListener
 from ..actors.redis_listener.connections import BusConnections
@@ -70,7 +70,7 @@ from ..sql.schema.retention import RetentionRule
 from ..sql.state import StateStore
 from .addresses import addresses
 from .bus import Bus
-from .emergency import Emergency
+from .emergency_stop import EmergencyStop
 from .hosted_agents import HostedAgents
 from .own_events import OwnEvents
 from .tables import Tables
@@ -128,7 +128,6 @@ class Daemon:
         self._listening = listening
         self._database = Database(settings.postgres, url=self.pg_url)
         self._writer = EventWriter(self._database)
-        self._latch = Latch(data.path / "killswitch.latch")
         self._bus = Bus(
             settings, url=self.redis_url, instance=data.instance, on_unusable=self._give_up
         )
@@ -137,14 +136,10 @@ class Daemon:
         )
         self._own_events = OwnEvents(self._to.persister, settings.agents)
         self._tables = Tables(self._database, instance=data.instance, on_unusable=self._give_up)
-        self.emergency = Emergency(
-            settings,
-            redis_url=self.redis_url,
-            folder=data.path,
-            latch=self._latch,
-            state_keeper=self._to.state_keeper,
+        self.stop = EmergencyStop(
+            settings, data, to=self._to, redis_url=self.redis_url, database=self._database
         )
-        self._guard = self.emergency.guard
+        self._guard = self.stop.guard
         self._agents = HostedAgents(
             settings,
             folder=data.path,
@@ -176,7 +171,7 @@ class Daemon:
             self._database.open()
             stack.callback(self._database.close)
             stack.callback(self._writer.close)
-            stack.callback(self._latch.close)
+            stack.callback(self.stop.close)
             self._persister_state.open()
             stack.callback(self._persister_state.close)
             subscriptions = self._bus.subscribe(
@@ -184,9 +179,12 @@ class Daemon:
             )
             self._subscriptions = subscriptions
             stack.callback(subscriptions.close)
+            echoes = self._persister_state.ingest.expected_echoes
+            self.stop.connect(subscriptions.own_copies, echoes.expect)
             with spawned(self._tables.keep_trying), spawned(self._own_events.pump):
                 self._start_tree(subscriptions)
                 stack.callback(self._stop_tree)
+                stack.enter_context(spawned(self.stop.files.run))
                 self._own_events.tell("runtime.started", {"version": __version__})
                 yield
                 self._own_events.tell("runtime.stopping", {})
@@ -307,7 +305,8 @@ class Daemon:
         # Only what concerns each: no flood of prices pushes a stop out of a mailbox.
         consumers = {
             to.monitor: frozenset({HEARTBEAT}),
-            to.state_keeper: frozenset({KILLSWITCH, REGIME, REJECTED}),
+            to.killswitch: frozenset({KILLSWITCH, REJECTED}),
+            to.state_keeper: frozenset({REGIME}),
             to.broadcaster: None,
         }
         return [
@@ -319,22 +318,14 @@ class Daemon:
                     consumers=consumers,
                     listener=to.listener,
                     monitor=to.monitor,
-                    stops=to.state_keeper,
+                    stops=to.killswitch,
                     instance=self.data.instance,
                     on_fenced=lambda error: self._give_up(str(error)),
                 ),
                 shutdown_s=10.0,
             ),
-            ChildSpec(
-                to.state_keeper,
-                lambda: StateKeeper(
-                    latch=self._latch,
-                    store=StateStore(self._database),
-                    persister=to.persister,
-                    broadcaster=to.broadcaster,
-                    on_change=self._guard.set_halted,
-                ),
-            ),
+            ChildSpec(to.killswitch, lambda: self.stop.actor(self._agents.processes)),
+            ChildSpec(to.state_keeper, lambda: StateKeeper(store=StateStore(self._database))),
             ChildSpec(
                 to.monitor,
                 lambda: HeartbeatMonitor(
@@ -343,6 +334,7 @@ class Daemon:
                     persister=to.persister,
                     broadcaster=to.broadcaster,
                     state_keeper=to.state_keeper,
+                    killswitch=to.killswitch,
                 ),
             ),
             ChildSpec(to.broadcaster, lambda: Broadcaster(clients=self._clients)),
@@ -382,6 +374,7 @@ class Daemon:
             persister=to.persister,
             monitor=to.monitor,
             keeper=to.state_keeper,
+            killswitch=to.killswitch,
             listener=to.listener,
             root=to.root,
             agents=ManagedAgents(to.agents, self._agents.processes, self._agents.stopped),

@@ -33,7 +33,15 @@ from .etag import tagged
 from .origins import HostRule, Origins
 from .peers import Peers
 from .rate_limit import RateLimit
-from .requests import Call, Environ, convert, read_body, read_query, request_id_of
+from .requests import (
+    Call,
+    Environ,
+    convert,
+    read_body,
+    read_lenient_body,
+    read_query,
+    request_id_of,
+)
 from .routes import Answer, Route, Stream, json_answer, routes_of
 from .settings import HttpSettings, is_loopback
 from .stream.catch_up import Feeds
@@ -162,7 +170,8 @@ class Api:
         body = query = None
         if route.method == "POST":
             limits = self._settings.max_body_bytes, self._settings.body_timeout_s
-            body = read_body(environ, route.body, *limits)
+            read = read_lenient_body if route.always else read_body
+            body = read(environ, route.body, *limits)
         if route.query is not None:
             query = read_query(environ, route.query)
         if route.path_types:
@@ -202,6 +211,7 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         root=peers.root,
         agents=peers.agents.supervisor,
         database=database,
+        killswitch=peers.killswitch,
     )
     runtime = RuntimeRoutes(
         root=peers.root,
@@ -214,10 +224,10 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         HealthRoutes(instance, peers.clients, peers.monitor, checks),
         EventRoutes(persister, peers.clients, database),
         SseRoutes(feeds),
-        KillswitchRoutes(peers.keeper),
+        KillswitchRoutes(peers.killswitch),
         StateRoutes(peers.keeper),
         runtime,
-        AgentRoutes(peers.agents, peers.keeper),
+        AgentRoutes(peers.agents, peers.killswitch),
         MetricsPage(peers.metrics, instance, parts_of(peers)),
         AsyncApi(instance.version),
         PageRoutes(),

@@ -57,6 +57,8 @@ class Peers:
     """The HeartbeatMonitor."""
     keeper: Address
     """The StateKeeper."""
+    killswitch: Address
+    """The Killswitch."""
     listener: Address
     """The RedisListener."""
     root: Address

@@ -1,6 +1,7 @@
 """Reading requests: query, path and body, checked against msgspec types; errors name the field."""
 
 import difflib
+import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -139,6 +140,30 @@ def read_body(
     except msgspec.ValidationError as error:
         raise BadRequest(explain(error, wanted)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
+
+
+def read_lenient_body(
+    environ: Environ, wanted: type[T] | None, limit_bytes: int, timeout_s: float = BODY_TIMEOUT_S
+) -> T | None:
+    """As `read_body`, for a call that is not refused for its form: the stop.
+
+    Without an ``Origin`` no ``Content-Type`` is asked for (no browser sends that from elsewhere);
+    bytes that are not UTF-8 are replaced.
+
+    Raises:
+        ApiError: as `read_body`.
+    """
+    if environ.get("HTTP_ORIGIN") is not None:
+        check_content_type(environ)
+    text = _read(environ, limit_bytes, timeout_s).decode(errors="replace")
+    if wanted is None:
+        return None
+    try:
+        return msgspec.convert(json.loads(text), wanted)
+    except msgspec.ValidationError as error:
+        raise BadRequest(explain(error, wanted)) from None
+    except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON.") from None
 
 

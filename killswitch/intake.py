@@ -4,6 +4,7 @@ Nothing here releases. What is broken stops more, never less: a message that can
 halt/all.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,6 +20,11 @@ from ..protocol.ways import Way
 
 MAX_STRANGERS: Final = 100
 """Trips in force that came by ways open to strangers; further ones join one of them."""
+
+DAEMON: Final = "orchestrator"
+"""The ``source`` of a daemon's own messages."""
+
+_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 NewId = Callable[[float], str]
 """Makes an id, given Unix seconds."""
@@ -97,6 +103,19 @@ def heard(payload: bytes, stop: Stop, origin: Origin) -> Decision:
         origin,
     )
     return within_bounds(replace(trip, alias=named), stop)
+
+
+def adopted(trip: Trip, stop: Stop, source: str | None) -> Trip:
+    """A trip heard of another daemon on this bus keeps its id, so that both have the same one.
+
+    It may be forged, and engages like any other; an id that is known here is never given again.
+    """
+    name = trip.alias
+    if source != DAEMON or not _ULID.fullmatch(name):
+        return trip
+    if stop.named(name) is not None or stop.has_released(name):
+        return trip
+    return replace(trip, id=name, alias="")
 
 
 def heard_beat(agent: str, beat: GateBeat, stop: Stop, origin: Origin) -> Decision | None:

@@ -51,18 +51,19 @@ class Latch:
         """What the guard wrote; absent is no reason for doubt."""
         return _reading(self._guards.read())
 
-    def write(self, stop: Stop, *, resolved: bool) -> None:
+    def write(self, stop: Stop, *, resolved: bool, **extra: object) -> None:
         """Write and fsync; the disk has it on return.
 
         Args:
             stop: all that is known.
             resolved: as the last resolution says; of a latch that never met the other copies
                 nobody may conclude that nothing is in force.
+            extra: further fields, for the daemon's own use.
 
         Raises:
             OSError: the disk refused; what was written before still holds.
         """
-        self._own.write(write_document(stop, resolved=resolved))
+        self._own.write(write_document(stop, resolved=resolved, **extra))
 
     def settle_guard(self) -> None:
         """Give the guard's file an orderly, empty form, after the latch holds its trips.

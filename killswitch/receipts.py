@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..actors.messages.killswitch import Sender, Standing
 from ..protocol.heartbeat import GateBeat
 from ..protocol.permit import TTL_MS
 from ..protocol.targets import Level
@@ -28,18 +29,6 @@ MAX_AGENTS: Final = 10_000
 """Ids come from the bus: a hostile publisher must not fill the memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who sent a heartbeat."""
-
-    agent: str
-    """Its id."""
-    group: str
-    """Its group."""
-    interval_s: float = 5.0
-    """How often it beats."""
-
-
 @dataclass(slots=True)
 class Receipt:
     """One agent's answer to one trip."""
@@ -52,27 +41,6 @@ class Receipt:
     """From the trip to the receipt."""
     quiet_s: float | None = None
     """From the trip until it was quiet; ``None`` if it is not yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Who has acknowledged; ids of agents, sorted."""
-
-    acknowledged: tuple[str, ...] = ()
-    """Halted; those that are quiet included."""
-    quiet: tuple[str, ...] = ()
-    """Halted, without working orders, no handler running."""
-    pending: tuple[str, ...] = ()
-    """Must acknowledge, beat, and have not."""
-    unreachable: tuple[str, ...] = ()
-    """Must acknowledge, and do not beat: a gate shuts when the permit runs out."""
-    without_gate: tuple[str, ...] = ()
-    """In scope, not bound to acknowledge, and not known to have halted."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether all have acknowledged that must."""
-        return not self.pending and not self.unreachable
 
 
 @dataclass(slots=True)
@@ -130,6 +98,16 @@ class Receipts:
             for trip_id in covered
             if (changed := self._note(agent, trip_id, now)) is not None
         ]
+
+    def has_gate(self, agent: str) -> bool:
+        """Whether the agent's beats say that it has a gate."""
+        known = self._agents.get(agent)
+        return known is not None and known.beat.gate is not None
+
+    def group_of(self, agent: str) -> str | None:
+        """The agent's group, if it has been heard."""
+        known = self._agents.get(agent)
+        return None if known is None else known.sender.group
 
     def forget(self, agent: str) -> None:
         """The agent was retired."""

@@ -37,7 +37,12 @@ class Stamp:
 
 
 def announcement(
-    stop: Stop, stamp: Stamp, *, trip: Trip | None = None, ended: Ended | None = None
+    stop: Stop,
+    stamp: Stamp,
+    *,
+    trip: Trip | None = None,
+    ended: Ended | None = None,
+    durable: bool = False,
 ) -> bytes:
     """The JSON to publish: the stop in force, and a release if that is the occasion.
 
@@ -49,6 +54,7 @@ def announcement(
         stamp: who and when.
         trip: the one that the message is about.
         ended: the release that it is about.
+        durable: whether the same bytes go into the durable stream.
     """
     named = trip or stop.newest
     words = {"reason": None, "triggered_by": None, "trip_id": None, "level": None, "scope": None}
@@ -69,5 +75,6 @@ def announcement(
             "source": stamp.source,
             "boot": stamp.boot,
             "seq": stamp.seq,
+            **({"durable": True} if durable else {}),
         }
     )

@@ -19,6 +19,7 @@ COVERED_BY = {
     "actors/messages/redis_listener.py": "tests/actors/redis_listener/test_actor.py",
     "actors/messages/event_persister.py": "tests/actors/event_persister/test_actor.py",
     "actors/messages/heartbeat_monitor.py": "tests/actors/heartbeat_monitor/test_actor.py",
+    "actors/messages/killswitch.py": "tests/killswitch/test_keeper.py",
     "actors/messages/state_keeper.py": "tests/actors/state_keeper/test_actor.py",
     # Parts of one actor that only its whole shows at work.
     "actors/event_persister/status.py": "tests/actors/event_persister/test_actor.py",
@@ -28,6 +29,11 @@ COVERED_BY = {
     "actors/redis_listener/publisher.py": "tests/actors/redis_listener/test_actor.py",
     "actors/redis_listener/subscription.py": "tests/actors/redis_listener/test_actor.py",
     "killswitch/guard/reports.py": "tests/killswitch/guard/test_actor.py",
+    "killswitch/announcer.py": "tests/killswitch/test_keeper.py",
+    "killswitch/copies.py": "tests/killswitch/test_keeper.py",
+    "killswitch/knowledge.py": "tests/killswitch/test_keeper.py",
+    "killswitch/redis_link.py": "tests/killswitch/test_keeper.py",
+    "killswitch/state.py": "tests/killswitch/test_keeper.py",
     # Servers as a whole.
     "runtime/embedded/postgres.py": "tests/runtime/embedded/test_embedded.py",
     "runtime/embedded/postgres_binaries.py": "tests/runtime/embedded/test_embedded.py",

@@ -150,8 +150,14 @@ class Ingest:
             fault = "the channel matches no pattern"
         if fault is not None:
             self._add_rejected(draft, known.name, item.payload, ts, fault)
+        elif self._is_echo(item, now):
+            self.echoes[STREAM] += 1  # stored before: it might not have come this way
         else:
             self._add(draft, STREAM, known, item.payload, ts, heard_at=now, item=item)
+
+    def _is_echo(self, item: StreamItem, now: float) -> bool:
+        expected = self.expected_echoes
+        return item.channel in expected.channels and expected.take(item.channel, item.payload, now)
 
     def _leave_out(
         self, draft: Draft, source: str, known: Channel, channel: bytes, payload: bytes

@@ -14,12 +14,14 @@ from typing import Any, Final, assert_never
 import gevent
 import msgspec
 
+from ...protocol.heartbeat import GateBeat, read_beat
+from ...protocol.json_object import read_object
 from ...protocol.timestamps import utc_now
 from ...runtime import Actor, Address, Outbox
 from ...sql.errors import StoreError
 from ...sql.registry import AgentRegistry, AgentRow
 from ..canary import LOST_AFTER_S
-from ..events import HEARTBEAT, NewEvent
+from ..events import HEARTBEAT, Event, NewEvent
 from ..messages.broadcaster import AgentStatusChanged
 from ..messages.event_persister import PersistEvents
 from ..messages.events import EventReplaced, EventsJournalled
@@ -31,6 +33,7 @@ from ..messages.heartbeat_monitor import (
     GetAgents,
     SetBusVisible,
 )
+from ..messages.killswitch import BeatsHeard, Sender
 from ..messages.state_keeper import ACTIVE_COUNT_KEY, SetState
 from .agent_table import AgentTable, Change, RegistrySettings
 
@@ -65,9 +68,10 @@ class HeartbeatMonitor(Actor):
         persister: Gets ``agent.*`` events.
         broadcaster: Gets every change of an agent.
         state_keeper: Gets the count of active agents.
+        killswitch: Gets every heartbeat, as far as it concerns stops.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 wired in one place
         self,
         *,
         table: AgentTable,
@@ -75,12 +79,14 @@ class HeartbeatMonitor(Actor):
         persister: Address,
         broadcaster: Address,
         state_keeper: Address,
+        killswitch: Address,
     ) -> None:
         super().__init__()
         self._table = table
         self._registry = registry
         self._broadcaster = broadcaster
         self._state_keeper = state_keeper
+        self._killswitch = killswitch
         self._outbox = Outbox(persister, on_drop=self._dropped)
         self._active_count: int | None = None
         self._bus = SetBusVisible(visible=False)
@@ -123,13 +129,22 @@ class HeartbeatMonitor(Actor):
 
     def _handle_events(self, message: EventsJournalled) -> None:
         now = time.monotonic()
-        changes = [
-            change
-            for event in message.events
-            if event.type == HEARTBEAT and (change := self._table.beat(event, now=now)) is not None
-        ]
+        changes, beats = [], []
+        for event in message.events:
+            if event.type == HEARTBEAT:
+                if (change := self._table.beat(event, now=now)) is not None:
+                    changes.append(change)
+                beats += self._concerning_stops(event)
+        if beats:
+            self._killswitch.offer(BeatsHeard(tuple(beats)), urgent=True)
         if changes:
             self._publish(changes, now)
+
+    def _concerning_stops(self, event: Event) -> list[tuple[Sender, GateBeat]]:
+        sender = self._table.sender_of(event)
+        if sender is None:
+            return []
+        return [(sender, read_beat(read_object(event.payload) or {}))]
 
     def _handle_canary(self, message: Canary) -> None:
         now = time.monotonic()

@@ -15,6 +15,7 @@ from ...protocol.patterns import TypeMatcher, checked
 from ...sql.registry import AgentRow
 from ..events import HEARTBEAT_PREFIX, Event
 from ..messages.heartbeat_monitor import AgentView, Liveness
+from ..messages.killswitch import Sender
 
 DEFAULT_INTERVAL_S: Final = 5.0
 """How often an agent beats that does not say otherwise."""
@@ -141,6 +142,13 @@ class AgentTable:
             agent = self._agents[agent_id] = _Agent(row, now)
         self._apply(agent, beat, event.ts, now)
         return _change(agent.row, before, was_timed_out=was_timed_out)
+
+    def sender_of(self, event: Event) -> Sender | None:
+        """Who sent a heartbeat that was taken; ``None`` if the table was full."""
+        agent = self._agents.get(_text(_read(event.payload).agent_id) or _suffix(event))
+        if agent is None:
+            return None
+        return Sender(agent.row.id, agent.row.agent_group or "", agent.interval_s)
 
     def _apply(self, agent: _Agent, beat: Beat, ts: str, now: float) -> None:
         row = agent.row

@@ -1,4 +1,4 @@
-"""From the EventPersister to the StateKeeper, the HeartbeatMonitor and the Broadcaster."""
+"""From the EventPersister to the Killswitch, StateKeeper, HeartbeatMonitor and Broadcaster."""
 
 import msgspec
 
@@ -6,14 +6,14 @@ from ..events import Event
 
 
 class EventsJournalled(msgspec.Struct, frozen=True):
-    """To all three: a batch that can be shown; journalled, and stored soon."""
+    """To all four: a batch that can be shown; journalled, and stored soon."""
 
     events: tuple[Event, ...]
     """Ascending ids."""
 
 
 class StopHeard(msgspec.Struct, frozen=True):
-    """To the StateKeeper: the published copy of a durable ``risk.killswitch``.
+    """To the Killswitch: the published copy of a durable ``risk.killswitch``.
 
     The event itself follows with the stream's copy.
     """
@@ -23,14 +23,14 @@ class StopHeard(msgspec.Struct, frozen=True):
 
 
 class StopFound(msgspec.Struct, frozen=True):
-    """To the StateKeeper: an old stop found in the journal; newer ones may precede it."""
+    """To the Killswitch: an old stop found in the journal; newer ones may precede it."""
 
     event: Event
     """The stop, or the ``bus.rejected`` stored in its place."""
 
 
 class EventReplaced(msgspec.Struct, frozen=True):
-    """To all three: PostgreSQL refused an event; its id now holds this ``bus.rejected``."""
+    """To all four: PostgreSQL refused an event; its id now holds this ``bus.rejected``."""
 
     event: Event
     """The row at that id, as stored."""

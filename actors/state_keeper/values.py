@@ -7,7 +7,6 @@ import msgspec
 
 from ...sql.state import StateRow
 
-KILLSWITCH_KEY: Final = "killswitch_status"
 REGIME_KEY: Final = "regime_state"
 
 
@@ -26,6 +25,10 @@ class StateValues:
         self._rows[key] = StateRow(key, msgspec.Raw(value), now)
         self._unsaved[key] = value
 
+    def show(self, key: str, value: bytes, *, now: str) -> None:
+        """Note a new value that somebody else writes."""
+        self._rows[key] = StateRow(key, msgspec.Raw(value), now)
+
     def merge(self, rows: Iterable[StateRow]) -> None:
         """Take what PostgreSQL holds; newer values that wait to be written stand."""
         for row in rows:
@@ -40,11 +43,8 @@ class StateValues:
         return tuple(self._rows[key] for key in sorted(self._rows))
 
     def next_unsaved(self) -> tuple[str, bytes] | None:
-        """What to write next: the killswitch before everything else."""
-        if not self._unsaved:
-            return None
-        key = KILLSWITCH_KEY if KILLSWITCH_KEY in self._unsaved else next(iter(self._unsaved))
-        return key, self._unsaved[key]
+        """What to write next."""
+        return next(iter(self._unsaved.items()), None)
 
     def saved(self, key: str, value: bytes) -> None:
         """Note that ``value`` has been written; one that came meanwhile still waits."""

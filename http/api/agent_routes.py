@@ -8,10 +8,11 @@ import msgspec
 import structlog
 
 from ...actors.agent_host.stopped_agents import StoppedAgents
-from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
+from ...actors.messages.killswitch import Effective, GetEffective, ResumeAgent
 from ...protocol.timestamps import timestamp, utc_now
 from ...runtime import Address, AskTimeout, GetTree, RestartChild, StartChild, StopChild
 from ...runtime.processes.record import ProcessRecord
+from ..auth import caller_in
 from ..errors import Conflict, NotFound
 from ..peers import ASK_TIMEOUT_S, ManagedAgents
 from ..requests import Call
@@ -38,12 +39,12 @@ class AgentRoutes:
 
     Args:
         agents: Their supervisor, and what is known of them.
-        keeper: Knows whether trading is stopped.
+        killswitch: Knows what each may do.
     """
 
-    def __init__(self, agents: ManagedAgents, keeper: Address) -> None:
+    def __init__(self, agents: ManagedAgents, killswitch: Address) -> None:
         self._agents = agents
-        self._keeper = keeper
+        self._killswitch = killswitch
         self._log = structlog.get_logger(actor="http")
 
     @Route("GET", "/runtime/agents", {200: ManagedAgentsAnswer})
@@ -69,14 +70,25 @@ class AgentRoutes:
 
     @Route("POST", f"{_AGENT}/resume", {202: ManagedAgentAnswer}, errors=(404, 409))
     def resume_agent(self, call: Call) -> ManagedAgentAnswer:
-        """Resume a halted agent by restarting it.
+        """Let a halted agent act again.
 
-        409 while the killswitch is in force or unknown.
+        One with a gate is named in the permit, whoever runs it; another is restarted. 409 while a
+        stop halts it, or while that is unknown.
         """
-        view: KillswitchView = self._keeper.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S)
-        if view.status != "inactive":
-            raise Conflict(f"The killswitch is {view.status}: release it first.")
-        return self._command(call.path["id"], RestartChild)
+        agent_id = call.path["id"]
+        found: Effective = self._killswitch.ask(GetEffective(agent_id), timeout_s=ASK_TIMEOUT_S)
+        if found.permission in ("halt", "unknown"):
+            state = "unknown" if found.permission == "unknown" else "active"
+            raise Conflict(f"The killswitch is {state}: release it first.")
+        if not found.has_gate:
+            return self._command(agent_id, RestartChild)
+        caller = caller_in(call.environ).name or str(call.environ.get("REMOTE_ADDR") or "unix")
+        resume = ResumeAgent(agent_id, f"http:{caller}")
+        self._killswitch.ask(resume, timeout_s=ASK_TIMEOUT_S)
+        row = find(self._rows(), agent_id)
+        external = ManagedAgent(agent_id, "external", "RUNNING", 0, None, 0.0)
+        agent = external if row is None else self._agent(row)
+        return ManagedAgentAnswer("accepted", utc_now(), agent)
 
     @Route("GET", f"{_AGENT}/logs", {200: LogsAnswer}, query=LogsQuery, errors=(404, 409))
     def agent_logs(self, call: Call) -> LogsAnswer:

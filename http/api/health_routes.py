@@ -6,6 +6,7 @@ from typing import Any, Final
 from ...actors.broadcaster.clients import Clients
 from ...actors.messages.event_persister import GetPersisterStatus, PersisterStatus
 from ...actors.messages.heartbeat_monitor import Agents, GetAgents
+from ...actors.messages.killswitch import GetKillswitch, KillswitchView
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...protocol.timestamps import utc_now
 from ...runtime import Address, GetTree, OrchestratorError
@@ -88,9 +89,10 @@ class ReadinessChecks:
         root: The supervisor at the root.
         agents: The agents' supervisor, whose children are not the daemon's; ``None`` without.
         database: PostgreSQL.
+        killswitch: The Killswitch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 wired in one place
         self,
         *,
         listener: Address,
@@ -98,7 +100,9 @@ class ReadinessChecks:
         root: Address,
         agents: Address | None,
         database: Database,
+        killswitch: Address,
     ) -> None:
+        self._killswitch = killswitch
         self._listener = listener
         self._persister = persister
         self._root = root
@@ -112,6 +116,7 @@ class ReadinessChecks:
             "postgres": _checked(self._postgres),
             "journal": _checked(self._journal),
             "actors": _checked(self._actors),
+            "killswitch": _checked(self._stop),
         }
 
     def _redis(self) -> Check:
@@ -147,6 +152,12 @@ class ReadinessChecks:
             GetPersisterStatus(), timeout_s=_CHECK_TIMEOUT_S
         )
         return status
+
+    def _stop(self) -> Check:
+        view: KillswitchView = self._killswitch.ask(GetKillswitch(), timeout_s=_CHECK_TIMEOUT_S)
+        if view.unknown is not None:
+            return Check(ok=False, message=f"no permit is issued: {view.unknown}")
+        return Check(ok=True, message=view.status)
 
     def _actors(self) -> Check:
         tree: list[Mapping[str, Any]] = self._root.ask(GetTree(), timeout_s=_CHECK_TIMEOUT_S)

@@ -1,86 +1,94 @@
-"""``/risk/killswitch``: the stop, its state, its release."""
+"""``/risk/killswitch``: the stop, its state, its release, what it means for an agent."""
 
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final
 
-from ...actors.messages.state_keeper import (
-    EngageKillswitch,
+from ...actors.messages.killswitch import (
+    Effective,
+    Engage,
+    Engaged,
+    GetEffective,
     GetKillswitch,
-    KillswitchEngaged,
     KillswitchView,
-    ReleaseKillswitch,
+    Release,
+    Released,
+    Standing,
 )
+from ...protocol.document import public_fields
+from ...protocol.targets import read_target
 from ...protocol.timestamps import utc_now
+from ...protocol.trips import Trip
+from ...protocol.ways import Way
 from ...runtime import Address
 from ..auth import Role, caller_in
 from ..peers import ASK_TIMEOUT_S
 from ..requests import Call, Environ
-from ..routes import Route
-from .schemas import Acknowledgements, Engage, EngagedAnswer, KillswitchAnswer, Release
+from ..routes import Answer, Route, json_answer
+from . import schemas
+from .schemas import (
+    Acknowledgements,
+    EffectiveAnswer,
+    EffectiveQuery,
+    EngagedAnswer,
+    KillswitchAnswer,
+    TripShape,
+)
 
 _PATH: Final = "/risk/killswitch"
-# The keeper answers within half a second; a stop is worth more patience than a page.
+# It answers within two seconds; a stop is worth more patience than a page.
 _ENGAGE_TIMEOUT_S: Final = 10.0
 
 
 class KillswitchRoutes:
     """The killswitch over REST; its calls are never limited."""
 
-    def __init__(self, keeper: Address) -> None:
-        self._keeper = keeper
+    def __init__(self, killswitch: Address) -> None:
+        self._killswitch = killswitch
 
     @Route("GET", _PATH, {200: KillswitchAnswer}, counted=False)
     def show(self, _call: Call) -> KillswitchAnswer:
         """Whether trading is stopped, why, and by whom.
 
-        `unknown`: the daemon cannot know, so `enabled` is true, and agents do not trade. Never
-        limited.
+        `unknown`: the daemon cannot know, so `enabled` is true, and agents do not trade. `agents`
+        says who has halted. Never limited.
         """
-        return _answer(self._keeper.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S))
+        return _shown(self._killswitch.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S))
 
     @Route(
         "POST",
         _PATH,
-        {200: EngagedAnswer},
-        body=Engage,
+        {200: EngagedAnswer, 503: EngagedAnswer},
+        body=schemas.Engage,
         counted=False,
         access=Role.TRIPPER,
         always=True,
         example={"reason": "prices of AAPL look wrong"},
     )
-    def engage(self, call: Call) -> EngagedAnswer:
+    def engage(self, call: Call) -> Answer:
         """Stop trading.
 
         Works while PostgreSQL, Redis or both are down: what could not be delivered at once is
-        retried until it is. Never limited.
+        retried until it is. Never limited, and never refused for its form but for the reason. 503,
+        with the same body: it is in force, and nothing holds it yet that outlives the daemon.
 
-        `latched`: on disk; `persisted`: committed in PostgreSQL by now; `published_to`: how many
-        receivers Redis reported.
+        `latched`: on disk; `persisted`: committed in PostgreSQL by now; `streamed`: in the durable
+        stream; `published_to`: how many receivers Redis reported.
         """
-        question = EngageKillswitch(
+        question = Engage(
             reason=call.body.reason,
             triggered_by=_caller(call.environ),
+            target=read_target(call.body.level, call.body.scope),
+            way=Way.HTTP if call.environ.get("REMOTE_ADDR") else Way.SOCKET,
             request_id=call.request_id,
         )
-        done: KillswitchEngaged = self._keeper.ask(
-            question, timeout_s=_ENGAGE_TIMEOUT_S, urgent=True
-        )
-        return EngagedAnswer(
-            status="activated",
-            timestamp=utc_now(),
-            reason=done.trip.reason,
-            message=_message(done),
-            trip_id=done.trip.trip_id,
-            already_active=done.already_active,
-            latched=done.latched,
-            persisted=done.persisted,
-            published_to=done.published_to,
-        )
+        done: Engaged = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S, urgent=True)
+        return json_answer(_engaged(done), 200 if done.held else 503)
 
     @Route(
         "POST",
         f"{_PATH}/release",
         {200: KillswitchAnswer},
-        body=Release,
+        body=schemas.Release,
         errors=(409,),
         counted=False,
         example={"reason": "prices are right again", "trip_id": "the trip_id of the stop"},
@@ -91,50 +99,105 @@ class KillswitchRoutes:
         Releases that very trip, which `GET /risk/killswitch` names; another id is 409. Trading
         stays stopped while other trips are in force.
         """
-        question = ReleaseKillswitch(
+        question = Release(
             trip_id=call.body.trip_id,
             reason=call.body.reason,
             released_by=_caller(call.environ),
             request_id=call.request_id,
         )
-        self._keeper.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
-        return self.show(call)
+        done: Released = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
+        return _shown(done.view)
+
+    @Route(
+        "GET",
+        f"{_PATH}/effective",
+        {200: EffectiveAnswer},
+        query=EffectiveQuery,
+        counted=False,
+    )
+    def effective(self, call: Call) -> EffectiveAnswer:
+        """What an agent may do now, by level and scope of all trips in force."""
+        agent = call.query.agent
+        found: Effective = self._killswitch.ask(GetEffective(agent), timeout_s=ASK_TIMEOUT_S)
+        return EffectiveAnswer(agent, found.permission, _trips(found.trips))
 
 
-def _answer(view: KillswitchView) -> KillswitchAnswer:
-    state = view.state
-    status: Literal["active", "inactive", "unknown"] = "inactive"
-    message = "Trading is allowed."
-    if state.enabled:
-        status, message = "active", "Trading is stopped."
-    elif view.unknown:
-        status, message = "unknown", f"Treat this as active: {view.unknown}."
+def _engaged(done: Engaged) -> EngagedAnswer:
+    return EngagedAnswer(
+        status="activated",
+        timestamp=utc_now(),
+        reason=done.trip.reason,
+        message=_said(done),
+        trip_id=done.trip.id,
+        already_active=done.already_active,
+        latched=done.latched,
+        persisted=done.persisted,
+        streamed=done.streamed,
+        published_to=done.published_to or 0,
+        level=done.trip.target.level,
+        scope=done.trip.target.scope,
+    )
+
+
+def _shown(view: KillswitchView) -> KillswitchAnswer:
+    stop, status, standing = view.stop, view.status, view.standing
+    newest = stop.newest
     return KillswitchAnswer(
         status=status,
         enabled=status != "inactive",
-        reason=state.reason,
-        triggered_by=state.triggered_by,
-        trip_id=state.trip_id,
-        last_triggered=state.last_triggered,
-        released_at=state.released_at,
-        trips=state.trips,
-        # Acknowledgements are not collected yet, so a stop is never said to be complete.
-        complete=status == "inactive",
-        agents=Acknowledgements(),
-        message=message,
+        reason=newest.reason if newest else None,
+        triggered_by=newest.triggered_by if newest else None,
+        trip_id=newest.id if newest else None,
+        last_triggered=newest.at if newest else None,
+        released_at=max((release.at for release in stop.releases), default=None),
+        trips=_trips(stop.trips),
+        complete=status != "unknown" and standing.complete,
+        agents=Acknowledgements(
+            standing.acknowledged,
+            standing.quiet,
+            standing.pending,
+            standing.unreachable,
+            standing.without_gate,
+        ),
+        message=_message(view),
         timestamp=utc_now(),
     )
 
 
-def _message(done: KillswitchEngaged) -> str:
-    missing = [
-        name
-        for name, there in (("on disk", done.latched), ("in PostgreSQL", done.persisted))
-        if not there
-    ]
+def _message(view: KillswitchView) -> str:
+    trips = view.stop.trips
+    if view.status == "unknown":
+        return f"Treat this as active: {view.unknown}."
+    if not trips:
+        return "Trading is allowed."
+    count = "" if len(trips) == 1 else f" by {len(trips)} trips, each with its own release"
+    what = "Trading" if view.stop.stops_all else "Part of trading"
+    return f"{what} is stopped{count}. {_halted(view.standing)}"
+
+
+def _halted(standing: Standing) -> str:
+    missing = (*standing.pending, *standing.unreachable)
+    every = len(standing.acknowledged) + len(missing)
+    known = f"{len(standing.acknowledged)} of {every} agents have halted."
+    if not every:
+        known = "No agent is known that would acknowledge."
+    bare = f" Without a gate: {', '.join(standing.without_gate)}." if standing.without_gate else ""
+    return f"{known}{bare}"
+
+
+def _said(done: Engaged) -> str:
+    places = (("on disk", done.latched), ("in PostgreSQL", done.persisted))
+    missing = [name for name, there in places if not there]
+    notified = _halted(done.standing)
+    if done.published_to is None:
+        notified = "No agent is notified yet."
     if not missing:
-        return "The stop is in force, on disk and in PostgreSQL."
-    return f"The stop is in force; not yet {' nor '.join(missing)}, which is being retried."
+        return f"The stop is in force, on disk and in PostgreSQL. {notified}"
+    return f"The stop is in force; not yet {' nor '.join(missing)}, which is retried. {notified}"
+
+
+def _trips(trips: Iterable[Trip]) -> tuple[TripShape, ...]:
+    return tuple(TripShape(**public_fields(trip)) for trip in trips)
 
 
 def _caller(environ: Environ) -> str:

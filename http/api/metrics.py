@@ -20,8 +20,8 @@ from prometheus_client.core import (
 from ...actors.broadcaster.clients import Clients
 from ...actors.messages.event_persister import GetBooks, GetPersisterStatus, PersisterStatus
 from ...actors.messages.heartbeat_monitor import Agents, GetAgents
+from ...actors.messages.killswitch import GetKillswitch, KillswitchView
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
-from ...actors.messages.state_keeper import GetKillswitch, KillswitchView
 from ...actors.sources import SourceBalance
 from ...runtime import Address, DeadLetters, GetTree, OrchestratorError
 from ...runtime.address import HandlingTimes
@@ -77,7 +77,7 @@ def parts_of(peers: Peers) -> Iterable[Part]:
         partial(_of_bus, peers.listener),
         partial(_of_agents, peers.monitor),
         partial(_of_processes, peers.agents.processes),
-        partial(_of_killswitch, peers.keeper),
+        partial(_of_killswitch, peers.killswitch),
     )
 
 
@@ -208,8 +208,8 @@ def _of_processes(processes: Mapping[str, ProcessRecord]) -> Iterable[Metric]:
         yield _gauges(name, text, ("agent",), samples)
 
 
-def _of_killswitch(keeper: Address) -> Iterable[Metric]:
-    view: KillswitchView = keeper.ask(GetKillswitch(), timeout_s=_ASK_TIMEOUT_S)
+def _of_killswitch(killswitch: Address) -> Iterable[Metric]:
+    view: KillswitchView = killswitch.ask(GetKillswitch(), timeout_s=_ASK_TIMEOUT_S)
     level = {"inactive": 0, "active": 1}.get(view.status, -1)
     text = "0 trading allowed, 1 halted, -1 unknown (agents treat it as halted)."
     yield _gauges("killswitch_level", text, ("scope",), [(("all",), float(level))])

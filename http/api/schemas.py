@@ -1,12 +1,11 @@
 """The types of queries, bodies and answers (contract, part 2); OpenAPI is written from them."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from ...actors.killswitch import Trip
 from ...actors.messages.heartbeat_monitor import AgentView
 from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.patterns import FEW_STARS, MAX_STARS
@@ -101,14 +100,14 @@ class MarkProcessed(msgspec.Struct, frozen=True):
 
 
 class Engage(msgspec.Struct, frozen=True):
-    """The body of ``POST /risk/killswitch``."""
+    """The body of ``POST /risk/killswitch``: a stop is never refused for its form."""
 
-    reason: Reason
-    """Why; not blank."""
-    level: Literal["halt"] = "halt"
-    """How far."""
-    scope: Literal["all"] = "all"
-    """Whom."""
+    reason: Annotated[str, Meta(min_length=1, pattern=r"\S", extra={MUST: "must not be blank"})]
+    """Why; not blank. Cut to 500 characters."""
+    level: Any = "halt"
+    """`halt`, or `reduce`: no new positions. Anything else is `halt` for `all`."""
+    scope: Any = "all"
+    """`all`, `group:<group>` or `agent:<id>`. Anything else is `halt` for `all`."""
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -222,21 +221,45 @@ class EngagedAnswer(msgspec.Struct, frozen=True):
     message: str
     trip_id: str
     already_active: bool
-    """It was in force before."""
+    """Another trip was in force before."""
     latched: bool
     """It is on disk."""
     persisted: bool
-    """It is committed in PostgreSQL."""
+    """It is committed in PostgreSQL by now."""
+    streamed: bool
+    """It is in the durable stream."""
     published_to: int
-    """Receivers on the bus, without our own."""
+    """Receivers on the bus but our own."""
+    level: str
+    """`halt` or `reduce`."""
+    scope: str
+    """Whom it stops."""
+
+
+class TripShape(msgspec.Struct, frozen=True):
+    """One stop in force."""
+
+    trip_id: str
+    reason: str
+    triggered_by: str
+    at: str
+    level: str
+    scope: str
 
 
 class Acknowledgements(msgspec.Struct, frozen=True):
-    """Which agents have stopped; filled by a later version."""
+    """Ids of agents, by how they stand to the trips in force that concern them."""
 
     acknowledged: tuple[str, ...] = ()
+    """Have halted; the quiet ones included."""
+    quiet: tuple[str, ...] = ()
+    """Have no working orders and no handler that runs."""
     pending: tuple[str, ...] = ()
+    """Must acknowledge, beat, and have not."""
     unreachable: tuple[str, ...] = ()
+    """Must acknowledge, and do not beat; a gate shuts when its permit runs out."""
+    without_gate: tuple[str, ...] = ()
+    """Nothing holds them but what they do themselves."""
 
 
 class KillswitchAnswer(msgspec.Struct, frozen=True):
@@ -249,11 +272,29 @@ class KillswitchAnswer(msgspec.Struct, frozen=True):
     trip_id: str | None
     last_triggered: str | None
     released_at: str | None
-    trips: tuple[Trip, ...]
+    trips: tuple[TripShape, ...]
     complete: bool
+    """All that must have acknowledged have."""
     agents: Acknowledgements
     message: str
     timestamp: str
+
+
+class EffectiveQuery(msgspec.Struct, frozen=True):
+    """The query of ``/risk/killswitch/effective``."""
+
+    agent: Name
+    """Its id."""
+
+
+class EffectiveAnswer(msgspec.Struct, frozen=True):
+    """``/risk/killswitch/effective``."""
+
+    agent: str
+    permission: Literal["allowed", "reduce", "halt", "unknown"]
+    """`unknown` is to be treated as `halt`."""
+    trips: tuple[TripShape, ...]
+    """Those in force that concern it."""
 
 
 class RegimeAnswer(msgspec.Struct, frozen=True):

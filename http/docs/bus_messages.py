@@ -65,11 +65,17 @@ class Killswitch(Traced, frozen=True, kw_only=True):
     triggered_by: str | UnsetType = UNSET
     """Who."""
     trip_id: str | UnsetType = UNSET
-    """A known one is the same trip; without one it joins the trip in force."""
+    """The daemon's id of the trip, or the producer's own name for it."""
     level: Literal["halt", "reduce"] = "halt"
     """`reduce`: no new positions."""
     scope: Annotated[str, Meta(pattern="^(all|group:.+|agent:.+)$")] = "all"
     """Whom it stops."""
+    trips: tuple[dict[str, Any], ...] | UnsetType = UNSET
+    """All that is in force, in the daemon's messages."""
+    released: dict[str, Any] | UnsetType = UNSET
+    """`trip_id`, `reason` and `by` of the release that the daemon's message is about."""
+    durable: bool | UnsetType = UNSET
+    """Whether the same bytes are in the durable stream."""
 
 
 class Quote(Traced, frozen=True, kw_only=True):

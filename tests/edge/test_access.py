@@ -95,7 +95,13 @@ def test_strangers_learn_of_ready_only_whether(guarded: Served) -> None:
 
     assert stranger.status == 200
     assert stranger.json["checks"] == {}
-    assert set(guarded.get("/ready").json["checks"]) == {"redis", "postgres", "journal", "actors"}
+    assert set(guarded.get("/ready").json["checks"]) == {
+        "redis",
+        "postgres",
+        "journal",
+        "actors",
+        "killswitch",
+    }
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,8 @@ def shared(
     postgres_server = request.getfixturevalue("postgres_server")
     redis_server.start()
     postgres_server.start()
+    with redis.Redis.from_url(redis_server.url()) as client:
+        client.flushall()
     name = f"test_{secrets.token_hex(6)}"
     parts = urlsplit(postgres_server.url())
     with psycopg.connect(parts.geturl(), autocommit=True) as admin:

@@ -9,6 +9,7 @@ from orchestrator.killswitch.intake import (
     Decision,
     Origin,
     Verdict,
+    adopted,
     called,
     found_file,
     heard,
@@ -365,3 +366,28 @@ def test_noise_never_puts_much_more_than_the_bound_in_force(said: list[dict[str,
 
     assert set(start.trips) <= set(known.trips)
     assert len(known.trips) <= MAX_STRANGERS + 1 + 2
+
+
+ULID = "01J00000000000000000000000"
+
+
+def test_a_trip_of_another_daemon_keeps_its_id() -> None:
+    heard_there = trip("N1", alias=ULID)
+
+    assert adopted(heard_there, Stop(), "orchestrator") == trip(ULID)
+
+
+@pytest.mark.parametrize(
+    ("alias", "known", "source"),
+    [
+        (ULID, Stop(), "risk-engine"),
+        (ULID, Stop(), None),
+        ("mine", Stop(), "orchestrator"),
+        (ULID, stop(ULID), "orchestrator"),
+        (ULID, stop(released=(ULID,)), "orchestrator"),
+    ],
+)
+def test_any_other_trip_gets_an_id_of_ours(alias: str, known: Stop, source: str | None) -> None:
+    made = trip("N1", alias=alias)
+
+    assert adopted(made, known, source) is made

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from orchestrator.actors.messages.killswitch import Sender, Standing
 from orchestrator.killswitch import receipts as module
 from orchestrator.killswitch.receipts import (
     ALERT_S,
@@ -8,8 +9,6 @@ from orchestrator.killswitch.receipts import (
     REACHABLE_INTERVALS,
     Receipt,
     Receipts,
-    Sender,
-    Standing,
 )
 from orchestrator.protocol.heartbeat import GateBeat, GateState
 from orchestrator.protocol.targets import Level, Target
@@ -341,3 +340,14 @@ def test_ids_by_the_thousand_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPa
 
     assert found == [1, 1, 0, 0]
     assert standing(receipts, known).acknowledged == ("a", "b")
+
+
+def test_whether_an_agent_has_a_gate_is_what_its_beats_say() -> None:
+    receipts = Receipts()
+    receipts.heard(A, OPEN, Stop(), 1.0)
+    receipts.heard(TRADER, PLAIN, Stop(), 1.0)
+
+    assert receipts.has_gate("a")
+    assert not receipts.has_gate("t")
+    assert not receipts.has_gate("nobody")
+    assert (receipts.group_of("t"), receipts.group_of("nobody")) == ("execution", None)

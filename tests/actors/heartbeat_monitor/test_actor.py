@@ -19,7 +19,9 @@ from orchestrator.actors.messages.heartbeat_monitor import (
     GetAgents,
     SetBusVisible,
 )
+from orchestrator.actors.messages.killswitch import BeatsHeard, Sender
 from orchestrator.actors.messages.state_keeper import SetState
+from orchestrator.protocol.heartbeat import GateBeat, GateState
 from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database
@@ -36,6 +38,7 @@ class Ward:
         self.persister = new_sink("persister")
         self.screens = new_sink("broadcaster")
         self.keeper = new_sink("keeper")
+        self.killswitch = new_sink("killswitch")
         self.address = Address("monitor")
         self.monitor: HeartbeatMonitor | None = None
 
@@ -47,6 +50,7 @@ class Ward:
             persister=self.persister.address,
             broadcaster=self.screens.address,
             state_keeper=self.keeper.address,
+            killswitch=self.killswitch.address,
         )
         start_actor(self.monitor, self.address)
         self.address.tell(SetBusVisible(visible=True))
@@ -177,3 +181,15 @@ def test_a_canary_of_another_lane_proves_nothing(ward: Ward) -> None:
     ward.address.tell(Canary("data", time.monotonic()))
 
     assert not ward.agents().bus_visible
+
+
+def test_heartbeats_go_to_the_killswitch_with_their_sender(
+    ward: Ward, wait_until: Callable[..., None]
+) -> None:
+    ward.beat("a1", group="execution", interval_s=2, gate="shut", status="halted", trip_id="T1")
+
+    wait_until(lambda: ward.killswitch.of(BeatsHeard))
+    [heard] = ward.killswitch.of(BeatsHeard)
+    assert heard.beats == (
+        (Sender("a1", "execution", 2.0), GateBeat("halted", GateState.SHUT, trip_id="T1")),
+    )

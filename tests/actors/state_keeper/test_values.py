@@ -1,14 +1,15 @@
 import msgspec
-from orchestrator.actors.state_keeper.values import KILLSWITCH_KEY, StateValues
+from orchestrator.actors.state_keeper.values import StateValues
 from orchestrator.sql.state import StateRow
 
 
-def test_the_killswitch_is_written_before_everything_else() -> None:
+def test_a_value_that_is_only_shown_is_not_written() -> None:
     values = StateValues()
-    values.keep("a", b"1", now="t")
-    values.keep(KILLSWITCH_KEY, b"2", now="t")
 
-    assert values.next_unsaved() == (KILLSWITCH_KEY, b"2")
+    values.show("a", b"1", now="t")
+
+    assert values.get("a") == StateRow("a", msgspec.Raw(b"1"), "t")
+    assert values.next_unsaved() is None
 
 
 def test_of_values_that_wait_the_newest_counts() -> None:

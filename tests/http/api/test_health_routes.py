@@ -31,7 +31,7 @@ def test_ready_names_every_part(served: Served) -> None:
 
     assert reply.status == 200
     assert reply.json["status"] == "ok"
-    assert set(reply.json["checks"]) == {"redis", "postgres", "journal", "actors"}
+    assert set(reply.json["checks"]) == {"redis", "postgres", "journal", "actors", "killswitch"}
     assert all(check["ok"] for check in reply.json["checks"].values())
     assert reply.json["checks"]["postgres"]["latency_ms"] > 0
 

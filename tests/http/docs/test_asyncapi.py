@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from orchestrator.actors.broadcaster import frames
 from orchestrator.actors.events import Event
-from orchestrator.actors.killswitch import Trip, bus_payload
 from orchestrator.actors.payloads import reject
 from orchestrator.agents.samples.dev import SYMBOLS, draw_candidate
 from orchestrator.agents.samples.quotes import quote
@@ -17,6 +16,8 @@ from orchestrator.agents.samples.regime import RegimeOptions, analyse, judge
 from orchestrator.http.docs.asyncapi import BUS, OWN_EVENTS, asyncapi_document
 from orchestrator.http.docs.bus_messages import Candidate, Killswitch, Quote, RegimeReport, Rejected
 from orchestrator.http.docs.feed_messages import FROM_CLIENT, TO_CLIENT
+from orchestrator.protocol.announcement import Stamp, announcement
+from orchestrator.protocol.trips import Stop, Trip
 from orchestrator.settings.sections import BusSettings
 
 from ..conftest import Served, frame, frame_where
@@ -24,6 +25,7 @@ from ..conftest import Served, frame, frame_where
 NOW = "2026-01-31T09:30:00.123Z"
 EVENT = Event(7, "strategy.test", b'{"a":1}', NOW, None)
 TRIP = Trip("01J9", "a drill", "http:127.0.0.1", NOW)
+STOP = Stop((TRIP,))
 HEADER_LIMIT = 4
 """Bytes before the JSON of a short or medium frame."""
 
@@ -95,7 +97,7 @@ def _regime() -> dict[str, Any]:
         (lambda: draw_candidate(random.Random(1), SYMBOLS), Candidate),
         (_regime, RegimeReport),
         (
-            lambda: msgspec.json.decode(bus_payload(enabled=True, trip=TRIP, seq=1, at=NOW)),
+            lambda: msgspec.json.decode(announcement(STOP, Stamp(NOW, 1, "b"), trip=TRIP)),
             Killswitch,
         ),
         (lambda: msgspec.json.decode(reject("risk.x", b"no", "not JSON")), Rejected),

@@ -1,0 +1,181 @@
+"""To the Killswitch, with its answers.
+
+The HTTP server engages, releases and asks; guard and trip files send stops, the HeartbeatMonitor
+heartbeats. Events reach it as :mod:`~.events`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from ...protocol.heartbeat import GateBeat
+from ...protocol.targets import STOP_ALL, Target
+from ...protocol.trips import Stop, Trip
+from ...protocol.ways import Way
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a heartbeat."""
+
+    agent: str
+    """Its id."""
+    group: str
+    """Its group."""
+    interval_s: float = 5.0
+    """How often it beats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who has acknowledged; ids of agents, sorted."""
+
+    acknowledged: tuple[str, ...] = ()
+    """Halted; those that are quiet included."""
+    quiet: tuple[str, ...] = ()
+    """Halted, without working orders, no handler running."""
+    pending: tuple[str, ...] = ()
+    """Must acknowledge, beat, and have not."""
+    unreachable: tuple[str, ...] = ()
+    """Must acknowledge, and do not beat: a gate shuts when the permit runs out."""
+    without_gate: tuple[str, ...] = ()
+    """In scope, not bound to acknowledge, and not known to have halted."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all have acknowledged that must."""
+        return not self.pending and not self.unreachable
+
+
+class Engage(msgspec.Struct, frozen=True):
+    """An authorised call to stop; answered by :class:`Engaged`."""
+
+    reason: str
+    """Why; cut to 500 characters."""
+    triggered_by: str
+    """Who asks; cut to 100 characters."""
+    target: Target = STOP_ALL
+    """What it stops."""
+    way: Way = Way.HTTP
+    """How it came."""
+    request_id: str | None = None
+    """The HTTP request, for the log."""
+
+
+class TakeTrip(msgspec.Struct, frozen=True):
+    """Put a stop in force that was made elsewhere, under its own id: the guard's."""
+
+    trip: Trip
+    """It."""
+
+
+class FileFound(msgspec.Struct, frozen=True):
+    """A trip file was found; answered by whether the latch holds its trip."""
+
+    name: str
+    """``TRIP``, ``killswitch`` or ``TRIP.<ulid>``."""
+    data: bytes
+    """Its beginning."""
+
+
+class Engaged(msgspec.Struct, frozen=True):
+    """What had become of a stop when it was answered; what is missing is retried."""
+
+    trip: Trip
+    """The trip, in force."""
+    already_active: bool
+    """Whether another one was in force before."""
+    standing: Standing
+    """Which agents have halted so far."""
+    latched: bool = False
+    """On disk."""
+    persisted: bool = False
+    """Committed in PostgreSQL."""
+    streamed: bool = False
+    """In the durable stream."""
+    published_to: int | None = None
+    """Receivers on Redis without our own; ``None``: not published yet."""
+
+    @property
+    def held(self) -> bool:
+        """Whether anything holds it that outlives this process."""
+        return self.latched or self.persisted or self.streamed
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Release one trip; answered by :class:`Released`, or a refusal."""
+
+    trip_id: str
+    """Which trip."""
+    reason: str
+    """Why it may."""
+    released_by: str
+    """Who says so."""
+    request_id: str | None = None
+    """The HTTP request, for the log."""
+
+
+class GetKillswitch(msgspec.Struct, frozen=True):
+    """Asks for the killswitch; answered by :class:`KillswitchView`."""
+
+
+class KillswitchView(msgspec.Struct, frozen=True):
+    """The killswitch as it is known here."""
+
+    stop: Stop
+    """Trips in force, releases."""
+    unknown: str | None
+    """Why it cannot be known, and what ends that; agents treat this as active."""
+    standing: Standing
+    """Which agents have halted."""
+
+    @property
+    def status(self) -> Literal["active", "inactive", "unknown"]:
+        """As ``GET /risk/killswitch`` says it."""
+        if self.stop.in_force:
+            return "active"
+        return "unknown" if self.unknown else "inactive"
+
+
+class Released(msgspec.Struct, frozen=True):
+    """A release that counts: the latch holds it."""
+
+    trip: Trip
+    """What was released."""
+    view: KillswitchView
+    """What is in force after it."""
+
+
+class GetEffective(msgspec.Struct, frozen=True):
+    """Asks what an agent may do; answered by :class:`Effective`."""
+
+    agent: str
+    """Its id."""
+
+
+class Effective(msgspec.Struct, frozen=True):
+    """What an agent may do."""
+
+    permission: Literal["allowed", "reduce", "halt", "unknown"]
+    """``unknown`` is to be treated as ``halt``."""
+    trips: tuple[Trip, ...]
+    """Those in force that concern it."""
+    has_gate: bool
+    """Whether its heartbeats say that it has a gate."""
+
+
+class ResumeAgent(msgspec.Struct, frozen=True):
+    """Let an agent with a gate that resumes by hand act again; answered by the generation."""
+
+    agent: str
+    """Its id."""
+    resumed_by: str
+    """Who says so."""
+
+
+class BeatsHeard(msgspec.Struct, frozen=True):
+    """Heartbeats that concern stops; from the HeartbeatMonitor."""
+
+    beats: tuple[tuple[Sender, GateBeat], ...]
+    """In the order of receipt."""

@@ -1,0 +1,79 @@
+"""What waits for copies and for Redis: engages, and trip files. All times are monotonic seconds."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from ..actors.messages.killswitch import Engaged
+from ..protocol.trips import Stop
+from ..runtime import DeferredReply
+from .receipts import Receipts
+from .state import holds
+
+SETTLE_S: Final = 0.1
+"""So long an answer waits for copies it does not need: it then says what has become of each."""
+PUBLISH_S: Final = 0.5
+"""How long it waits for Redis."""
+GIVE_UP_S: Final = 2.0
+"""When it is answered although nothing holds the stop but this process."""
+
+
+@dataclass(slots=True)
+class EngageUnderWay:
+    """An engage that is not answered yet."""
+
+    reply: DeferredReply
+    """Its answer."""
+    result: Engaged
+    """What has become of it by now."""
+    since: float
+    """When it began."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is to be answered now."""
+        taken_s, result = now - self.since, self.result
+        if taken_s >= GIVE_UP_S:
+            return True
+        if not result.held:
+            return False
+        published = result.published_to is not None
+        everywhere = published and result.latched and result.persisted
+        return everywhere or (published and taken_s >= SETTLE_S) or taken_s >= PUBLISH_S
+
+
+class Answers:
+    """Of one incarnation: with it die the answers under way, and nothing else."""
+
+    def __init__(self) -> None:
+        self._engages: dict[str, EngageUnderWay] = {}
+        self._files: dict[str, list[DeferredReply]] = {}
+
+    def add(self, engage: EngageUnderWay) -> None:
+        """Answer this when it is due."""
+        self._engages[engage.result.trip.id] = engage
+
+    def add_file(self, trip_id: str, reply: DeferredReply) -> None:
+        """Answer ``True`` once the latch holds the trip."""
+        self._files.setdefault(trip_id, []).append(reply)
+
+    def announced(self, trip_id: str, *, receivers: int, streamed: bool) -> None:
+        """Redis took the announcement of a trip."""
+        if (engage := self._engages.get(trip_id)) is not None:
+            engage.result = msgspec.structs.replace(
+                engage.result, published_to=receivers, streamed=streamed
+            )
+
+    def settle(self, *, latch: Stop, row: Stop, receipts: Receipts, now: float) -> None:
+        """Answer what is due, now that the copies hold this."""
+        for trip_id, engage in list(self._engages.items()):
+            engage.result = msgspec.structs.replace(
+                engage.result, latched=holds(latch, trip_id), persisted=holds(row, trip_id)
+            )
+            if engage.is_due(now):
+                del self._engages[trip_id]
+                standing = receipts.standing((engage.result.trip,), now)
+                engage.reply.set(msgspec.structs.replace(engage.result, standing=standing))
+        for trip_id in [name for name in self._files if holds(latch, name)]:
+            for reply in self._files.pop(trip_id):
+                reply.set(True)

@@ -1,0 +1,42 @@
+"""How far the daemon's own journal has been heard: what is shown again is not a new stop. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..actors.events import Event
+from ..protocol.json_object import count_in, read_object, text_in
+
+
+@dataclass(frozen=True, slots=True)
+class HeardEvents:
+    """The newest event that has had its effect; it is in the latch.
+
+    Events are shown again after a crash. One has had its effect if it is above this neither by its
+    id nor by its time (both, since an overlooked stop is the worst that can happen here).
+    """
+
+    last_id: int = 0
+    """The highest id."""
+    last_at: str = ""
+    """The latest time (UTC, ISO 8601)."""
+
+    def __contains__(self, event: Event) -> bool:
+        return event.id <= self.last_id and event.ts <= self.last_at
+
+    def plus(self, event: Event) -> "HeardEvents":
+        """After ``event``."""
+        return HeardEvents(max(self.last_id, event.id), max(self.last_at, event.ts))
+
+    def fields(self) -> dict[str, object]:
+        """As the latch keeps it."""
+        return {"last_event_id": self.last_id, "last_event_at": self.last_at}
+
+
+def read_heard(documents: Iterable[bytes]) -> HeardEvents:
+    """What the latch's documents say; the newest first, and that one counts."""
+    for data in documents:
+        fields = read_object(data) or {}
+        last_id = count_in(fields, "last_event_id")
+        if last_id is not None:
+            return HeardEvents(last_id, text_in(fields, "last_event_at") or "")
+    return HeardEvents()

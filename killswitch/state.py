@@ -1,0 +1,86 @@
+"""What the Killswitch works on: its memory, the copies, its neighbours; and its refusals."""
+
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..protocol.trips import Stop
+from ..runtime import Address, OrchestratorError, Refusal
+from .copies import LatchCopy, RowCopy
+from .heard_events import HeardEvents
+from .lease import Lease
+from .redis_link import RedisLink
+
+
+class WrongTrip(Refusal):
+    """The trip to be released is not in force, or is being released."""
+
+
+class FileStillThere(Refusal):
+    """A trip file that a person made is still there: it would engage again."""
+
+
+class NotResumable(Refusal):
+    """A stop is in force for this agent, or it has no gate."""
+
+
+class NotLatched(OrchestratorError):
+    """The latch does not hold the release: it does not count."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What outlives incarnations."""
+
+    stop: Stop = field(default_factory=Stop)
+    """Everything that is known."""
+    heard: HeardEvents = field(default_factory=HeardEvents)
+    """How far the journal has been heard."""
+    boot: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Marks this daemon's announcements."""
+    seq: int = 0
+    """Announcements that were events."""
+    retold: int = 0
+    """Announcements that were none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The three copies, and the lease."""
+
+    latch: LatchCopy
+    """On disk."""
+    row: RowCopy
+    """In PostgreSQL."""
+    link: RedisLink
+    """In Redis; publishes, too."""
+    lease: Lease
+    """Which permits are issued."""
+    folder: Path
+    """Where damaged bytes are kept aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Whom the Killswitch tells."""
+
+    persister: Address
+    """Stores its events while Redis is away."""
+    broadcaster: Address
+    """Gets notices for the people at the screens."""
+    state_keeper: Address
+    """Shows the stop's document among the other values."""
+    on_change: Callable[[bool], None] = lambda _: None
+    """Told whether everything is stopped, now and whenever that may have changed."""
+    on_silent: Callable[[str], object] = lambda _: None
+    """Told of each managed agent that has to be ended since its gate is silent."""
+    managed: Collection[str] = ()
+    """Agents that this daemon runs as processes."""
+    hand_made: Callable[[], list[str]] = list
+    """Names of the trip files made by hand that are there."""
+
+
+def holds(stop: Stop, trip_id: str) -> bool:
+    """Whether a copy with these sets knows the trip, in force or released."""
+    return stop.find(trip_id) is not None or stop.released(trip_id) is not None
