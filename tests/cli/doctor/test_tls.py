@@ -87,7 +87,7 @@ def test_tls_to_redis_is_judged_by_its_url(url: str, level: Level, said: str) ->
         ("?sslmode=require", Level.WARNING, "not verified"),
         ("?sslmode=verify-ca", Level.WARNING, "not that it is this host"),
         ("?sslmode=verify-full", Level.OK, "verified"),
-        ("?sslmode=require&pgbouncer=true", Level.WARNING, "whoever answers"),
+        ("?sslmode=require&pgbouncer=true", Level.WARNING, "not verified"),
     ],
 )
 def test_tls_to_postgresql_is_judged_by_its_url(query: str, level: Level, said: str) -> None:
