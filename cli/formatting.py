@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..protocol.printable import printable
+
 THIN_SPACE = "\u2009"
 
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -21,8 +23,6 @@ _STEPS = (
 )
 _MINUTE_S = 60
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
-# C0 and C1 controls, and characters that change the direction of text: payloads are not trusted.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 SUMMARY_CHARS = 200
 # Shown in other columns, or of no use to a reader.
@@ -58,11 +58,6 @@ def number(value: float, *, thin: bool) -> str:
     """Digits, with thin spaces between groups of three for people."""
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
     return text.replace(",", THIN_SPACE if thin else "")
-
-
-def printable(text: str) -> str:
-    """The text with everything that could move a terminal's cursor escaped."""
-    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def read_duration(text: str) -> float | None:

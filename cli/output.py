@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from ..protocol.printable import printable, printable_json
 from ..protocol.timestamps import timestamp
 from . import formatting
 from .errors import Failure
@@ -119,12 +120,13 @@ class Screen:
     def failure(self, failure: Failure) -> None:
         """An error: three lines for people, an object for programs."""
         if self.output in ("json", "jsonl"):
-            click.echo(json.dumps(failure.as_json(), ensure_ascii=False), err=True, color=False)
+            text = json.dumps(failure.as_json(), ensure_ascii=False)
+            click.echo(printable_json(text), err=True, color=False)
             return
         for label, text in failure.lines():
             is_error = label == "error"
             head = click.style(f"{label:<6}", fg="red" if is_error else None, bold=is_error)
-            click.echo(f"{head} {formatting.printable(text)}", err=True, color=self.color_err)
+            click.echo(f"{head} {printable(text)}", err=True, color=self.color_err)
 
     def state(self, word: str) -> str:
         """A state's word in its colour."""
@@ -147,7 +149,7 @@ class Screen:
         """A time in the contract's form, as `--time` says."""
         moment = formatting.read_iso(text)
         if moment is None:
-            return NOTHING if text in (None, "") else formatting.printable(str(text))
+            return NOTHING if text in (None, "") else printable(str(text))
         now = now or datetime.now(UTC)
         if self.time == "relative":
             return f"{formatting.duration((now - moment).total_seconds())} ago"
@@ -184,7 +186,7 @@ class Screen:
                 self.json_line(row)
         elif self.output == "name":
             for row in rows:
-                self.line(str(row.get(name) or ""))
+                self.name(str(row.get(name) or ""))
         elif self.output == "csv":
             write_csv(rows, columns)
         elif rows:
@@ -197,20 +199,29 @@ class Screen:
         elif self.output == "jsonl":
             self.json_line(row)
         elif self.output == "name":
-            self.line(str(row.get(name) or ""))
+            self.name(str(row.get(name) or ""))
         elif self.output == "csv":
             write_csv([row], [Column(key, key) for key in row])
         else:
             for line in lines():
                 self.line(line)
 
+    def name(self, name: str) -> None:
+        """One name on a line of its own, for `xargs`; one that is no line is left out, and said."""
+        if printable(name) == name:
+            self.line(name)
+        else:
+            self.warn(f"left out, a name that is not one line of text: {printable(name)}")
+
     def json(self, value: object) -> None:
         """A whole document."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False), color=False)
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        click.echo(printable_json(text), color=False)
 
     def json_line(self, value: object) -> None:
         """One line of a stream."""
-        click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")), color=False)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        click.echo(printable_json(text), color=False)
 
     def table(self, rows: Sequence[Row], columns: Sequence[Column]) -> None:
         """Aligned columns with headings."""
@@ -252,7 +263,7 @@ def cell(row: Row, column: Column, screen: Screen) -> str:
     else:
         value = row.get(column.key)
         text = NOTHING if value is None or value == "" else str(value)
-    return formatting.printable(text)
+    return printable(text)
 
 
 def fit(
@@ -290,8 +301,14 @@ def _joined(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[in
     return "  ".join(_padded(texts, columns, widths)).rstrip()
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def write_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
-    """Heading and raw values; values other than text and numbers as JSON."""
+    """Heading and values; those other than text and numbers as JSON, each cell one line.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe (OWASP).
+    """
     import csv
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -301,6 +318,9 @@ def write_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 
 def _csv_value(value: object) -> object:
-    if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    text = (
+        value if isinstance(value, str) else printable_json(json.dumps(value, ensure_ascii=False))
+    )
+    return f"'{printable(text)}" if text.startswith(_FORMULA) else printable(text)

@@ -1,5 +1,6 @@
 """Shell completion of agents, topics and state keys, asked of the running daemon."""
 
+import re
 from functools import partial
 
 import click
@@ -10,6 +11,8 @@ from ..options import DEFAULT_URL
 from .rest import Client
 from .tls import ca_context
 
+# What a shell inserts unquoted, and runs at Enter: other names are typed, not offered.
+_PLAIN = re.compile(r"[A-Za-z0-9._:@%+,/][A-Za-z0-9._:@%+,/-]*")
 LIMIT_S = 0.5
 """Longest wait after Tab."""
 
@@ -24,7 +27,8 @@ def _offered(context: click.Context, path: str, items: str, name: str, text: str
             rows = client.get(path).get(items, [])
     except Failure:
         return []
-    return [str(row[name]) for row in rows if str(row.get(name, "")).startswith(text)]
+    names = [str(row.get(name, "")) for row in rows]
+    return [name for name in names if name.startswith(text) and _PLAIN.fullmatch(name)]
 
 
 def complete_agents(

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from ...protocol.printable import printable
 from ..client.agent_logs import follow
 from ..client.completion import complete_agents
 from ..client.rest import Client, segment
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import duration, event_summary, printable
+from ..formatting import duration, event_summary
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from ...protocol.printable import printable
 from ..client.completion import complete_topics
 from ..client.event_stream import Feed, Start
 from ..client.pages import Event, Filter, Pages
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import event_summary, printable, read_duration
+from ..formatting import event_summary, read_duration
 from ..options import Invocation, command, noun, pass_invocation, time_option
 from ..output import Column, Row, Screen, cut
 from .export import export_command

@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
+from ...protocol.printable import printable
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import plural, printable
+from ..formatting import plural
 from ..options import Invocation, command, confirm, noun, pass_invocation
 from ..output import Screen
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from ...protocol.printable import printable
 from ..client.completion import complete_state_keys
 from ..client.rest import Client, segment
 from ..errors import ExitCode
-from ..formatting import printable
 from ..options import Invocation, command, noun, pass_invocation
 from ..output import Column, Row, Screen
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...protocol.printable import printable
 from ..client.rest import Client
 from ..errors import ExitCode, Failure
-from ..formatting import duration, plural, printable, uptime
+from ..formatting import duration, plural, uptime
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, Screen
 from .agent import agent_state

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from ...protocol.printable import printable
 from ..client.rest import Client
-from ..formatting import plural, printable, uptime
+from ..formatting import plural, uptime
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION, NOTHING, Column, Row, Screen
 

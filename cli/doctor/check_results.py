@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ...protocol.printable import printable
 from ..errors import ExitCode
-from ..formatting import plural, printable
+from ..formatting import plural
 from ..output import JSON_VERSION, Screen
 
 

@@ -22,6 +22,7 @@ import msgspec
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...protocol.printable import printable_values
 from ...protocol.timestamps import utc_now
 from ..linked import log_hub_errors
 from .log_writer import LogWriter
@@ -205,6 +206,11 @@ def _in_order(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return {**head, **event}
 
 
+def _in_one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Texts of others move no cursor; JSON escapes by itself."""
+    return printable_values(dict(event))
+
+
 def _trace_for_eyes(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Put the frames below the line."""
     trace = event.pop("trace", None)
@@ -236,7 +242,7 @@ def _formatter(*, as_json: bool) -> structlog.stdlib.ProcessorFormatter:
         render = [remove_meta, _in_order, _to_json]
     else:
         console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
-        render = [remove_meta, _trace_for_eyes, console]
+        render = [remove_meta, _in_one_line, _trace_for_eyes, console]
     joined = [structlog.stdlib.ExtraAdder(), structlog.stdlib.add_logger_name, *_SHARED]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=joined, processors=render, keep_exc_info=False

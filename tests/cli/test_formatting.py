@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from orchestrator.cli import formatting
+from orchestrator.protocol.printable import printable
 
 NOW = datetime(2026, 1, 31, 9, 30, 0, 123_000, tzinfo=UTC)
 
@@ -45,7 +46,7 @@ def test_large_numbers_have_thin_spaces_for_eyes_and_none_for_programs() -> None
 
 
 def test_what_could_move_the_cursor_is_made_visible() -> None:
-    assert formatting.printable("a\x1b[2Jb\n\u202ec") == "a\\x1b[2Jb\\x0a\\x202ec"
+    assert printable("a\x1b[2Jb\n\u202ec") == "a\\x1b[2Jb\\x0a\\x202ec"
 
 
 @pytest.mark.parametrize(

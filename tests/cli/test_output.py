@@ -1,8 +1,13 @@
+import csv
+import io
 import json
+import unicodedata
 
 import pytest
 from orchestrator.cli.errors import Failure
 from orchestrator.cli.output import Column, Screen, cut, fit, wants_color
+
+from ..hostile import HOSTILE
 
 COLUMNS = (
     Column("STATE", "state", state=True),
@@ -150,3 +155,47 @@ def test_an_error_is_an_object_for_programs(capsys: pytest.CaptureFixture[str]) 
     Screen(output="json").failure(Failure("it broke", code="broken"))
 
     assert json.loads(capsys.readouterr().err)["error"]["code"] == "broken"
+
+
+# Text that bites
+
+
+@pytest.mark.parametrize("output", ["table", "wide", "json", "jsonl", "csv", "name"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_output_carries_what_bites(
+    capsys: pytest.CaptureFixture[str], text: str, output: str
+) -> None:
+    Screen(output=output).records("things", [{"id": text, "n": 1}], [Column("ID", "id")], "id")
+
+    written = capsys.readouterr()
+    signs = {unicodedata.category(sign) for sign in (written.out + written.err).replace("\n", "")}
+    assert not signs & {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
+    if output in ("table", "wide", "csv"):
+        assert written.out.count("\n") == 2
+    if output == "json":
+        assert json.loads(written.out)["items"] == [{"id": text, "n": 1}]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_name_writes_the_very_name_or_leaves_it_out_and_says_so(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    Screen(output="name").records("things", [{"id": text}], [], "id")
+
+    written = capsys.readouterr()
+    assert written.out in (f"{text}\n", "")
+    assert ("left out" in written.err) is (written.out == "")
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1+2", "@SUM(1)", "\t=1", "\r=1", "=cmd|' /C x'!A0"]
+)
+def test_no_cell_of_csv_is_a_formula_and_numbers_stay_numbers(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    columns = [Column("ID", "id"), Column("N", "n")]
+    Screen(output="csv").records("things", [{"id": text, "n": -1.5}], columns, "id")
+
+    [_, row] = csv.reader(io.StringIO(capsys.readouterr().out))
+    assert row[0].startswith("'")
+    assert row[1] == "-1.5"

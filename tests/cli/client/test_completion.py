@@ -2,6 +2,7 @@ import click
 from orchestrator.cli.client import completion as completing
 from orchestrator.cli.options import Invocation
 
+from ...hostile import HOSTILE
 from ..conftest import Double
 
 
@@ -27,3 +28,15 @@ def test_agents_topics_and_keys_that_begin_so_are_offered(double: Double) -> Non
 
 def test_without_a_daemon_there_is_nothing() -> None:
     assert completing.complete_agents(context("http://127.0.0.1:1"), PARAMETER, "") == []
+
+
+def test_only_names_that_a_shell_takes_as_they_are_are_offered(double: Double) -> None:
+    rows = [{"id": name} for name in (*HOSTILE, "dev-1", "a.b:c", "~x", "a b", "a&b")]
+    double.answers["/health/agents"] = (200, {"agents": rows})
+
+    offered = completing.complete_agents(context(double.url), PARAMETER, "")
+
+    plain = {item.value for item in offered}
+    assert {"dev-1", "a.b:c"} <= plain
+    assert not {name for name in plain if set(name) & set("$`;&|<>()'\"\\ *?[]{}~!#\n\t")}
+    assert not {name for name in plain if name.startswith("-") or not name.isascii()}

@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import structlog
 from gevent import monkey
 from orchestrator.runtime.telemetry.log import LogSettings, configure_logging, log_context
 from orchestrator.runtime.telemetry.log_writer import LogWriter
+
+from ...hostile import HOSTILE
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -247,3 +250,17 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
     with gevent.Timeout(limit_s):
         while not condition():
             gevent.sleep(0.005)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_text_of_others_moves_the_cursor_or_begins_a_line(tmp_path: Path, form: Any) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file, format=form):
+        for text in HOSTILE:
+            structlog.get_logger().info(f"seen {text}", channel=text, many=[text])
+
+    lines = file.read_text().split("\n")
+    assert len(lines) == len(HOSTILE) + 1
+    signs = {unicodedata.category(sign) for line in lines for sign in line}
+    assert "Cc" not in signs if form == "console" else "\x1b" not in file.read_text()
