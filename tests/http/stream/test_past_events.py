@@ -105,7 +105,7 @@ def test_what_postgresql_has_cannot_be_read_while_it_is_away(
 ) -> None:
     fill(window, 101, 102)
 
-    with pytest.raises(NotReadable, match="up to 100 cannot be read") as caught:
+    with pytest.raises(NotReadable, match="up to 100 are not readable") as caught:
         past.after(50, ALL_TYPES, as_is)
 
     assert caught.value.through == 100
