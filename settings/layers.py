@@ -87,7 +87,7 @@ def read_variables(
     values: Tree = {}
     for path in sorted(variables, key=len):  # a key wins over the whole of its section
         text = "debug" if variables[path] == "DEBUG" else environ[variables[path]]
-        value = _decoded(text) if is_table_or_list(kind, path) else text
+        value: Any = _decoded(text) if is_table_or_list(kind, path) else text
         for key in reversed(path):
             value = {key: value}
         values = _merged(values, value)

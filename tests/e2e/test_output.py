@@ -110,8 +110,8 @@ def test_output_that_cannot_be_written_is_counted_and_costs_nothing(
         ["/bin/sh", "-c", f"{DAEMON} {redirections}"],
         env=environment,
         cwd=tmp_path,
-        stdout=output and output.fileno(),
-        stderr=output and output.fileno(),
+        stdout=None if output is None else output.fileno(),
+        stderr=None if output is None else output.fileno(),
     )
     started.append(process)
     if output is not None:

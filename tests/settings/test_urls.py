@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator.actors.redis_listener.connections import connection_pool
+from orchestrator.actors.redis_listener.reconnect import connection_pool
 from orchestrator.agents.errors import BadOptions
 from orchestrator.agents.publisher import connect
 from orchestrator.cli.doctor.redis import connected
