@@ -6,23 +6,24 @@ from typing import Final
 
 from ..actors.events import KILLSWITCH
 from ..killswitch.copies import LatchCopy, RowCopy
+from ..killswitch.guard.link import GuardLink
+from ..killswitch.guard.settings import GuardSettings
 from ..killswitch.keeper import Killswitch
-from ..killswitch.latch import GUARD_NAME, Latch
+from ..killswitch.latch import Latch
 from ..killswitch.lease import Lease
 from ..killswitch.redis_link import RedisLink
 from ..killswitch.state import Copies, Memory, Neighbours
 from ..killswitch.ways import TripFiles, Ways
-from ..protocol.permit import KEY
 from ..runtime import RestartChild
 from ..runtime.datadir import DataDir
-from ..runtime.guard import GuardLink, GuardOrders
+from ..runtime.hang_watch import PING_INTERVAL_S
 from ..settings import Settings
 from ..sql.database import Database
 from ..sql.stop_row import StopRow
 from .addresses import Addresses
 
-TRIP_FILE: Final = "TRIP"
-"""In the data directory: its existence engages the stop."""
+TURN_MARGIN_S: Final = 1.0
+"""From the supervisor's turn with a hang to the guard's."""
 
 
 class EmergencyStop:
@@ -50,12 +51,17 @@ class EmergencyStop:
         self._to = to
         self._redis_url = redis_url
         self._memory = Memory()
-        self._latch = LatchCopy(Latch(data.path))
         self._row = RowCopy(StopRow(database))
         self._lease = Lease(data.instance)
         self._link: RedisLink | None = None
         self._ways = Ways(to.killswitch)
-        self.guard = GuardLink(self._orders(), self._ways.guard_tripped)
+        self.guard = GuardLink(
+            redis_url=redis_url,
+            folder=data.path,
+            settings=guard_settings(settings),
+            on_trip=self._ways.guard_tripped,
+        )
+        self._latch = LatchCopy(Latch(data.path), self.guard.settle)
         self.files = TripFiles(data.path, to.killswitch, self.guard)
 
     def connect(
@@ -107,15 +113,9 @@ class EmergencyStop:
         self.files.close()
         self._latch.close()
 
-    def _orders(self) -> GuardOrders:
-        guard = self._settings.guard
-        return GuardOrders(
-            redis_url=self._redis_url,
-            permit_key=KEY,
-            channel=KILLSWITCH,
-            latch=str(self._data.path / GUARD_NAME),
-            trip_file=str(self._data.path / TRIP_FILE),
-            on_silence=guard.on_silence,
-            silence_s=guard.silence_s,
-            hang_exit_s=guard.hang_exit_s,
-        )
+
+def guard_settings(settings: Settings) -> GuardSettings:
+    """The guard's section; its silence lasts until the supervisor had its turn with a hang."""
+    turn_s = settings.supervisor.hang_timeout_s + 2 * PING_INTERVAL_S
+    silence_s = max(settings.guard.silence_s, turn_s + TURN_MARGIN_S)
+    return settings.guard.model_copy(update={"silence_s": silence_s})

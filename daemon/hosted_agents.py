@@ -15,7 +15,7 @@ import gevent
 from ..actors.agent_host.child_spec import agent_child_spec
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..runtime import Address, ChildSpec, DeadLetters, Shutdown, Supervisor, SupervisorReport
-from ..runtime.guard import GuardLink
+from ..runtime.processes.groups import GroupWatch
 from ..runtime.processes.record import ProcessRecord
 from ..settings import Settings
 
@@ -43,7 +43,7 @@ class HostedAgents:
         *,
         folder: Path,
         redis_url: str,
-        guard: GuardLink | None,
+        guard: GroupWatch | None,
         dead_letters: DeadLetters,
     ) -> None:
         self._settings = settings

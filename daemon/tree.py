@@ -41,6 +41,7 @@ from ..http.edge.listener import ListeningSocket
 from ..http.edge.tls import TlsUnusable
 from ..http.peers import Instance, ManagedAgents, Peers
 from ..http.server import HttpServer, UseSettings
+from ..killswitch.guard.actor import GuardActor
 from ..runtime import (
     Actor,
     Address,
@@ -57,7 +58,6 @@ from ..runtime import (
 from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from ..runtime.embedded.actor import ServerKeeper
-from ..runtime.guard import GuardActor
 from ..runtime.telemetry.log import set_log_level
 from ..runtime.telemetry.loop_watchdog import LOG_AFTER_S, LoopWatchdog
 from ..runtime.telemetry.metrics import Metrics

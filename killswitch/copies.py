@@ -71,10 +71,12 @@ class LatchCopy:
 
     Args:
         latch: the files.
+        on_held: called with what the latch holds whenever it has been written.
     """
 
-    def __init__(self, latch: Latch) -> None:
+    def __init__(self, latch: Latch, on_held: Callable[[Stop], None] = lambda _: None) -> None:
         self._latch = latch
+        self._on_held = on_held
         self._worker = ThreadPool(1)
         self._filled = Signal()
         self._wanted: tuple[Stop, bool, HeardEvents] | None = None
@@ -144,6 +146,7 @@ class LatchCopy:
             self.error = error
             return str(error)
         self.held, self._written, self.error = stop, wanted, None
+        self._on_held(stop)
         return None
 
 

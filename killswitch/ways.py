@@ -14,10 +14,10 @@ import structlog
 from gevent.threadpool import ThreadPool
 
 from ..actors.messages.killswitch import Engage, FileFound, TakeTrip
-from ..protocol.document import read_trip
+from ..protocol.trips import Trip
 from ..protocol.ways import Way
 from ..runtime import Address, OrchestratorError
-from ..runtime.guard import GuardLink, GuardTrip
+from .guard.link import GuardLink
 from .regular_files import NotRegular, read_regular
 
 GUARD_LIMIT_S: Final = 1.0
@@ -41,7 +41,7 @@ class TripFiles:
     Args:
         folder: the data directory.
         killswitch: gets `FileFound`.
-        guard: looks for ``TRIP`` as well.
+        guard: looks for them as well.
     """
 
     def __init__(self, folder: Path, killswitch: Address, guard: GuardLink) -> None:
@@ -71,7 +71,7 @@ class TripFiles:
     def _consider(self, seen: Seen) -> None:
         now = time.monotonic()
         first = self._first_seen.setdefault(seen, now)
-        waits = seen[0] == "TRIP" and self._guard.connected and now - first < GUARD_LIMIT_S
+        waits = self._guard.connected and now - first < GUARD_LIMIT_S
         if seen in self._taken or waits:
             return
         data = self._worker.apply(_read, (self._folder / seen[0],))
@@ -108,22 +108,11 @@ class Ways:
             reason = "SIGUSR1 was sent to the daemon"
             self._killswitch.offer(Engage(reason, "signal", way=Way.SIGNAL), urgent=True)
 
-    def guard_tripped(self, trip: GuardTrip) -> None:
+    def guard_tripped(self, trip: Trip) -> None:
         """The guard has engaged a stop."""
-        fields = {
-            "trip_id": trip.trip_id,
-            "reason": trip.reason,
-            "triggered_by": trip.triggered_by,
-            "at": trip.at,
-            "way": Way.GUARD,
-        }
-        if trip.triggered_by == "file":
-            fields |= {"way": Way.FILE, "alias": "file:TRIP"}
-        if trip.triggered_by == "signal":
-            fields["way"] = Way.SIGNAL
+        if trip.way is Way.SIGNAL:
             self._signalled_at = time.monotonic()
-        if (known := read_trip(fields)) is not None:
-            self._killswitch.offer(TakeTrip(known), urgent=True)
+        self._killswitch.offer(TakeTrip(trip), urgent=True)
 
 
 def _look(folder: Path) -> Iterator[Seen]:

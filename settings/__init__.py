@@ -22,7 +22,7 @@ from ..actors.agent_host.child_spec import AgentSettings
 from ..actors.heartbeat_monitor.agent_table import RegistrySettings
 from ..actors.journal.journal import JournalSettings
 from ..http.settings import HttpSettings, WebSocketSettings, is_loopback
-from ..runtime.guard import GuardSettings
+from ..killswitch.guard.settings import GuardSettings
 from ..runtime.telemetry.log import LogSettings
 from ..sql.database import PostgresSettings
 from .errors import STARS, Fault, SettingsError, faults_of, masked, origin_of

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "actors": {"protocol", "runtime", "sql", "agents"},
     "killswitch": {"protocol", "runtime", "sql", "actors"},
     "http": {"protocol", "actors", "runtime", "sql", "killswitch"},
-    "settings": {"protocol", "runtime", "sql", "agents", "actors", "http"},
+    "settings": {"protocol", "runtime", "sql", "agents", "actors", "killswitch", "http"},
     "daemon": {*ROOMS} - {"daemon", "cli"},
     "cli": {*ROOMS, "root"},
     "root": {*ROOMS, "root"},

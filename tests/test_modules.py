@@ -34,6 +34,7 @@ COVERED_BY = {
     "killswitch/knowledge.py": "tests/killswitch/test_keeper.py",
     "killswitch/redis_link.py": "tests/killswitch/test_keeper.py",
     "killswitch/state.py": "tests/killswitch/test_keeper.py",
+    "runtime/processes/groups.py": "tests/runtime/processes/test_actor.py",
     # Servers as a whole.
     "runtime/embedded/postgres.py": "tests/runtime/embedded/test_embedded.py",
     "runtime/embedded/postgres_binaries.py": "tests/runtime/embedded/test_embedded.py",

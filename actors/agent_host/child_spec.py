@@ -11,8 +11,8 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 from ...agents import Agent
 from ...agents.runner import load_agent
 from ...runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, Restart
-from ...runtime.guard import GuardLink
 from ...runtime.processes.actor import ProcessActor, ProcessCommand
+from ...runtime.processes.groups import GroupWatch
 from ...runtime.processes.record import ProcessRecord
 from .actor import AgentHost
 
@@ -77,7 +77,7 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
     redis_url: str,
     environment: Mapping[str, str],
     record: ProcessRecord | None = None,
-    guard: GuardLink | None = None,
+    guard: GroupWatch | None = None,
     dead_letters: DeadLetters | None = None,
     autostart: bool = True,
 ) -> ChildSpec:

@@ -78,6 +78,7 @@ class GuardLink:
         self._folder = folder
         self._runs = Runs(folder)
         self._untaken: set[str] = set()
+        self._latched = Stop()
         self._halted = False
         self._pipe: int | None = None
         self._log = structlog.get_logger(actor="guard")
@@ -161,9 +162,11 @@ class GuardLink:
         """The guard reports a trip; for the actor."""
         self._untaken.add(trip.id)
         self._on_trip(trip)
+        self.settle(self._latched)
 
     def settle(self, latched: Stop) -> None:
         """The latch holds ``latched``: the guard need not keep these trips any longer."""
+        self._latched = latched
         held = {name for name in self._untaken if _holds(latched, name)}
         for name in held:
             if self.say(f"taken {name}"):

@@ -5,6 +5,7 @@ Regular files only, opened without following links and without waiting for a FIF
 """
 
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -17,9 +18,8 @@ from ..regular_files import NotRegular, read_regular
 
 READ_BYTES: Final = 4096
 BY_HAND: Final = ("TRIP", "killswitch")
-WITH_ID: Final = "TRIP."
-TAKEN: Final = ".taken"
-"""What the daemon has renamed once its latch held the trip."""
+WITH_ID: Final = re.compile(r"TRIP\.[0-9A-HJKMNP-TV-Z]{26}")
+"""The daemon renames it once its latch holds the trip."""
 WRITING_S: Final = 0.1
 """So young an empty file may still be written (``echo why > TRIP``)."""
 
@@ -77,7 +77,7 @@ class TripFiles:
 
 
 def _is_trip(name: str) -> bool:
-    return name in BY_HAND or (name.startswith(WITH_ID) and not name.endswith(TAKEN))
+    return name in BY_HAND or WITH_ID.fullmatch(name) is not None
 
 
 def _is_being_written(found: os.stat_result) -> bool:

@@ -30,7 +30,7 @@ from gevent.event import Event
 from ..actor import Actor
 from ..child import ChildState
 from ..errors import OrchestratorError
-from ..guard import GuardLink
+from .groups import GroupWatch
 from .output import LineSplitter, OutputLine, level_of
 from .record import ProcessRecord, ProcessUsage, UsageMeter
 
@@ -158,7 +158,7 @@ class ProcessActor(Actor):
         self,
         command: ProcessCommand,
         record: ProcessRecord | None = None,
-        guard: GuardLink | None = None,
+        guard: GroupWatch | None = None,
     ) -> None:
         super().__init__()
         self._command = command
@@ -353,7 +353,7 @@ class ProcessActor(Actor):
             self._end_stragglers(self._guard)
             self._guard.forget(self._process.pid)
 
-    def _end_stragglers(self, guard: GuardLink) -> None:
+    def _end_stragglers(self, guard: GroupWatch) -> None:
         for pid in guard.stragglers(self.address.name):
             self.log.warning("a process had left the group of its agent and is killed", pid=pid)
             with suppress(ProcessLookupError, PermissionError):

@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 import pytest
+from orchestrator.killswitch.latch import Latch
+from orchestrator.protocol.document import read_document
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -19,8 +21,20 @@ url = "embedded"
 url = "embedded"
 [http]
 port = 0
+[guard]
+on_silence = "stop"
 [agents.family]
 command = ["sh", "-c", "sleep {0} & setsid sleep {0} & exec sleep {0}"]
+"""
+STOPPING = """
+[redis]
+url = "embedded"
+[postgres]
+url = "embedded"
+[http]
+port = 0
+[guard]
+on_silence = "stop"
 """
 HANGING_AGENT = """
 [redis]
@@ -128,7 +142,7 @@ def test_the_guard_holds_neither_the_data_directory_nor_the_port(daemon: Any) ->
 
 def guard_of(daemon: Any) -> Any:
     children = psutil.Process(daemon.process.pid).children()
-    return next((child for child in children if "_guard_entry" in command_of(child)), None)
+    return next((child for child in children if "killswitch/guard" in command_of(child)), None)
 
 
 def command_of(process: psutil.Process) -> str:
@@ -146,13 +160,65 @@ def test_the_trip_file_engages_the_whole_daemon(daemon: Any) -> None:
     assert daemon.get("/risk/killswitch")["reason"] == "by hand"
 
 
-def test_a_stopped_daemon_is_halted_and_left_alive(daemon: Any) -> None:
+def test_a_file_with_an_id_engages_and_is_renamed_once_it_is_latched(daemon: Any) -> None:
+    path = daemon.data / "TRIP.01M8JCDEET712FAJXJC5W3GV93"
+    path.write_text('{"reason": "by orc halt", "scope": "group:execution"}')
+
+    until(path.with_name(f"{path.name}.taken").exists, 10.0)
+    [trip] = daemon.get("/risk/killswitch")["trips"]
+    assert (trip["reason"], trip["scope"]) == ("by orc halt", "group:execution")
+    time.sleep(2.0)
+    assert len(daemon.get("/risk/killswitch")["trips"]) == 1, "the guard and the daemon agree"
+
+
+def guards_trips(daemon: Any) -> list[Any]:
+    """Those that the guard still keeps."""
+    found = Latch(daemon.data).read_guard().documents
+    return [trip for document in found for trip in read_document(document).stop.trips]
+
+
+def test_a_stopped_daemon_is_halted_and_left_alive(new_daemon: Any) -> None:
+    daemon = new_daemon(STOPPING)
+    daemon.start()
+    began = time.monotonic()
     daemon.process.send_signal(signal.SIGSTOP)
-    until((daemon.data / "killswitch.guard").exists, 5.0)
+    until(lambda: guards_trips(daemon), 15.0)
+    assert time.monotonic() - began > 5.0, "not before the supervisor had its turn"
     daemon.process.send_signal(signal.SIGCONT)
 
     until(lambda: daemon.get("/risk/killswitch")["status"] == "active", 5.0)
+    time.sleep(2.0)
     assert len(daemon.get("/risk/killswitch")["trips"]) == 1
+    until(lambda: not guards_trips(daemon), 5.0)
+
+
+def test_under_hold_a_killed_daemon_comes_back_without_a_stop(new_daemon: Any) -> None:
+    daemon = new_daemon(STOPPING.replace('"stop"', '"hold"'))
+    daemon.start()
+
+    daemon.kill()
+    until(lambda: not daemon.redis.exists("orchestrator:permit"), 4.0)
+    daemon.start()
+
+    assert daemon.get("/risk/killswitch")["status"] == "inactive"
+    until(lambda: daemon.redis.exists("orchestrator:permit"), 5.0)
+
+
+def test_too_many_unclean_ends_stop_trading_before_a_permit(new_daemon: Any) -> None:
+    daemon = new_daemon(STOPPING.replace('on_silence = "stop"', "unclean_ends = 2"))
+    daemon.start()
+    daemon.kill()
+    daemon.start()
+    assert daemon.get("/risk/killswitch")["status"] == "inactive"
+    daemon.kill()
+    until(lambda: not daemon.redis.exists("orchestrator:permit"), 4.0)
+
+    daemon.start()
+
+    state = daemon.get("/risk/killswitch")
+    assert (state["status"], state["triggered_by"]) == ("active", "unclean")
+    assert "2 times within 15 minutes" in state["reason"]
+    assert not daemon.redis.exists("orchestrator:permit")
 
 
 def test_an_agent_that_hangs_in_c_ends_the_daemon(new_daemon: Any) -> None:

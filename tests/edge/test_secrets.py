@@ -188,6 +188,6 @@ def test_no_secret_is_in_an_answer(watched: Watched) -> None:
 
 
 def test_no_secret_is_in_an_argument_or_a_file(watched: Watched) -> None:
-    assert "_guard_entry" in watched.arguments
+    assert "killswitch/guard" in watched.arguments
     assert "servers.json" in watched.arguments
     assert found_in(watched.arguments) == []

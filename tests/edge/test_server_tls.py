@@ -11,7 +11,8 @@ from orchestrator.actors.redis_listener.reconnect import connection_pool, dial
 from orchestrator.cli.doctor.check_results import Level
 from orchestrator.cli.doctor.postgres import check_postgres
 from orchestrator.cli.doctor.redis import check_redis
-from orchestrator.runtime._guard_entry import Redis as GuardsRedis
+from orchestrator.killswitch.guard.connection import Connection
+from orchestrator.protocol.bus_url import read_bus_url
 from orchestrator.sql.connection import connect
 from orchestrator.sql.errors import Unavailable
 from psycopg.conninfo import conninfo_to_dict
@@ -102,7 +103,7 @@ def test_the_guard_refuses_it_as_well(
 ) -> None:
     with before_redis(redis_url, pairs[kind]) as proxy:
         with pytest.raises(OSError, match=r"SSL|certificate"):
-            GuardsRedis(redis_through(proxy, authority))
+            Connection(read_bus_url(redis_through(proxy, authority)))
 
         assert_nothing_told(proxy)
 

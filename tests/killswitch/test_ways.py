@@ -10,9 +10,10 @@ import pytest
 from orchestrator.actors.messages.killswitch import Engage, FileFound, TakeTrip
 from orchestrator.killswitch import ways as module
 from orchestrator.killswitch.ways import TripFiles, Ways
+from orchestrator.protocol.targets import Level, Target
+from orchestrator.protocol.trips import Trip
 from orchestrator.protocol.ways import Way
 from orchestrator.runtime import Actor, Address, Mailbox, OrchestratorError, start_actor, stop_actor
-from orchestrator.runtime.guard import GuardTrip
 
 NAME = "TRIP.01J00000000000000000000000"
 
@@ -147,8 +148,8 @@ def received(address: Address) -> list[Any]:
     return found
 
 
-def guard_trip(by: str) -> GuardTrip:
-    return GuardTrip("t1", "why", by, "2026-01-31T09:30:00.000Z")
+def guard_trip(way: Way, **fields: Any) -> Trip:
+    return Trip("t1", "why", way, "2026-01-31T09:30:00.000Z", way=way, **fields)
 
 
 def test_without_a_guard_a_signal_engages_at_once() -> None:
@@ -164,7 +165,7 @@ def test_a_signal_that_the_guard_has_seen_too_is_one_trip() -> None:
     address = Address("killswitch", Mailbox(10))
     ways = Ways(address)
 
-    ways.guard_tripped(guard_trip("signal"))
+    ways.guard_tripped(guard_trip(Way.SIGNAL))
     ways.signalled(Guard())  # type: ignore[arg-type]
 
     [message] = received(address)
@@ -172,10 +173,10 @@ def test_a_signal_that_the_guard_has_seen_too_is_one_trip() -> None:
     assert (message.trip.id, message.trip.way) == ("t1", Way.SIGNAL)
 
 
-def test_the_guards_trip_for_a_file_is_the_files() -> None:
+def test_the_guards_trip_is_taken_whole() -> None:
     address = Address("killswitch", Mailbox(10))
+    trip = guard_trip(Way.FILE, target=Target(Level.REDUCE), alias="file:TRIP", identity="x")
 
-    Ways(address).guard_tripped(guard_trip("file"))
+    Ways(address).guard_tripped(trip)
 
-    [message] = received(address)
-    assert (message.trip.way, message.trip.alias) == (Way.FILE, "file:TRIP")
+    assert received(address) == [TakeTrip(trip)]

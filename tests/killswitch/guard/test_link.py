@@ -89,6 +89,9 @@ def test_the_guard_drops_a_trip_once_the_latch_holds_it_or_its_release(line: Lin
     line.link.say("mark")
 
     assert line.said() == [f"taken {TRIP.id}", "mark"]
+    line.link.tripped(TRIP)  # by a successor, from its slots
+    assert line.said() == [f"taken {TRIP.id}"]
+    line.link.settle(Stop())
     line.link.tripped(TRIP)
     line.link.settle(Stop().with_release(TRIP.id, TRIP.at))
     assert line.said() == [f"taken {TRIP.id}"]

@@ -10,7 +10,7 @@ from orchestrator.killswitch.guard.trip_files import READ_BYTES, TripFile, TripF
 ULID = "01M8JCDEET712FAJXJC5W3GV93"
 
 
-@pytest.mark.parametrize("name", ["TRIP", "killswitch", f"TRIP.{ULID}", "TRIP.by-hand"])
+@pytest.mark.parametrize("name", ["TRIP", "killswitch", f"TRIP.{ULID}"])
 def test_a_file_is_found_once_for_as_long_as_it_is_there(tmp_path: Path, name: str) -> None:
     files = TripFiles(tmp_path)
     assert files.look() == []
@@ -28,7 +28,16 @@ def test_a_file_is_found_once_for_as_long_as_it_is_there(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
-    "name", [f"TRIP.{ULID}.taken", "TRIPS", "trip", "killswitch.latch", "killswitch.guard", "runs"]
+    "name",
+    [
+        f"TRIP.{ULID}.taken",
+        "TRIPS",
+        "TRIP.x",
+        "trip",
+        "killswitch.latch",
+        "killswitch.guard",
+        "runs",
+    ],
 )
 def test_other_names_are_nothing(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
