@@ -16,7 +16,15 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from . import journal_damage, rule_breakers, scenarios, sieges, streams, subscribers
+from . import (
+    journal_damage,
+    rule_breakers,
+    scenarios,
+    sieges,
+    streams,
+    subscribers,
+    supervised,
+)
 from .rig import Outcome
 
 Run = Callable[..., Outcome]
@@ -30,6 +38,9 @@ FULL: dict[str, Run] = {
     ),
     "commits": partial(scenarios.unknown_commits, batches=500),
     "daemon": partial(scenarios.daemon_killed, points=50),
+    "guard": partial(supervised.killed, kills=20),
+    "guard-too": partial(supervised.killed, kills=20, with_guard=True),
+    "guard-pm2": partial(supervised.killed, kills=20, by="pm2"),
     "truncated": partial(journal_damage.truncated, cuts=4096),
     "flipped": partial(journal_damage.flipped, flips=1000),
     "full-disk": partial(scenarios.full_disk, size_mb=24, events=600_000),
@@ -56,6 +67,7 @@ SHORT: dict[str, Run] = {
     "frozen": partial(scenarios.postgres_away, outage_s=3, rate=1000, frozen=True, after_s=4),
     "commits": partial(scenarios.unknown_commits, batches=20),
     "daemon": partial(scenarios.daemon_killed, points=3),
+    "guard": partial(supervised.killed, kills=3),
     "truncated": partial(journal_damage.truncated, cuts=128),
     "flipped": partial(journal_damage.flipped, flips=32),
     "full-disk": partial(scenarios.full_disk, size_mb=18, events=200_000, again=True),

@@ -1,0 +1,188 @@
+"""Ends of a daemon under a real process supervisor, with ``guard.on_silence = "stop"``.
+
+After each ``kill -9`` the supervisor starts the next daemon; the stop has to be in force there,
+whatever the supervisor did to the guard, and ends by a release alone.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from .rig import Outcome, wait_until
+
+START_LIMIT_S = 90.0
+SETTINGS = """
+[redis]
+url = "embedded"
+[postgres]
+url = "embedded"
+[http]
+port = 0
+[guard]
+on_silence = "stop"
+"""
+SUPERVISORD = """
+[supervisord]
+nodaemon = true
+logfile = {folder}/supervisord.log
+pidfile = {folder}/supervisord.pid
+[program:orchestrator]
+command = {python} -m orchestrator run -c {folder}/supervisor.toml
+directory = {folder}
+autorestart = true
+startsecs = 0
+stopwaitsecs = 60
+stdout_logfile = {folder}/log
+redirect_stderr = true
+"""
+
+
+class Daemon:
+    """Whichever daemon the supervisor has started last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def pid(self) -> int:
+        """The one that serves; 0 for none."""
+        try:
+            pid = int(self._addresses()["pid"])
+            return pid if self._call("/ready")[0] == 200 else 0
+        except (OSError, ValueError):
+            return 0
+
+    def await_successor(self, former: int) -> None:
+        """Wait for a daemon that serves and is another process."""
+        wait_until(lambda: self.pid not in (0, former), START_LIMIT_S, "the next daemon")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The stop."""
+        found: dict[str, Any] = self._call("/risk/killswitch")[1]
+        return found
+
+    def release_all(self) -> None:
+        """Release every trip in force."""
+        for trip in self.state["trips"]:
+            body = {"reason": "known", "trip_id": trip["trip_id"]}
+            status, answer = self._call("/risk/killswitch/release", body)
+            assert status == 200, answer
+
+    def _addresses(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self._folder / "data" / "servers.json").read_text())
+        return found
+
+    def _call(self, path: str, body: Any = None) -> tuple[int, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        url = str(self._addresses()["http"]).rstrip("/") + path
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+
+def _supervisord(folder: Path) -> list[str]:
+    words = {"folder": folder, "python": sys.executable}
+    (folder / "supervisord.conf").write_text(SUPERVISORD.format(**words))
+    return [_program("supervisord"), "-c", str(folder / "supervisord.conf")]
+
+
+def _pm2(folder: Path) -> list[str]:
+    app = {
+        "name": "orchestrator",
+        "script": sys.executable,
+        "args": ["-m", "orchestrator", "run", "-c", str(folder / "supervisor.toml")],
+        "interpreter": "none",
+        "cwd": str(folder),
+        "kill_timeout": 60_000,
+        "out_file": str(folder / "log"),
+        "error_file": str(folder / "log"),
+    }
+    (folder / "pm2.json").write_text(json.dumps({"apps": [app]}))
+    return [_program("pm2-runtime"), "start", str(folder / "pm2.json")]
+
+
+def _program(name: str) -> str:
+    """Beside this Python or on the path."""
+    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    program = shutil.which(name, path=places)
+    assert program is not None, f"{name} is not installed"
+    return program
+
+
+COMMANDS = {"supervisord": _supervisord, "pm2": _pm2}
+
+
+@contextmanager
+def supervised(by: str) -> Iterator[Daemon]:
+    """A daemon under ``by``."""
+    with tempfile.TemporaryDirectory(prefix="supervised-") as name:
+        folder = Path(name)
+        (folder / "supervisor.toml").write_text(SETTINGS)
+        own = {"ORCHESTRATOR_DATA_DIR": str(folder / "data"), "PM2_HOME": str(folder / "pm2")}
+        process = subprocess.Popen(
+            COMMANDS[by](folder),
+            env=os.environ | own,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # the daemon's own, in `log`
+        )
+        try:
+            yield Daemon(folder)
+        finally:
+            process.terminate()
+            process.wait(START_LIMIT_S)
+
+
+def killed(*, seed: int, kills: int, by: str = "supervisord", with_guard: bool = False) -> Outcome:
+    """``kill -9`` of the daemon, again and again: lost are stops that the next one does not have.
+
+    Args:
+        seed: of the random moments.
+        kills: how many.
+        by: the supervisor.
+        with_guard: the guard is killed first, as where a supervisor ends a whole control group.
+    """
+    who = "daemon and guard" if with_guard else "daemon"
+    outcome = Outcome(f"{who} killed {kills} times under {by}")
+    chance = random.Random(seed)
+    with supervised(by) as daemon:
+        for _ in range(kills):
+            wait_until(lambda: daemon.pid, START_LIMIT_S, "a daemon that serves")
+            assert daemon.state["status"] == "inactive", daemon.state
+            time.sleep(chance.random())
+            former = daemon.pid
+            if with_guard:
+                _guard_of(former).kill()
+            os.kill(former, signal.SIGKILL)
+            outcome.faults += 1
+            daemon.await_successor(former)
+            state = daemon.state
+            outcome.received += 1
+            outcome.stored += state["status"] == "active"
+            outcome.twice += len(state["trips"]) > 1
+            daemon.release_all()
+    outcome.lost = outcome.received - outcome.stored
+    return outcome
+
+
+def _guard_of(pid: int) -> psutil.Process:
+    children = psutil.Process(pid).children()
+    return next(child for child in children if "killswitch/guard" in " ".join(child.cmdline()))
