@@ -3,9 +3,11 @@
 Plain blocking Python over redis-py; neither gevent nor pykka is needed.
 """
 
+from ..protocol.gate import Resume
+from ..protocol.targets import Permission
 from .agent import Agent
-from .errors import AgentError, BadAgent, BadOptions, BadPayload, BusUnavailable
-from .killswitch import KillswitchState
+from .errors import AgentError, BadAgent, BadOptions, BadPayload, BusUnavailable, Halted
+from .gate import Halt, acts, deadman
 from .routing import Event, every, on_event
 
 __all__ = [
@@ -16,7 +18,12 @@ __all__ = [
     "BadPayload",
     "BusUnavailable",
     "Event",
-    "KillswitchState",
+    "Halt",
+    "Halted",
+    "Permission",
+    "Resume",
+    "acts",
+    "deadman",
     "every",
     "on_event",
 ]

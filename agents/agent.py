@@ -35,43 +35,40 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
-import msgspec
-
+from ..protocol.gate import Resume
+from ..protocol.heartbeat import GateBeat, gate_fields
 from ..protocol.patterns import checked
-from .attempts import Attempts, name_of
-from .errors import AgentError, BusUnavailable
+from ..protocol.targets import Permission
+from .attempts import Attempts
+from .definition import GRACE_S, Definition
+from .errors import AgentError
+from .gate import AgentGate, Halt
+from .handlers import Handlers
 from .health import Health
 from .heart import Heart
 from .killswitch import CHANNEL as KILLSWITCH_CHANNEL
-from .killswitch import KillswitchState, after_reconnect, read_message
+from .killswitch import read_message
 from .naming import checked_id, kebab_case
-from .options import NoOptions, read_options
-from .pace import Backoff, Breath, Throttle
-from .publisher import Publisher, connect
+from .options import read_options
+from .pace import Throttle
+from .permit_reader import PermitReader
+from .publisher import Publisher, connect, read_url
 from .routing import Event, Router, TimerSpec, marked_events, marked_timers
 from .schedule import Schedule
 from .subscriber import Received, Subscriber
 from .threads import run_in_threads
 from .work_queue import Work, WorkQueue
 
-WAIT_S = 0.25
-"""How often a job that waits for something else looks whether it shall stop."""
-LONGEST_WAIT_S = 60.0
-"""How long the handlers' job sleeps when there is nothing to do."""
-GRACE_S = 1.0
-"""How long a stop waits for the handler that is running; the rest of the 2 s that a
-stop may take is for the last heartbeat."""
+FIRST_LOOK_S = 2.0
+"""How long the first heartbeat waits for the first read of the permit."""
 
 
-class Agent:
-    """One agent. An instance runs once.
-
-    Hooks, all in the handlers' job, in this order: `on_start` once the subscription
-    stands; then handlers, timers, `on_killswitch`, `on_reconnect` as they come;
-    `on_stop` at the end.
+class Agent(Definition):
+    """One agent. An instance runs once. What a subclass may override is in `Definition`.
 
     Args:
         agent_id: stable over restarts; the class's by default.
@@ -86,21 +83,6 @@ class Agent:
         BadOptions: the options are not those of the class, or the URL is none.
     """
 
-    agent_id: str = ""
-    """Default: the class's name as ``my-agent``."""
-    name: str = ""
-    group: str = "unknown"
-    version: str = ""
-    """Of the agent, shown in its heartbeat."""
-    redis_url: str = "redis://127.0.0.1:6379/0"
-    interval_s: float = 5.0
-    queue_capacity: int = 10_000
-    """Messages that may wait for the handlers. When full, the oldest market data goes
-    first; it is counted (``dropped`` in the heartbeat) and logged."""
-    handler_limit_s: float = 60.0
-    """A handler that runs for longer makes the status ``error``."""
-    Options: ClassVar[type[msgspec.Struct]] = NoOptions
-    """A struct with the settings of this class, each with a default."""
     options: Any
     """An instance of ``Options``."""
 
@@ -124,7 +106,7 @@ class Agent:
         self.boot = uuid.uuid4().hex
         """Tells this run from the one before, for the daemon."""
         self._publisher = self._new_publisher()
-        self._killswitch = KillswitchState.UNKNOWN
+        self._gate = self._new_gate()
         self._router = Router(marked_events(self))
         self._schedule = Schedule(marked_timers(self))
         self._queue = WorkQueue(self.queue_capacity, self._on_drop)
@@ -133,40 +115,16 @@ class Agent:
         self._heart = self._new_heart()
         self._attempts = Attempts(self._health, on_trouble=self._heart.hurry, log=self.log)
         self._subscriber: Subscriber | None = None
+        self._permits: PermitReader | None = None
         self._stopping = threading.Event()
-        self._start_failed = False
-        self._handlers_ended = threading.Event()
-
-    # -- what a subclass may override ------------------------------------------------
-
-    def on_start(self) -> None:
-        """Prepare. The subscription stands, nothing has been handled yet.
-
-        What it raises ends the agent (and its supervisor starts it anew), except
-        `BusUnavailable`: then it is called again when Redis is back.
-        """
-
-    def on_killswitch(self, engaged: bool, message: dict[str, Any]) -> None:  # noqa: FBT001
-        """A stop or a release was announced on ``risk.killswitch``.
-
-        Overtakes all events that wait, but not a handler that is running; that one can
-        look at `killswitch`. A release heard on the bus is news, not a permission to
-        act: the bus cannot know what else is in force.
-
-        Args:
-            engaged: true unless the message says ``"enabled": false``.
-            message: its fields (reason, triggered_by, trip_id, …); ``{"raw": text}``
-                if it was no JSON object.
-        """
-
-    def on_reconnect(self, away_s: float) -> None:
-        """The subscription stands again after ``away_s`` seconds; what came then is lost.
-
-        `killswitch` is ``unknown`` from here on, unless a stop was in force.
-        """
-
-    def on_stop(self) -> None:
-        """Clean up, within `GRACE_S`."""
+        self._handlers = Handlers(
+            queue=self._queue,
+            schedule=self._schedule,
+            attempts=self._attempts,
+            health=self._health,
+            stopping=self._stopping,
+            log=self.log,
+        )
 
     # -- what a subclass may call ----------------------------------------------------
 
@@ -200,7 +158,10 @@ class Agent:
             BadPayload: no JSON object, or larger than 1 MiB.
             BusUnavailable: Redis did not take it. Let it out of a handler: it is counted
                 and does not make the agent look broken.
+            Halted: to publish there is acting, and the agent may not. Likewise.
         """
+        if self._gate is not None:
+            self._gate.require(channel)
         ids = {"correlation_id": correlation_id, "causation_id": causation_id}
         given = {key: value for key, value in ids.items() if value is not None}
         body = {**payload, **given} if given else payload
@@ -228,10 +189,23 @@ class Agent:
         """As `every`, for intervals known only at run time. In ``__init__`` or `on_start`."""
         self._schedule.add(function, TimerSpec(seconds, at_start))
 
+    def acting(self, *, reduces: bool = False) -> AbstractContextManager[None]:
+        """Within the block the agent acts: ``with self.acting(): venue.send(order)``. Any thread.
+
+        Looked at when the block begins; keep it short, a new one for each order.
+
+        Args:
+            reduces: the order only reduces positions, which a stop of level ``reduce`` allows.
+
+        Raises:
+            Halted: it may not act now.
+        """
+        return nullcontext() if self._gate is None else self._gate.acting(reduces=reduces)
+
     @property
-    def killswitch(self) -> KillswitchState:
-        """What was last heard of the killswitch, at once and in any thread."""
-        return self._killswitch
+    def permission(self) -> Permission:
+        """What may be done now; ``allowed`` without a gate. Any thread."""
+        return Permission.ALLOWED if self._gate is None else self._gate.permission
 
     @property
     def stopping(self) -> bool:
@@ -259,8 +233,9 @@ class Agent:
         self._stopping.set()
         self._queue.close()
         self._heart.stop()
-        if self._subscriber is not None:
-            self._subscriber.stop()
+        for job in (self._subscriber, self._permits):
+            if job is not None:
+                job.stop()
 
     def jobs(self) -> dict[str, Callable[[], None]]:
         """What must run side by side, for a host with threads of its own kind.
@@ -281,26 +256,42 @@ class Agent:
             on_connected=self._connected,
             log=self.log,
         )
-        return {
-            "reader": self._subscriber.run,
-            "handlers": partial(self._handle_all, self._subscriber),
-            "heart": self._beat_all,
+        for name in read_url(self.redis_url).ignored:
+            self.log.warning("the Redis URL's %s is ignored", name)
+        ready = [self._subscriber.connected]
+        jobs = {"reader": self._subscriber.run, "heart": self._beat_all}
+        if self._gate is not None:
+            self._permits = self._new_permit_reader(self._gate)
+            ready.append(self._permits.looked)
+            jobs["gate"] = self._permits.run
+        return jobs | {
+            "handlers": partial(
+                self._handlers.run,
+                ready,
+                on_start=self.on_start,
+                on_stop=self.on_stop,
+                on_failed=self._heart.beat,  # here: a host may end the heart's job with this one
+            )
         }
 
     def close(self) -> None:
         """Close the connections to Redis. For hosts; `run` does it by itself."""
         self._publisher.close()
         self._heart.close()
-        if self._subscriber is not None:
-            self._subscriber.close()
+        for job in (self._subscriber, self._permits):
+            if job is not None:
+                job.close()
 
     # -- the reader's job ------------------------------------------------------------
 
     def _receive(self, message: Received) -> None:
         if message.pattern is None:
-            engaged, fields = read_message(message.data)
-            self._killswitch = KillswitchState.ENGAGED if engaged else KillswitchState.RELEASED
-            call = partial(self.on_killswitch, engaged, fields)
+            heard = read_message(message.data)
+            if self._gate is not None:
+                self._gate.hear(heard)
+            if self._permits is not None:
+                self._permits.wake()
+            call = partial(self.on_killswitch, heard.engaged, heard.fields)
             self._call_soon("on_killswitch", call, channel=message.channel)
             return
         handlers = self._router.handlers(message.pattern, message.channel)
@@ -311,7 +302,6 @@ class Agent:
     def _connected(self, away_s: float) -> None:
         if away_s:
             self._heart.hurry()
-            self._killswitch = after_reconnect(self._killswitch)
             self._call_soon("on_reconnect", partial(self.on_reconnect, away_s))
 
     def _call_soon(self, name: str, call: Callable[[], object], *, channel: str = "") -> None:
@@ -322,57 +312,18 @@ class Agent:
         if held is not None:
             self.log.warning("too slow: dropped a message on %s (and %d more)", work.channel, held)
 
-    # -- the handlers' job -----------------------------------------------------------
-
-    def _handle_all(self, subscriber: Subscriber) -> None:
-        try:
-            if self._bring_up(subscriber):
-                self._loop()
-                self._attempts.run("on_stop", self.on_stop)
-        finally:
-            self._handlers_ended.set()
-
-    def _bring_up(self, subscriber: Subscriber) -> bool:
-        backoff = Backoff()
-        while not self.stopping:
-            if not subscriber.connected.wait(WAIT_S):
-                continue
-            try:
-                self.on_start()
-            except BusUnavailable as error:
-                self.log.warning("on_start is tried again: %s", error)
-                self._stopping.wait(backoff.next_s())
-            except Exception as error:
-                self._start_failed = True
-                self._health.fail("on_start", error, time.monotonic())
-                self._heart.beat()  # here: a host may end the heart's job with this one
-                raise
-            else:
-                return True
-        return False
-
-    def _loop(self) -> None:
-        breath = Breath()
-        while not self.stopping:
-            self._schedule.set_up(time.monotonic())
-            work = self._queue.get(self._schedule.wait_s(time.monotonic(), LONGEST_WAIT_S))
-            if work is not None:
-                work.run()
-            for timer in self._schedule.take_due(time.monotonic()):
-                if not self.stopping:
-                    self._attempts.run(name_of(timer.function), timer.function)
-            breath.take()
-
     # -- the heart's job -------------------------------------------------------------
 
     def _beat_all(self) -> None:
+        if self._permits is not None:
+            self._permits.looked.wait(FIRST_LOOK_S)
         self._heart.run()
-        if not self._handlers_ended.wait(GRACE_S):
+        if not self._handlers.ended.wait(GRACE_S):
             self.log.warning("a handler is still running after %.1f s and is left behind", GRACE_S)
         if self._queue.dropped or len(self._queue):
             lost = (len(self._queue), self._queue.dropped)
             self.log.info("%d messages not handled, %d dropped", *lost)
-        self._heart.beat(None if self._start_failed else "stopped")
+        self._heart.beat(None if self._handlers.start_failed else "stopped")
 
     def _about(self) -> dict[str, Any]:
         return {
@@ -380,10 +331,50 @@ class Agent:
             "name": self.name,
             "group": self.group,
             **({"version": self.version} if self.version else {}),
-            "killswitch": self._killswitch,
             "queued": len(self._queue),
             "dropped": self._queue.dropped,
+            **({} if self._gate is None else gate_fields(self._gate_beat(self._gate))),
         }
+
+    # -- the gate's job --------------------------------------------------------------
+
+    def _gate_beat(self, gate: AgentGate) -> GateBeat:
+        busy = self._health.runs_since_before(gate.shut_at)
+        return gate.beat(open_orders=self.open_orders, busy=busy)
+
+    def _halt_soon(self, gate: AgentGate, halt: Halt) -> None:
+        def call() -> None:
+            try:
+                self.on_halt(halt)
+            except BaseException:
+                gate.halt_failed(halt)
+                raise
+            gate.halt_handled()
+            if self._permits is not None:
+                self._permits.wake()
+
+        self._queue.put_foremost(Work("", partial(self._attempts.run, "on_halt", call)))
+
+    # -- wiring ----------------------------------------------------------------------
+
+    def _new_gate(self) -> AgentGate | None:
+        executes = self.group == "execution"
+        if not (executes if self.needs_permit is None else self.needs_permit):
+            return None
+        resume = self.resume or (Resume.MANUAL if executes else Resume.ON_PERMIT)
+        return AgentGate(
+            self.agent_id, self.group, Resume(resume), acting_channels=self.acting_channels
+        )
+
+    def _new_permit_reader(self, gate: AgentGate) -> PermitReader:
+        return PermitReader(
+            self.redis_url,
+            gate,
+            on_halt=partial(self._halt_soon, gate),
+            beat=partial(self._gate_beat, gate),
+            send=self._heart.beat,
+            log=self.log,
+        )
 
     def _new_publisher(self) -> Publisher:
         return Publisher(connect(self.redis_url), agent_id=self.agent_id, boot=self.boot)

@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from .errors import BusUnavailable
+from .errors import BusUnavailable, Halted
 from .health import Health
 from .pace import Throttle
 from .routing import Event
@@ -48,6 +48,10 @@ class Attempts:
         self._health.begin(name, time.monotonic())
         try:
             call()
+        except Halted as error:
+            self._health.withheld(time.monotonic())
+            if self._throttle.admit(f"{name} withheld", time.monotonic()) is not None:
+                self._log.info("%s: %s", name, error)
         except BusUnavailable as error:
             self._health.unpublished(time.monotonic())
             if self._throttle.admit(f"{name} unpublished", time.monotonic()) is not None:

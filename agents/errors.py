@@ -7,6 +7,7 @@
      +-- BadOptions        an option is unknown or of the wrong type, or a URL is none
      +-- BadPayload        what was to be published is no JSON object, or too large
      +-- BusUnavailable    Redis did not take it
+     +-- Halted            the gate is shut: the agent may not act now
 """
 
 
@@ -43,3 +44,21 @@ class BusUnavailable(AgentError):
     def __str__(self) -> str:
         """Say what was not published and why."""
         return f"not published on {self.channel}: {self.cause}"
+
+
+class Halted(AgentError):
+    """The agent has no permission to act now.
+
+    Let it out of a handler: it is counted and does not make the agent look broken.
+    """
+
+    def __init__(self, why: str, trip_id: str | None = None) -> None:
+        super().__init__(why, trip_id)
+        self.why = why
+        """Such as ``no valid permit``."""
+        self.trip_id = trip_id
+        """The stop that the agent has heard of."""
+
+    def __str__(self) -> str:
+        """Say why."""
+        return f"halted: {self.why}" + (f" (trip {self.trip_id})" if self.trip_id else "")

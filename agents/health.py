@@ -40,6 +40,7 @@ class Health:
         self._handled = 0
         self._unpublished = 0
         self._undecodable = 0
+        self._withheld = 0
 
     def begin(self, handler: str, now: float) -> None:
         """A handler begins."""
@@ -73,6 +74,17 @@ class Health:
             self._end(now)
             self._unpublished += 1
 
+    def withheld(self, now: float) -> None:
+        """A handler did not act because the agent may not: counted, no fault of the agent's."""
+        with self._lock:
+            self._end(now)
+            self._withheld += 1
+
+    def runs_since_before(self, moment: float) -> bool:
+        """Whether the handler that runs now had begun by ``moment`` (monotonic seconds)."""
+        running = self._running
+        return running is not None and running[1] <= moment
+
     def undecodable(self) -> None:
         """A message was no JSON and was left out."""
         self._undecodable += 1
@@ -81,7 +93,7 @@ class Health:
         """The fields for a heartbeat, and what to give `told` once it is out.
 
         Fields: status (str), last_error (str, only with status error), uptime_s,
-        handled, errors, unpublished, undecodable (int), busy_s (float: how long the
+        handled, errors, unpublished, withheld, undecodable (int), busy_s (float: how long the
         handler now running has run, 0 if none), last_handled_s (float or null: since
         a handler last ended).
         """
@@ -95,6 +107,7 @@ class Health:
                 "handled": self._handled,
                 "errors": self._errors,
                 "unpublished": self._unpublished,
+                "withheld": self._withheld,
                 "undecodable": self._undecodable,
                 "busy_s": round(now - self._running[1], 3) if self._running else 0,
                 "last_handled_s": None if since is None else round(now - since, 3),

@@ -24,7 +24,8 @@ class Heart:
         channel: ``heartbeat.<agent_id>``.
         interval_s: from beat to beat.
         health: what to say.
-        about: called for each beat; the fields that name and describe the agent.
+        about: called for each beat; the fields that name and describe the agent, which win over
+            the health's.
         log: the agent's.
     """
 
@@ -77,8 +78,8 @@ class Heart:
             Whether Redis took it.
         """
         fields, number = self._health.beat(time.monotonic())
-        fields |= {} if status is None else {"status": status}
-        beat = {**self._about(), "interval_s": self._interval_s, "pid": os.getpid(), **fields}
+        beat = {**fields, **self._about(), "interval_s": self._interval_s, "pid": os.getpid()}
+        beat |= {} if status is None else {"status": status}
         try:
             self._publisher.publish(self._channel, beat)
         except BusUnavailable as error:

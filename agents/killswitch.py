@@ -1,42 +1,64 @@
-"""What a message on ``risk.killswitch`` means to an agent. Pure."""
+"""What a message on ``risk.killswitch`` says to an agent. Pure.
 
-from enum import StrEnum
+It can shut a gate and never opens one: only the permit does (contract, part 1).
+"""
+
 from typing import Any
 
 import msgspec
 
+from ..protocol.json_object import clean_text, read_object, text_in
+from ..protocol.targets import STOP_ALL, Target, read_target
+from ..protocol.trips import NAME_CHARS, REASON_CHARS
+
 CHANNEL = "risk.killswitch"
 """Where stops and releases are announced."""
 _RAW_CHARS = 4096
-"""So much of a message that is no JSON object is handed on."""
+"""So much of a message that is not a JSON object is passed on."""
 
 
-class KillswitchState(StrEnum):
-    """What the agent knows. Treat ``unknown`` as ``engaged`` before you act."""
+class Announcement(msgspec.Struct, frozen=True):
+    """One message."""
 
-    UNKNOWN = "unknown"
-    """Nothing was heard, or something may have been missed."""
-    ENGAGED = "engaged"
-    """A stop was the last that was heard."""
-    RELEASED = "released"
-    """A release was the last that was heard."""
+    engaged: bool
+    """False for ``"enabled": false`` alone: news, not a permission."""
+    fields: dict[str, Any]
+    """As published; ``{"raw": <text>}`` if it is not a JSON object."""
+    targets: tuple[Target, ...] = ()
+    """Whom it stops, and how hard; the other trips in force included."""
+    trip_id: str | None = None
+    """The newest trip."""
+    reason: str | None = None
+    """Why."""
 
 
-def read_message(data: bytes) -> tuple[bool, dict[str, Any]]:
-    """Whether the message engages, and its fields.
+def read_message(data: bytes) -> Announcement:
+    """Read a message of any origin.
 
-    Anything engages that is not a JSON object with ``enabled`` exactly ``false``
-    (contract, section 1); what is no object comes as ``{"raw": <text>}``.
+    Whatever is not a JSON object with ``enabled`` exactly ``false`` engages: halt/all, if it
+    says nothing else.
     """
-    try:
-        message = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        message = None
-    if not isinstance(message, dict):
-        return True, {"raw": data.decode(errors="replace")[:_RAW_CHARS]}
-    return message.get("enabled") is not False, message
+    fields = read_object(data)
+    if fields is None:
+        raw = data.decode(errors="replace")[:_RAW_CHARS]
+        return Announcement(engaged=True, fields={"raw": raw}, targets=(STOP_ALL,))
+    if fields.get("enabled") is False:
+        return Announcement(engaged=False, fields=fields)
+    return Announcement(
+        engaged=True,
+        fields=fields,
+        targets=(read_target(fields.get("level"), fields.get("scope")), *_others(fields)),
+        trip_id=_text(fields, "trip_id", NAME_CHARS),
+        reason=_text(fields, "reason", REASON_CHARS),
+    )
 
 
-def after_reconnect(state: KillswitchState) -> KillswitchState:
-    """What is still known when messages may have been missed."""
-    return state if state is KillswitchState.ENGAGED else KillswitchState.UNKNOWN
+def _others(fields: dict[str, Any]) -> list[Target]:
+    trips = fields.get("trips")
+    listed = trips if isinstance(trips, list) else []
+    return [read_target(t.get("level"), t.get("scope")) for t in listed if isinstance(t, dict)]
+
+
+def _text(fields: dict[str, Any], name: str, limit: int) -> str | None:
+    text = text_in(fields, name)
+    return None if text is None else clean_text(text, limit)

@@ -30,7 +30,7 @@ class Work(msgspec.Struct, frozen=True):
 class WorkQueue:
     """Many may put, one takes. Putting never waits.
 
-    Order: urgent first, otherwise as put.
+    Order: foremost, urgent, otherwise as put.
 
     Args:
         capacity: of the normal lane, in messages.
@@ -40,6 +40,7 @@ class WorkQueue:
     def __init__(self, capacity: int, on_drop: Callable[[Work], object]) -> None:
         self._capacity = capacity
         self._on_drop = on_drop
+        self._foremost: deque[Work] = deque()
         self._urgent: deque[Work] = deque()
         self._market: deque[tuple[int, Work]] = deque()
         self._other: deque[tuple[int, Work]] = deque()
@@ -51,7 +52,7 @@ class WorkQueue:
 
     def __len__(self) -> int:
         """How many wait."""
-        return len(self._urgent) + len(self._market) + len(self._other)
+        return len(self._foremost) + len(self._urgent) + len(self._market) + len(self._other)
 
     def put(self, work: Work) -> None:
         """Add at the end; drop the oldest if there is no room."""
@@ -72,6 +73,12 @@ class WorkQueue:
             self._changed.notify()
         self._count(lost)
 
+    def put_foremost(self, work: Work) -> None:
+        """Add in front of all but its own kind; never dropped, so for what comes seldom."""
+        with self._changed:
+            self._foremost.append(work)
+            self._changed.notify()
+
     def get(self, timeout_s: float) -> Work | None:
         """The next work; ``None`` after ``timeout_s``, or at once when closed."""
         deadline = time.monotonic() + timeout_s
@@ -89,8 +96,9 @@ class WorkQueue:
             self._changed.notify_all()
 
     def _take(self) -> Work | None:
-        if self._urgent:
-            return self._urgent.popleft()
+        for first in (self._foremost, self._urgent):
+            if first:
+                return first.popleft()
         lanes = [lane for lane in (self._market, self._other) if lane]
         return min(lanes, key=lambda lane: lane[0][0]).popleft()[1] if lanes else None
 

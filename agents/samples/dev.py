@@ -57,6 +57,7 @@ class DevAgent(Agent):
     name = "Development Agent"
     group = "development"
     version = "1.0"
+    needs_permit = True
     Options: ClassVar[type[msgspec.Struct]] = DevOptions
     options: DevOptions
 

@@ -1,6 +1,7 @@
 """A bus to listen on, and agents that are stopped at the end of their test."""
 
 import contextlib
+import dataclasses
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 import redis
 from orchestrator.agents import Agent
+from orchestrator.protocol.permit import KEY, Permit, write_permit
 
 
 class Bus:
@@ -76,6 +78,67 @@ def _decoded(data: bytes) -> Any:
 @pytest.fixture
 def bus(redis_url: str) -> Iterator[Bus]:
     made = Bus(redis_url)
+    yield made
+    made.close()
+
+
+class Daemon:
+    """What a daemon does with the permit: issues and renews it, deletes it under a stop."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(url, protocol=2, socket_timeout=1)
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.permit = Permit(100, "test", "2026-01-31T09:30:00.000Z")
+
+    def issue(self, px: int | None = 3000, **fields: Any) -> None:
+        """Write the permit once."""
+        self.permit = dataclasses.replace(self.permit, **fields)
+        self._client.set(KEY, write_permit(self.permit), px=px)
+
+    def renew(self, **fields: Any) -> None:
+        """Write it now and go on until `lapse`."""
+        self.issue(**fields)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew, args=(self._ended,), daemon=True)
+        self._thread.start()
+
+    def _renew(self, ended: threading.Event) -> None:
+        with contextlib.suppress(redis.RedisError):
+            while not ended.wait(0.3):
+                self.issue()
+
+    def lapse(self) -> None:
+        """Renew no more, as if dead."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def stop(self, trip_id: str = "T1", **fields: Any) -> None:
+        """Engage: the permit is deleted, then the stop is published."""
+        self.lapse()
+        self._client.delete(KEY)
+        self.announce(trip_id=trip_id, **fields)
+
+    def announce(self, **fields: Any) -> None:
+        body = {"enabled": True, "reason": "loss limit"} | fields
+        self._client.publish("risk.killswitch", msgspec.json.encode(body))
+
+    def release(self, **fields: Any) -> None:
+        """A release raises generation and count."""
+        generation, releases = self.permit.generation + 1, self.permit.releases + 1
+        self.renew(generation=generation, releases=releases, **fields)
+        self.announce(enabled=False)
+
+    def close(self) -> None:
+        self.lapse()
+        self._client.close()
+
+
+@pytest.fixture
+def daemon(redis_url: str) -> Iterator[Daemon]:
+    """Issues no permit yet."""
+    made = Daemon(redis_url)
     yield made
     made.close()
 

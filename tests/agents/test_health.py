@@ -19,6 +19,7 @@ def test_an_agent_that_did_nothing_yet_is_active() -> None:
         "handled": 0,
         "errors": 0,
         "unpublished": 0,
+        "withheld": 0,
         "undecodable": 0,
         "busy_s": 0,
         "last_handled_s": None,
@@ -120,3 +121,22 @@ def test_a_bus_that_is_away_is_no_error_of_the_agent() -> None:
     fields = said(health)
 
     assert (fields["status"], fields["unpublished"], fields["undecodable"]) == ("active", 1, 1)
+
+
+def test_a_handler_that_may_not_act_is_counted_and_no_error() -> None:
+    health = Health(0.0, 60)
+    health.begin(OK, 1.0)
+
+    health.withheld(2.0)
+
+    fields = said(health, 2.0)
+    assert (fields["status"], fields["withheld"], fields["handled"]) == ("active", 1, 1)
+
+
+def test_only_a_handler_that_began_before_a_moment_runs_since_before_it() -> None:
+    health = Health(0.0, 60)
+    assert not health.runs_since_before(9.0)
+
+    health.begin(OK, 5.0)
+
+    assert [health.runs_since_before(moment) for moment in (4.0, 5.0, 6.0)] == [False, True, True]

@@ -1,38 +1,62 @@
 import pytest
-from orchestrator.agents.killswitch import KillswitchState, after_reconnect, read_message
+from orchestrator.agents.killswitch import Announcement, read_message
+from orchestrator.protocol.targets import STOP_ALL, Level, Target
 
 
 def test_a_stop_engages_and_comes_with_its_fields() -> None:
-    assert read_message(b'{"enabled": true, "reason": "x"}') == (
-        True,
-        {"enabled": True, "reason": "x"},
+    fields = {"enabled": True, "reason": "x", "trip_id": "T1", "scope": "group:a"}
+
+    heard = read_message(b'{"enabled": true, "reason": "x", "trip_id": "T1", "scope": "group:a"}')
+
+    target = Target(Level.HALT, "group:a")
+    assert heard == Announcement(
+        engaged=True, fields=fields, targets=(target,), trip_id="T1", reason="x"
     )
 
 
-def test_only_an_exact_false_releases() -> None:
-    assert read_message(b'{"enabled": false}') == (False, {"enabled": False})
+def test_an_exact_false_is_news_and_stops_nobody() -> None:
+    heard = read_message(b'{"enabled": false}')
+
+    assert (heard.engaged, heard.fields, heard.targets) == (False, {"enabled": False}, ())
 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"stop!", b"[]", b"null", b"{}", b'{"enabled": 0}', b'{"enabled": "false"}', b"\xff"],
+    [
+        b"",
+        b"stop!",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"enabled": 0}',
+        b'{"enabled": "false"}',
+        b'{"enabled": false, "enabled": true}',
+        b'{"enabled": true, "level": "reduce", "scope": "everyone"}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
 )
-def test_anything_else_engages(data: bytes) -> None:
-    assert read_message(data)[0] is True
+def test_anything_else_stops_all(data: bytes) -> None:
+    heard = read_message(data)
+
+    assert heard.engaged
+    assert heard.targets == (STOP_ALL,)
 
 
-def test_what_is_no_object_is_handed_on_as_text() -> None:
-    assert read_message(b"stop \xff" + b"x" * 5000)[1]["raw"].startswith("stop \ufffdxxx")
-    assert len(read_message(b"x" * 5000)[1]["raw"]) == 4096
+def test_the_other_trips_in_force_count_too() -> None:
+    heard = read_message(
+        b'{"enabled": true, "level": "reduce", "trips": [{"scope": "agent:a"}, 7, {"scope": 7}]}'
+    )
+
+    assert heard.targets == (Target(Level.REDUCE), Target(scope="agent:a"), STOP_ALL)
 
 
-def test_deep_nesting_engages() -> None:
-    assert read_message(b"[" * 100_000)[0] is True
+def test_what_is_not_an_object_is_passed_on_as_text() -> None:
+    assert read_message(b"stop \xff" + b"x" * 5000).fields["raw"].startswith("stop \ufffdxxx")
+    assert len(read_message(b"x" * 5000).fields["raw"]) == 4096
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [("engaged", "engaged"), ("released", "unknown"), ("unknown", "unknown")],
-)
-def test_after_a_reconnect_only_a_stop_is_still_known(before: str, after: str) -> None:
-    assert after_reconnect(KillswitchState(before)) == after
+def test_names_are_cut_and_blank_ones_are_none() -> None:
+    heard = read_message(b'{"enabled": true, "trip_id": " ", "reason": "' + b"r" * 600 + b'"}')
+
+    assert (heard.trip_id, len(heard.reason or "")) == (None, 500)

@@ -91,9 +91,10 @@ def test_a_wrong_option_is_one_line_and_wrong_usage(capfd: pytest.CaptureFixture
 
 @pytest.mark.redis
 @pytest.mark.subprocess
-def test_a_sample_runs_alone_and_ends_at_sigterm(bus: Any, alone: Alone) -> None:
+def test_a_sample_runs_alone_and_ends_at_sigterm(bus: Any, daemon: Any, alone: Alone) -> None:
     process = alone.start(DEV, "--id", "dev-7", "--group", "g", "--option", "every_s=0.1")
-    bus.wait_for("heartbeat.dev-7", limit_s=20, status="active", group="g")
+    bus.wait_for("heartbeat.dev-7", limit_s=20, status="halted", group="g")
+    daemon.renew()
     bus.wait_for("strategy.candidate", agent_id="dev-7")
 
     began = time.monotonic()

@@ -18,6 +18,20 @@ def channels(queue: WorkQueue) -> list[str]:
     return found
 
 
+def test_what_is_foremost_overtakes_what_is_urgent_and_is_never_dropped() -> None:
+    dropped: list[Work] = []
+    queue = WorkQueue(10, dropped.append)
+    queue.put_foremost(work("halt"))
+    for number in range(URGENT_CAPACITY + 5):
+        queue.put_urgent(work(f"urgent {number}"))
+
+    first = queue.get(0)
+
+    assert first is not None
+    assert first.channel == "halt"
+    assert len(dropped) == 5
+
+
 def test_work_comes_out_in_the_order_it_came_in() -> None:
     queue = queue_of(10)
     for channel in ("data.market.A", "risk.x", "data.market.B", "strategy.y"):

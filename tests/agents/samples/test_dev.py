@@ -25,7 +25,10 @@ def test_all_candidates_are_sane() -> None:
 
 
 @pytest.mark.redis
-def test_it_publishes_the_payload_of_the_contract(bus: Any, running: Callable[..., Any]) -> None:
+def test_it_publishes_the_payload_of_the_contract(
+    bus: Any, daemon: Any, running: Callable[..., Any]
+) -> None:
+    daemon.renew()
     running(DevAgent(redis_url=bus.url, options={"every_s": 0.05}))
 
     candidate = bus.wait_for("strategy.candidate", seq=2)
@@ -43,3 +46,12 @@ def test_it_publishes_the_payload_of_the_contract(bus: Any, running: Callable[..
     assert candidate["agent_id"] == "dev-agent"
     beat = bus.wait_for("heartbeat.dev-agent")
     assert (beat["name"], beat["group"]) == ("Development Agent", "development")
+
+
+@pytest.mark.redis
+def test_it_suggests_nothing_without_a_permit(bus: Any, running: Callable[..., Any]) -> None:
+    running(DevAgent(redis_url=bus.url, interval_s=0.1, options={"every_s": 0.05}))
+
+    beat = bus.wait_for("heartbeat.dev-agent", status="halted", open_orders=0, gate="shut")
+    assert beat["errors"] == 0
+    assert bus.payloads("strategy.candidate") == []

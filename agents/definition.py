@@ -1,0 +1,81 @@
+"""What the author of an agent writes: settings as class attributes, and hooks."""
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from ..protocol.gate import Resume
+from .gate import Halt
+from .options import NoOptions
+
+GRACE_S = 1.0
+"""How long a stop waits for the handler that is running; the rest of the 2 s that a
+stop may take is for the last heartbeat."""
+
+
+class Definition:
+    """The part of an `Agent` that a subclass overrides.
+
+    Hooks run in the handlers' job, in this order: `on_start` once the subscription stands; then
+    handlers, timers, `on_halt`, `on_killswitch`, `on_reconnect` as they come; `on_stop` at the
+    end.
+    """
+
+    agent_id: str = ""
+    """Default: the class's name as ``my-agent``."""
+    name: str = ""
+    group: str = "unknown"
+    version: str = ""
+    """Of the agent, shown in its heartbeat."""
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    interval_s: float = 5.0
+    queue_capacity: int = 10_000
+    """Messages that may wait for the handlers. When full, the oldest market data goes
+    first; it is counted (``dropped`` in the heartbeat) and logged."""
+    handler_limit_s: float = 60.0
+    """A handler that runs for longer makes the status ``error``."""
+    needs_permit: bool | None = None
+    """Whether it has a gate, which only the daemon's permit opens; ``None``: if its group is
+    ``execution``. Without one nothing keeps it from acting."""
+    resume: Resume | Literal["on_permit", "manual"] | None = None
+    """How it goes on after a stop: by itself, or after ``orc agent resume``; ``None``: manual in
+    group ``execution``. After a mere lapse of the permit it always goes on by itself."""
+    acting_channels: tuple[str, ...] | None = None
+    """Patterns of the channels to publish on is acting; ``None``: all but `FREE_CHANNELS`."""
+    open_orders: int = 0
+    """Orders of this agent that work at a venue; the author counts."""
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
+    """A struct with the settings of this class, each with a default."""
+
+    def on_start(self) -> None:
+        """Prepare. The subscription stands, nothing has been handled yet.
+
+        What it raises ends the agent (and its supervisor starts it anew), except
+        `BusUnavailable`: then it is called again when Redis is back.
+        """
+
+    def on_killswitch(self, engaged: bool, message: dict[str, Any]) -> None:  # noqa: FBT001
+        """A stop or a release was announced on ``risk.killswitch``.
+
+        News, for an agent of any kind; whether it may act is said by `permission`. Overtakes
+        all events that wait, but not a handler that is running.
+
+        Args:
+            engaged: true unless the message says ``"enabled": false``.
+            message: its fields (reason, triggered_by, trip_id, …); ``{"raw": text}``
+                if it was no JSON object.
+        """
+
+    def on_halt(self, halt: Halt) -> None:
+        """The gate has shut: cancel working orders, and keep `open_orders` right.
+
+        Called each time that it shuts, and after `on_start` if it is shut then: a former run may
+        have left orders. It overtakes all events that wait. The agent is quiet, for the daemon,
+        once this has ended, `open_orders` is 0 and no handler that had begun before runs.
+        """
+
+    def on_reconnect(self, away_s: float) -> None:
+        """The subscription stands again after ``away_s`` seconds; what came then is lost."""
+
+    def on_stop(self) -> None:
+        """Clean up, within `GRACE_S`."""
