@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
+from bus_peers import Daemon
 from orchestrator.actors.agent_host.child_spec import (
     AgentSettings,
     agent_child_spec,
@@ -123,6 +124,7 @@ def test_the_child_spec_follows_the_table(bus: Bus) -> None:
 
 
 def test_a_class_given_by_name_runs_inside(bus: Bus, supervise: Any) -> None:
+    Daemon(bus.url).issue(px=60_000)
     row = supervise(
         spec_of(bus, "dev-7", **{"class": DEV}, mode="in_process", options={"every_s": 0.1})
     )
@@ -147,6 +149,7 @@ def test_a_class_that_is_not_there_becomes_fatal_alone(bus: Bus, supervise: Any,
 
 @pytest.mark.subprocess
 def test_the_same_class_runs_as_a_child_process(bus: Bus, supervise: Any) -> None:
+    Daemon(bus.url).issue(px=60_000)
     row = supervise(spec_of(bus, "dev-7", **{"class": DEV}, group="g", options={"every_s": 0.1}))
 
     bus.wait_for("strategy.candidate", agent_id="dev-7")
