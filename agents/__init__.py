@@ -7,8 +7,9 @@ from ..protocol.gate import Resume
 from ..protocol.targets import Permission
 from .agent import Agent
 from .errors import AgentError, BadAgent, BadOptions, BadPayload, BusUnavailable, Halted
+from .event import Event
 from .gate import Halt, acts, deadman
-from .routing import Event, every, on_event
+from .routing import every, on_event
 
 __all__ = [
     "Agent",

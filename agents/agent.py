@@ -46,6 +46,7 @@ from ..protocol.targets import Permission
 from .attempts import Attempts
 from .definition import GRACE_S, Definition
 from .errors import AgentError
+from .event import Event, caused
 from .gate import AgentGate, Halt
 from .handlers import Handlers
 from .health import Health
@@ -57,8 +58,9 @@ from .options import read_options
 from .pace import Throttle
 from .permit_reader import PermitReader
 from .publisher import Publisher, connect, read_url
-from .routing import Event, Router, TimerSpec, marked_events, marked_timers
+from .routing import Router, TimerSpec, marked_events, marked_timers
 from .schedule import Schedule
+from .signatures import check_function
 from .subscriber import Received, Subscriber
 from .threads import run_in_threads
 from .work_queue import Work, WorkQueue
@@ -139,6 +141,9 @@ class Agent(Definition):
     ) -> int:
         """Publish now. Adds ``seq`` and ``boot``, and ``agent_id`` and ``timestamp`` if missing.
 
+        In a handler also, if missing, the ``correlation_id``, ``causation_id`` and
+        ``traceparent`` that come of the event which is being handled.
+
         Any thread. Blocks until the server has answered, about 4 s at most. Nothing is
         kept for later: what Redis does not take is lost, and the hole in ``seq`` tells
         the daemon.
@@ -162,9 +167,7 @@ class Agent(Definition):
         """
         if self._gate is not None:
             self._gate.require(channel)
-        ids = {"correlation_id": correlation_id, "causation_id": causation_id}
-        given = {key: value for key, value in ids.items() if value is not None}
-        body = {**payload, **given} if given else payload
+        body = caused(payload, correlation_id=correlation_id, causation_id=causation_id)
         return self._publisher.publish(channel, body, durable=durable)
 
     def report_error(self, error: BaseException | str) -> None:
@@ -181,12 +184,14 @@ class Agent(Definition):
         """As `on_event`, for patterns known only at run time. Before the start."""
         if self._subscriber is not None:
             raise AgentError("subscribe before the agent starts, in __init__")
+        check_function(function, "event")
         self._router.add(function, (checked(pattern),))
 
     def call_every(
         self, seconds: float, function: Callable[[], object], *, at_start: bool = False
     ) -> None:
         """As `every`, for intervals known only at run time. In ``__init__`` or `on_start`."""
+        check_function(function)
         self._schedule.add(function, TimerSpec(seconds, at_start))
 
     def acting(self, *, reduces: bool = False) -> AbstractContextManager[None]:

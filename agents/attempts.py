@@ -8,9 +8,9 @@ from functools import partial
 import msgspec
 
 from .errors import BusUnavailable, Halted
+from .event import Event, handling
 from .health import Health
 from .pace import Throttle
-from .routing import Event
 from .subscriber import Received
 
 
@@ -34,14 +34,16 @@ class Attempts:
     def deliver(self, message: Received, handlers: Iterable[Callable[[Event], object]]) -> None:
         """Give one message to all its handlers, unless it is no JSON."""
         try:
-            event = Event(message.channel, msgspec.json.decode(message.data))
+            payload = msgspec.json.decode(message.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._health.undecodable()
             if self._throttle.admit("undecodable", time.monotonic()) is not None:
                 self._log.warning("left out a message on %s: %s", message.channel, error)
             return
-        for handler in handlers:
-            self.run(name_of(handler), partial(handler, event))
+        event = Event(message.channel, payload, message.received_s)
+        with handling(event):
+            for handler in handlers:
+                self.run(name_of(handler), partial(handler, event))
 
     def run(self, name: str, call: Callable[[], object]) -> None:
         """Run one piece of the author's code."""

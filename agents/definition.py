@@ -7,6 +7,7 @@ import msgspec
 from ..protocol.gate import Resume
 from .gate import Halt
 from .options import NoOptions
+from .signatures import check_methods
 
 GRACE_S = 1.0
 """How long a stop waits for the handler that is running; the rest of the 2 s that a
@@ -46,6 +47,15 @@ class Definition:
     """Orders of this agent that work at a venue; the author counts."""
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
     """A struct with the settings of this class, each with a default."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Check the methods that the class defines.
+
+        Raises:
+            BadAgent: the kit could not call one of them.
+        """
+        super().__init_subclass__(**options)
+        check_methods(cls)
 
     def on_start(self) -> None:
         """Prepare. The subscription stands, nothing has been handled yet.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..protocol.patterns import checked, matches
+from .event import Event
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -18,15 +19,6 @@ _PATTERNS = "__agent_patterns__"
 _TIMER = "__agent_timer__"
 _CACHE_ENTRIES = 10_000
 """Channels are few (symbols by timeframes); a bound for producers that invent them."""
-
-
-class Event(msgspec.Struct, frozen=True):
-    """What came from the bus, as a handler gets it."""
-
-    channel: str
-    """The channel it was published on, such as ``data.market.AAPL.1m``."""
-    payload: Any
-    """The decoded JSON, nearly always a ``dict``."""
 
 
 class TimerSpec(msgspec.Struct, frozen=True):
@@ -69,10 +61,21 @@ def every(seconds: float, *, at_start: bool = False) -> Callable[[Method], Metho
     return mark
 
 
+def patterns_of(method: object) -> tuple[str, ...]:
+    """Those under ``@on_event``; empty for a method that has none."""
+    patterns: tuple[str, ...] = getattr(method, _PATTERNS, ())
+    return patterns
+
+
+def is_timer(method: object) -> bool:
+    """Whether the method is marked by ``@every``."""
+    return hasattr(method, _TIMER)
+
+
 def marked_events(owner: object) -> Iterator[tuple[Callable[[Event], object], tuple[str, ...]]]:
     """The methods of ``owner`` under ``@on_event``, in the order they are written."""
     for name in _method_names(type(owner)):
-        patterns = getattr(getattr(type(owner), name), _PATTERNS, ())
+        patterns = patterns_of(getattr(type(owner), name))
         if patterns:
             yield getattr(owner, name), patterns
 

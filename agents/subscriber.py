@@ -31,6 +31,8 @@ class Received(msgspec.Struct, frozen=True):
     """Where it was published."""
     data: bytes
     """As published."""
+    received_s: float = 0.0
+    """When it was read, in Unix seconds."""
 
 
 class Subscriber:
@@ -112,7 +114,7 @@ class Subscriber:
         glob = message["pattern"]
         channel = message["channel"].decode(errors="replace")
         pattern = None if glob is None else self._patterns[glob]
-        self._on_message(Received(pattern, channel, message["data"]))
+        self._on_message(Received(pattern, channel, message["data"], time.time()))
 
     def _is_up(self) -> None:
         away_s = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at

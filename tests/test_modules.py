@@ -51,7 +51,6 @@ COVERED_BY = {
     "http/docs/feed_messages.py": "tests/http/docs/test_asyncapi.py",
     # The answers of its routes, read back by their tests.
     "http/api/runtime_schemas.py": "tests/http/api/test_runtime_routes.py",
-    "http/runtime_shapes.py": "tests/http/test_runtime_routes.py",
     # Nothing but declarations; the other is a job of an agent's that means nothing without it.
     "agents/definition.py": "tests/agents/test_agent.py",
     "agents/handlers.py": "tests/agents/test_agent.py",

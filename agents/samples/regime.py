@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from ..agent import Agent
-from ..routing import Event
+from ..event import Event
 
 MAX_SYMBOLS = 1000
 """Windows are kept for so many; a feed with more should have several detectors."""

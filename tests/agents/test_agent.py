@@ -290,7 +290,8 @@ def test_a_pattern_known_only_at_run_time_can_be_subscribed(
 
     bus.publish("news.signal.entity", {"x": 1})
 
-    eventually(lambda: seen == [Event("news.signal.entity", {"x": 1})])
+    eventually(lambda: seen)
+    assert (seen[0].channel, seen[0].payload) == ("news.signal.entity", {"x": 1})
     with pytest.raises(AgentError, match="before the agent starts"):
         agent.call_on("risk.*", seen.append)
 
@@ -554,3 +555,37 @@ def test_an_option_of_the_url_that_changes_nothing_is_said_once(
     running(Probe(redis_url=f"{bus.url}?family=4"))
 
     assert caplog.text.count("the Redis URL's family is ignored") == 1
+
+
+# -- causes --------------------------------------------------------------------------
+
+
+class Answering(Agent):
+    """Answers each signal."""
+
+    agent_id = "answering"
+
+    @on_event("news.*")
+    def on_news(self, event: Event) -> None:
+        self.publish("strategy.answer", {"to": event.payload["n"]})
+
+    @every(0.1)
+    def suggest(self) -> None:
+        self.publish("strategy.own", {})
+
+
+def test_what_a_handler_publishes_says_what_caused_it(bus: Any, running: Any) -> None:
+    running(Answering(redis_url=bus.url))
+
+    bus.publish("news.a", {"n": 1, "source": "s", "boot": "b", "seq": 4, "traceparent": "00-1-2-0"})
+    bus.publish("news.a", {"n": 2, "source": "s", "boot": "b", "seq": 5, "correlation_id": "c"})
+    bus.publish("news.a", {"n": 3, "source": "s"})
+
+    names = ("correlation_id", "causation_id", "traceparent")
+    answers = [bus.wait_for("strategy.answer", to=number) for number in (1, 2, 3)]
+    assert [[answer.get(name) for name in names] for answer in answers] == [
+        ["b/s/news.a/4", "b/s/news.a/4", "00-1-2-0"],
+        ["c", "b/s/news.a/5", None],
+        [None, None, None],
+    ]
+    assert set(names).isdisjoint(bus.wait_for("strategy.own"))

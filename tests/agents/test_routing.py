@@ -1,8 +1,8 @@
 import pytest
 import redis
+from orchestrator.agents import Event
 from orchestrator.agents.routing import (
     _CACHE_ENTRIES,
-    Event,
     Router,
     every,
     marked_events,

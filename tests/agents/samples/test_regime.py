@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.agents.routing import Event
+from orchestrator.agents import Event
 from orchestrator.agents.samples import regime as module
 from orchestrator.agents.samples.quotes import QuotesAgent
 from orchestrator.agents.samples.regime import (
@@ -163,7 +163,8 @@ def test_it_reports_as_soon_as_every_symbol_has_enough_prices(
     running(QuotesAgent(redis_url=bus.url, options={"every_s": 0.05}))
 
     state = bus.wait_for("quant.regime.state")
-    assert set(state) - {"seq", "boot"} == {
+    assert state["causation_id"].split("/")[2].startswith("data.market.")
+    assert set(state) - {"seq", "boot", "correlation_id", "causation_id"} == {
         "agent_id",
         "regime",
         "trend",

@@ -1,0 +1,104 @@
+"""What a handler gets, and what that makes of the events which it publishes itself."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from ..protocol.json_object import count_in, text_in
+from ..protocol.timestamps import timestamp
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What came from the bus. Nothing of it is checked but that it was JSON."""
+
+    channel: str
+    """The channel it was published on, such as ``data.market.AAPL.1m``."""
+    payload: Any
+    """The decoded JSON, nearly always a ``dict``."""
+    received_s: float = 0.0
+    """When it was read off the socket, in Unix seconds."""
+
+    @property
+    def type(self) -> str:
+        """As the daemon stores it: the channel; ``heartbeat`` for every heartbeat."""
+        return "heartbeat" if self.channel.startswith("heartbeat.") else self.channel
+
+    @property
+    def ts(self) -> str:
+        """When it was read off the socket: UTC, ISO 8601 with milliseconds."""
+        return timestamp(self.received_s)
+
+    @property
+    def source(self) -> str | None:
+        """Who published it, by the daemon's rule: ``source``, ``agent_id``, a beat's suffix."""
+        named = self._text("source") or self._text("agent_id")
+        return named or (self.channel.partition(".")[2] if self.type == "heartbeat" else None)
+
+    @property
+    def id(self) -> str | None:
+        """The publisher's ``id``, else what ``boot`` and ``seq`` make one; ``None`` without both.
+
+        ``<boot>/<source>/<channel>/<seq>`` is the same for everyone who reads the event.
+        """
+        if (own := self._text("id")) is not None:
+            return own
+        boot, seq = self._text("boot"), count_in(self._fields, "seq")
+        return None if boot is None or seq is None else f"{boot}/{self.source}/{self.channel}/{seq}"
+
+    @property
+    def correlation_id(self) -> str | None:
+        """What it belongs to; the first event of a chain begins it with its own id."""
+        return self._text("correlation_id") or self.id
+
+    @property
+    def causation_id(self) -> str | None:
+        """The event that it was published because of."""
+        return self._text("causation_id")
+
+    def passed_on(self) -> dict[str, str]:
+        """The fields of an event that is published because of this one."""
+        fields = {
+            "correlation_id": self.correlation_id,
+            "causation_id": self.id,
+            "traceparent": self._text("traceparent"),
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @property
+    def _fields(self) -> Mapping[str, Any]:
+        return self.payload if isinstance(self.payload, dict) else {}
+
+    def _text(self, name: str) -> str | None:
+        return text_in(self._fields, name)
+
+
+_handled: ContextVar[Event | None] = ContextVar("handled", default=None)
+
+
+@contextmanager
+def handling(event: Event) -> Iterator[None]:
+    """What this thread publishes within is published because of ``event``."""
+    token = _handled.set(event)
+    try:
+        yield
+    finally:
+        _handled.reset(token)
+
+
+def caused(payload: Mapping[str, Any], **given: str | None) -> Mapping[str, Any]:
+    """The payload with what it was caused by, if this thread handles an event.
+
+    Args:
+        payload: its own fields win over those of the event that is being handled.
+        given: and these over all; ``None`` counts as absent.
+    """
+    named = {name: value for name, value in given.items() if value is not None}
+    event = _handled.get()
+    if (event is None and not named) or not isinstance(payload, Mapping):
+        return payload
+    inherited = {} if event is None else event.passed_on()
+    missing = {name: value for name, value in inherited.items() if name not in payload}
+    return {**payload, **missing, **named}
