@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from ..protocol.gate import Resume
+from .errors import BadAgent
 from .gate import Halt
 from .options import NoOptions
 from .signatures import check_methods
@@ -52,9 +53,11 @@ class Definition:
         """Check the methods that the class defines.
 
         Raises:
-            BadAgent: the kit could not call one of them.
+            BadAgent: the kit could not call one of them, or ``resume`` is no way to go on.
         """
         super().__init_subclass__(**options)
+        if cls.resume is not None and cls.resume not in set(Resume):
+            raise BadAgent(f"{cls.__name__}.resume is one of {', '.join(Resume)}, or None")
         check_methods(cls)
 
     def on_start(self) -> None:

@@ -2,7 +2,7 @@ import threading
 from typing import Any
 
 import pytest
-from orchestrator.agents import Agent, Halt, Halted, acts, deadman, every, on_event
+from orchestrator.agents import Agent, BadAgent, Halt, Halted, acts, deadman, every, on_event
 from orchestrator.agents.gate import RETRY_S, AgentGate
 from orchestrator.agents.killswitch import read_message
 from orchestrator.agents.routing import marked_events, marked_timers
@@ -344,6 +344,11 @@ def test_who_executes_has_a_gate_and_resumes_by_hand(settings: Any, resume: Resu
     agent = type("Some", (Agent,), settings)()
 
     assert (agent._gate and agent._gate._rules._resume) == resume
+
+
+def test_another_way_to_resume_is_refused_when_the_class_is_created() -> None:
+    with pytest.raises(BadAgent, match=r"^Some\.resume is one of on_permit, manual, or None$"):
+        type("Some", (Agent,), {"resume": "later"})
 
 
 def test_the_group_given_to_the_constructor_counts() -> None:
