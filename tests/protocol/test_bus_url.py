@@ -128,6 +128,8 @@ REFUSED = [
     ("redis://h/abc", "expected the number of a database"),
     ("redis://h/0/1", "expected the number of a database"),
     ("redis://h/-1", "expected the number of a database"),
+    ("redis://u:1/2@h", "^an @ after the host"),
+    ("redis://h?password=a@b", "^an @ after the host"),
     ("redis://h?db=x", "^db: expected the number"),
     ("redis://h?db=-1", "^db: expected the number"),
     ("redis://h?db=1_0", "^db: expected the number"),
