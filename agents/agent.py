@@ -20,8 +20,9 @@ Plain blocking Python over redis-py. Its jobs: the *reader* of the subscription,
 *handlers* (every method of yours runs there, one at a time, so that you need no
 locks), the *heart*, and, where it needs a permit, its *gate* (`gate`). They are
 threads; in a process that gevent has patched, greenlets. Redis may be away, at the
-start too: the kit reconnects with backoff and never ends because of it. What was published to the agent meanwhile is lost to it
-(pub/sub keeps nothing); `Agent.on_reconnect` says for how long.
+start too: the kit reconnects with backoff and never ends because of it. What was
+published to the agent meanwhile is lost to it (pub/sub keeps nothing);
+`Agent.on_reconnect` says for how long.
 
 A handler that raises is logged, makes the heartbeat's status ``error`` with
 ``last_error``, and the next event is handled as if nothing had been. A handler that
