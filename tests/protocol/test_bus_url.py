@@ -129,6 +129,7 @@ REFUSED = [
     ("redis://h/0/1", "expected the number of a database"),
     ("redis://h/-1", "expected the number of a database"),
     ("redis://u:1/2@h", "^an @ after the host"),
+    ("redis://u:p@h/1@x", "^an @ after the host"),
     ("redis://h?password=a@b", "^an @ after the host"),
     ("redis://h?db=x", "^db: expected the number"),
     ("redis://h?db=-1", "^db: expected the number"),
