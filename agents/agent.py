@@ -40,6 +40,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
+from ..protocol.announcement import CHANNEL as KILLSWITCH_CHANNEL
 from ..protocol.gate import Resume
 from ..protocol.heartbeat import GateBeat, gate_fields
 from ..protocol.patterns import checked
@@ -52,7 +53,6 @@ from .gate import AgentGate, Halt
 from .handlers import Handlers
 from .health import Health
 from .heart import Heart
-from .killswitch import CHANNEL as KILLSWITCH_CHANNEL
 from .killswitch import read_message
 from .naming import checked_id, kebab_case
 from .options import read_options

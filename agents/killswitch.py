@@ -11,8 +11,6 @@ from ..protocol.json_object import clean_text, read_object, text_in
 from ..protocol.targets import STOP_ALL, Target, read_target
 from ..protocol.trips import NAME_CHARS, REASON_CHARS
 
-CHANNEL = "risk.killswitch"
-"""Where stops and releases are announced."""
 _RAW_CHARS = 4096
 """So much of a message that is not a JSON object is passed on."""
 

@@ -234,7 +234,7 @@ def test_a_handler_that_hangs_does_not_look_healthy_for_ever(bus: Any, running: 
 
     beat = bus.wait_for(HEARTBEAT, status="error")
     assert beat["last_error"].startswith("on_price has been running for")
-    assert beat["busy_s"] > 0.2
+    assert beat["busy_s"] >= 0.2, "to the millisecond: 0.2004 is said as 0.2"
     agent.release.set()
     bus.wait_for(HEARTBEAT, status="active", busy_s=0, handled=1)
 
