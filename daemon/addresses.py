@@ -1,4 +1,4 @@
-"""Whom messages go to in this daemon, and how much may wait for each."""
+"""The addresses of this daemon's actors, each with its mailbox's bound and policy."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ..runtime import Address, DeadLetters, FullPolicy, Mailbox
 
 @dataclass(frozen=True)
 class Addresses:
-    """The six, and whom else messages go to. They outlive every run."""
+    """Every actor's address. They outlive all runs."""
 
     root: Address
     guard: Address

@@ -1,4 +1,4 @@
-"""The bus as the daemon hears it: its lanes, and whether the server can keep our promises."""
+"""The daemon's bus: its two connections, and whether the server's settings endanger events."""
 
 from collections.abc import Callable
 
@@ -34,8 +34,8 @@ class Bus:
     Args:
         settings: All of them; the sections ``redis`` and ``bus`` count.
         url: Of the server, which may be an embedded one.
-        instance: Unguessable, of this data directory: by it canaries are known.
-        on_unusable: Told why the daemon must end; must not wait.
+        instance: The data directory's unguessable id; recognises our canaries.
+        on_unusable: Called with the reason why the daemon must end; must not block.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Bus:
         """Prove that what is published arrives."""
 
     def check(self) -> None:
-        """Before the start: look at the server, if the settings are strict.
+        """Check the server before the start, if `redis.strict` is set.
 
         Raises:
             BusEndangered: Its settings endanger events. One that is away is checked when it comes.
         """
         if ignored := read_bus_url(self._url).ignored:
-            log.warning("options of REDIS_URL change nothing here", options=", ".join(ignored))
+            log.warning("options in REDIS_URL are ignored", options=", ".join(ignored))
         limit_s = self._redis.connect_timeout_s
         if self._redis.strict and (dangers := check(self._url, limit_s=limit_s)):
             raise BusEndangered(dangers)

@@ -20,10 +20,10 @@ from ..runtime.processes.record import ProcessRecord
 from ..settings import Settings
 
 START_LIMIT_S = 60.0
-"""All of them together; one that starts later than that is a fault of theirs."""
+"""For all agents together."""
 
 BUS_WAIT_S = 1.5
-"""How long agents wait for the bus before they start without."""
+"""How long agents wait for the bus before they start without it."""
 
 
 class HostedAgents:
@@ -33,8 +33,8 @@ class HostedAgents:
         settings: All of them.
         folder: The data directory.
         redis_url: The bus.
-        guard: Told of each process.
-        dead_letters: Where messages to them go that nobody will handle.
+        guard: Notified of each process.
+        dead_letters: Where unhandled messages to them go.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class HostedAgents:
     ) -> None:
         self._settings = settings
         self.stopped = StoppedAgents(folder / "stopped-agents.json")
-        """Those that an operator has stopped: they stay so when the daemon starts again."""
+        """Agents stopped by an operator; they stay stopped across daemon restarts."""
         self.processes = {
             agent_id: ProcessRecord()
             for agent_id, agent in settings.agents.items()
@@ -79,12 +79,12 @@ class HostedAgents:
         connected: Callable[[], bool],
         on_report: Callable[[SupervisorReport], None],
     ) -> ChildSpec:
-        """The supervisor over them; they stop all at once.
+        """The spec of their supervisor; they stop all at once.
 
         Args:
             address: The supervisor's.
-            connected: Whether the bus is heard by now.
-            on_report: Told of every end and restart; must not wait.
+            connected: Whether the bus is connected.
+            on_report: Called for each end and restart; must not block.
         """
 
         def make() -> Supervisor:
@@ -108,7 +108,7 @@ class HostedAgents:
 
 
 def wait_for_bus(connected: Callable[[], bool]) -> None:
-    """Wait a moment: an agent's first beat should be heard by us too."""
+    """Wait briefly, so that an agent's first heartbeat is received."""
     end = time.monotonic() + BUS_WAIT_S
     while not connected() and time.monotonic() < end:
         gevent.sleep(0.02)

@@ -11,7 +11,7 @@ from ..runtime import Address, Outbox, SupervisorReport
 
 
 class OwnEvents:
-    """Makes events of what the runtime tells; never makes anyone wait.
+    """Turns the runtime's reports into events; never blocks the caller.
 
     Args:
         persister: Gets them.
@@ -23,23 +23,23 @@ class OwnEvents:
         self._agents = agents
 
     def pump(self) -> None:
-        """Pass on what waits, for ever; meant for a greenlet of the daemon's own."""
+        """Forward pending messages until killed. Run it in a greenlet of its own."""
         self._outbox.pump()
 
-    def tell(self, event_type: str, fields: dict[str, object]) -> None:
-        """Have an event stored and shown."""
+    def record(self, event_type: str, fields: dict[str, object]) -> None:
+        """Store and publish an event."""
         payload = msgspec.json.encode(fields | {"timestamp": utc_now()})
         self._outbox.send(PersistEvents((NewEvent(event_type, payload, "orchestrator"),)))
 
     def report(self, report: SupervisorReport) -> None:
-        """Make a restart, and an agent given up, an event."""
+        """Record a restart, or an agent that is given up, as an event."""
         if report.context == "child_restarted":
             event_type = "runtime.actor_restarted"
         elif report.context == "gave_up" and report.child in self._agents:
             event_type = "agent.error"
         else:
             return
-        self.tell(
+        self.record(
             event_type,
             {"actor": report.child, "reason": report.reason, "restarts": report.restarts},
         )

@@ -1,7 +1,6 @@
 """Runs a daemon as a process: settings, servers, signals, the banner, and the exit code.
 
-Whatever stands in the way of a start is said in one line that tells what to do; then nothing is
-left running.
+A failed start is reported in one line with what to do about it, and leaves nothing running.
 """
 
 import faulthandler
@@ -21,6 +20,7 @@ from ..http.edge.listener import ListeningSocket
 from ..runtime import OrchestratorError
 from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from ..runtime.linked import running
 from ..runtime.notify import Notifier
 from ..runtime.signals import Signals, running_signals, stop_signals
 from ..runtime.telemetry.log import configure_logging
@@ -35,17 +35,17 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 """The settings are wrong."""
 
-HURRY_S: Final = 1.0
-"""So long an orderly stop may still take after a second signal; then everything is cut off."""
+FORCE_AFTER_S: Final = 1.0
+"""How long an orderly stop may still take after a second signal."""
 
-CUT_OFF_S: Final = 0.4
-"""So long servers may take to stop then; what they have acknowledged is on disk."""
+FORCED_STOP_S: Final = 0.4
+"""How long servers may take to stop then; what they acknowledged is on disk."""
 
 log = structlog.get_logger(actor="daemon")
 
 
 def main(config_path: Path | None = None, *, demo: bool = False) -> int:
-    """Run the daemon in the foreground until it is told to stop; returns the exit code.
+    """Run the daemon in the foreground until it is stopped; returns the exit code.
 
     Args:
         config_path: The settings; by default ``supervisor.toml`` here, if there is one.
@@ -64,7 +64,7 @@ def _main(config_path: Path | None, streams: StandardStreams, *, demo: bool) -> 
     try:
         return run(settings, streams)
     except (OrchestratorError, OSError) as error:
-        say(f"not started: {error}")
+        say(f"start failed: {error}")
         return EXIT_FAILED
 
 
@@ -89,12 +89,12 @@ def run(settings: Settings, streams: StandardStreams) -> int:
         if data.mended:
             say(f"the group of {data.path} could write to it, and no longer can")
         servers = embedded_servers(settings, data.path)
-        hurrying = Hurrying(signals, data.path, servers, (writer.close, streams.finish))
-        stack.callback(log_last_word, hurrying)
-        stack.enter_context(hurrying.watched())
+        forced = ForcedShutdown(signals, data.path, servers, (writer.close, streams.finish))
+        stack.callback(log_last_word, forced)
+        stack.enter_context(running("daemon-forced-shutdown", forced.wait))
         for server in servers:
-            stack.enter_context(running(server))
-        daemon = hurrying.daemon = Daemon(settings, data, listening, servers)
+            stack.enter_context(serving(server))
+        daemon = forced.daemon = Daemon(settings, data, listening, servers)
         count_lost_output(daemon, streams, writer)
         stack.enter_context(daemon.running())
         stack.enter_context(announced(data.path / "servers.json", daemon, listening))
@@ -102,15 +102,15 @@ def run(settings: Settings, streams: StandardStreams) -> int:
             running_signals(reload=lambda: reload(daemon), emergency=daemon.stop.signalled)
         )
         print_banner(daemon, listening)
-        for name, reason in daemon.away().items():
-            say(f"{name} is not there yet ({reason}): going on without, and trying again")
+        for name, reason in daemon.unavailable().items():
+            say(f"{name} is unavailable ({reason}): starting without it, retrying")
         notifier.ready(f"serving on {listening.url}")
-        with notifier.watched(daemon.turns):
+        with notifier.watched(daemon.responds):
             gevent.wait([signals.stop, daemon.ended], count=1)
         notifier.stopping(daemon.failure or "draining")
         say("stopping: draining, please wait")
     if daemon.failure:
-        say(f"ended: {daemon.failure}")  # the last line tells why
+        say(f"ended: {daemon.failure}")  # the last line says why
     return EXIT_FAILED if daemon.failure else 0
 
 
@@ -125,18 +125,18 @@ def count_lost_output(daemon: Daemon, streams: StandardStreams, writer: LogWrite
     )
 
 
-def log_last_word(hurrying: "Hurrying") -> None:
-    """The last line of the log tells why, if it ended by itself."""
-    if hurrying.daemon is not None and hurrying.daemon.failure:
-        log.error("ended", reason=hurrying.daemon.failure)
+def log_last_word(forced: "ForcedShutdown") -> None:
+    """Log why the daemon ended, unless it was stopped."""
+    if forced.daemon is not None and forced.daemon.failure:
+        log.error("ended", reason=forced.daemon.failure)
 
 
 def reload(daemon: Daemon) -> None:
-    """Read the settings anew and apply what can be; faults change nothing."""
+    """Reload the settings and apply what can change; an error changes nothing."""
     try:
         daemon.reload(load(daemon.settings.file))
     except SettingsError as error:
-        log.error("settings not read anew", reason=str(error))
+        log.error("reload failed, settings unchanged", reason=str(error))
 
 
 def print_stacks_of_crashes() -> None:
@@ -145,11 +145,11 @@ def print_stacks_of_crashes() -> None:
         faulthandler.enable()
 
 
-class Hurrying:
-    """A second SIGTERM or Ctrl-C: what is not done after `HURRY_S` is cut off.
+class ForcedShutdown:
+    """Forces the shutdown `FORCE_AFTER_S` after a second SIGTERM or Ctrl-C.
 
-    Nothing is lost by that: events are in the journal, servers have on disk what they have
-    acknowledged. All is over within two seconds.
+    Nothing is lost: events are in the journal, and servers have on disk what they acknowledged.
+    It takes at most two seconds.
     """
 
     def __init__(
@@ -166,25 +166,16 @@ class Hurrying:
         self.daemon: Daemon | None = None
         """Once there is one."""
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Hurry when it is asked for during the block."""
-        greenlet = gevent.spawn(self._hurry)
-        greenlet.name = "daemon-hurry"
-        try:
-            yield
-        finally:
-            greenlet.kill()
-
-    def _hurry(self) -> None:
-        self._signals.hurry.wait()
-        say("asked twice: whatever still runs is cut off")
-        gevent.sleep(HURRY_S)
-        log.warning("the stop is cut off; the next start takes up from the journal")
+    def wait(self) -> None:
+        """Wait for the second signal and end the process. Run it in a greenlet of its own."""
+        self._signals.force.wait()
+        say("second signal: forcing shutdown")
+        gevent.sleep(FORCE_AFTER_S)
+        log.warning("shutdown forced; the next start resumes from the journal")
         if self.daemon is not None:
             self.daemon.abandon()
-        stops = [gevent.spawn(server.stop, CUT_OFF_S) for server in self._servers]
-        gevent.joinall(stops, timeout=2 * CUT_OFF_S)
+        stops = [gevent.spawn(server.stop, FORCED_STOP_S) for server in self._servers]
+        gevent.joinall(stops, timeout=2 * FORCED_STOP_S)
         (self._folder / "servers.json").unlink(missing_ok=True)
         for finish in self._finish_output:
             finish(0.1)
@@ -192,7 +183,7 @@ class Hurrying:
 
 
 def embedded_servers(settings: Settings, folder: Path) -> list[EmbeddedServer]:
-    """Those that the settings ask for, not started yet."""
+    """The embedded servers in the settings, not started yet."""
     servers: list[EmbeddedServer] = []
     if settings.postgres.url.get_secret_value() == EMBEDDED:
         servers.append(EmbeddedPostgres(folder / "postgres", on_progress=say))
@@ -202,8 +193,8 @@ def embedded_servers(settings: Settings, folder: Path) -> list[EmbeddedServer]:
 
 
 @contextmanager
-def running(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """A server that runs as long as the block."""
+def serving(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """Run a server for the duration of the block."""
     try:
         server.start()
         yield server
@@ -213,17 +204,17 @@ def running(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
 
 @contextmanager
 def announced(path: Path, daemon: Daemon, listening: ListeningSocket) -> Iterator[None]:
-    """A file that tells programs of this account where everything is; gone after a clean stop.
+    """Write the URLs of this daemon for programs of this account; removed by a clean stop.
 
-    A URL with a password is not in it: who needs it has it from the settings.
+    URLs with passwords are left out: those who need them read the settings.
     """
-    told: dict[str, Any] = {"http": listening.url, "pid": os.getpid()}
+    places: dict[str, Any] = {"http": listening.url, "pid": os.getpid()}
     servers = {"redis": daemon.agents_redis_url, "postgres": daemon.pg_url}
-    told |= {name: url for name, url in servers.items() if url == masked(url)}
+    places |= {name: url for name, url in servers.items() if url == masked(url)}
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump(told, file)
+        json.dump(places, file)
     try:
         yield
     finally:
@@ -231,7 +222,7 @@ def announced(path: Path, daemon: Daemon, listening: ListeningSocket) -> Iterato
 
 
 def print_banner(daemon: Daemon, listening: ListeningSocket) -> None:
-    """What somebody wants to know who has just started it."""
+    """Print where everything is."""
     say("")
     say(f"  dashboard        {listening.url}/")
     say(f"  agents, REDIS_URL {masked(daemon.agents_redis_url)}")

@@ -1,4 +1,4 @@
-"""The tables at the start: brought up to date, and refused if another daemon writes to them."""
+"""The tables at the start: migrated, or refused if another daemon writes to them."""
 
 import os
 import socket
@@ -17,13 +17,13 @@ from ..sql.events.event_writer import EventWriter
 from ..sql.schema.migrator import migrate
 
 CONNECT_LIMIT_S: Final = 3.0
-"""A start does not wait longer for a PostgreSQL that does not answer; it goes on without."""
+"""A start waits no longer for PostgreSQL; it goes on without."""
 
 ANSWER_LIMIT_S: Final = 30.0
-"""One that is there may take longer: nothing must act before it is known to be ours."""
+"""A connected one may take longer: nothing may act before its tables are known to be ours."""
 
 RETRY_S: Final = 1.0
-"""How often PostgreSQL is looked for after that."""
+"""Between two later attempts."""
 
 log = structlog.get_logger(actor="tables")
 
@@ -37,12 +37,12 @@ class _NotNow(OrchestratorError):
 
 
 class Tables:
-    """Looks after the tables of one daemon until they are ready.
+    """Prepares the tables, retrying until they are ready.
 
     Args:
-        database: Where they are.
-        instance: Who we are; the same instance takes over from itself at once.
-        on_unusable: Told why, if that is found out after the start.
+        database: Their database.
+        instance: This daemon's instance id; the same instance may reclaim at once.
+        on_unusable: Called with the reason, if it is found after the start.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class Tables:
         self._instance = instance
         self._on_unusable = on_unusable
         self.ready = False
-        self.reason = "PostgreSQL has not been asked yet"
+        self.reason = "PostgreSQL has not been tried yet"
         """Why they are not ready."""
 
     def prepare(self) -> None:
-        """Try once, before anything else is started; an absent PostgreSQL is no hindrance.
+        """Try once, before anything else starts; PostgreSQL may be unavailable.
 
         Raises:
             TablesUnusable: Another daemon writes there, or the tables have another shape.
@@ -66,10 +66,10 @@ class Tables:
                 self._try()
         except (Unavailable, _NotNow) as error:
             self.reason = str(error)
-            log.warning("PostgreSQL is not there yet", reason=str(error))
+            log.warning("PostgreSQL is unavailable, retrying", reason=str(error))
 
     def keep_trying(self) -> None:
-        """Go on until it has worked or cannot; meant for a greenlet of the daemon's own."""
+        """Retry until it succeeds or fails for good. Run it in a greenlet of its own."""
         while not self.ready:
             gevent.sleep(RETRY_S)
             try:

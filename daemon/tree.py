@@ -1,4 +1,4 @@
-"""Puts the whole tree together: who there is, who knows whom, who starts before whom.
+"""The whole tree: which actors there are, which know each other, in which order they start.
 
 ::
 
@@ -13,14 +13,13 @@
     ├── http                  REST, WebSocket, the page
     ├── pruner                old events
     ├── redis-listener        intake: starts after, stops before those above
-    └── agents (one_for_one)  those that this daemon runs; a failing one touches nobody
+    └── agents (one_for_one)  those that this daemon runs; a failing one affects no other
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-import gevent
 import structlog
 from gevent.event import Event as Signal
 
@@ -58,6 +57,7 @@ from ..runtime import (
 from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from ..runtime.embedded.actor import ServerKeeper
+from ..runtime.linked import running
 from ..runtime.telemetry.log import set_log_level
 from ..runtime.telemetry.loop_watchdog import LOG_AFTER_S, LoopWatchdog
 from ..runtime.telemetry.metrics import Metrics
@@ -82,21 +82,18 @@ START_LIMIT_S = 600.0
 """A whole start, embedded servers' recovery included; each child has a limit of its own in it."""
 
 STOP_MARGIN_S = 5.0
-"""What a stop that has used up its time may take to kill what is left."""
-
-KILL_LIMIT_S = 2.0
-"""What a greenlet may take to end."""
+"""How long killing the rest may take once a stop's time is used up."""
 
 log = structlog.get_logger(actor="daemon")
 
 
 class Daemon:
-    """One daemon: what outlives its actors, and the tree above that.
+    """One daemon: what outlives its actors, and the supervision tree.
 
     Args:
         settings: All of them.
         data: The open data directory.
-        listening: The bound socket, so that a port that is taken is found first of all.
+        listening: The bound socket, so that a taken port is found first.
         servers: Embedded servers, running.
     """
 
@@ -117,9 +114,9 @@ class Daemon:
         """The bus as agents reach it; an embedded one without the daemon's own account."""
         self.pg_url = urls.get(EmbeddedPostgres, settings.postgres.url.get_secret_value())
         self.failure: str | None = None
-        """Why it ended, if that was not asked for."""
+        """Why it ended, unless it was stopped."""
         self.ended = Signal()
-        """Set when it cannot go on."""
+        """Set when it cannot continue."""
         self._dead_letters = DeadLetters()
         self.metrics = Metrics()
         self._instance = Instance(settings.instance.name, settings.instance.env, __version__)
@@ -181,13 +178,16 @@ class Daemon:
             stack.callback(subscriptions.close)
             echoes = self._persister_state.ingest.expected_echoes
             self.stop.connect(subscriptions.own_copies, echoes.expect)
-            with spawned(self._tables.keep_trying), spawned(self._own_events.pump):
+            with (
+                running("daemon-tables", self._tables.keep_trying),
+                running("daemon-own-events", self._own_events.pump),
+            ):
                 self._start_tree(subscriptions)
                 stack.callback(self._stop_tree)
-                stack.enter_context(spawned(self.stop.files.run))
-                self._own_events.tell("runtime.started", {"version": __version__})
+                stack.enter_context(running("daemon-trip-files", self.stop.files.run))
+                self._own_events.record("runtime.started", {"version": __version__})
                 yield
-                self._own_events.tell("runtime.stopping", {})
+                self._own_events.record("runtime.stopping", {})
 
     def _start_tree(self, subscriptions: BusConnections) -> None:
         root = self._root = self._new_root(subscriptions)
@@ -195,7 +195,7 @@ class Daemon:
         try:
             root.wait_ready(START_LIMIT_S)
         except StartFailed:
-            self.failure = None  # the caller is told by the exception
+            self.failure = None  # the exception tells the caller
             raise
 
     def _stop_tree(self) -> None:
@@ -208,8 +208,7 @@ class Daemon:
         )
         if unhandled := self._dead_letters.total - before:
             actors = sorted({one.actor for one in self._dead_letters.snapshot()[-unhandled:]})
-            text = "messages that waited at the stop were not handled"
-            log.info(text, count=unhandled, actors=actors)
+            log.info("pending messages are dead letters", count=unhandled, actors=actors)
 
     def _root_ended(self, root: Actor) -> None:
         if root.exit_error is not None:
@@ -220,15 +219,15 @@ class Daemon:
         self.failure = reason
         self.ended.set()
 
-    def away(self) -> dict[str, str]:
-        """The servers that are not there yet, and why."""
+    def unavailable(self) -> dict[str, str]:
+        """The unavailable servers, each with the reason."""
         found = {} if self._tables.ready else {"PostgreSQL": self._tables.reason}
         status = self._subscriptions.status() if self._subscriptions else None
         if status is not None and not status.connected:
             found["Redis"] = status.last_error or "not connected yet"
         return found
 
-    def turns(self, limit_s: float) -> bool:
+    def responds(self, limit_s: float) -> bool:
         """Whether the root supervisor answers within ``limit_s``."""
         try:
             self._to.root.ask(GetTree(), timeout_s=limit_s)
@@ -236,10 +235,10 @@ class Daemon:
             return False
         return True
 
-    # -- what it is told from outside ---------------------------------------------------------
+    # -- reload and abort -------------------------------------------------------------------
 
     def reload(self, new: Settings) -> None:
-        """Put in force what can change while running, and say what cannot."""
+        """Apply what can change while running, and log what cannot."""
         found = changes(self.settings, new)
         self.settings = found.settings
         set_log_level(found.settings.log.level)
@@ -249,10 +248,10 @@ class Daemon:
         if any(key.startswith("retention.") for key in found.now):
             self._to.root.offer(RestartChild(self._to.pruner.name))
         if found.refused:
-            log.error("the tokens stay as they were", reason=found.refused)
-        log.info("settings read anew", changed=found.now, at_next_start=found.at_restart)
+            log.error("tokens unchanged", reason=found.refused)
+        log.info("settings reloaded", changed=found.now, at_next_start=found.at_restart)
         if found.at_restart:
-            log.warning("some settings change at the next start only", keys=found.at_restart)
+            log.warning("some settings take effect at the next start", keys=found.at_restart)
 
     def _renew_certificate(self) -> None:
         tls = self._listening.tls
@@ -261,13 +260,13 @@ class Daemon:
         try:
             tls.read_anew()
         except TlsUnusable as error:
-            log.error("the certificate stays as it was", reason=str(error))
+            log.error("certificate unchanged", reason=str(error))
             return
         if trouble := tls.trouble():
             log.error("http.tls", trouble=trouble)
 
     def abandon(self) -> None:
-        """Leave nothing behind that would outlive this process, without waiting for anybody."""
+        """Leave nothing behind that would outlive this process; does not wait."""
         self._guard.abandon()
 
     # -- the tree ----------------------------------------------------------------------------
@@ -302,7 +301,7 @@ class Daemon:
 
     def _actor_specs(self, subscriptions: BusConnections) -> list[ChildSpec]:
         to = self._to
-        # Only what concerns each: no flood of prices pushes a stop out of a mailbox.
+        # Each gets only its own types: a flood of prices must not push a stop out of a mailbox.
         consumers = {
             to.monitor: frozenset({HEARTBEAT}),
             to.killswitch: frozenset({KILLSWITCH, REJECTED}),
@@ -354,13 +353,13 @@ class Daemon:
             ),
         ]
 
-    # -- what the tree tells -----------------------------------------------------------------
+    # -- reports ---------------------------------------------------------------------------
 
     def _loop_stalled(self, seconds: float) -> None:
-        text = "Times for which one greenlet held the loop, from 20 ms."
+        text = "Times for which one greenlet blocked the loop, from 20 ms."
         self.metrics.histogram("loop_stall_seconds", text).observe(seconds)
         if seconds >= LOG_AFTER_S:
-            self._own_events.tell("runtime.loop_stalled", {"seconds": round(seconds, 3)})
+            self._own_events.record("runtime.loop_stalled", {"seconds": round(seconds, 3)})
 
     # -- what children need ------------------------------------------------------------------
 
@@ -384,15 +383,3 @@ class Daemon:
             metrics=self.metrics,
             instance=self._instance,
         )
-
-
-@contextmanager
-def spawned(function: Callable[[], None]) -> Iterator[None]:
-    """A greenlet beside the tree for as long as the block runs."""
-    greenlet = gevent.Greenlet(function)
-    greenlet.name = f"daemon-{function.__qualname__}"
-    greenlet.start()
-    try:
-        yield
-    finally:
-        greenlet.kill(timeout=KILL_LIMIT_S)

@@ -3,7 +3,7 @@
 A run's life, and its hooks in order::
 
     __init__ ─▶ on_start ─▶ (on_receive | timers)… ─┬─ stopped ─▶ on_stop ────┬─▶ linked greenlets
-                   │                │               │                         │    end, exit is told
+                   │                │               │                         │   end, exit reported
                    └── raises ──────┴── raises ─────┴─ killed ──▶ on_failure ─┘    to the supervisor
 """
 
@@ -28,7 +28,7 @@ from .timer import Timer, give_way
 
 __all__ = ["Actor", "DeferredReply", "ExitKind", "ping"]
 
-# An actor that always finds a message would never let others run: it yields after this long.
+# A busy actor yields after this long, so that others run.
 YIELD_AFTER_S = 0.002
 
 
@@ -41,7 +41,7 @@ class Actor(ActorRun):
     """
 
     drain_on_stop: ClassVar[bool] = False
-    """Whether messages that wait when the actor is stopped are handled before ``on_stop``."""
+    """Whether pending messages are handled before ``on_stop``."""
 
     # -- for subclasses ----------------------------------------------------------------------
 
@@ -49,7 +49,7 @@ class Actor(ActorRun):
         """Run ``function`` in a linked greenlet.
 
         Its failure is the actor's failure, and so is its being killed by anyone else; it is
-        killed when the actor ends. It may return whenever it likes.
+        killed when the actor ends. It may return at any time.
         """
         return self._resources.spawn(f"{self.address.name}-{name}", function, args)
 
@@ -62,27 +62,27 @@ class Actor(ActorRun):
         return self._resources.add_timer(self.address.mailbox, seconds, function, repeat=False)
 
     def defer_reply(self) -> DeferredReply:
-        """Take over the answer to the ask in hand; this handler's return value is ignored.
+        """Answer the current ask later; this handler's return value is ignored.
 
-        Of a told message the reply goes nowhere. If the actor ends first, the asker gets
+        The reply to a tell is discarded. If the actor ends first, the asker gets
         ``ActorFailed``.
         """
-        envelope = self._in_hand[0]
+        envelope = self._current[0]
         future = envelope.reply_to if envelope.reply_to is not None else GreenletFuture()
-        self._in_hand[0] = Envelope(envelope.message, None)
+        self._current[0] = Envelope(envelope.message, None)
         return DeferredReply(future, self._pending_replies)
 
     def take_waiting(self, cls: type, limit: int) -> list[Any]:
         """Take further messages of ``cls`` from the head of the normal lane, at most ``limit``.
 
-        They belong to the message in hand: if the handler fails, all of them are dead letters.
+        They belong to the current message: if the handler fails, all become dead letters.
         """
         taken = self.address.mailbox.take_matching(cls, limit)
-        self._in_hand.extend(taken)
+        self._current.extend(taken)
         return [envelope.message for envelope in taken]
 
     def stop(self) -> None:
-        """End after the message in hand, as if the supervisor had said so."""
+        """End after the current message, as if stopped by the supervisor."""
         self.address.mailbox.put_system(Envelope(Stop()))
 
     def describe_children(self) -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ class Actor(ActorRun):
             raise Killed(self._killed_for)
 
     def _handle_burst(self) -> bool:
-        """Handle what waits, for 2 ms at most; say whether more may be waiting."""
+        """Handle pending messages for at most 2 ms. Returns whether more may be pending."""
         poll, handle, clock = self.address.mailbox.poll, self._handle, time.perf_counter
         handling, slow_s = self.address.handling, BUCKETS_S[0]
         turns = 0
@@ -153,19 +153,19 @@ class Actor(ActorRun):
         if isinstance(message, RuntimeMessage):
             self._handle_internal(message, envelope.reply_to)
             return
-        in_hand = self._in_hand
-        in_hand.append(envelope)
+        current = self._current
+        current.append(envelope)
         try:
             answer = self.on_receive(message)
         except Refusal as refusal:
-            if (future := in_hand[0].reply_to) is None:
+            if (future := current[0].reply_to) is None:
                 raise
             future.set_exception((type(refusal), refusal, None))
         else:
-            if (future := in_hand[0].reply_to) is not None:
+            if (future := current[0].reply_to) is not None:
                 future.set(answer)
-        self.address.processed += len(in_hand)
-        in_hand.clear()
+        self.address.processed += len(current)
+        current.clear()
 
     def _handle_internal(self, message: RuntimeMessage, reply_to: pykka.Future[Any] | None) -> None:
         match message:
@@ -184,7 +184,7 @@ class Actor(ActorRun):
 
 
 def ping(address: Address, timeout_s: float) -> None:
-    """Ask whoever reads ``address`` whether it turns; urgent, so a full mailbox does not matter.
+    """Ping the actor behind ``address``; bypasses a full mailbox.
 
     Raises:
         pykka.Timeout: No answer within ``timeout_s``.

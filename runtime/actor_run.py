@@ -1,7 +1,7 @@
-"""One run of an actor: how it is started, killed and given up, and how it ends.
+"""One run of an actor: start, kill, abandon, end.
 
-Whatever is raised, wherever, ends the run in this one way: ``BaseException`` too, which
-pykka's own loop would answer by stopping every actor of the process.
+Whatever is raised, wherever, ends the run in this one way: ``BaseException`` too, for which
+pykka's own loop would stop every actor of the process.
 """
 
 import time
@@ -29,10 +29,10 @@ from .linked import LINKED_KILL_S, LinkedGreenlet, RunResources
 from .mailbox import Mailbox
 from .messages import LinkedEnded, Ping, Stop, Tick
 
-# A start that failed may clean up for so long before it is given up.
+# How long a failed start may clean up before it is abandoned.
 CLEANUP_S = 10.0
 
-# Messages that only mean something to the run they were sent to.
+# Messages meant for one run only.
 _TO_ONE_RUN = (Stop, LinkedEnded, Tick)
 
 
@@ -54,7 +54,7 @@ class ExitKind(StrEnum):
 
 
 class ActorRun(pykka.Actor, ABC):
-    """What a supervisor does with an actor; :class:`~.actor.Actor` is what actors are made of."""
+    """The supervisor's side of an actor; :class:`~.actor.Actor` is the base of actors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ class ActorRun(pykka.Actor, ABC):
         self._greenlet: Greenlet | None = None
         self._resources = RunResources(self._linked_failed)
         self._pending_replies: set[DeferredReply] = set()
-        self._in_hand: list[Envelope[Any]] = []
+        self._current: list[Envelope[Any]] = []
         self._stopping = False
         self._killed_for: OrchestratorError | None = None
         self._on_exit: Callable[[Any], None] | None = None
         self.ending_since: float | None = None
-        """Monotonic seconds at which its end began; cleanup goes on until ``join`` says so."""
+        """Monotonic seconds at which its end began; cleanup lasts until ``join`` returns."""
         self.abandoned = False
-        """Whether it was given up although its greenlet still ran."""
+        """Whether it was abandoned while its greenlet still ran."""
 
     # -- pykka's extension points ------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class ActorRun(pykka.Actor, ABC):
     def start_at(self, address: Address, on_exit: "Callable[[Any], None] | None" = None) -> None:
         """Start this run behind ``address``; ``on_exit`` runs after all cleanup.
 
-        ``on_exit`` is called once, must not wait, and is called whatever ends the greenlet:
+        ``on_exit`` is called once, must not block, and is called however the greenlet ends:
         also a kill before it ran at all, and :meth:`abandon`.
         """
         self.address = address
@@ -133,12 +133,12 @@ class ActorRun(pykka.Actor, ABC):
 
     @property
     def linked(self) -> set[LinkedGreenlet]:
-        """Its linked greenlets that run."""
+        """Its running linked greenlets."""
         return self._resources.linked
 
     @property
     def gone(self) -> bool:
-        """Whether nothing of it runs any more, or it has been given up."""
+        """Whether it no longer runs, or has been abandoned."""
         return self.abandoned or self._greenlet is None or bool(self._greenlet.dead)
 
     def kill(self, reason: OrchestratorError) -> None:
@@ -153,7 +153,7 @@ class ActorRun(pykka.Actor, ABC):
             self._greenlet.kill(Killed(reason), block=False)
 
     def abandon(self, reason: OrchestratorError) -> None:
-        """Give up a run that does not end: it counts as ended, its exit is told.
+        """Abandon a run that does not end: it counts as ended, its exit is reported.
 
         Its greenlet may run on, but never again reads the mailbox, answers, or fires a timer:
         all that is its successor's.
@@ -161,11 +161,11 @@ class ActorRun(pykka.Actor, ABC):
         if self.gone:
             return
         self.abandoned = True
-        self.log.error("given up although it still runs", reason=str(reason))
+        self.log.error("abandoned while still running", reason=str(reason))
         self.kill(reason)
         self._leave_world()
         self._record_failure(reason)
-        self._bury_in_hand()
+        self._bury_current()
         self._answer_pending()
         self._resources.kill_linked(block=False)
         former, self.address = (
@@ -204,7 +204,7 @@ class ActorRun(pykka.Actor, ABC):
             self.abandon(reason)
 
     def join(self, timeout_s: float | None) -> bool:
-        """Wait until the run has ended, cleanup included; say whether it did.
+        """Wait until the run has ended, cleanup included; returns whether it did.
 
         ``None`` waits without a limit: for a supervisor, whose children have limits.
         """
@@ -230,7 +230,7 @@ class ActorRun(pykka.Actor, ABC):
             self.exit_kind = ExitKind.NORMAL
             return
         self._record_failure(failure)
-        self._bury_in_hand()
+        self._bury_current()
         error = self.exit_error
         if error is not None:
             self.on_failure(type(error), error, error.__traceback__)
@@ -246,13 +246,13 @@ class ActorRun(pykka.Actor, ABC):
         if self.exit_error is None:
             self.exit_error = error
 
-    def _bury_in_hand(self) -> None:
+    def _bury_current(self) -> None:
         reason = reason_of(self.exit_error) if self.exit_error else "unknown"
-        for envelope in self._in_hand:
+        for envelope in self._current:
             self.address.dead_letters.add(self.address.name, envelope.message, reason)
             if envelope.reply_to is not None:
                 envelope.reply_to.set_exception(self._failed(reason))
-        self._in_hand.clear()
+        self._current.clear()
 
     def _failed(self, reason: str) -> ExcInfo:
         error = ActorFailed(self.address.name, reason)
@@ -273,4 +273,8 @@ class ActorRun(pykka.Actor, ABC):
         if not self.actor_stopped.is_set():
             self.address.mailbox.put_system(Envelope(LinkedEnded(greenlet.name, error)))
         elif greenlet.exception is not None:
-            self.log.warning("failed while its actor ended", greenlet=greenlet.name, exc_info=error)
+            self.log.warning(
+                "linked greenlet failed while its actor was ending",
+                greenlet=greenlet.name,
+                exc_info=error,
+            )

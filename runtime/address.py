@@ -1,4 +1,4 @@
-"""The address of an actor: what its peers hold, and what outlives its runs."""
+"""The address of an actor: what its peers hold; it outlives the actor's runs."""
 
 import time
 from bisect import bisect_left
@@ -13,11 +13,11 @@ from .errors import ActorUnavailable, AskTimeout, MailboxClosed
 from .mailbox import Mailbox
 
 BUCKETS_S: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0)
-"""From what is not worth counting apart to what counts as a hang; 0.02 is what a turn may take."""
+"""From not worth counting to a hang; a turn should take at most 0.02."""
 
 
 class HandlingTimes:
-    """A histogram that costs the hot path a sum: turns below the first bound are not sorted in."""
+    """A histogram of handling times that costs the hot path a sum: fast turns are not sorted in."""
 
     __slots__ = ("_slow", "busy_s", "turns")
 
@@ -43,14 +43,14 @@ class HandlingTimes:
 
 
 class Address:
-    """A name with a mailbox, behind which runs of one actor come and go.
+    """A name with a mailbox, shared by the successive runs of one actor.
 
-    A restarted actor finds in the mailbox what was waiting there; senders never notice.
+    A restarted actor finds the pending messages in its mailbox; senders do not notice.
 
     Args:
         name: Unique in its daemon; appears in logs, metrics and ``/runtime/actors``.
-        mailbox: Where messages wait; by default one that holds 1,000 and pushes back.
-        dead_letters: Where messages go that nobody will handle.
+        mailbox: Pending messages; by default one that holds 1,000 and blocks senders.
+        dead_letters: Where unhandled messages go.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Address:
         self.processed = 0
         """Messages handled by all runs together."""
         self.handling = HandlingTimes()
-        """How long their turns took."""
+        """How long handling took."""
 
     def __repr__(self) -> str:
         return f"<Address {self.name}>"
@@ -75,7 +75,7 @@ class Address:
     def tell(
         self, message: object, *, urgent: bool = False, timeout_s: float | None = None
     ) -> None:
-        """Send ``message`` and go on; when the mailbox is full its policy decides.
+        """Send ``message``; when the mailbox is full its policy decides.
 
         A message to an address that is closed becomes a dead letter.
 
@@ -91,7 +91,7 @@ class Address:
             self.dead_letters.add(self.name, message, "the actor has stopped")
 
     def offer(self, message: object, *, urgent: bool = False) -> bool:
-        """Send ``message`` if there is room now; never waits. Says whether it was sent."""
+        """Send ``message`` if there is room now; never blocks. Returns whether it was sent."""
         if self.closed:
             self.dead_letters.add(self.name, message, "the actor has stopped")
             return True
@@ -105,7 +105,7 @@ class Address:
             ActorUnavailable: It has stopped for good.
             ActorFailed: It crashed on this message.
             MailboxFull: There was no room for the question.
-            Refusal: The actor's own "no".
+            Refusal: The actor refused.
         """
         if self.closed:
             raise ActorUnavailable(self.name)
@@ -121,7 +121,7 @@ class Address:
             raise AskTimeout(self.name, timeout_s) from None
 
     def close(self, reason: str = "the actor has stopped") -> None:
-        """End this address: what waits becomes dead letters, askers get ``ActorUnavailable``."""
+        """Close it: pending messages become dead letters, askers get ``ActorUnavailable``."""
         self.closed = True
         for envelope in self.mailbox.close():
             if envelope.reply_to is not None:

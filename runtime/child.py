@@ -1,4 +1,4 @@
-"""What a supervisor knows of a child: the spec it was given, and the record it keeps."""
+"""A supervisor's child: its spec, and the record of its state."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -25,7 +25,7 @@ class ChildState(StrEnum):
     STOPPED = "STOPPED"
     """Stopped on purpose."""
     EXITED = "EXITED"
-    """It ended, and its spec says that this is that."""
+    """It ended, and its spec asks for no restart."""
     FATAL = "FATAL"
     """It failed too often; only an operator starts it again."""
 
@@ -45,7 +45,7 @@ class ChildSpec:
     start_timeout_s: float = 30.0
     """How long it may take until it answers its first ping."""
     kind: str = "actor"
-    """``actor``, ``supervisor`` or ``process``, for those who look at the tree."""
+    """``actor``, ``supervisor`` or ``process``; shown in the tree."""
     significant: bool = False
     """Whether its end by itself may end its supervisor (see ``AutoShutdown``)."""
     autostart: bool = True
@@ -72,12 +72,12 @@ class SupervisorReport(msgspec.Struct, frozen=True):
     """Something happened to a child; the four fields of OTP's reports, and two of ours."""
 
     supervisor: str
-    """Who reports."""
+    """The reporting supervisor."""
     context: str
     """``start_error``, ``child_terminated``, ``child_restarted``, ``gave_up``,
     ``shutdown_error`` or ``shutdown`` (the supervisor's own, for a significant child)."""
     reason: str
-    """The child's last words."""
+    """The child's last error."""
     child: str
     """Which child."""
     restarts: int
@@ -105,12 +105,12 @@ class Child:
     pinged: bool = False
     """Whether a ping is on its way."""
     waited: int = 0
-    """Checks that went by without what is waited for: its answer, or its end."""
+    """Checks without the expected answer, or end."""
     kills: int = 0
     """How often this run has been killed."""
     last_error: str | None = None
     managed: bool = False
-    """Whether a job stops or starts it just now and looks after its ends."""
+    """Whether a job is stopping or starting it, and handles its ends."""
 
     @property
     def name(self) -> str:
@@ -148,6 +148,12 @@ class Child:
             "uptime_seconds": round(self.ran_s, 3) if running else 0,
             "children": self.actor.describe_children() if self.actor is not None else [],
         }
+
+    def report(self, supervisor: str, context: str, reason: str) -> SupervisorReport:
+        """What ``supervisor`` reports about it."""
+        return SupervisorReport(
+            supervisor, context, reason, self.name, self.restarts, self.spec.kind
+        )
 
 
 def addresses_of(children: Iterable[Child]) -> list[Address]:

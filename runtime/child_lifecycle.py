@@ -1,6 +1,6 @@
-"""Starting and stopping of children, one run each; decides nothing.
+"""Starts and stops children; decides nothing.
 
-Everything here that waits runs in a job of the supervisor's (a linked greenlet), or in its own
+What blocks here runs in a job of the supervisor (a linked greenlet), or in the supervisor's own
 greenlet while it starts and stops.
 """
 
@@ -31,8 +31,8 @@ class ChildLifecycle:
 
     Args:
         post: Sends a message to the supervisor itself.
-        on_end: Given each run that has ended; runs in the hub.
-        report: Tells of a child: child, context, reason.
+        on_end: Called with each run that has ended; runs in the hub.
+        report: Called with child, context and reason.
         log: The supervisor's.
     """
 
@@ -55,7 +55,7 @@ class ChildLifecycle:
     # -- starting ----------------------------------------------------------------------------
 
     def launch(self, child: Child) -> Actor:
-        """Start a run; that it is ready, or ended, comes as a message."""
+        """Start a run; a message reports that it is ready, or ended."""
         child.state = ChildState.STARTING
         child.ready_at = None
         child.waited = child.kills = 0
@@ -69,13 +69,13 @@ class ChildLifecycle:
         return actor
 
     def ping(self, child: Child, actor: Actor) -> None:
-        """Ask whether it turns; the answer is a ``ChildReady``."""
+        """Ping the run; the answer is a ``ChildReady``."""
         child.pinged = True
         reply = _PingReply(self._post, child, actor)
         child.spec.address.mailbox.put_system(Envelope(Ping(), reply))
 
     def note_ready(self, child: Child) -> None:
-        """It has answered; the first answer says that it runs."""
+        """Note a ping's answer; the first one means that it runs."""
         child.pinged = False
         child.waited = 0
         if child.state is not ChildState.STARTING:
@@ -102,7 +102,7 @@ class ChildLifecycle:
         self.note_ready(child)
 
     def start_in_order(self, children: Iterable[Child]) -> Child | None:
-        """Start ``children``; returns the one that did not, behind which none was started."""
+        """Start ``children``; returns the one that failed, after which none was started."""
         for child in children:
             try:
                 self.start_and_wait(child)
@@ -158,7 +158,7 @@ class ChildLifecycle:
             gevent.killall(stops, block=False)  # the supervisor itself was killed meanwhile
 
     def stop(self, child: Child) -> None:
-        """Stop ``child`` within its limit, else kill it; in the end it does not run."""
+        """Stop ``child`` within its limit, else kill it; afterwards it does not run."""
         if child.restart_timer is not None:
             child.restart_timer.cancel()
         actor, child.managed = child.actor, True
@@ -180,7 +180,7 @@ class ChildLifecycle:
         own = None if isinstance(shutdown_s, Shutdown) else shutdown_s
         if self.stop_by is None:
             return own
-        # Each may take half of what is left, so that those behind it get something too.
+        # Each may take half of what is left, so that later ones get some time too.
         left = max(LEAST_STOP_S, (self.stop_by - time.monotonic()) / 2)
         return left if own is None else min(own, left)
 
@@ -201,7 +201,7 @@ class ChildLifecycle:
             actor.abandon(reason)
 
     def kill_all(self, children: Iterable[Child]) -> None:
-        """Kill whatever still runs: its supervisor itself was killed."""
+        """Kill what still runs, after the supervisor itself was killed."""
         left = [child.actor for child in children if child.actor and not child.actor.gone]
         for actor in left:
             actor.kill(ActorFailed(actor.address.name, "its supervisor was killed"))
@@ -216,17 +216,17 @@ class _PingReply(GreenletFuture):
 
     def __init__(self, post: Callable[[object], None], child: Child, actor: Actor) -> None:
         super().__init__()
-        self._told = (post, child, actor)
+        self._origin = (post, child, actor)
 
     def set(self, value: Any = None) -> None:
-        post, child, actor = self._told
+        post, child, actor = self._origin
         if child.actor is actor and not self.ready():
             post(ChildReady(child.name, actor))
         super().set(value)
 
 
 class _FailedStart(Actor):
-    """Stands in for a run whose constructor raised, and fails with what it raised."""
+    """Stands in for an actor whose constructor raised, and fails with its error."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a supervisor is told and asked."""
+"""A supervisor's messages."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from .errors import Refusal
 
 
 class ToItself(msgspec.Struct, frozen=True):
-    """What its children and jobs tell a supervisor; of no use once it has ended."""
+    """From its children and jobs; meaningless once the supervisor has ended."""
 
     runtime_internal: ClassVar[bool] = True
 
@@ -70,7 +70,7 @@ class StartChild(msgspec.Struct, frozen=True):
 class DeleteChild(msgspec.Struct, frozen=True):
     """Forget a child that does not run, here or further down; answered by its last row.
 
-    Its address is closed: what waits in the mailbox becomes dead letters.
+    Its address is closed: pending messages become dead letters.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """The data directory: one daemon at a time, and an identity that outlives it.
 
 Holds ``lock`` (JSON ``{"pid", "instance", "started_at"}`` of the daemon that holds the lock, or
-last held it) and ``instance`` (the random id given when the directory was made). What else lies in
-it belongs to those who are given its path.
+last held it) and ``instance`` (the random id given when the directory was made). Other files
+belong to the components that are given its path.
 """
 
 import contextlib
@@ -179,7 +179,7 @@ def _write_holder(lock: int, instance: str) -> None:
 
 
 def _instance(file: Path) -> str:
-    """The id in ``file``; given once, under the lock, and on disk before anybody sees it."""
+    """The id in ``file``; given once, under the lock, and on disk before it is used."""
     with contextlib.suppress(FileNotFoundError):
         if known := file.read_text().strip():
             return known

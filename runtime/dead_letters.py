@@ -1,4 +1,4 @@
-"""Messages that no actor will handle: kept, countable, readable."""
+"""Unhandled messages: kept for inspection, and counted."""
 
 import time
 from collections import deque
@@ -17,20 +17,20 @@ class DeadLetter(msgspec.Struct, frozen=True):
     message: str
     """Its repr, at most 500 characters."""
     reason: str
-    """Why nobody handled it."""
+    """Why it was not handled."""
     at: float
     """When, in seconds since the epoch."""
 
 
 class DeadLetters:
-    """The last ``capacity`` dead letters, and how many there ever were."""
+    """The last ``capacity`` dead letters, and their total."""
 
     def __init__(self, capacity: int = 1000) -> None:
         self.total = 0
         self._letters: deque[DeadLetter] = deque(maxlen=capacity)
 
     def add(self, actor: str, message: object, reason: str) -> None:
-        """Keep ``message``, the oldest one making room for it."""
+        """Keep ``message``; the oldest one makes room."""
         self.total += 1
         text = repr(message)
         if len(text) > _REPR_LIMIT:
@@ -38,5 +38,5 @@ class DeadLetters:
         self._letters.append(DeadLetter(actor, text, reason, time.time()))
 
     def snapshot(self) -> list[DeadLetter]:
-        """Those that are kept, oldest first."""
+        """The kept ones, oldest first."""
         return list(self._letters)

@@ -7,7 +7,7 @@
 ├── ``AskTimeout``: no answer within the limit
 ├── ``MailboxFull``: no room, or none within the limit
 ├── ``MailboxClosed``: its reader stopped for good while a sender waited for room
-├── ``ActorHung``: it did not answer its ping, or held the loop, and was killed
+├── ``ActorHung``: it did not answer its ping, or blocked the loop, and was killed
 ├── ``StartFailed``: a child did not become ready
 ├── ``IntensityExceeded``: more failures than a supervisor allows
 ├── ``LinkedGreenletFailed``: a greenlet linked to the actor failed
@@ -21,15 +21,15 @@ import gevent
 
 
 class OrchestratorError(Exception):
-    """The base of every error that this program raises on purpose."""
+    """Base of every error that this program raises on purpose."""
 
 
 class Refusal(OrchestratorError):
-    """An expected "no" to the caller of an ask; the actor that raises it lives on."""
+    """An expected refusal, raised to the caller of an ask; the actor lives on."""
 
 
 class ActorFailed(OrchestratorError):
-    """The actor crashed while it held this message."""
+    """The actor crashed while handling this message."""
 
     def __init__(self, actor: str, reason: str) -> None:
         super().__init__(actor, reason)

@@ -1,11 +1,12 @@
-"""Finds children that do not turn, or do not end, and ends them.
+"""Finds unresponsive children, and those that do not end, and kills them.
 
-Silence is counted in checks, not in seconds: while a busy greenlet holds the loop no check comes
-either, so its innocent siblings are not taken for hung when it lets go. Jumps of the clock and a
+Silence is counted in checks, not in seconds: while a greenlet blocks the loop there are no checks
+either, so its siblings are not taken for hung afterwards. Jumps of the clock and a
 suspended machine change nothing for the same reason.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from .actor import Actor
@@ -15,17 +16,17 @@ from .errors import ActorFailed, ActorHung
 from .policy import Shutdown
 
 PING_INTERVAL_S: Final = 1.0
-"""How often children are looked at."""
+"""Between two checks."""
 
 HANG_TIMEOUT_S: Final = 3.0
 """How long a ping may be unanswered: with the interval before and after it, 5 s at most."""
 
 KILLS: Final = 2
-"""So many kills may be swallowed before a run is given up."""
+"""Kills that a run may swallow before it is abandoned."""
 
 
 class HangWatch:
-    """Looks at children each ``interval_s``.
+    """Checks children each ``interval_s``.
 
     Args:
         lifecycle: Sends the pings.
@@ -38,8 +39,13 @@ class HangWatch:
         self.interval_s = min(PING_INTERVAL_S, hang_timeout_s / 3)
         """Seconds between two checks."""
 
+    def check_all(self, children: Iterable[Child]) -> None:
+        """Check each of ``children``."""
+        for child in list(children):
+            self.check(child)
+
     def check(self, child: Child) -> None:
-        """Ping, or wait on, or end."""
+        """Ping the child, wait for its answer, or kill it."""
         actor = child.actor
         if child.managed or actor is None or actor.gone:
             child.waited = 0
@@ -59,7 +65,7 @@ class HangWatch:
             self._kill(child, actor, ActorHung(child.name, silent_s))
 
     def _hasten(self, child: Child, actor: Actor) -> None:
-        """It was killed, or ends by itself: see that it does."""
+        """Enforce the end of a run that was killed or is ending."""
         child.waited += 1
         cleans_up = actor.ending_since is not None
         limit_s = self._cleanup_s(child) if cleans_up else KILL_JOIN_S

@@ -1,11 +1,12 @@
-"""Greenlets linked to an actor, and where what no greenlet catches is told: in the log.
+"""Greenlets and timers of one run, and the log for uncaught errors of greenlets.
 
 gevent's hub prints a traceback to stderr for each greenlet that fails, past every log, and ends
 the program for a ``SystemExit`` in any of them. A linked greenlet's failure is its actor's, which
-tells it; all others go to the log once :func:`log_hub_errors` has been called.
+reports it; all others are logged once :func:`log_hub_errors` has been called.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -23,12 +24,12 @@ class LinkedGreenlet(Greenlet):  # type: ignore[misc] # gevent is untyped here
 
     def __init__(self, function: Callable[..., object], *args: Any) -> None:
         super().__init__(_contained, function, args)
-        self.told_by_actor = True
-        """Whether somebody else tells its failure."""
+        self.reported_by_actor = True
+        """Whether its actor reports its failure."""
 
     @property
     def failure(self) -> OrchestratorError | Exception | None:
-        """Why it failed; being killed by a stranger is a failure too."""
+        """Why it failed; being killed from outside is a failure too."""
         if isinstance(self.value, gevent.GreenletExit):
             return LinkedGreenletFailed(self.name, "it was killed from outside")
         error: Exception | None = self.exception
@@ -46,7 +47,7 @@ def _contained(function: Callable[..., object], args: tuple[Any, ...]) -> object
 
 
 def log_hub_errors() -> None:
-    """Have the hub of this thread log what it would print to stderr."""
+    """Have this thread's hub log what it would print to stderr."""
     gevent.get_hub().print_exception = _log_error
 
 
@@ -56,8 +57,8 @@ def _log_error(
     error: BaseException | None,
     traceback: TracebackType | None,
 ) -> None:
-    """Hub.print_exception's signature; runs in the hub, must not wait and must not raise."""
-    if isinstance(context, LinkedGreenlet) and context.told_by_actor:
+    """Hub.print_exception's signature; runs in the hub, must not block and must not raise."""
+    if isinstance(context, LinkedGreenlet) and context.reported_by_actor:
         return
     name = getattr(context, "name", None) or repr(context)
     structlog.get_logger(actor="hub").error(
@@ -65,15 +66,15 @@ def _log_error(
     )
 
 
-# Killing a linked greenlet waits this long for its ``finally`` blocks, then leaves it behind.
+# Killing a linked greenlet waits this long for its ``finally`` blocks, then abandons it.
 LINKED_KILL_S = 2.0
 
 
 class RunResources:
-    """Starts them, and ends them all.
+    """The linked greenlets and timers of one run; ends them with it.
 
     Args:
-        on_failure: Told of each linked greenlet that failed; runs in the hub, must not wait.
+        on_failure: Called for each linked greenlet that fails. Runs in the hub; must not block.
     """
 
     def __init__(self, on_failure: Callable[[LinkedGreenlet, Exception], None]) -> None:
@@ -96,7 +97,7 @@ class RunResources:
     def add_timer(
         self, mailbox: Mailbox, seconds: float, function: Callable[[], object], *, repeat: bool
     ) -> Timer:
-        """Start a timer; after the end it is cancelled at once."""
+        """Start a timer; after the run's end it is cancelled at once."""
         self._timers = {timer for timer in self._timers if not timer.cancelled}
         timer = Timer(mailbox, seconds, function, repeat=repeat)
         if self._ended:
@@ -105,13 +106,13 @@ class RunResources:
         return timer
 
     def end_timers(self) -> None:
-        """No timer fires any more."""
+        """Cancel all timers."""
         self._ended = True
         for timer in self._timers:
             timer.cancel()
 
     def kill_linked(self, *, block: bool = True) -> list[str]:
-        """End the linked greenlets; returns the names of those that did not end within 2 s."""
+        """Kill the linked greenlets. Returns the names of those that did not end within 2 s."""
         linked = [greenlet for greenlet in self.linked if not greenlet.dead]
         gevent.killall(linked, block=False)
         if not block:
@@ -124,3 +125,15 @@ class RunResources:
         failure = greenlet.failure
         if failure is not None:
             self._on_failure(greenlet, failure)
+
+
+@contextmanager
+def running(name: str, function: Callable[..., object], *args: Any) -> Iterator[None]:
+    """Run ``function`` in a greenlet of that name for the duration of the block."""
+    greenlet = Greenlet(function, *args)
+    greenlet.name = name
+    greenlet.start()
+    try:
+        yield
+    finally:
+        greenlet.kill(timeout=LINKED_KILL_S)

@@ -1,4 +1,4 @@
-"""The mailbox: bounded, with an urgent lane, and owned by an address, not by an actor.
+"""The mailbox: bounded, with two priorities, and owned by an address, not by an actor.
 
 Two lanes, each in order of arrival. The urgent one is read first; what the runtime itself sends
 (stop, ping, timers, the end of a linked greenlet) goes there and is never refused. All
@@ -27,11 +27,11 @@ class FullPolicy(StrEnum):
     """What happens to a message for which there is no room."""
 
     BLOCK = "block"
-    """The sender waits: back-pressure, for mailboxes along the flow."""
+    """The sender blocks: back-pressure, for mailboxes along the flow."""
     REFUSE = "refuse"
     """The sender gets ``MailboxFull``."""
     DROP_OLDEST = "drop_oldest"
-    """The oldest message of the lane goes, is counted, and ``on_drop`` is told."""
+    """The oldest message of that priority is dropped, counted, and passed to ``on_drop``."""
 
 
 class Mailbox:
@@ -49,13 +49,13 @@ class Mailbox:
         on_full: FullPolicy = FullPolicy.BLOCK,
         on_drop: Callable[[object], None] | None = None,
     ) -> None:
-        self.owner = "nobody"
+        self.owner = "unowned"
         self.capacity = capacity
         self.on_full = on_full
         self.dropped = 0
         """Messages that ``DROP_OLDEST`` gave up."""
         self.closed = False
-        """Whether nobody will ever read it again; who waits for room then is told so."""
+        """Whether it has no reader any more; blocked senders then get ``MailboxClosed``."""
         self._on_drop = on_drop
         self._urgent: deque[Envelope[Any]] = deque()
         self._normal: deque[Envelope[Any]] = deque()
@@ -69,11 +69,11 @@ class Mailbox:
 
     @property
     def depth(self) -> int:
-        """Messages that wait in both lanes."""
+        """Pending messages of both priorities."""
         return len(self)
 
     def empty(self) -> bool:
-        """Whether nothing waits (part of pykka's inbox protocol)."""
+        """Whether no message is pending (part of pykka's inbox protocol)."""
         return not self._urgent and not self._normal
 
     def put(
@@ -93,7 +93,7 @@ class Mailbox:
             self._wake_reader()
 
     def offer(self, envelope: Envelope[Any], *, urgent: bool = False) -> bool:
-        """Append ``envelope`` if that needs no waiting and no refusal; say whether it did."""
+        """Append ``envelope`` if that needs no waiting and no refusal; returns whether it did."""
         lane = self._urgent if urgent else self._normal
         if len(lane) >= self.capacity and self.on_full is not FullPolicy.DROP_OLDEST:
             return False
@@ -139,7 +139,7 @@ class Mailbox:
                 self._reader = None
 
     def take_matching(self, cls: type, limit: int) -> list[Envelope[Any]]:
-        """Take up to ``limit`` told messages of ``cls`` from the head of the normal lane."""
+        """Take up to ``limit`` messages of ``cls``, not asks, from the head of the normal lane."""
         taken: list[Envelope[Any]] = []
         while self._normal and len(taken) < limit:
             head = self._normal[0]
@@ -155,12 +155,12 @@ class Mailbox:
         self._urgent.extend(kept)
 
     def close(self) -> list[Envelope[Any]]:
-        """Say that nobody will read it again; returns what waits, and wakes who wants to put."""
+        """Close it, waking blocked senders. Returns the pending envelopes."""
         self.closed = True
         return self.take_all()
 
     def take_all(self) -> list[Envelope[Any]]:
-        """Empty both lanes; who waits for room gets it."""
+        """Take all envelopes, making room for blocked senders."""
         taken = [*self._urgent, *self._normal]
         self._urgent.clear()
         self._normal.clear()
@@ -205,7 +205,7 @@ class Mailbox:
             raise MailboxClosed(self.owner)
 
     def _wait_in(self, writers: Writers, limit_s: float | None) -> None:
-        """Wait in line; returns when woken, or after ``limit_s``."""
+        """Wait for room; returns when woken, or after ``limit_s``."""
         waiter: Waiter[None] = Waiter()
         writers.append(waiter)
         timer = None

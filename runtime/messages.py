@@ -1,4 +1,4 @@
-"""Messages of the runtime's own, which every actor's loop understands."""
+"""The runtime's own messages, handled by every actor's loop."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -13,11 +13,11 @@ class RuntimeMessage(msgspec.Struct, frozen=True):
 
 
 class Ping(RuntimeMessage, frozen=True):
-    """Are you turning? Answered between two messages."""
+    """Answered between two messages."""
 
 
 class Stop(RuntimeMessage, frozen=True):
-    """Finish the message in hand, run ``on_stop`` and end."""
+    """Finish the current message, run ``on_stop`` and end."""
 
 
 class Tick(RuntimeMessage, frozen=True):

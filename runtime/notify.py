@@ -1,4 +1,4 @@
-"""What systemd is told (``Type=notify``): that we serve, that we stop, that we still turn.
+"""Notifies systemd (``Type=notify``): ready, stopping, still responsive.
 
 The protocol is a datagram to the socket that ``NOTIFY_SOCKET`` names (sd_notify(3)). Without that
 variable nothing is done.
@@ -12,12 +12,14 @@ from typing import Final
 
 import gevent
 
+from .linked import running
+
 STATUS_CHARS: Final = 200
 """systemd shows it on one line."""
 
 
 class Notifier:
-    """Tells the service manager; never waits, and what cannot be told is left.
+    """Notifies the service manager; never blocks, and drops what cannot be sent.
 
     Args:
         environment: where ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` are looked up.
@@ -29,36 +31,32 @@ class Notifier:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         wanted = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_s = int(environment.get("WATCHDOG_USEC", "0")) / 1e6 if wanted else 0.0
-        """Within this a sign of life is expected; 0: none is."""
+        """systemd's limit between two signs of life; 0: none is expected."""
 
     def ready(self, status: str) -> None:
-        """We serve."""
+        """The daemon serves."""
         self._send(f"READY=1\nSTATUS={status[:STATUS_CHARS]}")
 
     def stopping(self, status: str) -> None:
-        """We are on the way down."""
+        """The daemon is stopping."""
         self._send(f"STOPPING=1\nSTATUS={status[:STATUS_CHARS]}")
 
     @contextmanager
-    def watched(self, turns: Callable[[float], bool]) -> Iterator[None]:
-        """Give signs of life during the block, as long as ``turns(limit_s)`` says so.
+    def watched(self, responds: Callable[[float], bool]) -> Iterator[None]:
+        """Send signs of life during the block while ``responds(limit_s)`` is true.
 
-        It is asked in a greenlet, so that a loop that hangs is silent whatever it would say.
+        Called in a greenlet, so that a hanging loop sends none.
         """
         if not self._address or not self.watchdog_s:
             yield
             return
-        greenlet = gevent.spawn(self._watch, turns)
-        greenlet.name = "notify-watchdog"
-        try:
+        with running("notify-watchdog", self._watch, responds):
             yield
-        finally:
-            greenlet.kill()
 
-    def _watch(self, turns: Callable[[float], bool]) -> None:
+    def _watch(self, responds: Callable[[float], bool]) -> None:
         # Half of the time, as sd_watchdog_enabled(3) advises; the question has the other half.
         while True:
-            if turns(self.watchdog_s / 4):
+            if responds(self.watchdog_s / 4):
                 self._send("WATCHDOG=1")
             gevent.sleep(self.watchdog_s / 4)
 

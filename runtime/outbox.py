@@ -1,4 +1,4 @@
-"""A bounded outbox for messages against the flow, so that nobody waits in a circle."""
+"""A bounded outbox for messages against the flow, which prevents deadlocks."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from .address import Address
 
 
 class Outbox:
-    """Holds messages for ``to`` until it has room; never makes its owner wait.
+    """Holds messages for ``to`` until it has room; never blocks its owner.
 
-    The owner runs :meth:`pump` in a linked greenlet. When ``capacity`` messages wait, the
-    oldest goes, is counted in :attr:`dropped`, and ``on_drop`` is told. With ``urgent`` its
+    The owner runs :meth:`pump` in a linked greenlet. When ``capacity`` messages are pending, the
+    oldest is dropped, counted in :attr:`dropped`, and passed to ``on_drop``. With ``urgent`` its
     messages go to the urgent lane.
     """
 
@@ -37,7 +37,7 @@ class Outbox:
         return len(self._waiting)
 
     def send(self, message: object) -> None:
-        """Send ``message`` now if there is room, else keep it; never waits."""
+        """Send ``message`` now if there is room, else keep it; never blocks."""
         if not self._waiting and not self._sending and self._to.offer(message, urgent=self._urgent):
             return
         if len(self._waiting) >= self._capacity:
@@ -49,7 +49,7 @@ class Outbox:
         self._filled.set()
 
     def pump(self) -> None:
-        """Pass on what waits, for ever; meant for a linked greenlet."""
+        """Forward pending messages until killed. Run it in a linked greenlet."""
         while True:
             self._filled.wait()
             self._filled.clear()

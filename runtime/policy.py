@@ -26,7 +26,7 @@ class Strategy(StrEnum):
     """Who is restarted with a failed child."""
 
     ONE_FOR_ONE = "one_for_one"
-    """Nobody."""
+    """No other child."""
     ONE_FOR_ALL = "one_for_all"
     """All its siblings."""
     REST_FOR_ONE = "rest_for_one"
@@ -37,9 +37,9 @@ class Shutdown(StrEnum):
     """How a child is stopped, if not within a number of seconds."""
 
     BRUTAL_KILL = "brutal_kill"
-    """It is killed at once, without a word."""
+    """It is killed at once."""
     INFINITY = "infinity"
-    """It may take as long as it likes: for supervisors, whose children have limits."""
+    """No limit: for supervisors, whose children have limits."""
 
 
 class AutoShutdown(StrEnum):
@@ -115,7 +115,7 @@ class RestartLimits:
     backoff_max_s: float = 30.0
     """Where the doubling ends."""
     healthy_s: float = 60.0
-    """A child that ran this long starts counting from nought."""
+    """A child that ran this long starts counting from zero."""
     jitter: float = 0.2
     """Each delay varies by this share, so that many children do not restart in step."""
 

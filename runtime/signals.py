@@ -1,8 +1,8 @@
 """What the daemon does on signals; each handler runs in a greenlet of its own.
 
 ==================  ======================================================================
-SIGTERM, SIGINT     drain and stop; a second one hurries
-SIGHUP              read the settings anew
+SIGTERM, SIGINT     drain and stop; a second one forces the shutdown
+SIGHUP              reload the settings
 SIGUSR1             the emergency stop, and nothing else; the guard sees it at the same time
 SIGUSR2             the stacks of all greenlets into the log
 ==================  ======================================================================
@@ -24,21 +24,21 @@ from gevent.event import Event
 from greenlet import greenlet as Greenlet  # noqa: N812 a class
 
 STACK_FRAMES: Final = 20
-"""The innermost tell what it waits for."""
+"""The innermost show what it waits for."""
 
 
 @dataclass
 class Signals:
-    """What has been asked for."""
+    """Requests received by signal."""
 
     stop: Event = field(default_factory=Event)
     """SIGTERM or SIGINT has come."""
-    hurry: Event = field(default_factory=Event)
-    """It has come twice."""
+    force: Event = field(default_factory=Event)
+    """It has come a second time."""
 
     def ask_to_stop(self) -> None:
         """What SIGTERM and SIGINT do."""
-        (self.hurry if self.stop.is_set() else self.stop).set()
+        (self.force if self.stop.is_set() else self.stop).set()
 
 
 @contextmanager

@@ -26,13 +26,13 @@ def stop_actor(
 ) -> None:
     """Stop ``actor``, kill it when ``timeout_s`` passes, and close its address.
 
-    So are the addresses below it, if it is a supervisor: what still waits there becomes dead
-    letters, since no successor will come for it.
+    So are the addresses below it, if it is a supervisor: pending messages become dead
+    letters, since there is no successor.
 
     Args:
         actor: One without a supervisor.
         timeout_s: How long it may take before it is killed, and again until it has ended.
-        before_close: Called when nothing runs any more, to save what waits.
+        before_close: Called when nothing runs any more, to save pending messages.
     """
     actor.stop()
     if not actor.join(timeout_s):

@@ -4,10 +4,9 @@ Semantics and words are Erlang/OTP's (``supervisor``). Beyond OTP (docs/runtime.
 restarts back off, an operator's stop holds, hung children are found, and a supervisor that fails
 stops its children within seconds.
 
-It holds its records of the children; they die with it, and so do the children, since a supervisor
-that ends stops them first. A successor starts them anew, from the same specs and with the same
-mailboxes. What waits (a stop, an ordered restart) is a *job* in a linked greenlet; its children are
-``managed`` meanwhile, and the supervisor goes on answering.
+The children end with their supervisor; a successor starts them from the same specs, with the same
+mailboxes. What blocks (a stop, an ordered restart) is a *job* in a linked greenlet; its children
+are ``managed`` meanwhile, and the supervisor keeps answering.
 """
 
 import time
@@ -66,9 +65,9 @@ class Supervisor(Actor):
         strategy: Who is restarted with a failed child.
         limits: Intensity, period and backoff.
         auto_shutdown: Whether it ends when significant children have ended by themselves.
-        on_report: Told of every end and restart; must not wait.
+        on_report: Called for each end and restart; must not block.
         escalate: Whether a child that fails too often fails the supervisor, as in OTP. If not,
-            that child becomes ``FATAL``, has a window of its own, and nobody else is touched.
+            that child becomes ``FATAL``, has a window of its own, and no other is affected.
         hang_timeout_s: How long a child may leave a ping unanswered.
         failure_stop_s: How long all children together may take to stop when it has failed.
         stop_s: The same when it is stopped; ``None``: as long as each of them may.
@@ -134,7 +133,7 @@ class Supervisor(Actor):
         for child in self._children.values():
             if child.spec.autostart:
                 self._lifecycle.start_and_wait(child)
-        self.every(self._watch.interval_s, self._check_children)
+        self.every(self._watch.interval_s, lambda: self._watch.check_all(self._children.values()))
 
     def on_stop(self) -> None:
         """Stop the children in reverse order or all at once, each within its limit."""
@@ -146,7 +145,7 @@ class Supervisor(Actor):
         exception_value: BaseException | None,
         traceback: TracebackType | None,  # noqa: ARG002 pykka's signature
     ) -> None:
-        """Stop the children within ``failure_stop_s``; then the parent is told."""
+        """Stop the children within ``failure_stop_s``; then the parent is notified."""
         self.log.error("supervisor failed", reason=str(exception_value))
         self._stop_children(self._failure_stop_s)
 
@@ -259,7 +258,7 @@ class Supervisor(Actor):
             self._lifecycle.launch(child)
 
     def _restart_group(self, members: list[Child], failed: Child, delay: float) -> None:
-        """Stop all at once, wait, start in order; those an operator stopped stay so."""
+        """Stop all at once, wait, start in order; but for those that an operator stopped."""
         back = [
             one
             for one in members
@@ -280,7 +279,7 @@ class Supervisor(Actor):
     # -- jobs --------------------------------------------------------------------------------
 
     def _start_job(self, children: Sequence[Child], work: Callable[[], Child | None]) -> None:
-        """Run ``work`` beside; it returns the child that could not be started, if any."""
+        """Run ``work`` in a linked greenlet; it returns the child that did not start, if any."""
         for child in children:
             child.managed = True
         done = tuple(children)
@@ -293,7 +292,7 @@ class Supervisor(Actor):
         job.link(self._jobs.discard)
 
     def _handle_job_done(self, message: JobDone) -> None:
-        """Take the children back, and look at what happened to them meanwhile."""
+        """Take the children back, and handle what happened to them meanwhile."""
         ours = [one for one in message.children if self._children.get(one.name) is one]
         for child in ours:
             child.managed = False
@@ -389,12 +388,6 @@ class Supervisor(Actor):
         reply = self.defer_reply()
         below.address.mailbox.put_system(Envelope(command, reply.future))
 
-    # -- small things ------------------------------------------------------------------------
-
-    def _check_children(self) -> None:
-        for child in list(self._children.values()):
-            self._watch.check(child)
-
     def _child_ended(self, actor: Actor) -> None:
         self._post(ChildEnded(actor.address.name, actor))
 
@@ -403,8 +396,4 @@ class Supervisor(Actor):
 
     def _report(self, child: Child, context: str, reason: str) -> None:
         if self._on_report is not None:
-            self._on_report(
-                SupervisorReport(
-                    self.address.name, context, reason, child.name, child.restarts, child.spec.kind
-                )
-            )
+            self._on_report(child.report(self.address.name, context, reason))

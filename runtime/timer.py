@@ -13,7 +13,7 @@ from .messages import Tick
 class Timer:
     """Calls ``function`` in the actor after ``seconds``, once or again and again.
 
-    A tick that the actor has not yet got to is not sent twice: a busy actor's timer skips.
+    Ticks do not pile up: while one is pending, a busy actor's timer skips.
     Intervals are the loop's monotonic time; jumps of the clock change nothing.
     """
 
@@ -31,7 +31,7 @@ class Timer:
         self._timer.start(self._due, update=True)
 
     def cancel(self) -> None:
-        """Stop; a tick that already waits in the mailbox does nothing any more."""
+        """Stop; a pending tick does nothing any more."""
         if not self.cancelled:
             self.cancelled = True
             self._timer.stop()
@@ -51,11 +51,11 @@ class Timer:
 
 
 _NEXT_ROUND_S: Final = 1e-9
-"""Has passed by the time the loop looks, so it costs no wait."""
+"""Has passed by the time the loop checks, so it costs no wait."""
 
 
 def give_way() -> None:
-    """Let every greenlet, socket and timer that is due have its turn.
+    """Yield to every greenlet, socket and timer that is due.
 
     ``gevent.sleep(0)`` only goes to the end of the loop's queue of callbacks, and the loop looks
     at sockets and timers after as many as 50 of those: with some busy greenlets that is a quarter

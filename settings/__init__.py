@@ -1,11 +1,11 @@
-"""All settings in one frozen object: ``supervisor.toml``, ``.env`` beside it, the environment.
+"""All settings in one frozen object: ``supervisor.toml``, ``.env`` in its folder, the environment.
 
 The environment wins over ``.env``, that over the file. Variables: the seed's (``PORT``,
 ``FRONT_ORIGIN``, ``REDIS_URL``, ``PG_URL``, ``RATE_LIMIT_WINDOW``, ``RATE_LIMIT_MAX``, ``DEBUG``),
 ``ORCHESTRATOR_DATA_DIR``, and ``ORCHESTRATOR_<SECTION>__<KEY>`` for every key; lists with commas
 or as JSON, tables as JSON. Nothing else in the daemon reads the environment.
 
-A section's model stands beside the code that uses it; those of the daemon as a whole stand in
+A section's model is in the module that uses it; those of the daemon as a whole are in
 ``settings.sections``.
 """
 
@@ -190,7 +190,7 @@ def _validated(layers: list[Layer], folder: Path) -> Settings:
 
 
 def _check_together(settings: Settings) -> None:
-    """What no section can know alone."""
+    """Check what spans sections."""
     faults = []
     http = settings.http
     if not (http.insecure or http.auth.tokens or is_loopback(http.host)):

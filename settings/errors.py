@@ -1,4 +1,4 @@
-"""What is wrong with the settings: every fault with its place, what was expected, and a hint."""
+"""Errors in the settings: each with its place, what was expected, and a hint."""
 
 import difflib
 import re
@@ -21,7 +21,7 @@ STARS = "***"
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong."""
+    """One error."""
 
     where: str
     """The file, or the variable."""
@@ -51,7 +51,7 @@ class SettingsError(OrchestratorError):
 def faults_of(
     error: ValidationError, kind: type[BaseModel], layers: Sequence[Layer]
 ) -> list[Fault]:
-    """All faults that validation found, each blamed on the layer that spoke last."""
+    """All faults that validation found, each attributed to the last layer that sets the value."""
     return [_fault(details, kind, layers) for details in error.errors()]
 
 

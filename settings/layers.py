@@ -34,7 +34,7 @@ OFF_WORDS = ("", "0", "false", "no", "off")
 
 @dataclass(frozen=True)
 class Layer:
-    """What one place says."""
+    """The values from one place."""
 
     name: str
     """``supervisor.toml``, ``.env`` or ``environment``."""
@@ -44,7 +44,7 @@ class Layer:
     """The variable that a value came from; a path may be a whole section's."""
 
     def origin_of(self, path: KeyPath) -> str | None:
-        """Where this layer says something about ``path``, in words; None if it does not."""
+        """The origin of ``path`` in words; None if this layer does not set it."""
         if not _says(self.values, path):
             return None
         for length in range(len(path), 0, -1):

@@ -1,4 +1,4 @@
-"""Which settings can change while the daemon runs (SIGHUP), and what has changed. Pure."""
+"""Which settings can change while the daemon runs (SIGHUP), and what changed. Pure."""
 
 from typing import Any, Final, NamedTuple
 
@@ -14,27 +14,27 @@ LIVE: Final = (
     ("http", "rate_limit_max"),
     ("http", "rate_limit_window_ms"),
 )
-"""All below these takes effect at once; everything else at the next start."""
+"""Keys that take effect at once; all others at the next start."""
 
 
 class Changes(NamedTuple):
-    """What a new reading of the settings brings."""
+    """The result of a reload."""
 
     settings: Settings
-    """Those in force from now on: the old ones with what can change."""
+    """In force from now on: the old ones with what can change."""
     now: tuple[str, ...]
     """Keys (``section.key``) that change at once."""
     at_restart: tuple[str, ...]
-    """Keys that change at the next start only."""
+    """Keys that take effect at the next start."""
     refused: str | None = None
-    """Why the tokens stay as they were."""
+    """Why tokens unchanged."""
 
 
 def changes(old: Settings, new: Settings) -> Changes:
     """Compare two readings."""
     refused = None
     if is_open_to_strangers(_with_live(old, new).http):
-        refused = f"without any, whoever reaches {old.http.host} could do everything"
+        refused = f"without tokens, anyone who reaches {old.http.host} could do everything"
         new = new.model_copy(update={"http": new.http.model_copy(update={"auth": old.http.auth})})
     before, after = dict(leaves(old.model_dump())), dict(leaves(new.model_dump()))
     changed = sorted(

@@ -1,6 +1,6 @@
 """Refuses a settings file that holds secrets and that every account of the machine may read.
 
-Token hashes are none: nobody finds 256 random bits by their SHA-256.
+Token hashes are none: 256 random bits cannot be found from their SHA-256.
 """
 
 import re

@@ -28,7 +28,7 @@ DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w"
 
 
 def default_data_dir() -> Path:
-    """Root's is where accounts of servers can reach it; everybody else's is their own."""
+    """Root's is reachable for the accounts of servers; other users have their own."""
     if os.geteuid() == 0:
         return SYSTEM_DATA_DIR
     return Path(platformdirs.user_data_dir("orchestrator", appauthor=False))
@@ -75,7 +75,7 @@ AgentId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{
 
 
 class Section(BaseModel):
-    """What all sections here have in common."""
+    """Base of the sections."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -86,7 +86,7 @@ class InstanceSettings(Section):
     name: str = Field(default="orchestrator", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     """Shown to clients."""
     env: str = Field(default="dev", pattern=r"^[a-z][a-z0-9-]{0,30}$")
-    """``dev``, ``paper``, ``live``, …: shown to clients; ``live`` asks twice in some places."""
+    """``dev``, ``paper``, ``live``, …: shown to clients; some commands ask first in ``live``."""
 
 
 class DataSettings(Section):
@@ -141,7 +141,7 @@ class SupervisorSettings(Section):
     backoff_max_s: float = Field(default=30.0, ge=0.1, le=3600)
     """Where the doubling ends."""
     healthy_s: float = Field(default=60.0, ge=0, le=3600)
-    """An actor that ran this long starts counting from nought: its next restart is immediate."""
+    """An actor that ran this long starts counting from zero: its next restart is immediate."""
     jitter: float = Field(default=0.2, ge=0, le=0.9)
     """Each delay varies by this share, so that many actors do not restart in step."""
     hang_timeout_s: float = Field(default=3.0, ge=0.1, le=300)
@@ -150,5 +150,5 @@ class SupervisorSettings(Section):
     """How long a whole stop may take; agents, which are stopped first, get half of it at most."""
 
     def limits(self) -> RestartLimits:
-        """The same as the runtime takes it."""
+        """The same for the runtime."""
         return RestartLimits(**self.model_dump(exclude={"hang_timeout_s", "stop_s"}))

@@ -1,4 +1,4 @@
-"""A server of the daemon's own as a supervised child: when it dies it is started again."""
+"""An embedded server as a supervised child: when it dies it is restarted."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ CHECK_INTERVAL_S: Final = 0.5
 
 
 class ServerDied(OrchestratorError):
-    """An embedded server has ended without being told to."""
+    """An embedded server ended unexpectedly."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -42,7 +42,7 @@ class ServerKeeper(Actor):
         self.every(CHECK_INTERVAL_S, self._check)
 
     def on_receive(self, message: Any) -> None:
-        """Nobody sends this actor anything."""
+        """This actor gets no messages."""
         self.log.warning("unexpected message", message=repr(message))
 
     def _check(self) -> None:

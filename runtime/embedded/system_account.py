@@ -50,7 +50,7 @@ class SystemAccount:
 
 
 def account_of_owner(path: Path) -> SystemAccount | None:
-    """The account that owns ``path``, or None if root or nobody known does."""
+    """The account that owns ``path``, or None for root or an unknown account."""
     uid = path.stat().st_uid
     try:
         return _account(pwd.getpwuid(uid)) if uid else None

@@ -21,7 +21,7 @@ EXIT_CANNOT_RUN = 127
 def die_with(parent_pid: int) -> None:
     """Be killed when the parent ends; at once if it has ended already. Linux only.
 
-    It is SIGKILL, since the successor of the parent will start this program anew.
+    It is SIGKILL, since the successor of the parent will restart this program.
     """
     if sys.platform != "linux":
         return

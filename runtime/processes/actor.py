@@ -74,7 +74,7 @@ class ProcessEnded(OrchestratorError):
 
 
 class ProcessTooBig(OrchestratorError):
-    """A child process used more memory than it may; it has been stopped, to be started anew."""
+    """A child process used more memory than it may; it has been stopped, to be restarted."""
 
     def __init__(self, name: str, used_bytes: int, max_bytes: int) -> None:
         super().__init__(name, used_bytes, max_bytes)
@@ -179,7 +179,7 @@ class ProcessActor(Actor):
     # -- hooks -------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Start the process, beside: one that cannot be started fails the actor, not the start."""
+        """Start the process in a linked greenlet, whose failure is the actor's, not the start's."""
         self._runner = self.spawn(self._run, name="process")
         self.after(UP_AFTER_S, self._note_up)
         self.every(SAMPLE_S, self._measure)
@@ -204,8 +204,8 @@ class ProcessActor(Actor):
         try:
             self._signal_group(signal.SIGTERM)
             if self._wait(self._command.stop_timeout_s) is None:
-                self.log.warning("process does not end and is killed", pid=self._process.pid)
-        finally:  # also when the supervisor has lost its patience
+                self.log.warning("process did not end in time, killing it", pid=self._process.pid)
+        finally:  # also when the supervisor kills it
             self._kill_group()
         if self._runner is not None:
             self._runner.join(LAST_WORDS_S)
@@ -325,7 +325,9 @@ class ProcessActor(Actor):
         limit = self._command.max_memory_bytes
         if limit is not None and usage.memory_bytes > limit:
             self._too_big = ProcessTooBig(self.address.name, usage.memory_bytes, limit)
-            self.log.error("process is too big and is stopped", reason=str(self._too_big))
+            self.log.error(
+                "process exceeds its memory limit, stopping it", reason=str(self._too_big)
+            )
             self.spawn(self._end_too_big, name="too-big")
 
     def _end_too_big(self) -> None:
@@ -348,14 +350,14 @@ class ProcessActor(Actor):
         if self._process is None:
             return
         if self._wait(REAP_S) is None:
-            self.log.error("killed process still runs", pid=self._process.pid)
+            self.log.error("killed process is still running", pid=self._process.pid)
         elif self._guard is not None:
             self._end_stragglers(self._guard)
             self._guard.forget(self._process.pid)
 
     def _end_stragglers(self, guard: GroupWatch) -> None:
         for pid in guard.stragglers(self.address.name):
-            self.log.warning("a process had left the group of its agent and is killed", pid=pid)
+            self.log.warning("killing a process that left its agent's group", pid=pid)
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -383,7 +385,7 @@ class ProcessActor(Actor):
             log = getattr(self.log, level_of(text))
             log("output", agent=self.address.name, stream=stream, line=text)
         elif unlogged % 10_000 == 0:
-            self.log.warning("prints too much for the log", lines_left_out=unlogged + 1)
+            self.log.warning("output too fast, lines not logged", lines_left_out=unlogged + 1)
 
 
 def _signal_name(number: int) -> str:

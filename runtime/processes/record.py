@@ -33,7 +33,7 @@ class ProcessExit(msgspec.Struct, frozen=True):
     signal: str | None
     """Such as ``SIGSEGV``."""
     last_lines: tuple[OutputLine, ...]
-    """What was printed last before it, by earlier runs too."""
+    """Last output lines before it, of earlier runs too."""
 
 
 class ProcessRecord:
@@ -50,7 +50,7 @@ class ProcessRecord:
         self.usage = ProcessUsage()
         """The last sample; nothing while it does not run."""
         self.exit: ProcessExit | None = None
-        """Its last end, of those that nobody asked for."""
+        """Its most recent unexpected end."""
 
     def begin(self, pid: int) -> None:
         """A run runs."""

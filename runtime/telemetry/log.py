@@ -151,7 +151,7 @@ class _QueueHandler(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        """Write what waits and stop the writer."""
+        """Write pending lines and stop the writer."""
         atexit.unregister(self.close)
         self._writer.close()
         super().close()

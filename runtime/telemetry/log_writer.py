@@ -27,7 +27,7 @@ _END: Final = b""
 class LogWriter:
     """Appends lines to a file or a descriptor, in a thread of its own.
 
-    A file that was moved away (``logrotate``) is created anew. A write that fails loses its
+    A file that was moved away (``logrotate``) is created again. A write that fails loses its
     lines; they are counted in :attr:`dropped` as are those that found the queue full.
 
     Args:
@@ -73,7 +73,7 @@ class LogWriter:
             self._queue.put(line)
 
     def close(self, timeout_s: float = _CLOSE_LIMIT_S) -> None:
-        """Write what waits, for at most ``timeout_s``, then stop; later lines are dropped."""
+        """Write pending lines, for at most ``timeout_s``, then stop; later lines are dropped."""
         if self._closed:
             return
         self._closed = True

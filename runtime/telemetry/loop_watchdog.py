@@ -1,12 +1,12 @@
-"""Watches the loop from a real thread: who holds it is logged, and in the end interrupted.
+"""Watches the event loop from a real thread: what blocks it is logged, then interrupted.
 
-All actors share one thread. A greenlet that computes without yielding holds it, and nothing else
-runs, not even the supervisor that would kill it. So a real thread looks: after 0.5 s it logs the
+All actors share one thread. A greenlet that computes without yielding blocks it, and nothing else
+runs, not even the supervisor that would kill it. So a real thread watches: after 0.5 s it logs the
 stack of what runs, and after 5 s it raises :class:`~.errors.ActorHung` in it, which is that actor's
 failure and that actor's only. Code in C that does not come back to Python cannot be interrupted
 from within the process; that is the guard's business.
 
-Only the greenlet that hangs may be hit, and the thread cannot know which one runs by the time its
+Only the hanging greenlet may be hit, and the thread cannot know which one runs by the time its
 exception arrives. So it has a function called between two bytecodes of the loop's thread
 (``Py_AddPendingCall``), where that is certain; that one looks whether it is still the same, and has
 the next switch noted (``greenlet.settrace``). If there was none when the thread holds the
@@ -30,7 +30,7 @@ from gevent import Greenlet, monkey
 from ..errors import ActorHung
 
 BEAT_S: Final = 0.05
-"""How often the loop shows that it turns."""
+"""How often the loop shows that it runs."""
 
 LOG_AFTER_S: Final = 0.5
 """A turn of 0.5 s is seen by users; the stack says whose it is."""
@@ -39,7 +39,7 @@ RAISE_AFTER_S: Final = 5.0
 """As long as a hung actor may wait."""
 
 RAISE_AGAIN_S: Final = 1.0
-"""Code that swallows every exception is told again."""
+"""Code that swallows every exception gets it again."""
 
 NOTE_FROM_S: Final = 0.02
 """What an actor may compute without yielding; longer stalls are counted."""
@@ -60,19 +60,19 @@ _PENDING_CALL: Final = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 
 
 class LoopHeld(ActorHung):
-    """A greenlet held the loop and was interrupted."""
+    """A greenlet blocked the loop and was interrupted."""
 
     def __str__(self) -> str:
-        return f"{self.actor} has held the loop for {self.silent_s:.1f} s"
+        return f"{self.actor} has blocked the event loop for {self.silent_s:.1f} s"
 
 
 class LoopWatchdog:
     """Watches the loop of the thread that starts it.
 
     Args:
-        on_stall: Told the seconds of each stall of more than 20 ms, in the loop, once it is over.
+        on_stall: Called with the seconds of each stall of more than 20 ms, in the loop, after it.
         log_after_s: When the stack is logged.
-        raise_after_s: When ``ActorHung`` is raised in the greenlet that holds the loop.
+        raise_after_s: When ``ActorHung`` is raised in the greenlet that blocks the loop.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class LoopWatchdog:
         self._beat_at = 0.0
         self._loop_thread = 0
         self._timer: Any = None
-        self._told_to_stop = _allocate_lock()
+        self._stopping = _allocate_lock()
         self._ended = _allocate_lock()
         self._suspect: Greenlet | None = None
         self._suspect_beats = -1
@@ -108,7 +108,7 @@ class LoopWatchdog:
         self._beat_at = time.monotonic()
         self._timer = gevent.get_hub().loop.timer(BEAT_S, BEAT_S)
         self._timer.start(self._beat, update=True)
-        self._told_to_stop.acquire()
+        self._stopping.acquire()
         self._ended.acquire()
         _start_thread(self._run, ())
 
@@ -116,7 +116,7 @@ class LoopWatchdog:
         """End the thread, and wait for it."""
         if self._timer is None:
             return
-        self._told_to_stop.release()
+        self._stopping.release()
         self._timer.stop()
         self._timer.close()
         self._timer = None
@@ -125,7 +125,7 @@ class LoopWatchdog:
     # -- in the loop -------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """The loop turns."""
+        """Record that the loop runs."""
         now = time.monotonic()
         stalled_s = now - self._beat_at - BEAT_S
         self._beat_at = now
@@ -145,12 +145,12 @@ class LoopWatchdog:
         if self._suspect_beats != self._beats:
             self._suspect, self._suspect_beats = None, self._beats
         if current is not self._suspect:
-            # Who is found first has held it since the loop turned last; another one since now.
+            # The first one found has blocked it since the last beat; another one since now.
             self._held_since = self._beat_at if self._suspect is None else now
             self._suspect = current
         held_s = now - self._held_since
         due = held_s >= self._raise_after_s and now - self._raised_at >= RAISE_AGAIN_S
-        # The hub and the main greenlet are nobody's.
+        # The hub and the main greenlet belong to no actor.
         if due and isinstance(current, Greenlet):
             self._armed_s = held_s
             self._raised_at = now
@@ -158,7 +158,7 @@ class LoopWatchdog:
             greenlet.settrace(self._note_switch)
 
     def _note_switch(self, _event: str, _switch: object) -> None:
-        """It let go of the loop by itself, in the last moment or with the exception."""
+        """It yielded by itself, at the last moment or with the exception."""
         self._switched = True
         greenlet.settrace(None)
 
@@ -167,7 +167,7 @@ class LoopWatchdog:
     def _run(self) -> None:
         try:
             logged = -1
-            while not self._told_to_stop.acquire(True, BEAT_S):
+            while not self._stopping.acquire(True, BEAT_S):
                 beats, silent_s = self._beats, time.monotonic() - self._beat_at
                 if silent_s < self._log_after_s:
                     continue
@@ -181,7 +181,7 @@ class LoopWatchdog:
             self._ended.release()
 
     def _have_looked(self) -> None:
-        """Have ``_look`` called, and wait a moment for it; code in C may not let it."""
+        """Have ``_look`` called, and wait briefly for it; code in C may prevent it."""
         if not self._call_pending:
             self._call_pending = True
             ctypes.pythonapi.Py_AddPendingCall(self._pending_call, None)
@@ -202,7 +202,7 @@ class LoopWatchdog:
         frame: FrameType | None = sys._current_frames().get(self._loop_thread)  # noqa: SLF001
         stack = traceback.extract_stack(frame)[-_MAX_FRAMES:]
         self._log.warning(
-            "the loop is held",
+            "event loop blocked",
             seconds=round(silent_s, 3),
             trace=[f"{line.filename}:{line.lineno} {line.name}" for line in stack],
         )

@@ -2,7 +2,7 @@
 
 Counters that some object keeps anyway are read when a page is rendered (:meth:`Metrics.watch`),
 so that counting costs the hot path nothing. Names have the prefix ``orchestrator_`` and base units.
-Nothing of this survives the process; Prometheus knows counters that begin anew.
+Nothing of this survives the process; Prometheus knows counters that restart.
 """
 
 import platform

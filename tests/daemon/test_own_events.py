@@ -26,7 +26,7 @@ def report(context: str, child: str) -> SupervisorReport:
 def test_an_event_has_the_time() -> None:
     events, persister = made()
 
-    events.tell("runtime.started", {"version": "1"})
+    events.record("runtime.started", {"version": "1"})
 
     [(event_type, payload)] = told(persister)
     assert event_type == "runtime.started"
@@ -66,6 +66,6 @@ def test_a_persister_that_is_full_makes_nobody_wait() -> None:
     events, persister = made()
 
     for _ in range(20):
-        events.tell("runtime.stall", {})
+        events.record("runtime.stall", {})
 
     assert len(persister.mailbox) == 10

@@ -140,7 +140,7 @@ def test_sighup_applies_what_can_change_and_names_what_cannot(daemon: Any) -> No
 
     daemon.process.send_signal(signal.SIGHUP)
 
-    until(lambda: "some settings change at the next start only" in daemon.log)
+    until(lambda: "some settings take effect at the next start" in daemon.log)
     line = next(line for line in daemon.log.splitlines() if "at the next start only" in line)
     assert "bus.data_patterns" in line
     assert "registry" not in line
@@ -156,7 +156,7 @@ def test_sighup_with_faulty_settings_changes_nothing(daemon: Any) -> None:
 
     daemon.process.send_signal(signal.SIGHUP)
 
-    until(lambda: "settings not read anew" in daemon.log)
+    until(lambda: "reload failed, settings unchanged" in daemon.log)
     assert "bus.nonsense" in daemon.log
     assert daemon.call("GET", "/ready")[0] == 200
 

@@ -97,7 +97,7 @@ def test_an_agent_that_holds_the_loop_is_interrupted_and_events_go_on(new_daemon
         node["name"]: node["restarts"] for node in flat(daemon.get("/runtime/actors")["tree"])
     }
     assert {name for name, count in restarts.items() if count} <= {"hog"}
-    assert "the loop is held" in daemon.log
+    assert "event loop blocked" in daemon.log
 
 
 def flat(node: dict[str, Any]) -> list[dict[str, Any]]:

@@ -98,7 +98,7 @@ def watched(server_folder: Path, proxies: tuple[Proxy, TlsProxy]) -> Watched:
         for number in (signal.SIGUSR2, signal.SIGHUP):
             assert daemon.process is not None
             daemon.process.send_signal(number)
-        wait_until(lambda: "settings read anew" in daemon.log)
+        wait_until(lambda: "settings reloaded" in daemon.log)
         wait_until(lambda: "stacks of all greenlets" in daemon.log)
         daemon.look_at_processes()
         daemon.arguments += " ".join(kept_files(daemon))

@@ -8,7 +8,7 @@ from gevent.event import Event
 from orchestrator.runtime import Actor, log_hub_errors, start_actor, stop_actor
 from orchestrator.runtime import linked as module
 from orchestrator.runtime.errors import LeakedBaseException, LinkedGreenletFailed
-from orchestrator.runtime.linked import LinkedGreenlet, RunResources
+from orchestrator.runtime.linked import LinkedGreenlet, RunResources, running
 from orchestrator.runtime.mailbox import Mailbox
 from structlog.testing import capture_logs
 
@@ -68,7 +68,7 @@ def test_a_linked_greenlet_that_fails_while_its_actor_ends_is_logged_too() -> No
         actor.spawn(lambda: (gevent.sleep(0.02), fail(ValueError("late"))), name="job")
         stop_actor(actor)
 
-    assert "failed while its actor ended" in [line["event"] for line in lines]
+    assert "linked greenlet failed while its actor was ending" in [line["event"] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -178,3 +178,20 @@ def test_timers_end_with_it_and_later_ones_never_begin() -> None:
 
     assert early.cancelled
     assert late.cancelled
+
+
+def test_a_greenlet_runs_for_the_duration_of_a_block() -> None:
+    began, ended = Event(), Event()
+
+    def work(seconds: float) -> None:
+        began.set()
+        try:
+            gevent.sleep(seconds)
+        finally:
+            ended.set()
+
+    with running("a-job", work, 60):
+        assert began.wait(timeout=1)
+        assert not ended.is_set()
+
+    assert ended.is_set()

@@ -21,15 +21,15 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
-def test_the_first_asks_to_stop_and_the_second_to_hurry() -> None:
+def test_the_first_asks_to_stop_and_the_second_to_force_the_stop() -> None:
     with stop_signals() as signals:
         send(signal.SIGTERM)
         until(signals.stop.is_set)
-        assert not signals.hurry.is_set()
+        assert not signals.force.is_set()
 
         send(signal.SIGINT)
 
-        until(signals.hurry.is_set)
+        until(signals.force.is_set)
 
 
 def test_each_signal_has_its_own_meaning() -> None:

@@ -67,7 +67,7 @@ def test_a_held_loop_is_logged_with_the_stack_of_the_culprit(new_watchdog: Make)
         new_watchdog(log_after_s=0.1)
         gevent.spawn(hold_the_loop, 0.4).join()
 
-    held = [line for line in lines if line["event"] == "the loop is held"]
+    held = [line for line in lines if line["event"] == "event loop blocked"]
     assert len(held) == 1
     assert any("hold_the_loop" in frame for frame in held[0]["trace"])
 
@@ -91,7 +91,7 @@ def test_a_busy_loop_is_interrupted_in_its_own_greenlet(new_watchdog: Make) -> N
     bystander.join(10)
 
     assert isinstance(busy.exception, ActorHung)
-    assert "has held the loop for" in str(busy.exception)
+    assert "has blocked the event loop for" in str(busy.exception)
     assert bystander.successful()
 
 
@@ -146,7 +146,7 @@ def test_an_actor_that_computes_for_ever_is_restarted_and_bystanders_lose_no_mes
     assert bystander.address.ask(lambda doer: list(doer.seen), timeout_s=5) == list(range(200))
     rows = root.ask(GetTree(), timeout_s=1)
     assert [row["restarts"] for row in rows] == [1, 0]
-    assert rows[0]["last_error"].startswith("ActorHung: busy has held the loop")
+    assert rows[0]["last_error"].startswith("ActorHung: busy has blocked the event loop")
     stop_actor(supervisor)
 
 
