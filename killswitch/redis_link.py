@@ -15,9 +15,8 @@ import msgspec
 import redis
 import structlog
 from gevent.event import Event as Signal
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from ..actors.redis_listener.reconnect import connection_pool
 from ..protocol.announcement import CHANNEL
 from ..protocol.document import write_document
 from ..protocol.permit import KEY, RENEW_S, TTL_MS
@@ -95,13 +94,7 @@ class RedisLink:
         before_publish: Callable[[bytes, float], None],
         timeout_s: float = 2.0,
     ) -> None:
-        self._pool = redis.ConnectionPool.from_url(
-            url,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._pool = connection_pool(url, timeout_s)
         self._lease = lease
         self._own_copies = own_copies
         self._before_publish = before_publish
