@@ -41,6 +41,7 @@ class DaemonProcess:
         self.folder = folder
         self.data = folder / "data"
         self.settings = folder / "supervisor.toml"
+        self.settings.touch(mode=0o600)  # URLs in it may hold passwords
         self.settings.write_text(settings)
         self.process: subprocess.Popen[bytes] | None = None
 

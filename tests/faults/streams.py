@@ -152,7 +152,8 @@ def redis_away(*, seed: int, outage_s: float) -> Outcome:
     del seed  # nothing is left to chance
     with rig() as of, Proxy(int(of.redis_url.rsplit(":", 1)[1].split("/")[0])) as proxy:
         direct = of.redis_url
-        of.redis_url = f"redis://127.0.0.1:{proxy.port}/0"
+        account = direct.rpartition("@")[0]
+        of.redis_url = f"{account}@127.0.0.1:{proxy.port}/0"
         of.daemon.settings.write_text(of.settings(of.pg_url))
         of.daemon.start()
         wait_until(lambda: of.daemon.metric("orchestrator_bus_visible") == 1)
