@@ -1,9 +1,9 @@
 """Logging: structlog over the standard library, as JSON or for eyes, written by a thread.
 
-A line is made in the greenlet that says it and put into a bounded queue; one real thread writes,
-so that a full pipe or a slow disk never stops the loop. What finds no room is counted, and a line
-says so once there is room again. Fields bound by :func:`log_context` (a request's id, say) belong
-to the greenlet; gevent gives those it starts an empty context, and messages carry what others need.
+A line is made in the greenlet that logs it and put into a bounded queue; one real thread writes,
+so that a full pipe or a slow disk does not block the loop. Dropped lines are counted and reported
+once there is room again. Fields bound by structlog's ``bound_contextvars`` (a request's id) belong
+to the greenlet; gevent gives those it starts an empty context.
 
 Holds nothing that must survive; lines in the queue are written at exit, for two seconds at most.
 """
@@ -13,8 +13,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -87,13 +86,6 @@ def configure_logging(settings: LogSettings) -> LogWriter:
 def set_log_level(level: Literal["debug", "info", "warning", "error"]) -> None:
     """Log from ``level`` on, from now on."""
     _set_level(_LEVELS[level])
-
-
-@contextmanager
-def log_context(**fields: Any) -> Iterator[None]:
-    """Add ``fields`` to every line said in this greenlet meanwhile."""
-    with structlog.contextvars.bound_contextvars(**fields):
-        yield
 
 
 def _install(handler: "_QueueHandler", level: int) -> None:

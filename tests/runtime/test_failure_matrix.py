@@ -30,6 +30,7 @@ from orchestrator.actors.state_keeper.actor import StateKeeper
 from orchestrator.daemon.tree import Daemon
 from orchestrator.http.edge.listener import ListeningSocket
 from orchestrator.http.server import HttpServer
+from orchestrator.killswitch.keeper import Killswitch
 from orchestrator.runtime import Actor, ActorFailed, Supervisor
 from orchestrator.runtime.child import Child, ChildState
 from orchestrator.runtime.datadir import DataDir
@@ -41,6 +42,7 @@ pytestmark = [pytest.mark.db, pytest.mark.redis]
 
 ACTORS: dict[str, type[Actor]] = {
     "persister": EventPersister,
+    "killswitch": Killswitch,
     "state-keeper": StateKeeper,
     "heartbeat-monitor": HeartbeatMonitor,
     "broadcaster": Broadcaster,
@@ -462,7 +464,7 @@ def http_get(daemon: Daemon, path: str) -> tuple[int, str | None]:
         connection.close()
 
 
-@pytest.mark.parametrize("name", ["state-keeper"])
+@pytest.mark.parametrize("name", ["killswitch"])
 def test_http_says_503_while_an_actor_starts_and_then_the_same_address_works(
     rig: Rig, daemon: Daemon
 ) -> None:
@@ -483,7 +485,7 @@ def test_http_says_503_while_an_actor_starts_and_then_the_same_address_works(
 def test_http_says_503_if_the_actor_fails_with_the_question_in_hand(
     rig: Rig, daemon: Daemon
 ) -> None:
-    path = {"state-keeper": "/risk/killswitch", "heartbeat-monitor": "/health/agents"}[rig.name]
+    path = {"state-keeper": "/state", "heartbeat-monitor": "/health/agents"}[rig.name]
     rig.actor.on_receive = raiser(ValueError("in hand"))  # type: ignore[method-assign]
 
     status, retry_after = http_get(daemon, path)

@@ -12,8 +12,9 @@ import gevent
 import pytest
 import structlog
 from gevent import monkey
-from orchestrator.runtime.telemetry.log import LogSettings, configure_logging, log_context
+from orchestrator.runtime.telemetry.log import LogSettings, configure_logging
 from orchestrator.runtime.telemetry.log_writer import LogWriter
+from structlog.contextvars import bound_contextvars
 
 from ...hostile import HOSTILE
 
@@ -89,7 +90,7 @@ def test_bound_fields_are_on_every_line_meanwhile(tmp_path: Path) -> None:
     log = structlog.get_logger()
 
     with logging_to(file):
-        with log_context(request_id="r-1"):
+        with bound_contextvars(request_id="r-1"):
             log.info("inside")
         log.info("outside")
 
@@ -101,7 +102,7 @@ def test_another_greenlets_fields_are_not_on_the_line(tmp_path: Path) -> None:
     log = structlog.get_logger()
 
     def request(name: str) -> None:
-        with log_context(request_id=name):
+        with bound_contextvars(request_id=name):
             gevent.sleep(0)
             log.info(name)
 
