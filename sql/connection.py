@@ -83,7 +83,7 @@ def connect(url: str, *, prepare_threshold: int | None = 5, **overrides: str) ->
         )
         try:
             settle(connection)
-        except psycopg.Error:
+        except BaseException:  # a kill, too
             connection.close()
             raise
     except psycopg.Error as error:

@@ -1,3 +1,4 @@
+import gc
 import secrets
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import gevent
 import psycopg
 import pytest
 from orchestrator.sql.connection import check_wait, connect, conninfo, encoding_problem, pooled
@@ -21,6 +23,7 @@ from .conftest import Wire
 from .poolers import pgbouncer
 
 LATE = """
+import gevent
 import psycopg
 from gevent import monkey
 monkey.patch_all()
@@ -178,3 +181,15 @@ def test_behind_a_pooler_each_transaction_has_our_ways_of_writing_text_and_times
 
     assert hostile_url
     assert seen == [("\\", "UTC", "2026-01-31 09:30:00+00")] * 5
+
+
+@pytest.mark.db
+def test_a_greenlet_that_is_killed_while_it_connects_leaves_nothing_open(pg_url: str) -> None:
+    for turn in range(60):
+        greenlet = gevent.spawn(connect, pg_url)
+        gevent.sleep(0.0004 * (turn % 30))
+        greenlet.kill()
+        if isinstance(greenlet.value, psycopg.Connection):
+            greenlet.value.close()
+
+    gc.collect()  # warns of a connection left open, which is an error here
