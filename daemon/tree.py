@@ -374,6 +374,7 @@ class Daemon:
             monitor=to.monitor,
             keeper=to.state_keeper,
             killswitch=to.killswitch,
+            guard=to.guard,
             listener=to.listener,
             root=to.root,
             agents=ManagedAgents(to.agents, self._agents.processes, self._agents.stopped),

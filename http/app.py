@@ -212,6 +212,7 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         agents=peers.agents.supervisor,
         database=database,
         killswitch=peers.killswitch,
+        guard=peers.guard,
     )
     runtime = RuntimeRoutes(
         root=peers.root,

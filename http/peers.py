@@ -59,6 +59,8 @@ class Peers:
     """The StateKeeper."""
     killswitch: Address
     """The Killswitch."""
+    guard: Address
+    """The guard's actor."""
     listener: Address
     """The RedisListener."""
     root: Address

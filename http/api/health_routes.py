@@ -8,6 +8,8 @@ from ...actors.messages.event_persister import GetPersisterStatus, PersisterStat
 from ...actors.messages.heartbeat_monitor import Agents, GetAgents
 from ...actors.messages.killswitch import GetKillswitch, KillswitchView
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
+from ...killswitch.guard.actor import GetGuard
+from ...killswitch.guard.link import GuardStatus
 from ...protocol.timestamps import utc_now
 from ...runtime import Address, GetTree, OrchestratorError
 from ...sql.database import Database
@@ -55,7 +57,7 @@ class HealthRoutes:
 
     @Route("GET", "/ready", {200: ReadyAnswer, 503: ReadyAnswer}, counted=False, access=Role.OPEN)
     def ready(self, call: Call) -> Answer:
-        """Whether Redis, PostgreSQL, the journal and all actors work.
+        """Whether Redis, PostgreSQL, the journal, the stop, its guard and all actors work.
 
         200 if every check is good, else 503 with the same body. Callers without a token get no
         details.
@@ -90,6 +92,7 @@ class ReadinessChecks:
         agents: The agents' supervisor, whose children are not the daemon's; ``None`` without.
         database: PostgreSQL.
         killswitch: The Killswitch.
+        guard: The guard's actor.
     """
 
     def __init__(  # noqa: PLR0913 wired in one place
@@ -101,8 +104,10 @@ class ReadinessChecks:
         agents: Address | None,
         database: Database,
         killswitch: Address,
+        guard: Address,
     ) -> None:
         self._killswitch = killswitch
+        self._guard = guard
         self._listener = listener
         self._persister = persister
         self._root = root
@@ -117,6 +122,7 @@ class ReadinessChecks:
             "journal": _checked(self._journal),
             "actors": _checked(self._actors),
             "killswitch": _checked(self._stop),
+            "guard": _checked(self._watch),
         }
 
     def _redis(self) -> Check:
@@ -159,6 +165,10 @@ class ReadinessChecks:
             return Check(ok=False, message=f"no permit is issued: {view.unknown}")
         return Check(ok=True, message=view.status)
 
+    def _watch(self) -> Check:
+        status: GuardStatus = self._guard.ask(GetGuard(), timeout_s=_CHECK_TIMEOUT_S)
+        return guard_check(status)
+
     def _actors(self) -> Check:
         tree: list[Mapping[str, Any]] = self._root.ask(GetTree(), timeout_s=_CHECK_TIMEOUT_S)
         # An agent's troubles are not the daemon's.
@@ -167,6 +177,17 @@ class ReadinessChecks:
         if missing:
             return Check(ok=False, message=f"not running: {', '.join(missing)}")
         return Check(ok=True, message="all running")
+
+
+def guard_check(status: GuardStatus) -> Check:
+    """Good while the guard runs, and neither disk nor Redis refuses what it delivers."""
+    if not status.ready:
+        return Check(ok=False, message="the guard is starting" if status.pid else "no guard runs")
+    troubles = (("disk", status.disk), ("Redis", status.bus))
+    refused = "; ".join(f"{what}: {why}" for what, why in troubles if why)
+    ended = f", replaced {status.replaced} times" if status.replaced else ""
+    ignored = f"; {status.ignored}" if status.ignored else ""
+    return Check(ok=not refused, message=refused or f"ready{ended}{ignored}")
 
 
 def not_running(tree: Iterable[Mapping[str, Any]], *, but_below: str | None) -> list[str]:

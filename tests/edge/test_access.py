@@ -101,6 +101,7 @@ def test_strangers_learn_of_ready_only_whether(guarded: Served) -> None:
         "journal",
         "actors",
         "killswitch",
+        "guard",
     }
 
 

@@ -1,7 +1,8 @@
 from typing import Any
 
 import pytest
-from orchestrator.http.api.health_routes import not_running
+from orchestrator.http.api.health_routes import guard_check, not_running
+from orchestrator.killswitch.guard.link import GuardStatus
 
 from ..conftest import Serve, Served
 
@@ -27,11 +28,14 @@ def test_head_answers_as_get_without_a_body(served: Served) -> None:
 
 
 def test_ready_names_every_part(served: Served) -> None:
+    served.wait_until(lambda: served.get("/ready").json["checks"]["guard"]["ok"])
+
     reply = served.get("/ready")
 
     assert reply.status == 200
     assert reply.json["status"] == "ok"
-    assert set(reply.json["checks"]) == {"redis", "postgres", "journal", "actors", "killswitch"}
+    parts = {"redis", "postgres", "journal", "actors", "killswitch", "guard"}
+    assert set(reply.json["checks"]) == parts
     assert all(check["ok"] for check in reply.json["checks"].values())
     assert reply.json["checks"]["postgres"]["latency_ms"] > 0
 
@@ -105,3 +109,23 @@ def test_troubles_below_the_agents_supervisor_do_not_count() -> None:
     ]
 
     assert not_running(tree, but_below="agents") == ["persister", "below"]
+
+
+@pytest.mark.parametrize(
+    ("status", "ok", "message"),
+    [
+        (GuardStatus(), False, "no guard runs"),
+        (GuardStatus(pid=7), False, "the guard is starting"),
+        (GuardStatus(pid=7, ready=True), True, "ready"),
+        (GuardStatus(pid=7, ready=True, replaced=2), True, "ready, replaced 2 times"),
+        (GuardStatus(pid=7, ready=True, disk="full"), False, "disk: full"),
+        (GuardStatus(pid=7, ready=True, bus="refused"), False, "Redis: refused"),
+        (GuardStatus(pid=7, ready=True, ignored="TRIP is a pipe"), True, "ready; TRIP is a pipe"),
+    ],
+)
+def test_the_check_of_the_guard_follows_its_status(
+    status: GuardStatus, ok: bool, message: str
+) -> None:
+    check = guard_check(status)
+
+    assert (check.ok, check.message) == (ok, message)
