@@ -46,6 +46,7 @@ from ..runtime import Actor, DeferredReply
 from .announcer import Announcer
 from .answers import GIVE_UP_S, PUBLISH_S, SETTLE_S, Answers, EngageUnderWay
 from .copies import CopyHolds, CopyRead, ReleaseLatched
+from .foreign import is_written_again
 from .heard_events import HeardEvents
 from .intake import Decision, Origin, Verdict, adopted, called, found_file, heard, heard_beat
 from .knowledge import Knowledge
@@ -306,7 +307,8 @@ class Killswitch(Actor):
         reason, by = (asked.reason, asked.released_by) if asked else (late, "unknown")
         self._announcer.released(Ended(trip, reason, by), asked.request_id if asked else None)
         if reply is not None:
-            reply.set(Released(trip, self._view()))
+            again = is_written_again(self._memory.stop, trip)
+            reply.set(Released(trip, self._view(), again))
 
     def _give_up_release(self, trip_id: str) -> None:
         _, reply = self._releases.pop(trip_id, (None, None))

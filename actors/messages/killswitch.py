@@ -145,6 +145,8 @@ class Released(msgspec.Struct, frozen=True):
     """What was released."""
     view: KillswitchView
     """What is in force after it."""
+    written_again: bool = False
+    """Whether another program writes the row that the trip came from again and again."""
 
 
 class GetEffective(msgspec.Struct, frozen=True):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from ...actors.messages.killswitch import (
     Effective,
     Engage,
@@ -37,6 +39,10 @@ from .schemas import (
 _PATH: Final = "/risk/killswitch"
 # It answers within two seconds; a stop is worth more patience than a page.
 _ENGAGE_TIMEOUT_S: Final = 10.0
+_AGAIN: Final = (
+    "Another program writes the same stop into PostgreSQL again and again: end that first, "
+    "or it engages anew."
+)
 
 
 class KillswitchRoutes:
@@ -97,7 +103,8 @@ class KillswitchRoutes:
         """Release one trip.
 
         Releases that very trip, which `GET /risk/killswitch` names; another id is 409. Trading
-        stays stopped while other trips are in force.
+        stays stopped while other trips are in force; `trips` lists them. The message says so where
+        another program writes the same stop into PostgreSQL again and again.
         """
         question = Release(
             trip_id=call.body.trip_id,
@@ -106,7 +113,10 @@ class KillswitchRoutes:
             request_id=call.request_id,
         )
         done: Released = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
-        return _shown(done.view)
+        answer = _shown(done.view)
+        if done.written_again:
+            answer = msgspec.structs.replace(answer, message=f"{answer.message} {_AGAIN}")
+        return answer
 
     @Route(
         "GET",

@@ -476,6 +476,19 @@ def test_such_a_row_of_before_the_start_engages_once_and_is_released_once(
     wait_until(lambda: desk.status == "inactive")
 
 
+def test_the_release_of_a_row_that_is_written_again_says_so(desk: Desk, wait_until: Wait) -> None:
+    wait_until(lambda: desk.row_value() is not None)
+    answers = []
+
+    for _ in range(2):
+        desk.put_row('{"enabled": true, "reason": "by SQL"}')
+        wait_until(lambda: desk.reasons == ["by SQL"])
+        answers.append(desk.release(desk.view().stop.trips[0].id).written_again)
+        wait_until(lambda: desk.row_value()["enabled"] is False)
+
+    assert answers == [False, True]
+
+
 def test_a_damaged_row_is_a_trip(desk: Desk, wait_until: Wait) -> None:
     wait_until(lambda: desk.row_value() is not None)
 

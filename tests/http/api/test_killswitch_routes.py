@@ -91,6 +91,30 @@ def test_only_that_very_trip_is_released(serve: Serve) -> None:
     assert over.json["complete"] is True
 
 
+def test_a_release_says_what_is_still_in_force(serve: Serve) -> None:
+    served = serve()
+    first, second = engage(served, "one"), engage(served, "two")
+
+    over = {"reason": "over", "trip_id": first["trip_id"]}
+    answer = served.post(f"{PATH}/release", over).json
+
+    assert [trip["trip_id"] for trip in answer["trips"]] == [second["trip_id"]]
+    query = "/bus/events?type=risk.killswitch"
+    served.wait_until(lambda: len(served.get(query).json["events"]) == 3)
+    [payload] = [
+        event["payload"]
+        for event in served.get(query).json["events"]
+        if "released" in event["payload"]
+    ]
+    assert payload["enabled"] is True
+    assert payload["released"] == {
+        "trip_id": first["trip_id"],
+        "reason": "over",
+        "by": "http:127.0.0.1",
+    }
+    assert [trip["trip_id"] for trip in payload["trips"]] == [second["trip_id"]]
+
+
 def test_anything_but_a_reason_is_400(serve: Serve) -> None:
     served = serve()
     for body in ({}, {"reason": ""}, {"reason": "  \n"}, {"reason": 5}, {"reason": None}, []):
