@@ -135,7 +135,6 @@ export class Api {
     }
   }
 
-  /** `target`: `{level, scope}`. */
-  stop = (reason, target) => this.#call("POST", "/risk/killswitch", { reason, ...target }, { timeoutMs: STOP_TIMEOUT_MS });
+  stop = (reason) => this.#call("POST", "/risk/killswitch", { reason }, { timeoutMs: STOP_TIMEOUT_MS });
   release = (tripId, reason) => this.#call("POST", "/risk/killswitch/release", { trip_id: tripId, reason }, { timeoutMs: STOP_TIMEOUT_MS });
 }

@@ -15,29 +15,19 @@ const SCOPE_CHARS = 18;
 
 const SIGNS = { allowed: "up", stopped: "halted", partly: "halted", reduce: "late", unknown: "unknown", unread: "unknown" };
 
-/**
- * The trips in force, as far as the daemon knows them while its state is `unknown`.
- *
- * A daemon that lists none while it is stopped has one, of what its answer says.
- */
+/** The trips in force; a daemon that lists none while it is stopped has one, of what its answer says. */
 export function tripsInForce(killswitch) {
-  if (!["active", "unknown"].includes(killswitch?.status)) return [];
+  if (killswitch?.status !== "active") return [];
   const trips = (Array.isArray(killswitch.trips) ? killswitch.trips : []).filter((trip) => isObject(trip) && !trip.released_at);
-  if (trips.length || (killswitch.status === "unknown" && !killswitch.trip_id)) return trips;
-  return [{ ...killswitch, at: killswitch.last_triggered, scope: "all", level: "halt" }];
+  return trips.length ? trips : [{ ...killswitch, at: killswitch.last_triggered, scope: "all", level: "halt" }];
 }
 
-export const levelOf = (trip) => (trip.level === "reduce" ? "reduce" : "halt");
-export const scopeOf = (trip) => (typeof trip.scope === "string" && trip.scope !== "" ? trip.scope : "all");
+const levelOf = (trip) => (trip.level === "reduce" ? "reduce" : "halt");
+const scopeOf = (trip) => (typeof trip.scope === "string" && trip.scope !== "" ? trip.scope : "all");
 
 /** "all agents", "group signals", "agent execution-1". */
 export function scopeWords(scope) {
   return scope === "all" ? "all agents" : scope.replace(/^(group|agent):/, "$1 ");
-}
-
-/** "Halt for all agents", "Reduce for agent execution-1". */
-export function tripWords(trip) {
-  return `${levelOf(trip) === "halt" ? "Halt" : "Reduce"} for ${scopeWords(scopeOf(trip))}`;
 }
 
 /** What the daemon last said: "allowed", "stopped" (all), "partly", "reduce", "unknown" or "unread". */
@@ -83,16 +73,11 @@ const MEANINGS = {
   allowed: "No stop is in force. Agents may open and close positions.",
   stopped: "New orders stop. Open orders are left to each agent's policy. Nothing is sold.",
   partly: "New orders of these agents stop, all others may trade. Nothing is sold.",
-  mixed: "New orders of some agents stop, others may only make open positions smaller: see each scope. Nothing is sold.",
   reduce: "No new positions. These agents may only make open ones smaller.",
 };
 
 function meaningOf(kind, killswitch) {
-  if (kind !== "unknown") {
-    const mixed = kind === "partly" && tripsInForce(killswitch).some((trip) => levelOf(trip) === "reduce");
-    const meaning = MEANINGS[mixed ? "mixed" : kind];
-    return killswitch.complete === false && kind !== "allowed" ? `${meaning} Not every agent has halted yet.` : meaning;
-  }
+  if (kind !== "unknown") return killswitch.complete === false && kind !== "allowed" ? `${MEANINGS[kind]} Not every agent has halted yet.` : MEANINGS[kind];
   const why = typeof killswitch.message === "string" ? ` ${killswitch.message}` : "";
   return `The daemon cannot read its own record of the stop; agents treat this as stopped.${why}`;
 }
@@ -101,15 +86,14 @@ function meaningOf(kind, killswitch) {
 function meanwhile(killswitch) {
   const without = killswitch?.agents?.without_gate;
   if (!Array.isArray(without)) return "What agents do meanwhile cannot be seen from here.";
-  const rest = without.length ? ` Without a gate, so perhaps trading: ${without.join(", ")}.` : " Agents without a gate may go on trading.";
+  const rest = without.length ? ` Without a gate, so perhaps trading: ${without.join(", ")}.` : "";
   return `If the daemon is down, permits have run out, so agents with a gate are halted, or its guard has engaged a stop.${rest}`;
 }
 
 function detailOf(kind, state, nowMs) {
   if (kind === "allowed") return "no stop in force";
   if (kind === "unknown") return "agents treat it as stopped";
-  const named = tripsInForce(state.killswitch).filter((trip) => kind === "reduce" || levelOf(trip) === "halt");
-  const trip = named.findLast((one) => kind !== "stopped" || scopeOf(one) === "all");
+  const trip = tripsInForce(state.killswitch).at(-1);
   const at = parseTime(trip.at ?? trip.timestamp);
   return [trip.triggered_by, Number.isFinite(at) && moment(at, nowMs), clip(String(trip.reason ?? "no reason given"), 90)].filter(Boolean).join(" · ");
 }

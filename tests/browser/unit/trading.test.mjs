@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { acknowledgements } from "../../../http/dashboard/panels/killswitch.js";
 import * as store from "../../../http/dashboard/store.js";
-import { lastSaid, PROOF_MS, trading, tradingState, tripsInForce } from "../../../http/dashboard/trading.js";
+import { lastSaid, PROOF_MS, trading, tradingState } from "../../../http/dashboard/trading.js";
 import { titleOf, worst } from "../../../http/dashboard/worst.js";
 
 const T0 = Date.parse("2026-01-31T21:08:27.000Z");
@@ -66,7 +67,6 @@ test("what agents do meanwhile is only said of a daemon that knows their gates",
   const meaning = (body) => trading(after(body), T0 + 60_000).meaning;
   assert.match(meaning({ status: "inactive" }), /^Was: allowed\. What agents do meanwhile cannot be seen/);
   assert.match(meaning({ status: "inactive", agents: { without_gate: [] } }), /If the daemon is down, permits have run out, so agents with a gate are halted/);
-  assert.match(meaning({ status: "inactive", agents: { without_gate: [] } }), /Agents without a gate may go on trading/);
   assert.match(meaning({ status: "inactive", agents: { without_gate: ["old-1"] } }), /perhaps trading: old-1/);
 });
 
@@ -74,30 +74,13 @@ test("an unknown stop says why, and what agents make of it", () => {
   assert.match(trading(after({ status: "unknown", message: "Treat this as active: the latch cannot be read." }), T0).meaning, /agents treat this as stopped.*latch cannot be read/);
 });
 
-test("who and why are of a stop that the words name", () => {
-  const detail = (...trips) => trading(stopped(...trips), T0).detail;
-  const [some, limit] = [trip({ scope: "group:a", reason: "slow" }), trip({ level: "reduce", reason: "drill" })];
-  assert.match(detail(some, limit), /slow$/);
-  assert.match(detail(trip(), some, limit), /fat finger$/);
-  assert.match(detail(limit), /drill$/);
-});
-
-test("others are not said to trade where another stop limits them", () => {
-  const meaning = (...more) => trading(stopped(trip({ scope: "group:a" }), ...more), T0).meaning;
-  assert.match(meaning(), /all others may trade/);
-  assert.doesNotMatch(meaning(trip({ level: "reduce" })), /may trade/);
-});
-
-test("a state that the daemon does not know lists the stops that it does", () => {
-  assert.deepEqual(tripsInForce({ status: "unknown", trips: [trip()] }), [trip()]);
-  assert.deepEqual(tripsInForce({ status: "unknown", trips: [], trip_id: null }), []);
-  assert.deepEqual(tripsInForce({ status: "inactive", trips: [trip()] }), []);
-});
-
 test("not every agent has halted: that is said until they have", () => {
   const meaning = (complete) => trading(after({ status: "active", complete, trips: [trip()] }), T0).meaning;
   assert.match(meaning(false), /Not every agent has halted yet/);
   assert.doesNotMatch(meaning(true), /Not every/);
+  assert.equal(acknowledgements({ acknowledged: ["a", "b"], quiet: ["b"], pending: ["c"], unreachable: ["d"], without_gate: ["e"] }),
+    "2 of 4 agents halted; 1 without open orders; waiting for c; not reachable: d; without a gate: e");
+  assert.equal(acknowledgements({ acknowledged: [], pending: [] }), null);
 });
 
 test("the title carries the worst: stop, link, bus, store, execution agent, others", () => {
