@@ -5,6 +5,7 @@ so that they start fast.
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
         "version": ("version", "The versions of this program and of the daemon."),
     },
     "Stop": {
-        "halt": ("killswitch", "Stop all trading, at once."),
+        "halt": ("halt", "Stop trading, at once, by whatever way works."),
         "killswitch": ("killswitch", "Show the stop, and release it."),
     },
     "Look and do": {
@@ -138,6 +139,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line of this process, and exit with its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a character the terminal lacks is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

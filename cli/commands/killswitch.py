@@ -1,4 +1,4 @@
-"""``halt`` and ``killswitch status|release``."""
+"""``killswitch status|release|history``; ``halt`` is a file of its own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from ...protocol.printable import printable
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import plural
-from ..options import Invocation, command, confirm, noun, pass_invocation
+from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Screen
 
 REASON_CHARS = 500
@@ -18,79 +18,22 @@ LIVE = "live"
 """The environment in which going on needs more than a yes."""
 
 
-@command(
-    "halt",
-    examples="""
-        orc halt --reason "fat finger on AAPL"
-        orc halt --reason "data feed is wrong" -o json
-    """,
-)
-@click.option("--reason", metavar="TEXT", help="Why: everybody will read it.")
-@pass_invocation
-def halt_command(invocation: Invocation, *, reason: str | None) -> None:
-    """Stop all trading, at once. Nothing is asked.
+def read_reason(invocation: Invocation, reason: str | None, *, cut: bool = False) -> str:
+    """The reason, asked for on a terminal.
 
-    Agents halt themselves; the stop stays in force, restarts included, until it is released. It
-    works without PostgreSQL and without Redis.
+    Raises:
+        BadUsage: there is none, or it is too long and not to be ``cut``.
     """
-    reason = _reason(invocation, reason)
-    screen = invocation.screen
-    with Client.of(invocation) as client:
-        try:
-            tripped = client.post("/risk/killswitch", {"reason": reason})
-        except Failure as failure:
-            raise _not_halted(failure) from failure
-        screen.record("halt", tripped, lambda: _halt_lines(client, tripped, screen), "trip_id")
-
-
-def _reason(invocation: Invocation, reason: str | None) -> str:
     if reason is None and invocation.may_ask():
         reason = click.prompt("Reason", err=True)
     reason = (reason or "").strip()
     if not reason:
         raise BadUsage("a reason is needed", advice='--reason "fat finger on AAPL"')
+    if cut:
+        return reason[:REASON_CHARS]
     if len(reason) > REASON_CHARS:
         raise BadUsage(f"the reason is longer than {REASON_CHARS} characters")
     return reason
-
-
-def _not_halted(failure: Failure) -> Failure:
-    """Nobody who wants to stop should have to look for another way."""
-    if failure.exit_code != ExitCode.UNREACHABLE:
-        return failure
-    direct = 'redis-cli PUBLISH risk.killswitch \'{"enabled":true,"reason":"..."}\''
-    return Failure(
-        f"NOT HALTED as far as is known: {failure.message}",
-        code=failure.code,
-        cause=failure.cause,
-        advice=f"tell the agents yourself: {direct}",
-        exit_code=failure.exit_code,
-    )
-
-
-def _halt_lines(client: Client, tripped: Mapping[str, Any], screen: Screen) -> list[str]:
-    trip = str(tripped.get("trip_id"))
-    again = " It was in force already." if tripped.get("already_active") else ""
-    marks = [
-        f"trip {trip}",
-        "on disk" if tripped.get("latched") else "NOT on disk yet",
-        "in the database" if tripped.get("persisted") else "not in the database yet",
-        f"sent to {tripped.get('published_to', 0)} receivers",
-    ]
-    return [
-        f"{_place(client)}: level {screen.state('HALT')} for ALL. New orders stop.{again}",
-        "   ".join(marks),
-        f"Release: {_program()} killswitch release {trip} --reason ...",
-    ]
-
-
-def _place(client: Client) -> str:
-    """``desk-a (LIVE)``; asked after the stop, never before."""
-    try:
-        health = client.get("/health")
-    except Failure:
-        return client.url
-    return place_of(health)
 
 
 def place_of(health: Mapping[str, Any]) -> str:
@@ -99,7 +42,8 @@ def place_of(health: Mapping[str, Any]) -> str:
     return f"{name} ({printable(str(health.get('env') or 'unknown')).upper()})"
 
 
-def _program() -> str:
+def program() -> str:
+    """What the user calls it."""
     return click.get_current_context().find_root().info_name or "orchestrator"
 
 
@@ -173,7 +117,7 @@ def killswitch_release(
         health = client.get("/health")
         state = client.get("/risk/killswitch")
         trip = trip or _only_trip(state)
-        reason = _reason(invocation, reason)
+        reason = read_reason(invocation, reason)
         _confirm_release(invocation, health, state, trip=trip, confirmed=confirmed)
         released = client.post("/risk/killswitch/release", {"reason": reason, "trip_id": trip})
     screen = invocation.screen

@@ -13,8 +13,8 @@ from orchestrator.cli import AREAS, cli
 
 from .conftest import Double, Orc, clean_environ
 
-NOBODY = "http://127.0.0.1:1"
 START_LIMIT_S = 0.2
+NOBODY = "http://127.0.0.1:1"
 HEAVY = {"gevent", "hiredis", "msgspec", "psycopg", "pydantic", "redis", "rich", "websockets"}
 CLIENT_COMMANDS = [
     ("status",),
@@ -138,10 +138,10 @@ def test_an_unforeseen_error_is_told_in_the_same_form(double: Double, orc: Orc) 
 
 
 @pytest.mark.parametrize("words", CLIENT_COMMANDS, ids=" ".join)
-def test_client_commands_load_nothing_heavy(words: tuple[str, ...]) -> None:
+def test_client_commands_load_nothing_heavy(double: Double, words: tuple[str, ...]) -> None:
     program = (
         "import sys; from orchestrator.cli import run;"
-        f"run({['--url', NOBODY, *words]!r}); print(*sys.modules, sep=chr(10))"
+        f"run({['--url', double.url, *words]!r}); print(*sys.modules, sep=chr(10))"
     )
 
     done = subprocess.run(
@@ -168,11 +168,12 @@ def best_s(*arguments: str) -> float:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("words", [("status",), ("agent", "ls"), ("halt", "--reason", "x")])
-def test_client_commands_start_in_less_than_200_ms(words: tuple[str, ...]) -> None:
+def test_client_commands_start_in_less_than_200_ms(double: Double, words: tuple[str, ...]) -> None:
     scale = float(os.environ.get("TEST_TIME_SCALE", "1"))
+    url = double.url if "halt" in words else NOBODY  # where nobody answers, it goes on
     bare_s = best_s("-c", "import click")
 
-    started_s = best_s("-m", "orchestrator", "--url", NOBODY, *words)
+    started_s = best_s("-m", "orchestrator", "--url", url, *words)
 
     # On a slow machine Python itself takes its time: then it is the ratio that holds.
     assert started_s < max(START_LIMIT_S * scale, 3 * bare_s)

@@ -19,21 +19,6 @@ def released(daemon: RunningDaemon) -> Iterator[RunningDaemon]:
 
 
 @pytest.mark.subprocess
-def test_a_stop_goes_at_once_and_says_how_to_release_it(released: RunningDaemon) -> None:
-    done = released.orc("halt", "--reason", "fat finger on AAPL")
-
-    first, second, third = done.out.splitlines()
-    assert done.code == 0
-    assert first == "desk-test (DEV): level HALT for ALL. New orders stop."
-    trip = second.split()[1]
-    assert "on disk" in second
-    assert third == f"Release: orchestrator killswitch release {trip} --reason ..."
-    status = released.orc("killswitch", "status").out
-    assert status.startswith("HALT  trading is stopped\n")
-    assert "fat finger on AAPL" in status
-
-
-@pytest.mark.subprocess
 def test_a_trip_is_released_after_a_yes(released: RunningDaemon) -> None:
     trip = released.orc("halt", "--reason", "drill", "-o", "json").json["trip_id"]
 
@@ -67,41 +52,6 @@ def test_a_trip_that_is_not_in_force_is_a_conflict(released: RunningDaemon) -> N
     done = released.orc("killswitch", "release", "01OTHER", "--reason", "x", "--yes", "-o", "json")
 
     assert (done.code, json.loads(done.err)["error"]["code"]) == (1, "conflict")
-
-
-@pytest.mark.parametrize("reason", [(), ("--reason", "  "), ("--reason", "x" * 501)])
-def test_a_reason_is_needed(double: Double, orc: Orc, reason: tuple[str, ...]) -> None:
-    done = orc("--url", double.url, "halt", *reason)
-
-    assert done.code == 2
-    assert double.requests == []
-
-
-def test_the_stop_is_the_very_first_request(double: Double, orc: Orc) -> None:
-    double.answers["/risk/killswitch"] = (200, {"trip_id": "01T", "latched": True})
-
-    done = orc("--url", double.url, "halt", "--reason", "x")
-
-    assert done.code == 0
-    assert double.requests[0][:2] == ("POST", "/risk/killswitch")
-
-
-def test_a_stop_that_is_not_everywhere_yet_says_so(double: Double, orc: Orc) -> None:
-    answer = {"trip_id": "01T", "latched": False, "persisted": False, "published_to": 0}
-    double.answers["/risk/killswitch"] = (200, answer | {"already_active": True})
-
-    out = orc("--url", double.url, "halt", "--reason", "x").out
-
-    assert "NOT on disk yet   not in the database yet   sent to 0 receivers" in out
-    assert "It was in force already." in out
-
-
-def test_without_a_daemon_another_way_to_stop_is_named(orc: Orc) -> None:
-    done = orc("--url", "http://127.0.0.1:1", "halt", "--reason", "x")
-
-    assert done.code == 3
-    assert done.err.startswith("error  NOT HALTED as far as is known")
-    assert "redis-cli PUBLISH risk.killswitch" in done.err
 
 
 def test_in_a_live_environment_a_mere_yes_is_not_enough(double: Double, orc: Orc) -> None:

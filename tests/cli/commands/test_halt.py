@@ -1,0 +1,230 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ..conftest import Double, Orc, RunningDaemon, clean_environ
+
+HALTED = {
+    "status": "active",
+    "enabled": True,
+    "complete": True,
+    "agents": {"acknowledged": ["a"], "quiet": ["a"]},
+    "trip_id": "01T",
+    "latched": True,
+    "persisted": True,
+    "published_to": 2,
+}
+NOBODY = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def released(daemon: RunningDaemon) -> Iterator[RunningDaemon]:
+    """The daemon, left without a stop in force."""
+    yield daemon
+    for trip in daemon.orc("killswitch", "status", "-o", "json").json["trips"]:
+        daemon.orc("killswitch", "release", trip["trip_id"], "--reason", "tidy", "--yes")
+
+
+@contextmanager
+def silent_port() -> Iterator[str]:
+    """Accepts connections (the kernel does) and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def settings(folder: Path, redis: str = "redis://127.0.0.1:1/0", more: str = "") -> Path:
+    """Settings of a daemon that does not run, with a data directory; returns the latter."""
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    text = f'[data]\ndir = "{data}"\n[redis]\nurl = "{redis}"\n[http]\n{more}\n'
+    (folder / "supervisor.toml").write_text(text)
+    (folder / "supervisor.toml").chmod(0o600)
+    return data
+
+
+@pytest.mark.subprocess
+def test_a_stop_goes_at_once_and_shows_who_has_halted(released: RunningDaemon) -> None:
+    done = released.orc("halt", "--reason", "fat finger on AAPL")
+
+    lines = done.out.splitlines()
+    assert done.code == 0, done
+    assert lines[0] == "desk-test (DEV): level HALT for ALL. New orders stop."
+    trip = lines[1].split()[1]
+    assert "on disk" in lines[1]
+    assert any(line.startswith("  dev-agent  ") for line in lines[2:])
+    assert "1 of 1 agents have halted." in lines
+    assert lines[-1] == f"Release: orchestrator killswitch release {trip} --reason ..."
+    assert "fat finger on AAPL" in released.orc("killswitch", "status").out
+
+
+@pytest.mark.subprocess
+def test_level_and_scope_are_the_daemon_s(released: RunningDaemon) -> None:
+    reduced = released.orc("halt", "agent:x", "--level", "reduce", "--reason", "x")
+    mistyped = released.orc("halt", "x", "--reason", "x", "-o", "json").json
+
+    assert "level REDUCE for agent:x. Only what reduces positions goes on." in reduced.out
+    assert (mistyped["level"], mistyped["scope"]) == ("halt", "all")
+    assert mistyped["agents"]["acknowledged"] == ["dev-agent"]
+
+
+@pytest.mark.subprocess
+def test_where_http_is_silent_the_daemon_takes_a_file(released: RunningDaemon) -> None:
+    with silent_port() as url:
+        began = time.monotonic()
+        done = released.orc("--url", url, "halt", "--reason", "port is full")
+
+    assert time.monotonic() - began < 10
+    assert done.code == 7
+    assert "file worked: the daemon has taken" in done.err
+    assert done.out.startswith("In force: the daemon has taken the file.")
+    assert "port is full" in released.orc("killswitch", "status").out
+    assert list((released.folder / "data").glob("TRIP.*.taken"))
+
+
+@pytest.mark.parametrize("reason", [(), ("--reason", "  ")])
+def test_a_reason_is_needed(double: Double, orc: Orc, reason: tuple[str, ...]) -> None:
+    done = orc("--url", double.url, "halt", *reason)
+
+    assert done.code == 2
+    assert double.requests == []
+
+
+def test_a_long_reason_is_cut(double: Double, orc: Orc) -> None:
+    double.answers["/risk/killswitch"] = (200, HALTED)
+
+    assert orc("--url", double.url, "halt", "--reason", "x" * 501).code == 0
+    assert json.loads(double.requests[0][3])["reason"] == "x" * 500
+
+
+def test_a_reason_from_a_latin_1_terminal_is_read(double: Double, tmp_path: Path) -> None:
+    double.answers["/risk/killswitch"] = (200, HALTED)
+    words = ["-m", "orchestrator", "--url", double.url, "halt", "--reason"]
+
+    done = subprocess.run(
+        [sys.executable, *words, "Übung".encode("latin-1")],
+        env=clean_environ(PYTHONUTF8="1"),
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert json.loads(double.requests[0][3])["reason"] == "Übung"
+
+
+def test_a_character_that_the_terminal_lacks_is_no_error(double: Double, orc: Orc) -> None:
+    agents = {"acknowledged": ["日本"], "quiet": []}
+    double.answers["/risk/killswitch"] = (200, HALTED | {"agents": agents})
+
+    done = orc("--url", double.url, "halt", "--reason", "日本", PYTHONIOENCODING="latin-1")
+
+    assert done.code == 0
+    assert "\\u65e5\\u672c  halted" in done.out
+
+
+def test_the_stop_is_the_very_first_request(double: Double, orc: Orc) -> None:
+    double.answers["/risk/killswitch"] = (200, HALTED)
+
+    done = orc("--url", double.url, "halt", "--reason", "x")
+
+    assert done.code == 0
+    assert double.requests[0][:2] == ("POST", "/risk/killswitch")
+
+
+def test_a_stop_that_is_in_memory_only_is_done_in_part(double: Double, orc: Orc) -> None:
+    answer = {"latched": False, "persisted": False, "published_to": 0, "already_active": True}
+    double.answers["/risk/killswitch"] = (503, HALTED | answer)
+
+    done = orc("--url", double.url, "halt", "--reason", "x")
+
+    assert done.code == 7
+    assert "NOT on disk yet   not in the database yet   no agent notified yet" in done.out
+    assert "It was in force already." in done.out
+    assert "In force in the daemon's memory only" in done.out
+
+
+@pytest.mark.parametrize("kind", ["pending", "unreachable"])
+def test_an_agent_that_is_missing_is_named(double: Double, orc: Orc, kind: str) -> None:
+    agents = {"acknowledged": ["a"], "quiet": [], kind: ["b"]}
+    double.answers["/risk/killswitch"] = (200, HALTED | {"agents": agents, "complete": False})
+
+    done = orc("--url", double.url, "halt", "--reason", "x")
+
+    assert done.code == 7
+    assert "1 of 2 agents have halted.\n" in done.out
+    assert f"  {kind}: b\n" in done.out
+
+
+def test_an_agent_that_halts_later_is_shown_as_it_does(double: Double, orc: Orc) -> None:
+    waiting = HALTED | {"agents": {"acknowledged": [], "pending": ["a"]}, "complete": False}
+    double.answers["/risk/killswitch"] = (200, waiting)
+    later = threading.Timer(1.5, double.answers.update, [{"/risk/killswitch": (200, HALTED)}])
+    later.start()
+
+    done = orc("--url", double.url, "halt", "--reason", "x")
+
+    later.join()
+    assert done.code == 0
+    assert "  a  quiet  " in done.out
+
+
+def test_a_refused_stop_goes_no_other_way(double: Double, orc: Orc, tmp_path: Path) -> None:
+    data = settings(tmp_path)
+    double.answers["/risk/killswitch"] = (401, {"error": "Unauthorized"})
+
+    assert orc("--url", double.url, "halt", "--reason", "x").code == 4
+    assert list(data.iterdir()) == []
+
+
+def test_where_no_way_works_it_is_not_halted(orc: Orc, tmp_path: Path) -> None:
+    settings(tmp_path).rmdir()
+
+    done = orc("--url", NOBODY, "halt", "--reason", "x")
+
+    assert done.code == 3
+    assert "error  NOT HALTED as far as is known" in done.err
+    assert "redis-cli PUBLISH risk.killswitch" in done.err
+
+
+def test_without_daemon_and_redis_a_file_waits(orc: Orc, tmp_path: Path) -> None:
+    data = settings(tmp_path)
+
+    done = orc("--url", NOBODY, "halt", "group:execution", "--reason", "x", "-o", "json")
+
+    [file] = data.iterdir()
+    assert (done.code, done.json["way"], done.json["in_force"]) == (7, "file", False)
+    found = json.loads(file.read_text())
+    assert (found["reason"], found["scope"]) == ("x", "group:execution")
+    assert "redis did not work" in done.err
+
+
+@pytest.mark.subprocess
+def test_a_frozen_daemon_does_not_keep_the_stop_from_redis(daemon: RunningDaemon) -> None:
+    """Neither HTTP nor the socket answers, and the file is not taken."""
+    pid = json.loads((daemon.folder / "data" / "servers.json").read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = daemon.orc("halt", "--reason", "frozen")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert done.code == 7
+    assert "redis worked: published to" in done.err
+    assert done.out.startswith("Sent without the daemon.")
+    end = time.monotonic() + 20
+    while "frozen" not in daemon.orc("killswitch", "status").out:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    for trip in daemon.orc("killswitch", "status", "-o", "json").json["trips"]:
+        daemon.orc("killswitch", "release", trip["trip_id"], "--reason", "tidy", "--yes")
