@@ -92,18 +92,23 @@ function tripsAfter(known, data, engaged) {
   return data.enabled === true ? others : [];
 }
 
-/** A stop or release as a frame: enough to show at once; the full state is read right after. */
+/**
+ * A stop or release as a frame: enough to show at once; the full state is read right after.
+ *
+ * Receipts for earlier stops say nothing of a new one. What the daemon could not know, a release does not settle.
+ */
 function applyKillswitchFrame(state, frame, nowMs) {
   const data = isObject(frame.data) ? frame.data : {};
   const engaged = frame.type === "killswitch_activated";
   const still = engaged || data.enabled === true;
+  const blind = state.killswitch?.status === "unknown" && !still;
   const at = data.at ?? data.timestamp ?? frame.timestamp;
   state.killswitch = {
     ...(state.killswitch ?? {}),
-    status: still ? "active" : "inactive",
-    enabled: still,
+    status: blind ? "unknown" : still ? "active" : "inactive",
+    enabled: still || blind,
     trips: tripsAfter(Array.isArray(state.killswitch?.trips) ? state.killswitch.trips : [], data, engaged),
-    ...(engaged ? { reason: data.reason, triggered_by: data.triggered_by, trip_id: data.trip_id, last_triggered: at } : { released_at: at }),
+    ...(engaged ? { agents: null, complete: null, reason: data.reason, triggered_by: data.triggered_by, trip_id: data.trip_id, last_triggered: at } : { released_at: at }),
   };
   answered(state, "killswitch", Math.min(nowMs, parseTime(frame.timestamp) || nowMs));
   return ["killswitch"];

@@ -73,11 +73,16 @@ const MEANINGS = {
   allowed: "No stop is in force. Agents may open and close positions.",
   stopped: "New orders stop. Open orders are left to each agent's policy. Nothing is sold.",
   partly: "New orders of these agents stop, all others may trade. Nothing is sold.",
+  mixed: "New orders of some agents stop, some others may only make open positions smaller. Nothing is sold.",
   reduce: "No new positions. These agents may only make open ones smaller.",
 };
 
 function meaningOf(kind, killswitch) {
-  if (kind !== "unknown") return killswitch.complete === false && kind !== "allowed" ? `${MEANINGS[kind]} Not every agent has halted yet.` : MEANINGS[kind];
+  if (kind !== "unknown") {
+    const mixed = kind === "partly" && tripsInForce(killswitch).some((trip) => levelOf(trip) === "reduce");
+    const meaning = MEANINGS[mixed ? "mixed" : kind];
+    return killswitch.complete === false && kind !== "allowed" ? `${meaning} Not every agent has halted yet.` : meaning;
+  }
   const why = typeof killswitch.message === "string" ? ` ${killswitch.message}` : "";
   return `The daemon cannot read its own record of the stop; agents treat this as stopped.${why}`;
 }
@@ -86,14 +91,15 @@ function meaningOf(kind, killswitch) {
 function meanwhile(killswitch) {
   const without = killswitch?.agents?.without_gate;
   if (!Array.isArray(without)) return "What agents do meanwhile cannot be seen from here.";
-  const rest = without.length ? ` Without a gate, so perhaps trading: ${without.join(", ")}.` : "";
+  const rest = without.length ? ` Without a gate, so perhaps trading: ${without.join(", ")}.` : " Agents without a gate may go on trading.";
   return `If the daemon is down, permits have run out, so agents with a gate are halted, or its guard has engaged a stop.${rest}`;
 }
 
 function detailOf(kind, state, nowMs) {
   if (kind === "allowed") return "no stop in force";
   if (kind === "unknown") return "agents treat it as stopped";
-  const trip = tripsInForce(state.killswitch).at(-1);
+  const named = tripsInForce(state.killswitch).filter((trip) => kind === "reduce" || levelOf(trip) === "halt");
+  const trip = named.findLast((one) => kind !== "stopped" || scopeOf(one) === "all");
   const at = parseTime(trip.at ?? trip.timestamp);
   return [trip.triggered_by, Number.isFinite(at) && moment(at, nowMs), clip(String(trip.reason ?? "no reason given"), 90)].filter(Boolean).join(" · ");
 }

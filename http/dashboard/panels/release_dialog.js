@@ -15,6 +15,13 @@ export function namesTrip(typed, tripId) {
   return id !== "" && (words === id || (words.length >= Math.min(PROOF_CHARS, id.length) && id.endsWith(words)));
 }
 
+/** What is left, by the daemon's answer to the release. */
+export function releasedWords(answer) {
+  const left = tripsInForce(answer).length;
+  if (left) return `This stop is released; ${left} more still in force.`;
+  return `The stop is released. ${answer.status === "inactive" ? "Trading is allowed." : "Whether trading is allowed is not known."}`;
+}
+
 export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
   let tripId = "";
   const effect = h("p", { class: "effect" });
@@ -56,8 +63,7 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     say("Sending…", "busy");
     try {
       const answer = await api.release(tripId, reason.value.trim());
-      const left = tripsInForce(answer).length;
-      announce(left ? `This stop is released; ${left} more still in force.` : "The stop is released. Trading is allowed.", { urgent: true });
+      announce(releasedWords(answer), { urgent: true });
       dialog.close();
     } catch (error) {
       if (error.status === 403) onRefused(applyRefusal(state.access, "release"));

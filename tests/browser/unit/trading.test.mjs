@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { acknowledgements } from "../../../http/dashboard/panels/killswitch.js";
+import { releasedWords } from "../../../http/dashboard/panels/release_dialog.js";
 import * as store from "../../../http/dashboard/store.js";
 import { lastSaid, PROOF_MS, trading, tradingState } from "../../../http/dashboard/trading.js";
 import { titleOf, worst } from "../../../http/dashboard/worst.js";
@@ -67,11 +68,43 @@ test("what agents do meanwhile is only said of a daemon that knows their gates",
   const meaning = (body) => trading(after(body), T0 + 60_000).meaning;
   assert.match(meaning({ status: "inactive" }), /^Was: allowed\. What agents do meanwhile cannot be seen/);
   assert.match(meaning({ status: "inactive", agents: { without_gate: [] } }), /If the daemon is down, permits have run out, so agents with a gate are halted/);
+  assert.match(meaning({ status: "inactive", agents: { without_gate: [] } }), /Agents without a gate may go on trading/);
   assert.match(meaning({ status: "inactive", agents: { without_gate: ["old-1"] } }), /perhaps trading: old-1/);
 });
 
 test("an unknown stop says why, and what agents make of it", () => {
   assert.match(trading(after({ status: "unknown", message: "Treat this as active: the latch cannot be read." }), T0).meaning, /agents treat this as stopped.*latch cannot be read/);
+});
+
+test("who and why are of a stop that the words name", () => {
+  const detail = (...trips) => trading(stopped(...trips), T0).detail;
+  const [some, limit] = [trip({ scope: "group:a", reason: "slow" }), trip({ level: "reduce", reason: "drill" })];
+  assert.match(detail(some, limit), /slow$/);
+  assert.match(detail(trip(), some, limit), /fat finger$/);
+  assert.match(detail(limit), /drill$/);
+});
+
+test("others are not said to trade where another stop limits them", () => {
+  const meaning = (...more) => trading(stopped(trip({ scope: "group:a" }), ...more), T0).meaning;
+  assert.match(meaning(), /all others may trade/);
+  assert.doesNotMatch(meaning(trip({ level: "reduce" })), /may trade/);
+});
+
+test("a release claims no more than its answer", () => {
+  assert.match(releasedWords({ status: "active", trips: [trip()] }), /1 more still in force/);
+  assert.match(releasedWords({ status: "inactive", trips: [] }), /Trading is allowed\.$/);
+  assert.match(releasedWords({ status: "unknown", trips: [] }), /not known\.$/);
+});
+
+test("receipts for earlier stops are none for a new one, and a release settles no unknown state", () => {
+  const state = stopped(trip());
+  Object.assign(state.killswitch, { complete: true, agents: { acknowledged: ["a"] } });
+  const frame = (type, data) => store.applyFrame(state, { type, data, timestamp: iso(T0 + 2) }, T0 + 2);
+  frame("killswitch_activated", { ...trip({ trip_id: "u" }), enabled: true });
+  assert.deepEqual([state.killswitch.agents, state.killswitch.complete, state.killswitch.trips.length], [null, null, 2]);
+  state.killswitch.status = "unknown";
+  frame("killswitch_released", { enabled: false, released: { trip_id: "t" }, trips: [] });
+  assert.deepEqual([state.killswitch.status, state.killswitch.enabled], ["unknown", true]);
 });
 
 test("not every agent has halted: that is said until they have", () => {
