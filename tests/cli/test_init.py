@@ -72,7 +72,13 @@ def test_the_contracts_commands_are_there() -> None:
     assert paths >= {"run", "demo", "status", "tail", "halt", "regime", "doctor", "doctor agent"}
     assert paths >= {f"agent {verb}" for verb in ("ls", "show", "start", "stop", "restart", "run")}
     assert paths >= {f"event {verb}" for verb in ("ls", "get", "emit", "topics")}
-    assert paths >= {"killswitch status", "killswitch release", "state ls", "state get"}
+    assert paths >= {
+        "killswitch status",
+        "killswitch release",
+        "killswitch history",
+        "state ls",
+        "state get",
+    }
     assert paths >= {"db migrate", "db status", "db prune", "config check", "config show"}
     assert paths >= {"selftest", "env", "completion", "version"}
 

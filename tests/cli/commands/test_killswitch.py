@@ -1,9 +1,14 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from ..conftest import Double, Orc, RunningDaemon
+from ..conftest import Double, Orc, RunningDaemon, clean_environ
 
 TRIP = {"trip_id": "01T", "reason": "x", "triggered_by": "anna", "at": "2026-01-31T09:30:00.000Z"}
 ACTIVE = {"status": "active", "enabled": True, "trip_id": "01T", "trips": [TRIP]}
@@ -85,7 +90,7 @@ def test_what_is_unknown_is_not_called_allowed(double: Double, orc: Orc) -> None
 
     out = orc("--url", double.url, "killswitch", "status").out
 
-    assert out == "unknown  the daemon cannot know.  Treat this as active.\n"
+    assert out == "unknown  not known whether trading is stopped.  Treat this as active.\n"
 
 
 def test_acknowledgements_are_listed(double: Double, orc: Orc) -> None:
@@ -94,5 +99,96 @@ def test_acknowledgements_are_listed(double: Double, orc: Orc) -> None:
 
     lines = orc("--url", double.url, "killswitch", "status").out.splitlines()
 
-    assert lines[1] == "  trip 01T  2026-01-31T09:30:00.000Z  by anna: x"
+    assert lines[1] == "  trip 01T  halt all  2026-01-31T09:30:00.000Z  by anna: x"
     assert lines[2:] == ["  acknowledged: a, b", "  pending: c"]
+
+
+@pytest.mark.subprocess
+def test_all_that_were_seen_are_released_and_listed_in_the_history(
+    released: RunningDaemon,
+) -> None:
+    trips = [released.orc("halt", "--reason", "x", "-o", "json").json["trip_id"] for _ in range(2)]
+
+    done = released.orc("killswitch", "release", "--all", "--reason", "over", "--yes")
+
+    assert done.code == 0
+    assert done.out.startswith(f"released {', '.join(trips)}\nallowed  trading is allowed")
+    end = time.monotonic() + 10
+    while True:
+        rows = released.orc("killswitch", "history", "-o", "json").json["items"]
+        found = [(row["what"], row["trip_id"]) for row in rows if row["trip_id"] in trips]
+        if len(found) == 4 or time.monotonic() > end:
+            break
+    assert found == [
+        *(("stopped", trip) for trip in trips),
+        *(("released", trip) for trip in trips),
+    ]
+
+
+@pytest.mark.subprocess
+def test_a_release_says_what_stays_in_force(released: RunningDaemon) -> None:
+    first = released.orc("halt", "--reason", "x", "-o", "json").json["trip_id"]
+    second = released.orc("halt", "agent:y", "--level", "reduce", "--reason", "y", "-o", "json")
+
+    done = released.orc("killswitch", "release", first, "--reason", "over", "--yes")
+
+    lines = done.out.splitlines()
+    assert lines[:3] == [
+        f"released {first}",
+        "still in force:",
+        "REDUCE  part of trading is stopped",
+    ]
+    assert lines[3].startswith(f"  trip {second.json['trip_id']}  reduce agent:y  ")
+
+
+def test_a_newer_trip_stays_with_all(double: Double, orc: Orc) -> None:
+    double.answers["/health"] = (200, LIVE | {"env": "dev"})
+    double.answers["/risk/killswitch"] = (200, ACTIVE)
+    newer = {"trip_id": "01U", "at": "2026-01-31T09:31:00.000Z"}
+    double.answers["/risk/killswitch/release"] = (200, ACTIVE | {"trips": [newer]})
+
+    done = orc("--url", double.url, "killswitch", "release", "--all", "--reason", "x", "--yes")
+
+    posts = [json.loads(request[3]) for request in double.requests if request[0] == "POST"]
+    assert posts == [{"reason": "x", "trip_id": "01T"}]
+    assert "still in force:\n" in done.out
+    assert "  trip 01U  halt all  " in done.out
+
+
+def test_without_a_daemon_it_is_not_known(orc: Orc) -> None:
+    done = orc("--url", "http://127.0.0.1:1", "killswitch", "status")
+
+    assert done.code == 3
+    assert done.err.startswith("error  not known whether trading is stopped: cannot reach")
+    assert "allowed" not in done.out + done.err
+
+
+def test_what_is_unknown_cannot_be_released(double: Double, orc: Orc) -> None:
+    double.answers["/health"] = (200, LIVE)
+    double.answers["/risk/killswitch"] = (200, {"status": "unknown", "enabled": True})
+
+    done = orc("--url", double.url, "killswitch", "release", "--all", "--reason", "x", "--yes")
+
+    assert done.code == 3
+    assert "not known what there is to release" in done.err
+
+
+def test_each_change_is_watched_until_it_is_interrupted(double: Double, tmp_path: Path) -> None:
+    double.answers["/risk/killswitch"] = (200, ACTIVE)
+    words = ("--url", double.url, "killswitch", "status", "--watch")
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=clean_environ(),
+    ) as watching:
+        assert watching.stdout is not None
+        first = [watching.stdout.readline() for _ in range(2)]
+        double.answers["/risk/killswitch"] = (200, {"status": "inactive"})
+        last = watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+
+    assert first[0] == "HALT  trading is stopped\n"
+    assert last.startswith("allowed  trading is allowed")
+    assert watching.returncode == 130
