@@ -125,7 +125,7 @@ class _Report:
 
     def _head(self, tripped: Mapping[str, Any], *, held: bool, asked: str) -> Iterator[str]:
         level, scope = str(tripped.get("level") or "halt"), str(tripped.get("scope") or "all")
-        effect = "New orders stop."
+        effect = "Agents with a gate halt."
         if level == "reduce":
             effect = "Only what reduces positions goes on."
         again = " It was in force already." if tripped.get("already_active") else ""

@@ -158,7 +158,7 @@ def _agent_lines(agents: Mapping[str, Any]) -> list[str]:
     "release",
     examples="""
         orc killswitch release 01J9ZK3V5Q8M2T7B4N6R0WXYCD --reason "feed is back"
-        orc killswitch release --reason "drill is over" --yes --confirm desk-a
+        orc killswitch release --reason "feed is back" --yes --confirm desk-a
     """,
 )
 @click.argument("trip", required=False)

@@ -58,7 +58,7 @@ def test_a_stop_goes_at_once_and_shows_who_has_halted(released: RunningDaemon) -
 
     lines = done.out.splitlines()
     assert done.code == 0, done
-    assert lines[0] == "desk-test (DEV): level HALT for ALL. New orders stop."
+    assert lines[0] == "desk-test (DEV): level HALT for ALL. Agents with a gate halt."
     trip = lines[1].split()[1]
     assert "on disk" in lines[1]
     assert any(line.startswith("  dev-agent  ") for line in lines[2:])
