@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from ...protocol.trips import Stop, Trip
+from ..readings import Copy
 from .orders import Orders
 from .orphans import marked
 from .runs import Begun, Runs
@@ -22,6 +23,7 @@ from .unclean_ends import known_stop, trip_for, write_for_guard
 
 MARK_VARIABLE: Final = "ORCHESTRATOR_CHILD_OF"
 """In the environment of children: by it the guard finds those that left their process group."""
+_DAMAGE: Final = f"damage:{Copy.GUARD}"
 
 
 class GuardStatus(msgspec.Struct, frozen=True):
@@ -78,6 +80,7 @@ class GuardLink:
         self._folder = folder
         self._runs = Runs(folder)
         self._untaken: set[str] = set()
+        self._mended: set[str] = set()
         self._latched = Stop()
         self._halted = False
         self._pipe: int | None = None
@@ -167,6 +170,9 @@ class GuardLink:
     def settle(self, latched: Stop) -> None:
         """The latch holds ``latched``: the guard need not keep these trips any longer."""
         self._latched = latched
+        damage = {trip.id for trip in latched.trips if trip.triggered_by == _DAMAGE}
+        self._untaken |= damage - self._mended  # has the guard write all its slots anew
+        self._mended |= damage
         held = {name for name in self._untaken if _holds(latched, name)}
         for name in held:
             if self.say(f"taken {name}"):

@@ -13,7 +13,11 @@ import gevent
 import psutil
 import pytest
 import redis
+from orchestrator.killswitch.foreign import damaged
 from orchestrator.killswitch.guard.actor import GuardEnded, GuardSilent
+from orchestrator.killswitch.intake import Origin
+from orchestrator.killswitch.latch import GUARD_NAME, Latch
+from orchestrator.killswitch.readings import Copy
 from orchestrator.protocol.trips import Stop
 from orchestrator.protocol.ways import Way
 from structlog.testing import capture_logs
@@ -233,6 +237,20 @@ def test_a_successor_reports_what_the_slots_hold_until_it_is_taken(post: Post) -
 
     post.link.settle(Stop(trips=(trip,)))
     until(lambda: not slots(post.folder).trips)
+
+
+def test_damaged_slots_are_written_anew_once_the_latch_holds_their_trip(post: Post) -> None:
+    (post.folder / GUARD_NAME).write_bytes(b"x" * 300_000)
+    latch = Latch(post.folder)
+    assert latch.read_guard().damage
+    origin = Origin(Way.DAMAGE, time.time())
+    trip = damaged(Copy.GUARD, b"x", Stop(), origin).trip
+    assert trip is not None
+
+    post.link.settle(Stop(trips=(trip,)))
+
+    until(lambda: not latch.read_guard().damage)
+    assert slots(post.folder) == Stop()
 
 
 def test_it_holds_nothing_of_ours_open(post: Post, tmp_path: Path) -> None:
