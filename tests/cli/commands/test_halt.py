@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import Double, Orc, RunningDaemon, clean_environ
+from ..conftest import Double, Orc, RunningDaemon, clean_environ, started_daemon
 
 HALTED = {
     "status": "active",
@@ -228,3 +229,48 @@ def test_a_frozen_daemon_does_not_keep_the_stop_from_redis(daemon: RunningDaemon
         time.sleep(0.2)
     for trip in daemon.orc("killswitch", "status", "-o", "json").json["trips"]:
         daemon.orc("killswitch", "release", trip["trip_id"], "--reason", "tidy", "--yes")
+
+
+VENUE = """
+class Venue:
+    def send(self, order): print("sent", flush=True)
+    def cancel_all(self): print("cancelled", flush=True)
+
+connect = Venue
+"""
+
+
+@contextmanager
+def readme_agent(folder: Path, redis_url: str) -> Iterator[subprocess.Popen[str]]:
+    """The README's agent in a process of its own; ended afterwards."""
+    text = (Path(__file__).parents[3] / "README.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (folder / "readme_agent.py").write_text(VENUE + program)
+    with subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "agent", "run", "readme_agent:Execution"],
+        env=clean_environ(REDIS_URL=redis_url, PYTHONPATH=str(folder)),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as agent:
+        try:
+            yield agent
+        finally:
+            agent.terminate()
+
+
+@pytest.mark.subprocess
+def test_the_agent_of_the_readme_halts(server_folder: Path, tmp_path: Path) -> None:
+    folder = server_folder / "readme-daemon"  # one of its own, where no agent is left over
+    folder.mkdir(mode=0o711)
+    with started_daemon(folder) as daemon, readme_agent(tmp_path, daemon.redis_url) as agent:
+        end = time.monotonic() + 30
+        while "execution-1" not in daemon.orc("agent", "ls", "-o", "json").out:
+            assert time.monotonic() < end
+        done = daemon.orc("halt", "--reason", "x", "-o", "json")
+        agent.terminate()
+        out, _ = agent.communicate(timeout=20)
+
+    assert done.code == 0, done
+    assert "execution-1" in done.json["agents"]["acknowledged"]
+    assert out.splitlines()[-1] == "cancelled"
