@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import conftest
 from ..conftest import Double, Orc, RunningDaemon, clean_environ, started_daemon
 
 HALTED = {
@@ -274,3 +275,21 @@ def test_the_agent_of_the_readme_halts(server_folder: Path, tmp_path: Path) -> N
     assert done.code == 0, done
     assert "execution-1" in done.json["agents"]["acknowledged"]
     assert out.splitlines()[-1] == "cancelled"
+
+
+@pytest.mark.subprocess
+def test_where_http_is_silent_the_control_socket_is_next(
+    server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = server_folder / "socket-daemon"
+    folder.mkdir(mode=0o711)
+    path = folder / "s"
+    more = f'[http]\ncontrol_socket = "{path}"\n'
+    monkeypatch.setattr(conftest, "SETTINGS", conftest.SETTINGS.replace("[http]\n", more))
+    with started_daemon(folder) as daemon, silent_port() as url:
+        done = daemon.orc("--url", url, "halt", "--reason", "x")
+
+    assert f"control socket worked: the daemon answered on {path}" in done.err
+    assert done.code == 0, done
+    assert "1 of 1 agents have halted." in done.out
+    assert not list((folder / "data").glob("TRIP.*"))
