@@ -52,7 +52,7 @@ def secured(
 ) -> Iterator[Served]:
     """A daemon that speaks TLS, and a client that trusts it."""
     http = tls(pair) | {"headers_timeout_s": 1.0, "allowed_hosts": ["desk.example.com"]}
-    with shared(request, tmp_path_factory, http=http, tls=authority.trusting()) as daemon:
+    with shared(request, tmp_path_factory, http=http, trust=authority.trusting()) as daemon:
         yield daemon
 
 
@@ -189,7 +189,7 @@ def test_at_the_limit_handshakes_under_way_make_room(
     serve: Serve, authority: Authority, pair: Pair
 ) -> None:
     http = tls(pair) | {"max_connections": 20}
-    served = serve(http=http, tls=authority.trusting())
+    served = serve(http=http, trust=authority.trusting())
     with ExitStack() as stack:
         address = (served.host, served.port)
         opened = [
@@ -207,7 +207,7 @@ def test_a_wss_client_is_never_cut_for_others(
     serve: Serve, authority: Authority, pair: Pair
 ) -> None:
     http = tls(pair) | {"max_connections": 20}
-    served = serve(http=http, tls=authority.trusting())
+    served = serve(http=http, trust=authority.trusting())
     with served.socket() as client, ExitStack() as stack:
         address = (served.host, served.port)
         for _ in range(30):
@@ -257,7 +257,7 @@ def test_a_certificate_is_renewed_without_a_restart(
     old, new = authority.issue(), authority.issue("DNS:localhost,IP:127.0.0.1,DNS:new.example")
     here = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
     copy(old, here)
-    served = serve(http=tls(here), tls=authority.trusting())
+    served = serve(http=tls(here), trust=authority.trusting())
     with served.socket() as client:
         copy(new, here)
         served.daemon.reload(served.daemon.settings)
@@ -272,7 +272,7 @@ def test_a_renewal_that_will_not_do_leaves_the_old_one_in_use(
 ) -> None:
     here = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
     copy(authority.issue(), here)
-    served = serve(http=tls(here), tls=authority.trusting())
+    served = serve(http=tls(here), trust=authority.trusting())
     here.key.write_text("half a fi")
 
     served.daemon.reload(served.daemon.settings)
@@ -286,7 +286,7 @@ def test_metrics_tell_when_the_certificate_in_use_ends(
     old, new = authority.issue(days=3), authority.issue(days=40)
     here = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
     copy(old, here)
-    served = serve(http=tls(here), tls=authority.trusting())
+    served = serve(http=tls(here), trust=authority.trusting())
     name = "orchestrator_tls_certificate_expiry_timestamp_seconds"
     now = time.time()
 
