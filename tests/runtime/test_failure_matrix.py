@@ -24,6 +24,8 @@ from orchestrator.actors.events import NewEvent
 from orchestrator.actors.heartbeat_monitor.actor import HeartbeatMonitor
 from orchestrator.actors.messages.event_persister import GetPersisterStatus, PersistEvents
 from orchestrator.actors.messages.heartbeat_monitor import GetAgents
+from orchestrator.actors.messages.killswitch import GetKillswitch
+from orchestrator.actors.messages.state_keeper import GetState
 from orchestrator.actors.pruner import Pruner
 from orchestrator.actors.redis_listener.actor import RedisListener
 from orchestrator.actors.state_keeper.actor import StateKeeper
@@ -52,6 +54,12 @@ ACTORS: dict[str, type[Actor]] = {
     "hosted": AgentHost,
     "child-process": ProcessActor,
     "agents": Supervisor,
+}
+# Actor → a path, and what HTTP asks the actor for it.
+QUESTIONS: dict[str, tuple[str, type]] = {
+    "killswitch": ("/risk/killswitch", GetKillswitch),
+    "state-keeper": ("/state", GetState),
+    "heartbeat-monitor": ("/health/agents", GetAgents),
 }
 SEEN_S = 2.0
 HANG_S = 5.0
@@ -481,12 +489,19 @@ def test_http_says_503_while_an_actor_starts_and_then_the_same_address_works(
     assert http_get(daemon, "/risk/killswitch")[0] == 200
 
 
-@pytest.mark.parametrize("name", ["state-keeper", "heartbeat-monitor"])
+@pytest.mark.parametrize("name", QUESTIONS)
 def test_http_says_503_if_the_actor_fails_with_the_question_in_hand(
     rig: Rig, daemon: Daemon
 ) -> None:
-    path = {"state-keeper": "/state", "heartbeat-monitor": "/health/agents"}[rig.name]
-    rig.actor.on_receive = raiser(ValueError("in hand"))  # type: ignore[method-assign]
+    path, question = QUESTIONS[rig.name]
+    receive, boom = rig.actor.on_receive, ValueError("in hand")
+
+    def fail_on_question(message: Any) -> Any:
+        if isinstance(message, question):  # others may come before it
+            raise boom
+        return receive(message)
+
+    rig.actor.on_receive = fail_on_question  # type: ignore[method-assign]
 
     status, retry_after = http_get(daemon, path)
     rig.assert_restarted(1)
