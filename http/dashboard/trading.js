@@ -71,7 +71,7 @@ function saidWords(kind, trips) {
 
 const MEANINGS = {
   allowed: "No stop is in force. Agents may open and close positions.",
-  stopped: "New orders stop. Open orders are left to each agent's policy. Nothing is sold.",
+  stopped: "Agents with a gate send no more orders. Open orders are left to each agent. Nothing is sold.",
   partly: "New orders of these agents stop, all others may trade. Nothing is sold.",
   mixed: "New orders of some agents stop, some others may only make open positions smaller. Nothing is sold.",
   reduce: "No new positions. These agents may only make open ones smaller.",

@@ -13,7 +13,7 @@ import { duration } from "../format.js";
 const HOLD_MS = 1500;
 const TYPED = "STOP";
 const DEFAULT_REASON = "Stopped by hand from the dashboard";
-const PRESETS = ["Prices look wrong", "Runaway agent", "Position out of bounds", "Maintenance", "Drill"];
+const PRESETS = ["Prices look wrong", "Runaway agent", "Position out of bounds", "Maintenance", "Test"];
 
 /** Calls `onDone` once the pointer, space or enter has been held for `HOLD_MS`; letting go starts again. */
 function holdButton(label, onDone) {
@@ -117,7 +117,7 @@ export function mountStopDialog({ state, api, onStopped, onRefused }) {
 
   function open() {
     const name = `${state.instance ?? "this daemon"}${state.env ? ` (${String(state.env).toUpperCase()})` : ""}`;
-    setText(effect, `${name}: halt for all agents. New orders stop; open orders are left to each agent's policy; nothing is sold.`);
+    setText(effect, `${name}: halt for all agents. Those with a gate send no more orders; open orders are left to each agent; nothing is sold.`);
     setText(path, `Sent by HTTP to ${location.host}. It does not need the live link.`);
     setHidden(outcome, true);
     setText(close, "Cancel");
