@@ -20,6 +20,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import redis
 
 HERE = Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -123,6 +124,8 @@ def modules() -> Path:
 def daemon(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[Daemon]:
     """A daemon for all scenarios of this module."""
     redis_url = os.environ.get("TEST_REDIS_URL") or request.getfixturevalue("redis_server").start()
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()  # a stop that an earlier test's daemon left there would be in force here
     folder = server_folder / "dashboard"
     folder.mkdir()
     folder.chmod(0o711)
