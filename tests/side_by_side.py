@@ -194,6 +194,8 @@ class Parent:
     def _report(self, mate: Mate, message: dict[str, Any]) -> None:
         hook = self._config.hook
         report = hook.pytest_report_from_serializable(config=self._config, data=message)
+        if isinstance(report.longrepr, list):  # a skip's place and reason: JSON knows no tuples
+            report.longrepr = tuple(report.longrepr)
         place = {"nodeid": report.nodeid, "location": report.location}
         if report.when == "setup":
             hook.pytest_runtest_logstart(**place)

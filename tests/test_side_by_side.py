@@ -94,10 +94,11 @@ def run(folder: Path, *words: str, **files: str) -> tuple[int, str]:
 
 
 def test_all_run_and_the_closing_line_counts_them(tmp_path: Path) -> None:
-    code, said = run(tmp_path, one=GOOD, two=GOOD, three=BAD)
+    code, said = run(tmp_path, "-rsfE", one=GOOD, two=GOOD, three=BAD)
 
     assert code == 1
     assert "FAILED test_three.py::test_wrong - assert 1 == 2" in said
+    assert "SKIPPED [1] test_three.py:4: unconditional skip" in said
     assert "ERROR test_three.py::test_error - OSError: no disk" in said
     assert "1 failed, 6 passed, 1 skipped, 1 error in" in said.splitlines()[-1]
 

@@ -18,7 +18,7 @@ def test_each_fault_of_make_chaos_is_in_the_table(name: str) -> None:
 def test_the_files_and_tests_that_it_names_are_there() -> None:
     files = set(re.findall(r"`(tests/[^`]+)`", PAGE))
     tests = set(re.findall(r"`(test_\w+)…?`", PAGE))
-    functions = "".join(path.read_text() for path in (ROOT / "tests" / "actors").glob("test_*.py"))
+    functions = "".join(path.read_text() for path in (ROOT / "tests" / "actors").rglob("test_*.py"))
 
     assert [file for file in files if not (ROOT / file).exists()] == []
     assert len(tests) >= 5

@@ -1,6 +1,7 @@
 """A Killswitch with its copies on real servers, which can be restarted and lose any of them."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,11 @@ from orchestrator.protocol.permit import KEY, Permit, read_permit
 from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database
+from orchestrator.sql.errors import Unavailable
 from orchestrator.sql.stop_row import StopRow
 
 from ..actors.conftest import Sink, database, new_sink, wait_until
+from ..quiet_clock import quiet_s
 
 __all__ = ["Sink", "database", "new_sink", "wait_until"]
 
@@ -148,9 +151,17 @@ class Desk:
             return read_permit(client.get(KEY))
 
     def row_value(self) -> Any:
-        """The document in PostgreSQL."""
-        value = StopRow(self.database).read().value
-        return None if value is None else json.loads(value)
+        """The document in PostgreSQL, as soon as that answers: a pool outlives its server."""
+        end = quiet_s() + 20
+        while True:
+            try:
+                value = StopRow(self.database).read().value
+            except Unavailable:
+                if quiet_s() > end:
+                    raise
+                time.sleep(0.05)
+            else:
+                return None if value is None else json.loads(value)
 
     def put_row(self, text: str) -> None:
         """As another program does."""
