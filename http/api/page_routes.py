@@ -8,6 +8,7 @@ from ..errors import Headers, NotFound
 from ..etag import tag_of, unless_known
 from ..requests import Call
 from ..routes import Answer, Route
+from .comments import without_comments
 
 FOLDER: Final = Path(__file__).parents[1] / "dashboard"
 
@@ -45,6 +46,13 @@ class _File(NamedTuple):
     size: int
     etag: str
     body: bytes
+
+
+def served_bytes(path: Path) -> bytes:
+    """The file at ``path`` as it is sent: scripts, styles and pages without their comments."""
+    if path.suffix not in {".css", ".html", ".js"}:
+        return path.read_bytes()
+    return without_comments(path.read_text("utf-8"), path.suffix).encode()
 
 
 class PageRoutes:
@@ -104,6 +112,6 @@ class PageRoutes:
         known = self._files.get(path)
         if known and (known.changed_at_ns, known.size) == (there.st_mtime_ns, there.st_size):
             return known
-        body = path.read_bytes()
+        body = served_bytes(path)
         file = self._files[path] = _File(there.st_mtime_ns, there.st_size, tag_of(body), body)
         return file

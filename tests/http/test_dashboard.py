@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from orchestrator.http.api.page_routes import served_bytes
 
 PAGE = Path(__file__).parents[2] / "http" / "dashboard"
 FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())
@@ -68,7 +69,23 @@ def test_modules_of_the_page_stay_small(path: Path) -> None:
 def test_the_page_is_small_over_the_wire() -> None:
     page = [path for path in FILES if "reference" not in path.parts]
 
-    assert sum(len(gzip.compress(path.read_bytes())) for path in page) <= 90 * 1024
+    assert sum(len(gzip.compress(served_bytes(path))) for path in page) <= 90 * 1024
+
+
+def test_the_first_answer_is_small_over_the_wire() -> None:
+    assert len(gzip.compress(served_bytes(PAGE / "index.html"))) < 15 * 1000
+
+
+@pytest.mark.parametrize("path", SCRIPTS + STYLES, ids=named)
+def test_files_are_served_with_their_line_numbers(path: Path) -> None:
+    served = served_bytes(path).decode().split("\n")
+    lines = path.read_text().split("\n")
+
+    assert len(served) == len(lines)
+    left_out = [
+        line.strip() for line, sent in zip(lines, served, strict=True) if line and line != sent
+    ]
+    assert all(line.startswith(("//", "/*", "*")) or line.endswith("*/") for line in left_out)
 
 
 @pytest.mark.parametrize("path", STYLES, ids=named)

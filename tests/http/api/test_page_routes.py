@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from orchestrator.http.api.page_routes import FOLDER, PageRoutes
+from orchestrator.http.api.page_routes import FOLDER, PageRoutes, served_bytes
 from orchestrator.http.errors import NotFound
 from orchestrator.http.requests import Call
 
@@ -17,14 +17,14 @@ def test_the_root_is_the_dashboard(served: Served) -> None:
 
     assert reply.status == 200
     assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert reply.body == (FOLDER / "index.html").read_bytes()
+    assert reply.body == served_bytes(FOLDER / "index.html")
 
 
 def test_the_reference_is_at_docs(served: Served) -> None:
     reply = served.get("/docs")
 
     assert reply.status == 200
-    assert reply.body == (FOLDER / "reference" / "index.html").read_bytes()
+    assert reply.body == served_bytes(FOLDER / "reference" / "index.html")
     assert "script-src 'self';" in reply.headers["Content-Security-Policy"]
 
 
