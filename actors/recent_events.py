@@ -1,7 +1,7 @@
 """The newest events, in memory: what pages above the committed ids are made of (contract, part 2).
 
 Pure. Complete above its floor: every id of ours above it is here. What is older is PostgreSQL's to
-tell, up to the last committed id; ids between that and the floor can be read by nobody for a
+tell, up to the last committed id; ids between that and the floor cannot be read for a
 moment (a long backlog after a start), and a page that would have to pass over them is refused.
 """
 
@@ -20,7 +20,7 @@ from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
 """A page ends before its payloads grow larger; there are more then, which the cursor brings."""
 
-# Events are let go by chunks of so many, and of large ones by so small a part of all the bytes.
+# Events are dropped in chunks of this size, and of large ones by so small a part of all the bytes.
 _CHUNK_EVENTS: Final = 1024
 _CHUNKS: Final = 64
 # What an event weighs besides its payload: the struct, its strings, its place in a list.
@@ -75,7 +75,7 @@ class DatabaseRange(msgspec.Struct, frozen=True):
     through: int | None
     """Only ids up to this one."""
     limit: int
-    """At most so many rows."""
+    """Maximum number of rows."""
     oldest_first: bool
     """Whether the lowest ids are wanted, or the highest."""
 
@@ -129,7 +129,7 @@ class NeedsDatabase(msgspec.Struct, frozen=True):
     def complete(self, rows: Sequence[Event | EventRow]) -> EventPage | None:
         """The page, with PostgreSQL's answer to ``rows_wanted`` in its order.
 
-        None if it would pass over ids that nobody can read yet: 503 with ``Retry-After``.
+        None if it would pass over ids that cannot be read yet: 503 with ``Retry-After``.
         """
         if self.query.after is None:
             found: tuple[Event | EventRow, ...] = (*self.part, *rows)

@@ -18,7 +18,7 @@ class Attempts:
     """The border between the kit and what is written with it. Runs in the handlers' job.
 
     Args:
-        health: Told how each ended.
+        health: Receives how each ended.
         on_trouble: Called when the status has just become bad; must not wait.
         log: The agent's; lines that say the same again are held back.
     """

@@ -63,7 +63,7 @@ class Definition:
     def on_start(self) -> None:
         """Prepare. The subscription stands, nothing has been handled yet.
 
-        What it raises ends the agent (and its supervisor starts it anew), except
+        What it raises ends the agent (and its supervisor restarts it), except
         `BusUnavailable`: then it is called again when Redis is back.
         """
 

@@ -25,7 +25,7 @@ class Handlers:
         queue: what is to be done.
         schedule: the timers.
         attempts: runs each method.
-        health: told of a start that failed; the rest ``attempts`` tells it.
+        health: receives a start that failed; the rest ``attempts`` tells it.
         stopping: set when the agent shall end.
         log: the agent's.
     """

@@ -17,7 +17,7 @@ LEAST_GAP_S = 1.0
 
 
 class Heart:
-    """Beats every ``interval_s`` until told to stop, then once more.
+    """Beats every ``interval_s`` until stopped, then once more.
 
     Args:
         publisher: of its own, so that a slow publish of a handler's delays no beat.

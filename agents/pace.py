@@ -39,7 +39,7 @@ class Backoff:
         return step_s * (1 + self._jitter()) / 2
 
     def reset(self) -> None:
-        """Begin anew: the last attempt succeeded."""
+        """Start over: the last attempt succeeded."""
         self._step_s = self._first_s
 
 

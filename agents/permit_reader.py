@@ -16,7 +16,7 @@ from .publisher import connect
 ANSWER_S = 0.5
 """A read that is not answered by then is given up; the permit that was read before runs out."""
 LEAST_GAP_S = 0.05
-"""Whoever floods ``risk.killswitch`` causes 20 reads a second; the first is at once."""
+"""A flood on ``risk.killswitch`` causes 20 reads a second; the first is at once."""
 
 
 class PermitReader:

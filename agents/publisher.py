@@ -24,7 +24,7 @@ SOCKET_TIMEOUT_S = 2.0
 STREAM = "orchestrator:events"
 """Where durable messages go (contract, section 1)."""
 MAX_CHANNELS = 10_000
-"""So many counters are kept; channels beyond them carry no ``seq``."""
+"""Maximum number of counters kept; channels beyond them carry no ``seq``."""
 
 
 def connect(redis_url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:

@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="orchestrator agent run", description="Run an agent until it is told to stop."
+        prog="orchestrator agent run", description="Run an agent until it is stopped."
     )
     parser.add_argument("path", metavar="module:Class")
     parser.add_argument("--id", help="the agent's id; the class's own by default")

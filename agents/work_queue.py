@@ -15,7 +15,7 @@ import msgspec
 MARKET_DATA = "data.market."
 """Channels below this may lose their oldest messages."""
 URGENT_CAPACITY = 1000
-"""Stops are rare; whoever floods them loses the oldest, which the newest supersede."""
+"""Stops are rare; a flood of them loses the oldest, which the newest supersede."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ class WorkQueue:
             return None if self._closed else self._take()
 
     def close(self) -> None:
-        """Give nothing out any more; whoever waits returns."""
+        """Give nothing out any more; waiting callers return."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

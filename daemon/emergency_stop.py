@@ -109,7 +109,7 @@ class EmergencyStop:
         self._ways.signalled(self.guard)
 
     def close(self) -> None:
-        """End what runs beside the tree."""
+        """End what runs outside the tree."""
         self.files.close()
         self._latch.close()
 

@@ -284,7 +284,7 @@ def _bucket(environ: Environ, caller: Caller) -> str:
 def _bottle_path(route: Route) -> str:
     """The path as Bottle writes it; numbers only match what looks like one, and are checked later.
 
-    So a fixed path beside it (``/bus/events/processed``) keeps its 405.
+    So a fixed sibling path (``/bus/events/processed``) keeps its 405.
     """
     path = route.path
     for name in route.path_types:

@@ -88,7 +88,7 @@ class Origins:
         )
 
     def preflight_headers(self, origin: str | None, methods: str) -> Headers:
-        """What a preflight's answer says beside :meth:`headers`."""
+        """Headers of a preflight's answer in addition to :meth:`headers`."""
         if origin is None or not self.in_front(origin):
             return ()
         return (

@@ -73,7 +73,7 @@ class BusUrl:
 
     @property
     def auth(self) -> tuple[str, ...]:
-        """What follows ``AUTH``; empty where nobody logs in. A user without password has ``""``."""
+        """What follows ``AUTH``; empty without a login. A user without password has ``""``."""
         if self.username:
             return (self.username, self.password or "")
         return (self.password,) if self.password else ()

@@ -157,7 +157,7 @@ class Database:
         """A transaction on a pooled connection, under the statement limit; errors translated.
 
         A greenlet that is ended inside loses the connection, not the pool's health. With
-        `planned_once` prepared statements keep their plan whatever their parameters: to plan anew
+        `planned_once` prepared statements keep their plan whatever their parameters: to plan again
         costs more for each partition than many a page.
 
         Raises:

@@ -1,7 +1,7 @@
 """The AgentHost: runs an agent of the kit inside the daemon.
 
 Holds an agent's jobs, as greenlets linked to the actor; they die with it. The agent publishes on
-Redis like every other, so nothing of it need survive here: its successor connects anew, with a
+Redis like every other, so nothing of it need survive here: its successor reconnects, with a
 new ``boot`` that tells the daemon so.
 """
 

@@ -76,7 +76,7 @@ class EventPersister(Actor):
     Args:
         state: Opened; outlives this run.
         writer: The connection that stores; outlives this run.
-        consumers: Get ``EventsJournalled`` and ``EventReplaced``, of the types named beside each
+        consumers: Get ``EventsJournalled`` and ``EventReplaced``, of the types named with each
             (None: all); see ``Showing``.
         listener: Gets ``Publish`` and ``ReadStream``.
         monitor: Gets each ``Canary``.

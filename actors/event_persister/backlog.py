@@ -20,7 +20,7 @@ from ..sources import rows_by_source
 from .batch import Batch
 
 MAX_BLOCK_ROWS: Final = 5_000
-"""A COPY of so many rows takes some 50 ms: long enough that its fixed costs do not count."""
+"""A COPY of this many rows takes some 50 ms: long enough that its fixed costs do not count."""
 
 MARKET = b"data.market."
 RISK = b"risk."

@@ -63,7 +63,7 @@ class Reconciliation:
     # -- what the journal brings -----------------------------------------------------------------
 
     def carry_over(self, rows: int) -> None:
-        """The journal holds so many rows; the survey will say from which sources they came."""
+        """The journal holds `rows` rows; the survey will say from which sources they came."""
         self._unread = Counter({EARLIER: rows})
         self._backlog.counts.update(self._unread)
         self._carried.update(self._unread)

@@ -23,7 +23,7 @@ PATIENCE_S: Final = 10.0
 """So long at most, if it is not."""
 
 MAX_PRODUCERS: Final = 10_000
-"""Pairs of source and channel; beyond it those heard longest ago are forgotten and learnt anew."""
+"""Pairs of source and channel; beyond it those heard longest ago are forgotten and learnt again."""
 
 MAX_JUMPS: Final = 1_000
 """Jumps that wait; beyond it the oldest is said at once."""

@@ -2,7 +2,7 @@
 
 A batch goes: inbox ─▶ current (it has its number and its ids) ─▶ journal ─▶ window and backlog ─▶
 PostgreSQL. ``Pipeline`` takes it as far as the backlog, ``Storer`` from there. Neither yields but
-while it waits for the disk or for PostgreSQL, so whoever is killed leaves each event in one of
+while it waits for the disk or for PostgreSQL, so a kill leaves each event in one of
 these places, and the successor goes on with it.
 
 Without ids a batch is journalled all the same and *held*: it is not shown before a later record

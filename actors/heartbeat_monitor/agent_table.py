@@ -1,6 +1,6 @@
 """The registry's rules: which agents there are, how they are, and who is gone (contract, part 1).
 
-Pure: everything is told ``now`` in monotonic seconds, nothing here looks at a clock.
+Pure: every call is given ``now`` in monotonic seconds, nothing here looks at a clock.
 """
 
 from collections.abc import Iterable, Mapping
@@ -121,7 +121,7 @@ class AgentTable:
                 self._agents[row.id] = _Agent(row, now - max(0.0, age_s))
 
     def set_visible(self, visible: bool, *, now: float) -> None:  # noqa: FBT001 a state, not an option
-        """Note whether the daemon sees the bus; seeing it anew, all timeouts begin anew."""
+        """Note whether the daemon sees the bus; when it sees it again, all timeouts restart."""
         if not visible:
             self._visible_since = None
         elif self._visible_since is None:
@@ -230,7 +230,7 @@ class AgentTable:
         return sum(self._is_alive(agent, now) for agent in self._agents.values())
 
     def view(self, agent_id: str, *, now: float) -> AgentView:
-        """One agent; ``KeyError`` if nobody has heard of it."""
+        """One agent; ``KeyError`` if it is unknown."""
         return self._view(self._agents[agent_id], now)
 
     def views(self, *, now: float) -> list[AgentView]:

@@ -14,7 +14,7 @@ import msgspec
 from ...runtime.files import write_atomically
 from .record_format import IdRange
 
-# Taking so many is one statement of some 60 ms.
+# Taking this many is one statement of some 60 ms.
 RANGE_SIZE = 100_000
 # In hand when there is nothing else to do: a burst then needs no more ids while it is stored.
 IN_HAND = 5 * RANGE_SIZE

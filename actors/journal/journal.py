@@ -11,7 +11,7 @@ thread of its own, since an append need not wait for it (with 0 it does).
 
 Opening reads the end only, so that a journal of gigabytes holds nothing up; a new segment begins
 then, so that nothing is ever written after a torn end. All the rest is read and checked by the
-*survey*, beside the writing, in a thread of its own. Until it is done no segment goes. Then one is
+*survey*, concurrently with writing, in its own thread. Until it is done no segment goes. Then one is
 deleted (or kept for ``keep_hours``, for a restored dump) when all it holds is committed; a damaged
 one is moved to ``damaged/`` instead, for people to look at. (docs/adr/0008.)
 """
@@ -167,7 +167,7 @@ class Journal:
         heed: Callable[[Record], object] = lambda _record: None,
         pause: Callable[[], object] = lambda: None,
     ) -> Inventory:
-        """Read and check all that was there at the opening, beside the worker; waits for that.
+        """Read and check all that was there at the opening, concurrently with the worker; waits for that.
 
         Args:
             heed: Called with each record, in a thread of its own.

@@ -30,7 +30,7 @@ class Published(msgspec.Struct, frozen=True):
     tag: str
     """Of the request."""
     receivers: int | None
-    """Subscribers that got it, our own left out; ``None``: it was given up, or nobody knows."""
+    """Subscribers that got it, our own left out; ``None``: it was given up, or is unknown."""
 
 
 class GetBusStatus(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ class GetState(msgspec.Struct, frozen=True):
 
 
 class SetState(msgspec.Struct, frozen=True):
-    """Keep a value; told by other actors."""
+    """Keep a value; sent by other actors."""
 
     key: str
     """Its key in ``orchestrator_state``."""

@@ -42,7 +42,7 @@ class StateKeeper(Actor):
     # -- hooks -------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """PostgreSQL is read beside, since it may be away."""
+        """PostgreSQL is read in a greenlet, since it may be away."""
         self.spawn(self._load_then_save, name="writer")
 
     def on_stop(self) -> None:

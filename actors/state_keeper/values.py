@@ -26,7 +26,7 @@ class StateValues:
         self._unsaved[key] = value
 
     def show(self, key: str, value: bytes, *, now: str) -> None:
-        """Note a new value that somebody else writes."""
+        """Note a new value that another program wrote."""
         self._rows[key] = StateRow(key, msgspec.Raw(value), now)
 
     def merge(self, rows: Iterable[StateRow]) -> None:

@@ -34,7 +34,7 @@ MAX_STEP = 0.02
 MOODS = (0.25, 0.6, 1.0)
 """How much of that a symbol uses: calm, usual, wild. So the regime has something to detect."""
 MOOD_LASTS_STEPS = 150
-"""A mood changes after so many steps on average: 5 min."""
+"""Mean number of steps until a mood changes: 5 min."""
 PULL = 0.02
 """Share of the way back to the base price that a step is shifted by; without it a
 walk of such steps comes near zero within days."""

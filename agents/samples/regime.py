@@ -25,7 +25,7 @@ from ..agent import Agent
 from ..event import Event
 
 MAX_SYMBOLS = 1000
-"""Windows are kept for so many; a feed with more should have several detectors."""
+"""Maximum number of windows kept; a feed with more should have several detectors."""
 LEAST_CONFIDENCE = 0.5
 """Share of the confidence that is left when no two symbols agree."""
 

@@ -72,7 +72,7 @@ class AgentRoutes:
     def resume_agent(self, call: Call) -> ManagedAgentAnswer:
         """Let a halted agent act again.
 
-        One with a gate is named in the permit, whoever runs it; another is restarted. 409 while a
+        One with a gate is named in the permit, whichever process runs it; another is restarted. 409 while a
         stop halts it, or while that is unknown.
         """
         agent_id = call.path["id"]

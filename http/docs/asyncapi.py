@@ -52,7 +52,7 @@ BUS: Final = (
     BusChannel("risk", "risk.{name}", Traced, "Whatever else risk management says."),
     BusChannel("heartbeats", "heartbeat.{agent_id}", Heartbeat, "Signs of life of agents."),
 )
-"""The channels that the daemon subscribes to unless it is told otherwise."""
+"""The channels that the daemon subscribes to by default."""
 
 _PARAMETERS: Final = {
     "symbol": "The symbol, such as AAPL.",

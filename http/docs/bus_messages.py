@@ -161,7 +161,7 @@ class Gap(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     last: int | UnsetType = UNSET
     """The last number missing."""
     count: int | None = None
-    """How many; `null` if nobody can know."""
+    """How many; `null` if unknown."""
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -304,7 +304,7 @@ def _parameter_schema(schemas: Schemas, field: msgspec.structs.FieldInfo) -> dic
         kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
         schema = dict(kinds[0]) if len(kinds) == 1 else {**schema, "anyOf": kinds}
     if datetime in (field.type, *get_args(field.type)):
-        schema["format"] = "date-time"  # told for aware ones only, but both are taken
+        schema["format"] = "date-time"  # declared for aware ones only, but both are accepted
     if field.default not in (msgspec.NODEFAULT, None, ()):
         schema["default"] = field.default
     return schema

@@ -144,7 +144,7 @@ class CatchUp:
         if newest is None or newest >= self._since or self._over.is_set():
             return False
         text = f"There is no event {self._since}: the newest one is {newest}. From now on events "
-        text += "come live; read the others anew from an id of this daemon's."
+        text += "come live; read the others again from an id of this daemon's."
         self._client.urge(error_frame("cursor_ahead", text), newest)
         self._registry.attach(self._client, after=newest)
         return True

@@ -1,6 +1,6 @@
 """What the embedded servers share: starting, adopting, watching and stopping one process.
 
-A server is known by its folder. Whoever opens the folder finds the process through its pid file,
+A server is known by its folder. Opening the folder finds the process through its pid file,
 and believes that only of a live process of the right name that works in the right folder: pids
 are used again, and a zombie still has one. So a server that outlived a killed daemon is adopted,
 and one that was killed is started again, by the same call.

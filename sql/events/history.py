@@ -1,7 +1,7 @@
 """The whole of what is stored, from end to end: for exports and replays of any size.
 
 Reads in pages behind an id (keyset), so memory is bounded by a page, nothing is held open on the
-server between two pages, and whoever knows the last id goes on from there.
+server between two pages, and a reader that knows the last id goes on from there.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ SCAN_ROWS: Final = 5_000
 # Rows lie in the order of time but for a few (clocks that were set, rows of others): so far before
 # and behind the ids found for two moments is looked all the same.
 MARGIN_IDS: Final = 10_000
-# Rows are sampled from so many pages (160 MB).
+# Rows are sampled from at most this many pages (160 MB).
 SAMPLE_PAGES: Final = 20_000
 
 

@@ -15,7 +15,7 @@ class StreamPosition(msgspec.Struct, frozen=True, gc=False, order=True):
     """The entry after which reading resumes. Later positions compare as greater."""
 
     generation: int = 0
-    """Rises when the stream was lost and began anew: its ids may be lower then."""
+    """Rises when the stream was lost and started over: its ids may be lower then."""
     ms: int = 0
     """First half of the id of the last entry read, 0 before any."""
     seq: int = 0

@@ -167,7 +167,7 @@ def limit_locks(connection: Connection) -> None:
 
 
 def create(connection: Connection, name: str) -> None:
-    """Make a table that can become a partition, and that nobody else may use."""
+    """Make a table that can become a partition, which no other role may use."""
     connection.execute(filled("partition_create", name=name))
     connection.execute(filled("partition_private", name=name))
 
