@@ -11,9 +11,9 @@ thread of its own, since an append need not wait for it (with 0 it does).
 
 Opening reads the end only, so that a journal of gigabytes holds nothing up; a new segment begins
 then, so that nothing is ever written after a torn end. All the rest is read and checked by the
-*survey*, concurrently with writing, in its own thread. Until it is done no segment goes. Then one is
-deleted (or kept for ``keep_hours``, for a restored dump) when all it holds is committed; a damaged
-one is moved to ``damaged/`` instead, for people to look at. (docs/adr/0008.)
+*survey*, concurrently with writing, in its own thread. Until it is done no segment goes. Then
+one is deleted (or kept for ``keep_hours``, for a restored dump) when all it holds is committed;
+a damaged one is moved to ``damaged/`` instead, for people to look at. (docs/adr/0008.)
 """
 
 import errno
@@ -167,7 +167,7 @@ class Journal:
         heed: Callable[[Record], object] = lambda _record: None,
         pause: Callable[[], object] = lambda: None,
     ) -> Inventory:
-        """Read and check all that was there at the opening, concurrently with the worker; waits for that.
+        """Read and check all segments found at the opening, beside the worker; blocks until done.
 
         Args:
             heed: Called with each record, in a thread of its own.

@@ -115,7 +115,7 @@ class StreamCursor:
     def _went_back(
         self, facts: StreamFacts, now_ms: int, now: str, since: str
     ) -> tuple[StreamItem, ...]:
-        """The stream was replaced: its entries were read before, or cannot be distinguished from those."""
+        """The stream was replaced: its entries were already read, or look like those."""
         return self._restart(*facts.last, facts.added, now_ms, now, since)
 
     def _restart(  # noqa: PLR0913, PLR0917 a position and a gap

@@ -72,8 +72,8 @@ class AgentRoutes:
     def resume_agent(self, call: Call) -> ManagedAgentAnswer:
         """Let a halted agent act again.
 
-        One with a gate is named in the permit, whichever process runs it; another is restarted. 409 while a
-        stop halts it, or while that is unknown.
+        One with a gate is named in the permit, wherever it runs; another is restarted. 409 while
+        a stop halts it, or while that is unknown.
         """
         agent_id = call.path["id"]
         found: Effective = self._killswitch.ask(GetEffective(agent_id), timeout_s=ASK_TIMEOUT_S)

@@ -74,7 +74,7 @@ class AgentStatus(_Frame, frozen=True, tag="agent_status"):
 
 
 class StreamGap(_Frame, frozen=True, tag="gap", rename={"from_": "from"}):
-    """This client was too slow, or resumed where nothing can be read; fetch the rest with `since`."""
+    """This client was too slow, or resumed where nothing is read; fetch the rest with `since`."""
 
     from_: int
     """The first id left out."""

@@ -18,7 +18,7 @@ _sleep: Final[Any] = monkey.get_original("time", "sleep")
 # Lines that wait are joined into one write of about this size.
 _BATCH_BYTES: Final = 64 * 1024
 _CLOSE_LIMIT_S: Final = 2.0
-# A non-blocking stdout that is full (another process may have made it non-blocking) is tried again then.
+# A full stdout that is non-blocking (it may be shared) is tried again then.
 _RETRY_S: Final = 0.01
 
 _END: Final = b""

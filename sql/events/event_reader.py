@@ -15,7 +15,7 @@ from .page_search import search
 MAX_ID: Final = 2**63 - 1
 # Rows that are searched first for a filtered page. It is nearly always found there, in some 5 ms.
 NEAR_ROWS: Final = 5_000
-# Types are counted exactly up to this table size in disk pages (16 MB), else estimated from as many.
+# Types are counted up to this table size in disk pages (16 MB), else estimated from as many.
 COUNTED_PAGES: Final = 2_000
 
 
