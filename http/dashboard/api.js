@@ -135,6 +135,7 @@ export class Api {
     }
   }
 
-  stop = (reason) => this.#call("POST", "/risk/killswitch", { reason }, { timeoutMs: STOP_TIMEOUT_MS });
+  /** `target`: `{level, scope}`. */
+  stop = (reason, target) => this.#call("POST", "/risk/killswitch", { reason, ...target }, { timeoutMs: STOP_TIMEOUT_MS });
   release = (tripId, reason) => this.#call("POST", "/risk/killswitch/release", { trip_id: tripId, reason }, { timeoutMs: STOP_TIMEOUT_MS });
 }

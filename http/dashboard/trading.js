@@ -15,19 +15,29 @@ const SCOPE_CHARS = 18;
 
 const SIGNS = { allowed: "up", stopped: "halted", partly: "halted", reduce: "late", unknown: "unknown", unread: "unknown" };
 
-/** The trips in force; a daemon that lists none while it is stopped has one, of what its answer says. */
+/**
+ * The trips in force, as far as the daemon knows them while its state is `unknown`.
+ *
+ * A daemon that lists none while it is stopped has one, of what its answer says.
+ */
 export function tripsInForce(killswitch) {
-  if (killswitch?.status !== "active") return [];
+  if (!["active", "unknown"].includes(killswitch?.status)) return [];
   const trips = (Array.isArray(killswitch.trips) ? killswitch.trips : []).filter((trip) => isObject(trip) && !trip.released_at);
-  return trips.length ? trips : [{ ...killswitch, at: killswitch.last_triggered, scope: "all", level: "halt" }];
+  if (trips.length || (killswitch.status === "unknown" && !killswitch.trip_id)) return trips;
+  return [{ ...killswitch, at: killswitch.last_triggered, scope: "all", level: "halt" }];
 }
 
-const levelOf = (trip) => (trip.level === "reduce" ? "reduce" : "halt");
-const scopeOf = (trip) => (typeof trip.scope === "string" && trip.scope !== "" ? trip.scope : "all");
+export const levelOf = (trip) => (trip.level === "reduce" ? "reduce" : "halt");
+export const scopeOf = (trip) => (typeof trip.scope === "string" && trip.scope !== "" ? trip.scope : "all");
 
 /** "all agents", "group signals", "agent execution-1". */
 export function scopeWords(scope) {
   return scope === "all" ? "all agents" : scope.replace(/^(group|agent):/, "$1 ");
+}
+
+/** "Halt for all agents", "Reduce for agent execution-1". */
+export function tripWords(trip) {
+  return `${levelOf(trip) === "halt" ? "Halt" : "Reduce"} for ${scopeWords(scopeOf(trip))}`;
 }
 
 /** What the daemon last said: "allowed", "stopped" (all), "partly", "reduce", "unknown" or "unread". */
@@ -73,7 +83,7 @@ const MEANINGS = {
   allowed: "No stop is in force. Agents may open and close positions.",
   stopped: "Agents with a gate send no more orders. Open orders are left to each agent. Nothing is sold.",
   partly: "New orders of these agents stop, all others may trade. Nothing is sold.",
-  mixed: "New orders of some agents stop, some others may only make open positions smaller. Nothing is sold.",
+  mixed: "New orders of some agents stop, others may only make open positions smaller: see each scope. Nothing is sold.",
   reduce: "No new positions. These agents may only make open ones smaller.",
 };
 

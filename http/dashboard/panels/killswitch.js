@@ -1,100 +1,99 @@
-/** KillswitchPanel: the state in words, what it means, who and why; the ways to stop and to release. */
+/** KillswitchPanel: the state in words, every stop with its release, what each scope may do, who has halted. */
 
 import { objectionTo } from "../access.js";
-import { copyButton, fact, h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { fact, h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { unreadable } from "../faults.js";
-import { age, clip, moment, parseTime, plural } from "../format.js";
-import { scopeWords, trading, tripsInForce } from "../trading.js";
+import { age, clip, moment, parseTime } from "../format.js";
+import { haltedWords, permissions, standings } from "../permissions.js";
+import { trading, tripsInForce } from "../trading.js";
+import { mountTrips } from "./trips.js";
 
-const text = (value) => (value === null || value === undefined || value === "" ? "–" : String(value));
-
-function time(iso, nowMs) {
-  const at = parseTime(iso);
-  return Number.isFinite(at) ? `${moment(at, nowMs)} (${age(nowMs - at)} ago)` : "–";
+/** "31 Jan 21:08:27 UTC (1 h ago): prices look wrong", of a stop that is over. */
+function lastStop(k, nowMs) {
+  const at = parseTime(k.last_triggered);
+  if (!Number.isFinite(at)) return "none on record";
+  return `${moment(at, nowMs)} (${age(nowMs - at)} ago)${k.reason ? `: ${clip(String(k.reason), 160)}` : ""}`;
 }
 
-/** What is known of the acknowledgements, or null while no agent gives any. */
-export function acknowledgements(agents) {
-  const ids = (name) => (Array.isArray(agents?.[name]) ? agents[name] : []);
-  const done = new Set([...ids("acknowledged"), ...ids("quiet")]).size;
-  const [quiet, pending, gone, ungated] = ["quiet", "pending", "unreachable", "without_gate"].map(ids);
-  const all = done + pending.length + gone.length;
-  if (all + ungated.length === 0) return null;
-  const parts = all ? [`${done} of ${plural(all, "agent")} halted`] : [];
-  if (quiet.length) parts.push(`${quiet.length} without open orders`);
-  if (pending.length) parts.push(`waiting for ${pending.join(", ")}`);
-  if (gone.length) parts.push(`not reachable: ${gone.join(", ")}`);
-  if (ungated.length) parts.push(`without a gate: ${ungated.join(", ")}`);
-  return parts.join("; ");
-}
-
-function buildFacts() {
+/** A titled list of facts, kept in step with `rows`: `[{key, label, words}]`; hidden while it has no title. */
+function factsBox() {
+  const known = new Map();
+  const title = h("h3");
   const list = h("dl", { class: "facts" });
-  const facts = {
-    why: fact(list, "Why"), who: fact(list, "Who"), when: fact(list, "When"),
-    scope: fact(list, "For"), trip: fact(list, "Trip"), acks: fact(list, "Agents"), last: fact(list, "Last stop"),
+  const element = h("div", { hidden: true }, title, list);
+  const make = () => {
+    const group = h("div", { class: "fact" });
+    const line = fact(group, "");
+    return { element: group, update({ key, label, words }) {
+      setAttr(group, "data-fact", key);
+      setText(group.firstChild, label);
+      line.set(words);
+    } };
   };
-  return { list, facts };
+  return { element, render(words, rows) {
+    setHidden(element, words === "");
+    setText(title, words);
+    keyed(list, known, rows, ({ key }) => key, make);
+  } };
 }
 
-function showFacts(facts, k, nowMs) {
-  const trips = tripsInForce(k);
-  const open = trips.length > 0;
-  const newest = trips.at(-1) ?? {};
-  const more = trips.length > 1 ? `, and ${plural(trips.length - 1, "more stop")} in force` : "";
-  const scopes = [...new Set(trips.map((trip) => scopeWords(String(trip.scope ?? "all"))))];
-  facts.why.set(text(newest.reason ?? k.reason), !open);
-  facts.who.set(text(newest.triggered_by ?? k.triggered_by), !open);
-  facts.when.set(time(newest.at ?? newest.timestamp ?? k.last_triggered, nowMs), !open);
-  facts.scope.set(scopes.join(", "), !open);
-  facts.trip.set(`${text(newest.trip_id ?? k.trip_id)}${more}`, !open);
-  const said = acknowledgements(k.agents);
-  facts.acks.set(said ?? "", !open || said === null);
-  const before = k.last_triggered ? `${time(k.last_triggered, nowMs)}${k.reason ? `: ${clip(String(k.reason), 160)}` : ""}` : "none on record";
-  facts.last.set(before, open);
+/** What may be done now, only while that is proven; who has halted, as last read. */
+function overview(state) {
+  const [allowed, agents] = [factsBox(), factsBox()];
+  const groupOf = (id) => state.agents.get(id)?.agent_group;
+  return { element: [allowed.element, agents.element], render({ proven }) {
+    const k = state.killswitch;
+    const may = proven ? permissions(k, groupOf) : [];
+    allowed.render(may.length ? "What may be done now" : "", may.map(({ scope, permission, who, words }) => ({ key: `${scope} ${permission}`, label: who, words })));
+    const halted = tripsInForce(k).length ? haltedWords(k.agents) : "";
+    const rows = halted === "" ? [] : standings(k.agents);
+    agents.render(halted && `Agents${proven ? "" : " when last read"}: ${halted}`, rows.map(({ name, label, words }) => ({ key: name, label, words })));
+  } };
 }
 
-function actions({ state, onStop, onRelease }) {
+function actions({ state, onStop }) {
   const stop = h("button", { type: "button", class: "stop-quiet", on: { click: onStop } }, "Stop trading…");
-  const release = h("button", { type: "button", class: "release", on: { click: onRelease } }, "Release this stop…");
-  const copyTrip = copyButton("copy trip id", () => String(state.killswitch?.trip_id ?? ""));
   const why = h("p", { class: "why", hidden: true });
-  const element = h("div", { class: "act-box" }, why, h("div", { class: "acts" }, stop, release, copyTrip));
-  return { element, render(now) {
-    const open = tripsInForce(state.killswitch).length > 0;
-    const maySign = [objectionTo(state.access, "stop"), open ? objectionTo(state.access, "release") : null];
-    const blind = open && !now.proven ? "Release waits until the state is known again." : null;
-    stop.disabled = maySign[0] !== null;
-    release.disabled = maySign[1] !== null || blind !== null;
-    const reasons = [...maySign, blind].filter(Boolean).join(" ");
+  const element = h("div", { class: "act-box" }, why, h("div", { class: "acts" }, stop));
+  return { element, render({ open, barredBy }) {
+    const objection = objectionTo(state.access, "stop");
+    const reasons = [objection, barredBy].filter(Boolean).join(" ");
+    stop.disabled = objection !== null;
     setText(why, reasons);
     setHidden(why, reasons === "");
-    setHidden(release, !open && !(state.killswitch?.status === "unknown" && state.killswitch.trip_id));
-    setHidden(copyTrip, !(open && state.killswitch?.trip_id));
     setText(stop, open ? "Stop again…" : "Stop trading…");
     setAttr(stop, "data-again", open);
   } };
+}
+
+/** Why no stop may be released now; null if they may. */
+function objectionToRelease(access, open, proven) {
+  if (!open) return null;
+  const blind = proven ? null : "Release waits until the state is known again.";
+  return [objectionTo(access, "release"), blind].filter(Boolean).join(" ") || null;
 }
 
 export function mountKillswitch(root, { state, onStop, onRelease, onRetry }) {
   const shape = sign("unknown");
   const words = h("p", { class: "state-words" }, "Reading state");
   const meaning = h("p", { class: "state-meaning" });
-  const { list, facts } = buildFacts();
   const aged = h("span", { class: "panel-age" });
   const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
   const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
-  const act = actions({ state, onStop, onRelease });
+  const before = h("dl", { class: "facts" });
+  const last = fact(before, "Last stop");
+  const trips = mountTrips({ state, onRelease });
+  const more = overview(state);
+  const act = actions({ state, onStop });
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "killswitch-title" }, "Killswitch"), aged),
     h("div", { class: "panel-body killswitch", tabindex: 0 },
       h("div", { class: "state" }, shape, h("div", {}, words, meaning)),
-      fault, list, act.element),
+      fault, trips.element, more.element, before, act.element),
   );
 
-  function render(nowMs) {
+  function showState(now, nowMs) {
     const source = state.sources.killswitch;
-    const now = trading(state, nowMs);
     setText(aged, Number.isFinite(source.at) ? `read ${age(nowMs - source.at)} ago` : "");
     setHidden(fault, source.error === null);
     setText(fault.firstChild, unreadable(source, nowMs));
@@ -103,9 +102,18 @@ export function mountKillswitch(root, { state, onStop, onRelease, onRetry }) {
     setSign(shape, now.sign);
     setText(words, now.words);
     setText(meaning, now.meaning);
-    setHidden(list, state.killswitch === null);
-    if (state.killswitch !== null) showFacts(facts, state.killswitch, nowMs);
-    act.render(now);
+  }
+
+  function render(nowMs) {
+    const now = trading(state, nowMs);
+    const open = tripsInForce(state.killswitch).length > 0;
+    const barredBy = objectionToRelease(state.access, open, now.proven);
+    showState(now, nowMs);
+    trips.render({ proven: now.proven, barred: barredBy !== null, nowMs });
+    more.render(now);
+    setHidden(before, open || state.killswitch === null);
+    if (!before.hidden) last.set(lastStop(state.killswitch, nowMs));
+    act.render({ open, barredBy });
   }
   return { render };
 }

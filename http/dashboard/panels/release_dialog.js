@@ -2,8 +2,8 @@
 
 import { applyRefusal, objectionTo } from "../access.js";
 import { announce, h, setAttr, setHidden, setText } from "../dom.js";
-import { clip, moment, parseTime, plural } from "../format.js";
-import { tripsInForce } from "../trading.js";
+import { clip, moment, parseTime } from "../format.js";
+import { tripsInForce, tripWords } from "../trading.js";
 
 /** So many characters of the trip's id prove that it was read. */
 const PROOF_CHARS = 6;
@@ -15,34 +15,52 @@ export function namesTrip(typed, tripId) {
   return id !== "" && (words === id || (words.length >= Math.min(PROOF_CHARS, id.length) && id.endsWith(words)));
 }
 
-/** What is left, by the daemon's answer to the release. */
+/** At most this many other stops are named; the rest are counted. */
+const NAMED = 5;
+
+function list(trips) {
+  const named = trips.slice(0, NAMED).map((trip) => `${tripWords(trip).toLowerCase()} (“${clip(String(trip.reason ?? "no reason given"), 60)}”)`).join("; ");
+  return trips.length > NAMED ? `${named}; and ${trips.length - NAMED} more` : named;
+}
+
+/** What the release of `tripId` leaves, by what the daemon said last. */
+export function effectWords(killswitch, tripId) {
+  const others = tripsInForce(killswitch).filter((trip) => trip.trip_id !== tripId);
+  if (others.length) return `Only this stop ends. What stays in force: ${list(others)}.`;
+  if (killswitch.status !== "active") return "No other stop is known, but the daemon cannot read its own record: agents go on treating it as stopped.";
+  return "No other stop is in force: its agents may trade again.";
+}
+
+/** What stays in force, by the daemon's answer to the release. */
 export function releasedWords(answer) {
-  const left = tripsInForce(answer).length;
-  if (left) return `This stop is released; ${left} more still in force.`;
-  return `The stop is released. ${answer.status === "inactive" ? "Trading is allowed." : "Whether trading is allowed is not known."}`;
+  const left = tripsInForce(answer);
+  if (left.length) return `Released. Still in force: ${list(left)}.`;
+  if (answer.status === "inactive") return "Released. No stop is in force any more: trading is allowed.";
+  return `Released. Whether trading is allowed is not known: agents treat it as stopped.${typeof answer.message === "string" ? ` ${answer.message}` : ""}`;
 }
 
 export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
   let tripId = "";
+  const named = h("p", { class: "effect" });
   const effect = h("p", { class: "effect" });
   const pending = h("p", { class: "note", hidden: true });
   const shown = h("code", { class: "trip" });
   const typed = h("input", { id: "release-trip", type: "text", autocomplete: "off", spellcheck: "false" });
   const reason = h("input", { id: "release-reason", type: "text", maxlength: 500, autocomplete: "off", required: true });
   const outcome = h("p", { class: "outcome", role: "status", hidden: true });
-  const submit = h("button", { type: "submit", class: "release", disabled: true }, "Release: trading goes on");
+  const submit = h("button", { type: "submit", class: "release", disabled: true }, "Release this trip");
   const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Keep it stopped");
   const form = h("form", { on: { submit: send, input: check } },
     h("div", { class: "field" }, h("label", { for: "release-trip" }, `Trip id, or its last ${PROOF_CHARS} characters: `, shown), typed),
     h("div", { class: "field" }, h("label", { for: "release-reason" }, "Why is it safe to go on?"), reason),
     pending, outcome, h("div", { class: "acts" }, close, submit));
   const dialog = h("dialog", { id: "release-dialog", class: "dialog go", "aria-labelledby": "release-title" },
-    h("h2", { id: "release-title" }, "Release the stop"), effect, form);
+    h("h2", { id: "release-title" }, "Release the stop"), named, effect, form);
   document.body.append(dialog);
 
   function refusal(error) {
     if (error.status === 403) return objectionTo(state.access, "release");
-    return `${error.message}${error.status === 409 ? " Another trip is in force now: close this and look again." : ""}`;
+    return `${error.message}${error.status === 409 ? " Close this and look again." : ""}`;
   }
 
   function check() {
@@ -55,6 +73,18 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     setAttr(outcome, "data-kind", kind);
   }
 
+  /** Closed if all is over; else it stays and says what is left. */
+  function done(answer) {
+    const words = releasedWords(answer);
+    announce(words, { urgent: true });
+    if (answer.status === "inactive") return dialog.close();
+    say(words, "part");
+    setHidden(submit, true);
+    setText(close, "Close");
+    close.focus();
+    return undefined;
+  }
+
   async function send(event) {
     event.preventDefault();
     check();
@@ -62,9 +92,7 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     submit.disabled = true;
     say("Sending…", "busy");
     try {
-      const answer = await api.release(tripId, reason.value.trim());
-      announce(releasedWords(answer), { urgent: true });
-      dialog.close();
+      done(await api.release(tripId, reason.value.trim()));
     } catch (error) {
       if (error.status === 403) onRefused(applyRefusal(state.access, "release"));
       say(`Not released. ${refusal(error)}`, "failed");
@@ -73,17 +101,22 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     onReleased();
   }
 
-  function open() {
-    const k = state.killswitch ?? {};
-    tripId = String(k.trip_id ?? "");
-    const others = tripsInForce(k).length - 1;
-    const then = others > 0 ? `ends this stop only; ${plural(others, "more stop")} stay in force` : "lets its agents trade again";
-    setText(effect, `To release on ${state.instance ?? "this daemon"} ${then}. The stop was: “${clip(String(k.reason ?? "no reason given"), 160)}”, ${moment(parseTime(k.last_triggered), now())}.`);
-    setText(shown, tripId || "none on record");
-    const waiting = Array.isArray(k.agents?.pending) ? k.agents.pending : [];
+  function describe(trip) {
+    const at = moment(parseTime(trip.at ?? trip.timestamp), now());
+    setText(named, `On ${state.instance ?? "this daemon"}: ${tripWords(trip).toLowerCase()}, “${clip(String(trip.reason ?? "no reason given"), 160)}”, ${[trip.triggered_by, at].filter(Boolean).join(", ")}.`);
+    setText(effect, effectWords(state.killswitch, trip.trip_id));
+    setText(shown, tripId);
+    const waiting = Array.isArray(state.killswitch.agents?.pending) ? state.killswitch.agents.pending : [];
     setHidden(pending, waiting.length === 0);
     setText(pending, `Have not halted yet: ${waiting.join(", ")}`);
+  }
+
+  function open(trip) {
+    tripId = String(trip.trip_id ?? "");
+    describe(trip);
     setHidden(outcome, true);
+    setHidden(submit, false);
+    setText(close, "Keep it stopped");
     typed.value = reason.value = "";
     check();
     if (!dialog.open) dialog.showModal();

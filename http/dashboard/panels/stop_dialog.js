@@ -9,6 +9,8 @@ import { applyRefusal, objectionTo } from "../access.js";
 import { HALT_PAST_DAEMON, haltCommand } from "../commands.js";
 import { announce, closeOutside, h, setAttr, setHidden, setText } from "../dom.js";
 import { duration } from "../format.js";
+import { tripWords } from "../trading.js";
+import { targetFields } from "./stop_target.js";
 
 const HOLD_MS = 1500;
 const TYPED = "STOP";
@@ -52,11 +54,20 @@ function reasonField() {
   return { input, element: h("div", { class: "field" }, h("label", { for: "stop-reason" }, "Reason (may stay as it is)"), input, h("div", { class: "chips" }, ...chips)) };
 }
 
-function resultWords(answer, tookMs) {
-  const parts = [answer.already_active ? "A stop was in force already; this one is recorded with it" : "Trading is stopped",
+/** What the daemon made of it: its level and scope, not those that were asked for. */
+export function resultWords(answer, tookMs) {
+  const all = answer.level !== "reduce" && (answer.scope ?? "all") === "all";
+  const done = all ? "Trading is stopped" : `In force: ${tripWords(answer).toLowerCase()}`;
+  const parts = [answer.already_active ? `${done}; a stop was in force already and stays, each with its own release` : done,
     answer.latched ? "on disk" : "not yet on disk", answer.persisted ? "in the database" : "not yet in the database",
     `reached ${Number(answer.published_to) || 0} on the bus`];
   return `${parts.join(", ")} (${duration(tookMs)}).`;
+}
+
+/** What a stop of this level and scope does. */
+export function effectOf(target) {
+  const what = target.level === "reduce" ? "No new positions; open ones may only be made smaller" : "New orders stop; open orders are left to each agent's policy";
+  return `${tripWords(target).toLowerCase()}. ${what}; nothing is sold.`;
 }
 
 /** What can still be done, for the one to whom it happened. */
@@ -73,12 +84,13 @@ export function mountStopDialog({ state, api, onStopped, onRefused }) {
   const path = h("p", { class: "note" });
   const outcome = h("p", { class: "outcome", role: "status", hidden: true });
   const reason = reasonField();
+  const target = targetFields(state, showEffect);
   const hold = holdButton("Hold 1.5 s to stop trading", () => send());
   const typed = h("input", { id: "stop-typed", type: "text", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", placeholder: TYPED });
   const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Cancel");
   const form = h("form", { class: "typed", on: { submit: onSubmit } }, h("label", { for: "stop-typed" }, "or type ", h("b", {}, TYPED), " and press Enter"), typed);
   const dialog = h("dialog", { id: "stop-dialog", class: "dialog danger", "aria-labelledby": "stop-title" },
-    h("h2", { id: "stop-title" }, "Stop trading"), effect, reason.element, hold.button, form, outcome, path,
+    h("h2", { id: "stop-title" }, "Stop trading"), effect, reason.element, target.element, hold.button, form, outcome, path,
     h("div", { class: "acts" }, close));
   dialog.addEventListener("close", hold.end);
   closeOutside(dialog);
@@ -102,7 +114,7 @@ export function mountStopDialog({ state, api, onStopped, onRefused }) {
     say("Sending…", "busy");
     typed.value = "";
     try {
-      const answer = await api.stop(reason.input.value.trim() || DEFAULT_REASON);
+      const answer = await api.stop(reason.input.value.trim() || DEFAULT_REASON, target.value());
       const words = resultWords(answer, Date.now() - startedMs);
       say(words, answer.latched && answer.persisted ? "done" : "part");
       announce(words, { urgent: true });
@@ -115,9 +127,14 @@ export function mountStopDialog({ state, api, onStopped, onRefused }) {
     }
   }
 
-  function open() {
+  function showEffect() {
     const name = `${state.instance ?? "this daemon"}${state.env ? ` (${String(state.env).toUpperCase()})` : ""}`;
-    setText(effect, `${name}: halt for all agents. Those with a gate send no more orders; open orders are left to each agent; nothing is sold.`);
+    setText(effect, `${name}: ${effectOf(target.value())}`);
+  }
+
+  function open() {
+    target.reset();
+    showEffect();
     setText(path, `Sent by HTTP to ${location.host}. It does not need the live link.`);
     setHidden(outcome, true);
     setText(close, "Cancel");

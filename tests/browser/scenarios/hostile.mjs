@@ -38,7 +38,7 @@ await withPage({}, async (page) => {
   await page.fill("#stop-reason", EVIL);
   await page.fill("#stop-typed", "STOP");
   await page.keyboard.press("Enter");
-  await reads(page, "#killswitch .facts", /onerror/);
+  await reads(page, "#killswitch .trips", /onerror/);
   const { trip_id: trip } = await call("/risk/killswitch");
   await call("/risk/killswitch/release", { trip_id: trip, reason: "end of the test" });
   await reads(page, ".trading strong", /Trading allowed/);

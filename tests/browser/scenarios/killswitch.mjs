@@ -1,6 +1,6 @@
-/** Stop by holding and by typing, from either size; release by trip id and reason; the page says the state everywhere. */
+/** Stop by holding and by typing, from either size, for all or for some; release each stop by trip id and reason; the page says the state everywhere. */
 import assert from "node:assert/strict";
-import { audit, call, finish, PHONE, reads, until, withPage } from "../browser.mjs";
+import { audit, Bus, call, finish, PHONE, reads, until, withPage } from "../browser.mjs";
 
 const allowed = (page) => reads(page, ".trading strong", /Trading allowed/);
 
@@ -16,7 +16,7 @@ async function release(page) {
   const { trip_id: trip } = await call("/risk/killswitch");
   await page.getByRole("button", { name: "Release this stop…" }).click();
   await audit(page);
-  const confirm = page.getByRole("button", { name: "Release: trading goes on" });
+  const confirm = page.getByRole("button", { name: "Release this trip" });
   await page.fill("#release-trip", "wrong1");
   await page.fill("#release-reason", "looked, was a drill");
   assert.ok(await confirm.isDisabled(), "another trip's id does not release");
@@ -37,7 +37,7 @@ await withPage({}, async (page) => {
   await reads(page, "#stop-dialog .outcome", /Trading is stopped.*on disk/);
   await page.getByRole("button", { name: "Close" }).click();
   await reads(page, "#killswitch .state-words", /Stopped: all agents/);
-  await reads(page, "#killswitch .facts", /Prices look wrong/);
+  await reads(page, "#killswitch .trips", /Prices look wrong/);
   await audit(page);
   await reads(page, "#alerts", /stopped/i);
   await until(async () => /^STOPPED/.test(await page.title()), "the title says it");
@@ -49,6 +49,44 @@ await withPage({}, async (page) => {
   await release(page);
   assert.doesNotMatch(await page.title(), /STOPPED/);
 });
+
+const bus = new Bus();
+const beats = setInterval(() => bus.beat("scoped-1", { group: "scoped" }), 1000);
+await withPage({}, async (page) => {
+  const may = (pattern) => reads(page, "#killswitch .killswitch", pattern);
+  await reads(page, "#agents", /scoped-1/);
+  const { trip_id: group } = await call("/risk/killswitch", { reason: "quotes are slow", scope: "group:scoped" });
+  await may(/What may be done now.*group scoped.*Halt: no new orders.*all others.*Allowed/);
+  await page.click("#stop");
+  await reads(page, "#stop-dialog .effect", /halt for all agents/);
+  await page.selectOption("#stop-level", "reduce");
+  await page.selectOption("#stop-scope", "agent:scoped-1");
+  await reads(page, "#stop-dialog .effect", /reduce for agent scoped-1/);
+  await page.selectOption("#stop-scope", "all");
+  await audit(page);
+  await page.fill("#stop-typed", "STOP");
+  await page.keyboard.press("Enter");
+  await reads(page, "#stop-dialog .outcome", /In force: reduce for all agents; a stop was in force already/);
+  await page.getByRole("button", { name: "Close" }).click();
+  await may(/In force: 2.*group scoped.*Halt: no new orders.*all others.*Reduce: no new positions/);
+  await audit(page);
+
+  await page.getByRole("button", { name: "Release this stop… Halt for group scoped" }).click();
+  await reads(page, "#release-dialog", /halt for group scoped, “quotes are slow”.*What stays in force: reduce for all agents/);
+  await page.fill("#release-trip", group.slice(-6));
+  await page.fill("#release-reason", "quotes are fresh");
+  await page.getByRole("button", { name: "Release this trip" }).click();
+  await reads(page, "#release-dialog .outcome", /Still in force: reduce for all agents/);
+  await audit(page);
+  await page.getByRole("button", { name: "Close" }).click();
+  await may(/In force: 1.*all agents.*Reduce: no new positions/);
+  await reads(page, ".trading strong", /Reduce only: all agents/);
+  const { trips } = await call("/risk/killswitch");
+  assert.deepEqual(trips.map(({ level, scope }) => [level, scope]), [["reduce", "all"]]);
+  await release(page);
+});
+clearInterval(beats);
+bus.close();
 
 await withPage({ size: PHONE }, async (page) => {
   await allowed(page);

@@ -26,7 +26,7 @@ async function release(page, trip) {
   await page.getByRole("button", { name: "Release this stop…" }).click();
   await page.fill("#release-trip", trip.slice(-6));
   await page.fill("#release-reason", "looked, was a drill");
-  await page.getByRole("button", { name: "Release: trading goes on" }).click();
+  await page.getByRole("button", { name: "Release this trip" }).click();
 }
 
 /** Where the token is: in this tab's storage, and nowhere else. */

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { acknowledgements } from "../../../http/dashboard/panels/killswitch.js";
-import { releasedWords } from "../../../http/dashboard/panels/release_dialog.js";
 import * as store from "../../../http/dashboard/store.js";
-import { lastSaid, PROOF_MS, trading, tradingState } from "../../../http/dashboard/trading.js";
+import { lastSaid, PROOF_MS, trading, tradingState, tripsInForce } from "../../../http/dashboard/trading.js";
 import { titleOf, worst } from "../../../http/dashboard/worst.js";
 
 const T0 = Date.parse("2026-01-31T21:08:27.000Z");
@@ -90,30 +88,16 @@ test("others are not said to trade where another stop limits them", () => {
   assert.doesNotMatch(meaning(trip({ level: "reduce" })), /may trade/);
 });
 
-test("a release claims no more than its answer", () => {
-  assert.match(releasedWords({ status: "active", trips: [trip()] }), /1 more still in force/);
-  assert.match(releasedWords({ status: "inactive", trips: [] }), /Trading is allowed\.$/);
-  assert.match(releasedWords({ status: "unknown", trips: [] }), /not known\.$/);
-});
-
-test("receipts for earlier stops are none for a new one, and a release settles no unknown state", () => {
-  const state = stopped(trip());
-  Object.assign(state.killswitch, { complete: true, agents: { acknowledged: ["a"] } });
-  const frame = (type, data) => store.applyFrame(state, { type, data, timestamp: iso(T0 + 2) }, T0 + 2);
-  frame("killswitch_activated", { ...trip({ trip_id: "u" }), enabled: true });
-  assert.deepEqual([state.killswitch.agents, state.killswitch.complete, state.killswitch.trips.length], [null, null, 2]);
-  state.killswitch.status = "unknown";
-  frame("killswitch_released", { enabled: false, released: { trip_id: "t" }, trips: [] });
-  assert.deepEqual([state.killswitch.status, state.killswitch.enabled], ["unknown", true]);
+test("a state that the daemon does not know lists the stops that it does", () => {
+  assert.deepEqual(tripsInForce({ status: "unknown", trips: [trip()] }), [trip()]);
+  assert.deepEqual(tripsInForce({ status: "unknown", trips: [], trip_id: null }), []);
+  assert.deepEqual(tripsInForce({ status: "inactive", trips: [trip()] }), []);
 });
 
 test("not every agent has halted: that is said until they have", () => {
   const meaning = (complete) => trading(after({ status: "active", complete, trips: [trip()] }), T0).meaning;
   assert.match(meaning(false), /Not every agent has halted yet/);
   assert.doesNotMatch(meaning(true), /Not every/);
-  assert.equal(acknowledgements({ acknowledged: ["a", "b"], quiet: ["b"], pending: ["c"], unreachable: ["d"], without_gate: ["e"] }),
-    "2 of 4 agents halted; 1 without open orders; waiting for c; not reachable: d; without a gate: e");
-  assert.equal(acknowledgements({ acknowledged: [], pending: [] }), null);
 });
 
 test("the title carries the worst: stop, link, bus, store, execution agent, others", () => {
