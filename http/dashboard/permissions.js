@@ -12,7 +12,7 @@ import { levelOf, scopeOf, scopeWords, tripsInForce } from "./trading.js";
 const NAMED = 20;
 
 const WORDS = {
-  halt: "Halt: no new orders; open ones are left to each agent's policy",
+  halt: "Halt: no new orders from agents with a gate; open ones are left to each agent",
   reduce: "Reduce: no new positions; open ones may only be made smaller",
   allowed: "Allowed: no stop concerns them",
   unknown: "Unknown: agents treat it as halt",

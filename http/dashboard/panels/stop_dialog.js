@@ -66,7 +66,7 @@ export function resultWords(answer, tookMs) {
 
 /** What a stop of this level and scope does. */
 export function effectOf(target) {
-  const what = target.level === "reduce" ? "No new positions; open ones may only be made smaller" : "New orders stop; open orders are left to each agent's policy";
+  const what = target.level === "reduce" ? "No new positions; open ones may only be made smaller" : "Those with a gate send no more orders; open orders are left to each agent";
   return `${tripWords(target).toLowerCase()}. ${what}; nothing is sold.`;
 }
 

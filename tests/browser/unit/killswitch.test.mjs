@@ -66,7 +66,7 @@ test("a release says after what stays in force, by its answer, and claims no mor
 });
 
 test("a stop says what it is for, before by what was chosen and after by the answer", () => {
-  assert.match(effectOf({ level: "halt", scope: "all" }), /^halt for all agents\. New orders stop;.*nothing is sold\.$/);
+  assert.match(effectOf({ level: "halt", scope: "all" }), /^halt for all agents\. Those with a gate send no more orders;.*nothing is sold\.$/);
   assert.match(effectOf({ level: "reduce", scope: "group:signals" }), /^reduce for group signals\. No new positions;/);
   const answer = { latched: true, persisted: false, published_to: 3, level: "halt", scope: "all", already_active: false };
   assert.equal(resultWords(answer, 12), "Trading is stopped, on disk, not yet in the database, reached 3 on the bus (12 ms).");
