@@ -9,10 +9,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, takewhile
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from ..protocol.causes import is_of_chain
 from ..protocol.patterns import TypeMatcher
 from ..sql.events.event_reader import EventRow
 from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event
@@ -48,11 +49,13 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Not newer than this time, in the contract's form."""
     processed: bool | None = None
     """Only events that are, or are not, marked as processed."""
+    chain: str | None = None
+    """Only events of this chain of causes (`protocol.causes`)."""
 
     @property
     def filtered(self) -> bool:
         """Whether not every event matches."""
-        narrowed = (self.source, self.from_ts, self.to_ts, self.processed)
+        narrowed = (self.source, self.from_ts, self.to_ts, self.processed, self.chain)
         return bool(self.types) or any(value is not None for value in narrowed)
 
 
@@ -171,7 +174,26 @@ def matcher(query: EventQuery) -> Callable[[Event], bool]:
         tests.append(lambda event: event.ts <= to_ts)
     if (processed := query.processed) is not None:
         tests.append(lambda event: event.processed is processed)
+    if (chain := query.chain) is not None:
+        tests.append(lambda event: _is_of_chain(event, chain))
     return lambda event: all(test(event) for test in tests)
+
+
+class _Causes(msgspec.Struct):
+    """What a payload says of causes; the rest is skipped."""
+
+    correlation_id: Any = None
+    id: Any = None
+    boot: Any = None
+    seq: Any = None
+
+
+def _is_of_chain(event: Event, chain: str) -> bool:
+    try:
+        causes = msgspec.json.decode(event.payload, type=_Causes)
+    except msgspec.ValidationError:  # no object
+        return False
+    return is_of_chain(msgspec.structs.asdict(causes), event.source, event.type, chain=chain)
 
 
 def type_test(types: tuple[str, ...]) -> Callable[[Event], bool]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ..protocol.json_object import count_in, text_in
+from ..protocol.causes import event_name
+from ..protocol.json_object import text_in
 from ..protocol.timestamps import timestamp
 
 
@@ -43,10 +44,7 @@ class Event(msgspec.Struct, frozen=True):
 
         ``<boot>/<source>/<channel>/<seq>`` is the same for everyone who reads the event.
         """
-        if (own := self._text("id")) is not None:
-            return own
-        boot, seq = self._text("boot"), count_in(self._fields, "seq")
-        return None if boot is None or seq is None else f"{boot}/{self.source}/{self.channel}/{seq}"
+        return event_name(self._fields, self.source, self.channel)
 
     @property
     def correlation_id(self) -> str | None:

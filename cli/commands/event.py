@@ -20,6 +20,7 @@ from ..options import Invocation, command, noun, pass_invocation, time_option
 from ..output import Column, Row, Screen, cut
 from .export import export_command
 from .replay import replay_command
+from .why import why_command
 
 DEFAULT_LIMIT = 20
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -181,6 +182,7 @@ def event_command() -> None:
 event_command.add_command(tail_command, "tail")
 event_command.add_command(export_command, "export")
 event_command.add_command(replay_command, "replay")
+event_command.add_command(why_command, "why")
 
 
 @event_command.command(

@@ -169,7 +169,7 @@ class EventPages:
 
     def _rows(self, query: EventQuery, wanted: DatabaseRange) -> list[EventRow]:
         narrowed = EventFilter(
-            query.types, query.source, query.from_ts, query.to_ts, query.processed
+            query.types, query.source, query.from_ts, query.to_ts, query.processed, query.chain
         )
         if wanted.oldest_first:
             after = wanted.after or 0

@@ -200,6 +200,7 @@ def event_query(wanted: EventsQuery) -> EventQuery:
         from_ts=_time(wanted.from_),
         to_ts=_time(wanted.to),
         processed=wanted.processed,
+        chain=wanted.correlation_id,
     )
 
 

@@ -66,6 +66,9 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """Received at this time or earlier; a day alone is its beginning in UTC."""
     processed: bool | None = None
     """Only events marked as processed, or only the others."""
+    correlation_id: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    """Only the events of this chain: those whose payload has this `correlation_id`, and the first,
+    whose own name it is. No index helps: give `from` and `to`, or a `type`, on a large table."""
     order: Literal["asc", "desc"] = "desc"
     """Order within the page; which events are in it does not change."""
 

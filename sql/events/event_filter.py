@@ -3,6 +3,9 @@
 from typing import Any
 
 import msgspec
+from psycopg.types.json import Jsonb
+
+from ...protocol.causes import numbered
 
 # A heartbeat's channel is `heartbeat.<id>`; it is stored as type `heartbeat` with source `<id>`.
 HEARTBEAT_PREFIX = "heartbeat."
@@ -22,6 +25,8 @@ class EventFilter(msgspec.Struct, frozen=True):
     """Not later than this (ISO 8601)."""
     processed: bool | None = None
     """Marked or not."""
+    chain: str | None = None
+    """The ``correlation_id`` of its payload, or its own name (`protocol.causes`)."""
 
 
 ALL = EventFilter()
@@ -47,6 +52,19 @@ def parameters(event_filter: EventFilter) -> dict[str, Any]:
         "from_ts": event_filter.from_ts,
         "to_ts": event_filter.to_ts,
         "processed": event_filter.processed,
+        **_of_chain(event_filter.chain),
+    }
+
+
+def _of_chain(chain: str | None) -> dict[str, Any]:
+    """Objects of which the payload contains one; or the numbering of one place."""
+    if chain is None:
+        return {"chain": None, "numbering": None, "place": None}
+    parts = numbered(chain)
+    return {
+        "chain": [Jsonb({"correlation_id": chain}), Jsonb({"id": chain})],
+        "numbering": Jsonb({"boot": parts.boot, "seq": parts.seq}) if parts else None,
+        "place": parts.place if parts else None,
     }
 
 

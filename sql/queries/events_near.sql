@@ -11,4 +11,6 @@ WHERE (%(types)s::text[] IS NULL OR type LIKE ANY (%(types)s)
   AND (%(from_ts)s::timestamptz IS NULL OR ts >= %(from_ts)s)
   AND (%(to_ts)s::timestamptz IS NULL OR ts <= %(to_ts)s)
   AND (%(processed)s::boolean IS NULL OR coalesce(processed, false) = %(processed)s)
+  AND (%(chain)s::jsonb[] IS NULL OR payload @> ANY (%(chain)s)
+       OR payload @> %(numbering)s::jsonb AND jsonb_typeof(payload -> 'id') IS DISTINCT FROM 'string' AND concat(source, '/', type) = %(place)s)
 ORDER BY id DESC LIMIT %(limit)s

@@ -12,4 +12,6 @@ WHERE id BETWEEN %(low)s AND %(high)s
   AND (%(to_ts)s::timestamptz IS NULL OR ts <= %(to_ts)s)
   AND (%(processed)s::boolean IS NULL OR (%(processed)s AND processed)
        OR (NOT %(processed)s AND processed IS NOT TRUE))
+  AND (%(chain)s::jsonb[] IS NULL OR payload @> ANY (%(chain)s)
+       OR payload @> %(numbering)s::jsonb AND jsonb_typeof(payload -> 'id') IS DISTINCT FROM 'string' AND concat(source, '/', type) = %(place)s)
 ORDER BY id DESC LIMIT %(limit)s

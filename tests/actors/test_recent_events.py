@@ -251,6 +251,23 @@ def test_filters_look_at_type_source_times_and_marks() -> None:
     assert ids(page(window, processed=False)) == [4, 3, 1]
 
 
+def test_a_chain_is_its_first_event_and_all_that_name_it() -> None:
+    payloads = (
+        b'{"boot":"b","seq":4}',
+        b'{"boot":"b","seq":5}',
+        b'{"correlation_id":"b/q/a/4","n":{"deep":[1]}}',
+        b'{"id":"b/q/a/4"}',
+        b'["b/q/a/4"]',
+        b'"b/q/a/4"',
+    )
+    window = EventWindow(floor_id=0)
+    events = [Event(at, "a", body, "", "q") for at, body in enumerate(payloads, 1)]
+    window.append(events, 8)
+
+    assert ids(page(window, chain="b/q/a/4")) == [4, 3, 1]
+    assert ids(page(window, chain="own")) == []
+
+
 def test_without_filters_all_matches() -> None:
     assert matcher(EventQuery())(event(1))
     assert not EventQuery().filtered

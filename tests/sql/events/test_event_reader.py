@@ -120,6 +120,36 @@ def test_rows_of_other_programs_may_lack_time_and_mark(
     assert row.processed is False
 
 
+@pytest.mark.parametrize(
+    "more", [{}, {"types": ("a*",)}, {"source": "q"}, {"from_ts": "2026-01-01"}]
+)
+def test_a_chain_is_its_first_event_and_all_that_name_it(
+    reader: EventReader, admin: Connection, more: dict[str, Any]
+) -> None:
+    payloads = [
+        {"boot": "b", "seq": 4},
+        {"boot": "b", "seq": 5},
+        {"boot": "b", "seq": 4, "id": "own"},
+        {"boot": "b", "seq": 4, "id": 7},
+        {"correlation_id": "b/q/a.b/4"},
+        {"id": "b/q/a.b/4"},
+        {"correlation_id": ["b/q/a.b/4"]},
+        "b/q/a.b/4",
+    ]
+    for at, payload in enumerate(payloads):
+        body = msgspec.json.encode(payload).decode()
+        admin.execute(
+            "INSERT INTO events (id, type, source, payload) VALUES (%s, 'a.b', 'q', %s)", (at, body)
+        )
+
+    found = reader.after(0, 50, EventFilter(chain="b/q/a.b/4", **more))
+    first = reader.after(-1, 1, EventFilter(chain="b/q/a.b/4", **more))
+
+    assert ids(found) == [3, 4, 5]
+    assert ids(first) == [0]
+    assert ids(reader.latest(50, EventFilter(chain="order-1", **more))) == []
+
+
 def test_marking_tells_the_ids_that_are_missing(
     reader: EventReader, writer: EventWriter, block: Block
 ) -> None:
