@@ -70,6 +70,7 @@ from ..sql.schema.retention import RetentionRule
 from ..sql.state import StateStore
 from .addresses import addresses
 from .bus import Bus
+from .database_gauges import DatabaseGauges
 from .emergency_stop import EmergencyStop
 from .hosted_agents import HostedAgents
 from .own_events import OwnEvents
@@ -125,6 +126,7 @@ class Daemon:
         self._listening = listening
         self._database = Database(settings.postgres, url=self.pg_url)
         self._writer = EventWriter(self._database)
+        self._gauges = DatabaseGauges(self._database, self.metrics)
         self._bus = Bus(
             settings, url=self.redis_url, instance=data.instance, on_unusable=self._give_up
         )
@@ -181,6 +183,7 @@ class Daemon:
             with (
                 running("daemon-tables", self._tables.keep_trying),
                 running("daemon-own-events", self._own_events.pump),
+                running("daemon-database-gauges", self._gauges.run),
             ):
                 self._start_tree(subscriptions)
                 stack.callback(self._stop_tree)

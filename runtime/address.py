@@ -28,6 +28,13 @@ class HandlingTimes:
         """Their seconds together."""
         self._slow = [0] * len(BUCKETS_S)
 
+    def note(self, seconds: float) -> None:
+        """Count a turn that took so long."""
+        self.turns += 1
+        self.busy_s += seconds
+        if seconds > BUCKETS_S[0]:
+            self.note_slow(seconds)
+
     def note_slow(self, seconds: float) -> None:
         """Sort in a turn of more than the first bound."""
         self._slow[bisect_left(BUCKETS_S, seconds) - 1] += 1

@@ -256,7 +256,9 @@ class Pipeline:
         for run in batch.runs:
             state.journalled[run.source] += run.rows
         if draft.times:
-            state.latencies_ms.append(latency_ms(min(set(draft.times))))
+            latency = latency_ms(min(set(draft.times)))
+            state.latencies_ms.append(latency)
+            state.ingest_times.note(latency / 1_000)
         state.reconciliation.rejected += draft.rejected
         state.stream_known = batch.stream or state.stream_known
         if not batch.ranges and (batch.rows or state.held):

@@ -17,6 +17,7 @@ import structlog
 from gevent.event import Event as Signal
 
 from ...runtime import Outbox
+from ...runtime.address import HandlingTimes
 from ...sql.events.stream_position import StreamPosition
 from ..canary import Canaries
 from ..events import Event
@@ -30,6 +31,7 @@ from .backlog import Backlog, stream_of
 from .batch import Batch
 from .inbox import Inbox
 from .ingest import Ingest
+from .lag import StoreLag
 from .reconciliation import Reconciliation
 
 
@@ -109,6 +111,9 @@ class PersisterState:
         """Events, by source."""
         self.latencies_ms: deque[float] = deque(maxlen=10_000)
         """From the socket to the journal, of the oldest event of each batch."""
+        self.ingest_times = HandlingTimes()
+        """The same of all batches, as a histogram."""
+        self.lag = StoreLag()
 
         self.ids = IdRanges()
         self.ids_path = folder / "ids"
@@ -147,6 +152,7 @@ class PersisterState:
         self.stored_number = head.committed_number
         self.committed_id = head.committed_id
         self.last_journalled_ms = head.last_at_ms
+        self.lag = StoreLag(head.last_at_ms / 1_000)
         self.stream_known = self._offset_file.open()
         self._open_ids()
         self._find_backlog()

@@ -1,5 +1,6 @@
 """How storing stands, in figures."""
 
+import time
 from collections.abc import Sequence
 
 from ..messages.event_persister import PersisterStatus
@@ -40,6 +41,8 @@ def status_of(state: PersisterState) -> PersisterStatus:
         sequence_gaps=state.ingest.sequences.gaps,
         sequence_missing=state.ingest.sequences.missing,
         journal_latency_ms=percentiles(state.latencies_ms),
+        ingest_times=state.ingest_times,
+        behind_s=state.lag.seconds(state.backlog, now_s=time.time()),
     )
 
 

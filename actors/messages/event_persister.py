@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from ...runtime import Address
+from ...runtime.address import HandlingTimes
 from ..events import NewEvent
 from ..recent_events import EventQuery
 
@@ -146,3 +147,7 @@ class PersisterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Messages left out in them."""
     journal_latency_ms: dict[str, float]
     """Socket to journal: ``p50``, ``p95``, ``p99``, ``max`` of the last 10,000 batches."""
+    ingest_times: HandlingTimes
+    """The same of all batches."""
+    behind_s: float
+    """Age of the oldest event that PostgreSQL does not have; 0 when all are stored."""

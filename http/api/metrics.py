@@ -6,27 +6,30 @@ An actor that does not answer within half a second leaves its metrics out of the
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from prometheus_client import generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.exposition import choose_encoder
 
 from ...actors.broadcaster.clients import Clients
 from ...actors.messages.event_persister import GetBooks, GetPersisterStatus, PersisterStatus
 from ...actors.messages.heartbeat_monitor import Agents, GetAgents
 from ...actors.messages.killswitch import GetKillswitch, KillswitchView
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
+from ...actors.messages.state_keeper import GetState
 from ...actors.sources import SourceBalance
 from ...runtime import Address, DeadLetters, GetTree, OrchestratorError
 from ...runtime.address import HandlingTimes
 from ...runtime.processes.record import ProcessRecord
-from ...runtime.telemetry.metrics import CONTENT_TYPE, MAX_LABEL_VALUES, PREFIX, Metrics
+from ...runtime.telemetry.metrics import MAX_LABEL_VALUES, OTHER, PREFIX, Metrics
+from ...sql.state import StateRow
 from ..peers import Instance, Peers
 from ..requests import Call
 from ..routes import Answer, Route
@@ -38,7 +41,7 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
 class MetricsPage:
-    """The page; also what ``generate_latest`` takes for a registry.
+    """The page; also what an encoder of the client library takes for a registry.
 
     Args:
         metrics: The daemon's registry.
@@ -52,12 +55,13 @@ class MetricsPage:
         self._parts = tuple(parts)
 
     @Route("GET", "/metrics", {200: None}, counted=False)
-    def page(self, _call: Call) -> Answer:
+    def page(self, call: Call) -> Answer:
         """Prometheus text.
 
-        Version 0.0.4 or 1.0.0.
+        OpenMetrics where `Accept` names it, as Prometheus does; else version 0.0.4.
         """
-        return Answer(generate_latest(self), 200, CONTENT_TYPE)
+        encode, content_type = choose_encoder(call.environ.get("HTTP_ACCEPT", ""))
+        return Answer(encode(self), 200, content_type)
 
     def collect(self) -> Iterator[Metric]:
         """The registry's metrics and the actors'."""
@@ -76,6 +80,7 @@ def parts_of(peers: Peers) -> Iterable[Part]:
         partial(_of_books, peers.persister),
         partial(_of_bus, peers.listener),
         partial(_of_agents, peers.monitor),
+        partial(_of_state, peers.keeper),
         partial(_of_processes, peers.agents.processes),
         partial(_of_killswitch, peers.killswitch),
     )
@@ -139,9 +144,12 @@ def _of_persister(persister: Address) -> Iterable[Metric]:
     yield _gauge("ids_left", "Ids left.", status.ids_left)
     yield _gauge("newest_event_id", "The highest id given.", status.newest_id)
     yield _gauge("committed_event_id", "The highest id committed.", status.committed_id)
-    latency = [((name,), value / 1_000) for name, value in status.journal_latency_ms.items()]
-    text = "Socket to journal, of the last batches."
-    yield _gauges("ingest_lag_seconds", text, ("quantile",), latency)
+    text = "Age of the oldest event that PostgreSQL does not have."
+    yield _gauge("persist_behind_seconds", text, status.behind_s)
+    text = "Socket to journal, of the oldest event of each batch."
+    lag = HistogramMetricFamily(PREFIX + "ingest_lag_seconds", text)
+    lag.add_metric((), status.ingest_times.buckets(), status.ingest_times.busy_s)
+    yield lag
 
 
 def _of_books(persister: Address) -> Iterable[Metric]:
@@ -159,6 +167,8 @@ def _of_books(persister: Address) -> Iterable[Metric]:
 def _of_bus(listener: Address) -> Iterable[Metric]:
     status: BusStatus = listener.ask(GetBusStatus(), timeout_s=_ASK_TIMEOUT_S)
     yield _gauge("bus_connected", "Whether all lanes are subscribed.", status.connected)
+    up = any(one.connected for one in status.subscriptions)
+    yield _gauge("redis_up", "Whether Redis holds a subscription of ours.", up)
     if status.latency_ms is not None:
         seconds = status.latency_ms / 1_000
         yield _gauge("bus_ping_rtt_seconds", "A ping's round trip.", seconds)
@@ -183,6 +193,30 @@ def _of_agents(monitor: Address) -> Iterable[Metric]:
     counts = Counter((row.liveness.value, row.kind) for row in agents.rows)
     samples = [(labels, float(count)) for labels, count in counts.items()]
     yield _gauges("agents", "Agents.", ("state", "kind"), samples)
+    ages = {row.id: float(row.seconds_since_beat or 0) for row in agents.rows if row.last_beat}
+    text = "Since its last heartbeat; of those beyond 200 the longest."
+    yield _gauges("agent_last_beat_seconds", text, ("agent",), bounded_ages(ages))
+
+
+def bounded_ages(ages_s: Mapping[str, float]) -> Samples:
+    """The ages of 200 names, always the same ones; the highest of all others as ``other``."""
+    names = sorted(ages_s)
+    for name in names[:MAX_LABEL_VALUES]:
+        yield (name,), ages_s[name]
+    if rest := names[MAX_LABEL_VALUES:]:
+        yield (OTHER,), max(ages_s[name] for name in rest)
+
+
+def _of_state(keeper: Address) -> Iterable[Metric]:
+    rows: tuple[StateRow, ...] = keeper.ask(GetState(), timeout_s=_ASK_TIMEOUT_S)
+    now = datetime.now(UTC)
+    ages = {
+        row.key: (now - datetime.fromisoformat(row.updated_at)).total_seconds()
+        for row in rows
+        if row.updated_at
+    }
+    text = "Since the value was last written, by key."
+    yield _gauges("state_age_seconds", text, ("key",), bounded_ages(ages))
 
 
 def _of_processes(processes: Mapping[str, ProcessRecord]) -> Iterable[Metric]:

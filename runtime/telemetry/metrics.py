@@ -22,7 +22,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 PREFIX: Final = "orchestrator_"
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # From a tenth of a millisecond, what an answer from memory takes, to ten seconds, a broken one.
 LATENCY_BUCKETS_S: Final = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)

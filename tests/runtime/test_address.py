@@ -75,6 +75,16 @@ def test_a_slow_turn_is_sorted_in_by_its_upper_bound(seconds: float, first_bucke
     assert next(bound for bound, count in times.buckets() if count == 1) == first_bucket
 
 
+def test_a_noted_time_is_counted_summed_up_and_sorted_in() -> None:
+    times = HandlingTimes()
+
+    times.note(0.0005)
+    times.note(0.25)
+
+    assert (times.turns, times.busy_s) == (2, 0.2505)
+    assert dict(times.buckets()) | {"0.001": 1.0, "0.1": 1.0, "0.5": 2.0} == dict(times.buckets())
+
+
 def test_turns_that_were_not_sorted_in_were_fast() -> None:
     times = HandlingTimes()
     times.turns = 10

@@ -50,7 +50,7 @@ def status(newest_id: int) -> PersisterStatus:
         one.name: next((v for k, v in kinds.items() if k in str(one.type)), None)
         for one in msgspec.structs.fields(PersisterStatus)
     }
-    return PersisterStatus(**fields | {"newest_id": newest_id})
+    return PersisterStatus(**fields | {"newest_id": newest_id, "behind_s": 0.0})
 
 
 class Memory(Actor):
