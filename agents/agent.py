@@ -48,7 +48,7 @@ from ..protocol.targets import Permission
 from .attempts import Attempts
 from .definition import GRACE_S, Definition
 from .errors import AgentError
-from .event import Event, caused
+from .event import LOG_CAUSES, Event, caused
 from .gate import AgentGate, Halt
 from .handlers import Handlers
 from .health import Health
@@ -106,6 +106,7 @@ class Agent(Definition):
         self.interval_s = interval_s or self.interval_s
         self.options = read_options(type(self).Options, options)
         self.log = logging.getLogger(f"agent.{self.agent_id}")
+        self.log.addFilter(LOG_CAUSES)
         self.boot = uuid.uuid4().hex
         """Tells this run from the one before, for the daemon."""
         self._publisher = self._new_publisher()

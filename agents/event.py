@@ -1,5 +1,6 @@
 """What a handler gets, and what that makes of the events which it publishes itself."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -84,6 +85,21 @@ def handling(event: Event) -> Iterator[None]:
         yield
     finally:
         _handled.reset(token)
+
+
+class CausesFilter(logging.Filter):
+    """Puts the ``correlation_id`` of the event that is being handled on each record of a log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add it; every record goes on."""
+        event = _handled.get()
+        if event is not None and event.correlation_id is not None:
+            record.correlation_id = event.correlation_id
+        return True
+
+
+LOG_CAUSES = CausesFilter()
+"""The same for every log: a logger takes it once."""
 
 
 def caused(payload: Mapping[str, Any], **given: str | None) -> Mapping[str, Any]:

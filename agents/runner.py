@@ -129,14 +129,22 @@ class _Stderr:
             os.write(2, text.encode(errors="backslashreplace"))
 
 
+class _Formatter(logging.Formatter):
+    """Text, with the chain of causes that a line belongs to."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """The line without a traceback."""
+        chain = getattr(record, "correlation_id", None)
+        return super().formatMessage(record) + (f" correlation_id={chain}" if chain else "")
+
+
 def set_up_logging() -> None:
     """Log to stderr; ``DEBUG`` makes it talk. Below a daemon without the time, which that adds."""
     time = "" if "ORCHESTRATOR_AGENT_ID" in os.environ else "%(asctime)s "
-    logging.basicConfig(
-        level=logging.DEBUG if os.environ.get("DEBUG") else logging.INFO,
-        format=f"{time}%(levelname)s %(name)s %(message)s",
-        stream=_Stderr(),
-    )
+    handler = logging.StreamHandler(_Stderr())
+    handler.setFormatter(_Formatter(f"{time}%(levelname)s %(name)s %(message)s"))
+    level = logging.DEBUG if os.environ.get("DEBUG") else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -41,6 +41,7 @@ from .requests import (
     read_lenient_body,
     read_query,
     request_id_of,
+    traceparent_of,
 )
 from .routes import Answer, Route, Stream, json_answer, routes_of
 from .settings import HttpSettings, is_loopback
@@ -90,7 +91,7 @@ class Api:
         self.active += 1
         self.idle.clear()
         try:
-            with bound_contextvars(request_id=request_id):
+            with bound_contextvars(**_named(environ, request_id)):
                 answer, path = self._answer(environ, request_id)
                 self._note(environ, answer, path, time.perf_counter() - started)
             return send(environ, start_response, answer, request_id)
@@ -273,6 +274,12 @@ class Endless:
     def close(self) -> None:
         """Release the stream; WSGI calls it whether it was run or not."""
         self.stream.close()
+
+
+def _named(environ: Environ, request_id: str) -> dict[str, str]:
+    """What the log calls a request."""
+    trace = traceparent_of(environ)
+    return {"request_id": request_id} | ({"traceparent": trace} if trace else {})
 
 
 def _bucket(environ: Environ, caller: Caller) -> str:

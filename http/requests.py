@@ -26,6 +26,7 @@ _READ_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 100
 # What others use as ids of requests: UUIDs, ULIDs, traces. It goes into logs and headers.
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # As near as `types` is to `type`; `_`, `v` and the like, that others add, are not.
 _TYPO_LIKENESS: Final = 0.8
@@ -48,8 +49,21 @@ class Call(msgspec.Struct, frozen=True):
 
 def request_id_of(environ: Environ) -> str:
     """The caller's ``X-Request-ID`` if it is well-formed, else a new one."""
-    given = str(environ.get("HTTP_X_REQUEST_ID", ""))
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    return sane_id(environ) or uuid.uuid4().hex
+
+
+def sane_id(environ: Environ) -> str | None:
+    """The caller's ``X-Request-ID`` if it is well-formed."""
+    return _well_formed(_SANE_ID, environ.get("HTTP_X_REQUEST_ID"))
+
+
+def traceparent_of(environ: Environ) -> str | None:
+    """The caller's ``traceparent`` if it is well-formed (W3C Trace Context, part 3.2)."""
+    return _well_formed(_TRACEPARENT, environ.get("HTTP_TRACEPARENT"))
+
+
+def _well_formed(pattern: re.Pattern[str], given: object) -> str | None:
+    return given if isinstance(given, str) and pattern.fullmatch(given) else None
 
 
 def read_query(environ: Environ, wanted: type[S]) -> S:

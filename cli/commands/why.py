@@ -99,7 +99,8 @@ def _read(
     if moment is not None:
         query["from"] = timestamp((moment - span).timestamp())
         query["to"] = timestamp((moment + span).timestamp())
-    pages, found, more = Pages(client, invocation.screen.note), [], True
+    pages, more = Pages(client, invocation.screen.note), True
+    found: list[Event] = []
     while more and len(found) < MAX_EVENTS:
         page = pages.page(query)
         found += page["events"]

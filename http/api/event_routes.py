@@ -24,7 +24,7 @@ from ...sql.database import Database
 from ...sql.events.event_reader import EventReader
 from ..errors import BadRequest, NotFound, Unavailable
 from ..peers import ASK_TIMEOUT_S
-from ..requests import Call
+from ..requests import Call, Environ, sane_id, traceparent_of
 from ..routes import Answer, Route, json_answer
 from .event_pages import EventPages
 from .schemas import (
@@ -116,11 +116,12 @@ class EventRoutes:
         """Store an event and publish it on its channel.
 
         Journalled on disk before it is answered, then published on the channel `type`. 202 with
-        `id: null` while no id is available. Types `bus.*`, `runtime.*`, `agent.*` and
-        `risk.killswitch` are the daemon's own.
+        `id: null` while no id is available. A caller's `X-Request-ID` and `traceparent` become the
+        payload's `correlation_id` and `traceparent` where it has none. Types `bus.*`, `runtime.*`,
+        `agent.*` and `risk.killswitch` are the daemon's own.
         """
         posted: PostEvent = call.body
-        payload = bytes(posted.payload)
+        payload = with_causes(bytes(posted.payload), call.environ)
         if _RESERVED.fullmatch(posted.type):
             raise BadRequest(f"type: {posted.type} is only made by the daemon itself.")
         envelope = examine(payload)
@@ -180,6 +181,30 @@ class EventRoutes:
             if time.monotonic() > until:
                 raise Unavailable("These events are still being stored; try again.")
             gevent.sleep(_COMMIT_POLL_S)
+
+
+class _Causes(msgspec.Struct):
+    correlation_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    traceparent: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+def with_causes(payload: bytes, environ: Environ) -> bytes:
+    """The payload, an object, with what the request's headers say of its causes, if it does not."""
+    given = {"correlation_id": sane_id(environ), "traceparent": traceparent_of(environ)}
+    try:
+        own = msgspec.json.decode(payload, type=_Causes)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # no object; what is no JSON is refused later
+        return payload
+    missing = {
+        name: text
+        for name, text in given.items()
+        if text is not None and getattr(own, name) is msgspec.UNSET
+    }
+    if not missing:
+        return payload
+    head = payload.rstrip()[:-1].rstrip()
+    comma = b"" if head.endswith(b"{") else b","
+    return head + comma + msgspec.json.encode(missing)[1:]
 
 
 def event_query(wanted: EventsQuery) -> EventQuery:

@@ -31,7 +31,7 @@ from ..actor import Actor
 from ..child import ChildState
 from ..errors import OrchestratorError
 from .groups import GroupWatch
-from .output import LineSplitter, OutputLine, level_of
+from .output import LineSplitter, OutputLine, read_line
 from .record import ProcessRecord, ProcessUsage, UsageMeter
 
 UP_AFTER_S = 1.0
@@ -382,8 +382,10 @@ class ProcessActor(Actor):
             self._last_words = text.strip()[:200]
         unlogged = self._record.output.unlogged
         if self._record.output.add(OutputLine(time.time(), stream, text)):
-            log = getattr(self.log, level_of(text))
-            log("output", agent=self.address.name, stream=stream, line=text)
+            line = read_line(text)
+            more = {"fields": line.fields} if line.fields else {}
+            log = getattr(self.log, line.level)
+            log("output", agent=self.address.name, stream=stream, line=line.text, **more)
         elif unlogged % 10_000 == 0:
             self.log.warning("output too fast, lines not logged", lines_left_out=unlogged + 1)
 

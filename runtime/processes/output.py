@@ -1,6 +1,7 @@
 """What a child process prints: lines of bounded length, the last of them kept. Pure."""
 
 from collections import deque
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +18,11 @@ LEVELS = {
     "critical": "error",
     "fatal": "error",
 }
+_LEVEL_FIELDS = ("level", "levelname", "severity")
+_MESSAGE_FIELDS = ("event", "msg", "message")
+_LEVEL_NUMBERS = ((50, "error"), (40, "warning"), (30, "info"))
+MAX_FIELDS = 16
+"""Fields of a JSON line that go into the log."""
 _LEVEL_AMONG_WORDS = 4
 """A log line says its level early: date, time, level."""
 
@@ -102,6 +108,48 @@ class ProcessOutput:
     def last(self, limit: int = 200) -> tuple[OutputLine, ...]:
         """The last lines, the oldest first."""
         return tuple(self._lines)[-limit:] if limit > 0 else ()
+
+
+class LogLine(NamedTuple):
+    """A printed line, read as one of a log."""
+
+    level: str
+    """A level of ours."""
+    text: str
+    """What it says."""
+    fields: dict[str, Any]
+    """Its other fields, if it is a JSON object: at most `MAX_FIELDS`, no nested ones."""
+
+
+def read_line(text: str) -> LogLine:
+    """Level, message and fields of a printed line: of a JSON object its own, else as `level_of`."""
+    fields = _json_object(text)
+    if fields is None:
+        return LogLine(level_of(text), text, {})
+    level = _level_field(fields)
+    said = next(
+        (fields.pop(key) for key in _MESSAGE_FIELDS if isinstance(fields.get(key), str)), ""
+    )
+    plain = [(key, value) for key, value in fields.items() if isinstance(value, str | int | float)]
+    return LogLine(level, said or text, dict(plain[:MAX_FIELDS]) if said else {})
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _level_field(fields: dict[str, Any]) -> str:
+    """Of ``level``, ``levelname`` or ``severity``, a word or pino's number (30 is info)."""
+    given = next((fields.pop(key) for key in _LEVEL_FIELDS if key in fields), None)
+    if isinstance(given, int) and not isinstance(given, bool):
+        return next((level for least, level in _LEVEL_NUMBERS if given >= least), "debug")
+    return LEVELS.get(str(given).lower(), "info")
 
 
 def level_of(text: str) -> str:

@@ -1,7 +1,8 @@
+import logging
 from typing import Any
 
 import pytest
-from orchestrator.agents.event import Event, caused, handling
+from orchestrator.agents.event import LOG_CAUSES, Event, caused, handling
 
 NUMBERED = {"agent_id": "a", "boot": "b", "seq": 4}
 
@@ -90,3 +91,16 @@ def test_handlers_within_one_another_each_have_their_event() -> None:
         with handling(Event("y", NUMBERED)):
             assert caused({})["causation_id"] == "b/a/y/4"
         assert caused({})["causation_id"] == "b/a/x/4"
+
+
+def test_lines_that_are_logged_while_an_event_is_handled_name_its_chain(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = logging.getLogger("agent.logs-causes")
+    log.addFilter(LOG_CAUSES)
+    with handling(Event("x", NUMBERED)):
+        log.warning("within")
+    log.warning("outside")
+
+    chains = [getattr(record, "correlation_id", None) for record in caplog.records]
+    assert chains == ["b/a/x/4", None]

@@ -45,7 +45,7 @@ def test_names_used_twice_and_payloads_of_any_kind_make_no_circle() -> None:
 def test_a_chain_is_drawn_from_any_of_its_events(daemon: RunningDaemon) -> None:
     boot, kind = secrets.token_hex(8), f"strategy.why.{secrets.token_hex(4)}"
     first = f"{boot}/a-1/{kind}/1"
-    payloads = [
+    payloads: list[dict[str, Any]] = [
         {"boot": boot, "seq": 1},
         {"id": "second", "correlation_id": first, "causation_id": first},
         {"correlation_id": first, "causation_id": "second"},

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import structlog
 from orchestrator.actors.recent_events import EventQuery
-from orchestrator.http.api.event_routes import event_query
+from orchestrator.http.api.event_routes import event_query, with_causes
 from orchestrator.http.api.schemas import EventsQuery
 from orchestrator.http.errors import BadRequest
 from orchestrator.sql.connection import connect
@@ -416,3 +416,48 @@ def test_a_page_that_takes_too_long_is_503_and_says_what_to_do(serve: Serve, pg_
         # What memory has is there all the same.
         event_id = served.stored("strategy.now")
         assert served.get("/bus/events?limit=1").json["events"][0]["id"] == event_id
+
+
+# -- causes --------------------------------------------------------------------------------------
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("payload", "stored"),
+    [
+        (b'{"n":1}', {"n": 1, "correlation_id": "req-1", "traceparent": TRACE}),
+        (b" { } ", {"correlation_id": "req-1", "traceparent": TRACE}),
+        (b'{"correlation_id":null}', {"correlation_id": None, "traceparent": TRACE}),
+        (b'{"correlation_id":"c","traceparent":"t"}', {"correlation_id": "c", "traceparent": "t"}),
+        (b"[1]", [1]),
+    ],
+)
+def test_a_posted_event_names_the_request_it_came_of(payload: bytes, stored: Any) -> None:
+    headers = {"HTTP_X_REQUEST_ID": "req-1", "HTTP_TRACEPARENT": TRACE}
+
+    assert json.loads(with_causes(payload, headers)) == stored
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"HTTP_X_REQUEST_ID": 'a"b', "HTTP_TRACEPARENT": "00-x"},
+        {"HTTP_TRACEPARENT": "ff" + TRACE[2:]},
+        {"HTTP_TRACEPARENT": TRACE + "-more"},
+    ],
+)
+def test_a_payload_stays_as_it_is_without_sane_headers(headers: dict[str, str]) -> None:
+    assert with_causes(b' {"n": 1}', headers) == b' {"n": 1}'
+
+
+def test_what_was_posted_is_found_by_its_request(served: Served) -> None:
+    body = {"type": "strategy.posted", "payload": {"n": 1}}
+    headers: dict[str, str | None] = {"X-Request-ID": "request-of-a-person", "traceparent": TRACE}
+    reply = served.call("POST", "/bus/events", body, headers=headers)
+
+    (event,) = served.get("/bus/events?correlation_id=request-of-a-person").json["events"]
+
+    assert event["id"] == reply.json["id"]
+    assert event["payload"]["traceparent"] == TRACE

@@ -1,11 +1,16 @@
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.runtime.processes.output import (
     LINES_PER_S,
+    MAX_FIELDS,
     LineSplitter,
     OutputLine,
     ProcessOutput,
     level_of,
+    read_line,
 )
 
 
@@ -88,3 +93,26 @@ def test_words_of_ordinary_text_are_no_level() -> None:
     assert level_of("an error came") == "info"
     assert level_of("this is far too late for ERROR") == "info"
     assert level_of("") == "info"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('{"level":"warning","event":"slow","ms":7}', ("warning", "slow", {"ms": 7})),
+        ('{"level":50,"time":1,"msg":"lost"}', ("error", "lost", {"time": 1})),
+        ('{"level":20,"msg":"detail"}', ("debug", "detail", {})),
+        ('{"severity":"CRITICAL","message":"down","at":{"deep":1}}', ("error", "down", {})),
+        ('{"level":true,"msg":"x"}', ("info", "x", {})),
+        ('{"n":1}', ("info", '{"n":1}', {})),
+        ("{broken ERROR", ("error", "{broken ERROR", {})),
+        ("[1] ERROR x", ("error", "[1] ERROR x", {})),
+    ],
+)
+def test_a_line_of_json_keeps_its_level_and_fields(text: str, read: tuple[Any, ...]) -> None:
+    assert tuple(read_line(text)) == read
+
+
+def test_a_line_of_json_brings_a_bounded_number_of_fields() -> None:
+    fields = ",".join(f'"f{at}":{at}' for at in range(100))
+
+    assert len(read_line(f'{{"msg":"x",{fields}}}').fields) == MAX_FIELDS
