@@ -90,7 +90,7 @@ class AgentGate:
         self._within = threading.local()
         self._trip: Announcement | None = None
         self._acting = 0
-        self._is_shut = False  # until it is first looked at: then a shut gate has just shut
+        self._seen = Permission.ALLOWED  # until first looked at: then a shut gate has just shut
         self._shut_at = 0.0
         self._halts: list[tuple[float, Halt]] = []
         self._unhandled = 0
@@ -106,10 +106,10 @@ class AgentGate:
             self._note()
 
     def hear(self, message: Announcement) -> bool:
-        """A message on ``risk.killswitch``; returns whether it halts this agent."""
+        """A message on ``risk.killswitch``; returns whether it concerns this agent."""
         with self._lock:
-            halts = [self._rules.heard(target) for target in message.targets]
-            if not any(halts):
+            concerns = [self._rules.heard(target) for target in message.targets]
+            if not any(concerns):
                 return False
             self._trip = message
             self._note()
@@ -132,7 +132,7 @@ class AgentGate:
     def halt_failed(self, halt: Halt) -> None:
         """It has raised: orders may still work, so it comes again while the gate is shut."""
         with self._lock:
-            if self._is_shut:
+            if self._seen is Permission.HALT:
                 self._halts.append((self._now() + RETRY_S, halt))
             else:
                 self._unhandled -= 1
@@ -191,12 +191,14 @@ class AgentGate:
         with self._lock:
             self._note()
             works = busy or self._acting > 0 or self._unhandled > 0
+            is_shut = self._seen is Permission.HALT
             return GateBeat(
-                "halted" if self._is_shut else "active",
-                GateState.SHUT if self._is_shut else GateState.OPEN,
+                "halted" if is_shut else "active",
+                GateState.SHUT if is_shut else GateState.OPEN,
                 self._rules.generation,
                 self._trip.trip_id if self._trip else None,
                 None if works and not open_orders else open_orders,
+                self._seen,
             )
 
     # -- under the lock --------------------------------------------------------------
@@ -207,12 +209,14 @@ class AgentGate:
     def _note(self) -> None:
         """Notice a change, the one that time alone makes included."""
         verdict = self._verdict()
-        was_shut, self._is_shut = self._is_shut, verdict.permission is Permission.HALT
-        if self._is_shut and not was_shut:
+        before, self._seen = self._seen, verdict.permission
+        if self._seen is before:
+            return
+        if self._seen is Permission.HALT:
             self._shut_at = time.monotonic()
             self._unhandled += 1
             self._halts.append((self._now(), self._halt(verdict)))
-        elif was_shut and not self._is_shut:
+        elif self._seen is Permission.ALLOWED:
             self._trip = None
 
     def _halt(self, verdict: Verdict) -> Halt:

@@ -9,6 +9,7 @@ import redis
 
 from ..protocol.heartbeat import GateBeat
 from ..protocol.permit import KEY, READ_S
+from ..protocol.targets import Permission
 from .gate import AgentGate, Halt, clock_s
 from .pace import Throttle
 from .publisher import connect
@@ -100,16 +101,18 @@ class PermitReader:
             self._said = beat  # the first heartbeat is the heart's
             self.looked.set()
         elif self._is_news(beat, self._said) and not self._stopping.is_set() and self._send():
-            self._log_opening(beat, self._said)
+            self._log_change(beat, self._said)
             self._said = beat
 
-    def _log_opening(self, beat: GateBeat, said: GateBeat) -> None:
-        if said.is_halted and not beat.is_halted:
+    def _log_change(self, beat: GateBeat, said: GateBeat) -> None:
+        if beat.permission is Permission.REDUCE is not said.permission:
+            self._log.warning("may only reduce positions")
+        elif beat.permission is Permission.ALLOWED is not said.permission:
             self._log.info("may act again (generation %s)", beat.generation)
 
     @staticmethod
     def _is_news(beat: GateBeat, said: GateBeat) -> bool:
         """Whether the last that was said is no receipt for what is so now."""
-        if (beat.gate, beat.trip_id) != (said.gate, said.trip_id):
+        if (beat.permission, beat.trip_id) != (said.permission, said.trip_id):
             return True
         return beat.is_quiet and not said.is_quiet

@@ -1,10 +1,21 @@
 """Receipts: which agents must acknowledge a stop, who has halted, who is quiet. Pure.
 
-A receipt is a heartbeat that says ``halted``. It counts for every trip in the agent's scope that
-was in force when it was sent: up to the one that it names, or, if it names none of ours, all that
-are in force. A trip of level ``reduce`` is acknowledged by its name alone, since the gate stays
-open. A beat that says ``open`` takes receipts for ``halt`` back. All times are monotonic seconds
-of the daemon.
+A receipt is a heartbeat of an agent that keeps to a trip. It counts for every such trip in the
+agent's scope that was in force when it was sent: up to the one that it names, or, if it names none
+of ours, all that are in force.
+
+=====================================  ==========  ============================
+the beat says                          ``halt``    ``reduce``
+=====================================  ==========  ============================
+gate shut; without a gate: ``halted``  receipt     receipt
+gate open, ``permission`` ``reduce``   taken back  receipt
+gate open, ``permission`` ``allowed``  taken back  taken back
+gate open, no ``permission``           taken back  receipt, if it names the trip
+no gate, not ``halted``                taken back  taken back
+=====================================  ==========  ============================
+
+Level and agent decide, not the scope, nor whether the daemon manages the agent. All times are
+monotonic seconds of the daemon.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,7 +25,6 @@ from typing import Final
 from ..actors.messages.killswitch import Sender, Standing
 from ..protocol.heartbeat import GateBeat
 from ..protocol.permit import TTL_MS
-from ..protocol.targets import Level
 from ..protocol.trips import Stop, Trip
 
 EXECUTION: Final = "execution"
@@ -155,14 +165,17 @@ class Receipts:
 
 def _covered(beat: GateBeat, trips: list[Trip], stop: Stop) -> list[Trip]:
     """Those of ``trips`` that a beat acknowledges."""
-    if beat.trip_id is None:
-        return trips if beat.is_halted else []
-    if (named := stop.named(beat.trip_id)) is not None:
-        known = [trip for trip in trips if trip.order <= named.order]
-        return [trip for trip in known if beat.is_halted or trip.target.level is Level.REDUCE]
-    if stop.released(beat.trip_id) is not None:  # sent before the later ones were made
-        trips = [trip for trip in trips if trip.id <= beat.trip_id]
-    return trips if beat.is_halted else []
+    named = None if beat.trip_id is None else stop.named(beat.trip_id)
+    if named is not None:
+        trips = [trip for trip in trips if trip.order <= named.order]
+    elif beat.trip_id is not None and stop.released(beat.trip_id) is not None:
+        trips = [trip for trip in trips if trip.id <= beat.trip_id]  # sent before later ones
+    return [trip for trip in trips if _obeys(beat, trip, is_named=named is not None)]
+
+
+def _obeys(beat: GateBeat, trip: Trip, *, is_named: bool) -> bool:
+    obeys = beat.obeys(trip.target.level)
+    return is_named if obeys is None else obeys
 
 
 def _kinds(agent: _Agent, trips: tuple[Trip, ...], now: float) -> list[str]:

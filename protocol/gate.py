@@ -1,6 +1,7 @@
 """The gate's rules: when an agent may act (contract, part 1; stop.md, point 4). Pure.
 
-A gate starts shut and is open only under a valid permit. Messages on the bus can only shut it.
+A gate starts shut and is open only under a valid permit. Messages on the bus can only shut it,
+or narrow it to what reduces positions.
 All times are the caller's monotonic seconds.
 """
 
@@ -57,6 +58,7 @@ class Gate:
         self._permit: Permit | None = None
         self._until = 0.0
         self._halted_under: int | None = None
+        self._reduced_under: int | None = None
 
     @property
     def generation(self) -> int:
@@ -64,14 +66,16 @@ class Gate:
         return self._permit.generation if self._permit else 0
 
     def heard(self, target: Target) -> bool:
-        """A stop on the bus; returns whether it halts this agent.
+        """A stop on the bus; returns whether it concerns this agent.
 
-        A stop with level ``reduce`` shuts nothing here: the permit says so within a quarter of a
-        second.
+        It holds at once, and until a permit of a higher generation says otherwise.
         """
-        if target.level is not Level.HALT or not target.concerns(self._agent, self._group):
+        if not target.concerns(self._agent, self._group):
             return False
-        self._halt(self.generation)
+        if target.level is Level.HALT:
+            self._halt(self.generation)
+        else:
+            self._reduced_under = self.generation
         return True
 
     def read(self, permit: Permit | None, *, pttl_ms: int, sent_at_s: float, now_s: float) -> None:
@@ -97,6 +101,8 @@ class Gate:
             self._halt(permit.generation)
         if self._may_resume(permit):
             self._halted_under = None
+        if permit.generation > (self._reduced_under or 0):
+            self._reduced_under = None
 
     def verdict(self, now_s: float) -> Verdict:
         """How the gate is now."""
@@ -110,7 +116,9 @@ class Gate:
         return Verdict(Permission.HALT, Shut.MANUAL if higher else Shut.WAITING)
 
     def _permitted(self, permit: Permit) -> Permission:
-        return permission(permit, self._agent, self._group)
+        permitted = permission(permit, self._agent, self._group)
+        heard = self._reduced_under is not None and permitted is Permission.ALLOWED
+        return Permission.REDUCE if heard else permitted
 
     def _halt(self, generation: int) -> None:
         self._halted_under = max(generation, self._halted_under or 0)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from .json_object import clean_text, count_in, text_in
+from .targets import Level, Permission
 from .trips import NAME_CHARS
 
 STATUSES: Final = {
@@ -44,6 +45,8 @@ class GateBeat:
     """The newest trip it has heard of."""
     open_orders: int | None = None
     """Working orders; 0 means too that no handler runs."""
+    permission: Permission | None = None
+    """What its gate allows; ``None``: the agent's kit does not say so."""
 
     @property
     def is_halted(self) -> bool:
@@ -57,6 +60,14 @@ class GateBeat:
         """Whether, besides, nothing of it works at a venue."""
         return self.is_halted and self.open_orders == 0
 
+    def obeys(self, level: Level) -> bool | None:
+        """Whether the agent keeps to a stop of that level; ``None``: its beat does not say."""
+        if self.is_halted:
+            return True
+        if level is Level.HALT or self.gate is None:
+            return False
+        return None if self.permission is None else self.permission is not Permission.ALLOWED
+
 
 def normal_status(status: object) -> str:
     """A reported status as the registry has it; letter case does not matter."""
@@ -65,7 +76,7 @@ def normal_status(status: object) -> str:
 
 def read_beat(fields: Mapping[str, Any]) -> GateBeat:
     """Read a heartbeat's object."""
-    gate = fields.get("gate")
+    gate, permission = fields.get("gate"), fields.get("permission")
     trip_id = text_in(fields, "trip_id")
     return GateBeat(
         normal_status(fields.get("status")),
@@ -73,6 +84,7 @@ def read_beat(fields: Mapping[str, Any]) -> GateBeat:
         count_in(fields, "generation"),
         None if trip_id is None else clean_text(trip_id, NAME_CHARS),
         count_in(fields, "open_orders"),
+        Permission(permission) if permission in ("allowed", "reduce", "halt") else None,
     )
 
 
@@ -86,5 +98,6 @@ def gate_fields(beat: GateBeat) -> dict[str, Any]:
         "generation": beat.generation,
         "trip_id": beat.trip_id,
         "open_orders": beat.open_orders,
+        "permission": beat.permission,
     }
     return fields | ({"status": "halted"} if beat.is_halted else {})

@@ -186,6 +186,30 @@ def test_under_reduce_only_what_reduces_is_allowed(clock: Clock) -> None:
     assert why_not(gate) == "only what reduces positions is allowed"
 
 
+def test_a_reduce_is_heard_at_once_named_and_no_halt(clock: Clock) -> None:
+    gate = opened(clock)
+
+    message = b'{"enabled": true, "level": "reduce", "trip_id": "T1"}'
+    assert gate.hear(read_message(message))
+
+    beat = gate.beat(open_orders=2, busy=False)
+    assert (beat.gate, beat.permission, beat.trip_id) == ("open", "reduce", "T1")
+    assert gate.take_halts() == []
+    gate.read(permit(8, releases=1), pttl_ms=3000, sent_at_s=clock.now_s)
+    beat = gate.beat(open_orders=2, busy=False)
+    assert (beat.permission, beat.trip_id) == ("allowed", None)
+
+
+def test_after_a_halt_that_leaves_a_reduce_the_trip_stays_named(clock: Clock) -> None:
+    gate = opened(clock)
+    gate.hear(STOP)
+
+    gate.read(permit(8, halted=(Target(Level.REDUCE),)), pttl_ms=3000, sent_at_s=clock.now_s)
+
+    beat = gate.beat(open_orders=0, busy=False)
+    assert (beat.gate, beat.permission, beat.trip_id) == ("open", "reduce", "T1")
+
+
 def test_what_reduces_is_a_matter_of_each_thread(clock: Clock) -> None:
     gate = opened(clock, permit(halted=(Target(Level.REDUCE),)))
     refused: list[str] = []

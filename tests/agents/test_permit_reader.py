@@ -215,10 +215,13 @@ def test_a_halt_of_its_group_shuts_it_and_one_of_another_does_not(
     assert trader.halts[0][1].why == "the permit halts it"
 
 
-def test_under_reduce_it_may_only_reduce(daemon: Any, trader: Trader, eventually: Any) -> None:
+def test_under_reduce_it_may_only_reduce(
+    bus: Any, daemon: Any, trader: Trader, eventually: Any
+) -> None:
     daemon.issue(halted=(Target(Level.REDUCE),))
 
     eventually(lambda: trader.permission is Permission.REDUCE)
+    bus.wait_for(BEAT, gate="open", permission="reduce")
     with pytest.raises(Halted), trader.acting():
         pass
     with trader.acting(reduces=True):

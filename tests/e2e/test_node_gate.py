@@ -162,6 +162,19 @@ def test_a_server_that_is_frozen_stops_it(trader: NodeAgent, redis_server: Any) 
             os.kill(pid, signal.SIGCONT)
 
 
+def test_a_reduce_is_acknowledged_at_once_and_ended_by_a_higher_generation(
+    bus: Bus, permits: Daemon, trader: NodeAgent
+) -> None:
+    permits.announce(trip_id="T1", level="reduce")
+    bus.wait_for(BEAT, gate="open", permission="reduce", trip_id="T1")
+    trader.last_order_after(time.time(), 0.5)  # neither later nor by the same generation
+    count = len(trader.orders)
+    permits.release()
+
+    bus.wait_for(BEAT, gate="open", permission="allowed", trip_id=None)
+    eventually(lambda: len(trader.orders) > count)
+
+
 def test_by_hand_it_waits_to_be_named(bus: Bus, permits: Daemon, new_agent: Any) -> None:
     permits.renew()
     agent = new_agent("manual")

@@ -11,7 +11,7 @@ from orchestrator.killswitch.receipts import (
     Receipts,
 )
 from orchestrator.protocol.heartbeat import GateBeat, GateState
-from orchestrator.protocol.targets import Level, Target
+from orchestrator.protocol.targets import Level, Permission, Target
 from orchestrator.protocol.trips import Stop, stop_of
 from stops import AT, LATER, stop, trip
 
@@ -152,6 +152,53 @@ def test_reduce_is_acknowledged_by_its_name_while_the_gate_stays_open() -> None:
     assert receipt.trip_id == "A"
     assert receipts.standing(known.trips[:1], 100.2) == Standing(acknowledged=("a",))
     assert receipts.standing(known.trips, 100.2) == Standing(pending=("a",))
+
+
+SAYS = {
+    "shut": SHUT,
+    "reduce": replace(OPEN, permission=Permission.REDUCE),
+    "allowed": replace(OPEN, permission=Permission.ALLOWED),
+    "open": OPEN,
+    "halted": GateBeat("halted"),
+    "plain": PLAIN,
+}
+
+
+@pytest.mark.parametrize("scope", ["all", "group:execution", "agent:t"])
+@pytest.mark.parametrize("name", ["A", None])
+@pytest.mark.parametrize(
+    ("says", "level", "is_receipt"),
+    [
+        ("shut", Level.HALT, True),
+        ("shut", Level.REDUCE, True),
+        ("reduce", Level.HALT, False),
+        ("reduce", Level.REDUCE, True),
+        ("allowed", Level.HALT, False),
+        ("allowed", Level.REDUCE, False),
+        ("open", Level.HALT, False),
+        ("open", Level.REDUCE, "if it names the trip"),
+        ("halted", Level.HALT, True),
+        ("halted", Level.REDUCE, True),
+        ("plain", Level.HALT, False),
+        ("plain", Level.REDUCE, False),
+    ],
+)
+def test_what_is_a_receipt(
+    says: str, level: Level, is_receipt: bool | str, name: str | None, scope: str
+) -> None:
+    """The table; the same for agents that the daemon manages, whose gate must not be silent."""
+    known = stop_of([trip("A", target=Target(level, scope))])
+    receipts = Receipts()
+    receipts.observe(known, 100.0)
+    expected = name is not None if isinstance(is_receipt, str) else is_receipt
+
+    receipts.heard(TRADER, replace(SHUT, trip_id="A"), known, 100.0)
+    receipts.heard(TRADER, replace(SAYS[says], trip_id=name), known, 100.1)
+
+    assert standing(receipts, known).acknowledged == (("t",) if expected else ())
+    assert receipts.overdue(known, 102.0) == ([] if expected else ["t"])
+    has_gate = SAYS[says].gate is not None
+    assert receipts.to_end(known, {"t"}, 104.0) == (["t"] if has_gate and not expected else [])
 
 
 def test_reduce_is_not_acknowledged_by_an_unknown_name() -> None:

@@ -100,8 +100,30 @@ def test_a_stop_on_the_bus_that_concerns_others_shuts_nothing() -> None:
 
     assert not g.heard(Target(HALT, "agent:b"))
     assert not g.heard(Target(HALT, "group:h"))
-    assert not g.heard(Target(REDUCE))
+    assert not g.heard(Target(REDUCE, "agent:b"))
     assert g.verdict(10.0) == OPEN
+
+
+def test_reduce_on_the_bus_narrows_until_a_higher_generation() -> None:
+    g = gate()
+    read(g, permit(5), 10.0)
+
+    assert g.heard(Target(REDUCE, "group:g"))
+    assert g.verdict(10.0) == Verdict(Permission.REDUCE)
+    assert read(g, permit(5), 10.1) == Verdict(Permission.REDUCE)
+    assert read(g, permit(5, 0, Target(REDUCE)), 10.2) == Verdict(Permission.REDUCE)
+    assert read(g, permit(6), 10.3) == OPEN
+
+
+def test_reduce_on_the_bus_opens_no_gate_that_is_shut() -> None:
+    g = gate()
+    g.heard(Target(REDUCE))
+    assert g.verdict(10.0) == shut(Shut.NO_PERMIT)
+
+    read(g, permit(5, 0, STOP_ALL), 10.0)
+    g.heard(Target(REDUCE))
+
+    assert g.verdict(10.0) == shut(Shut.STOPPED)
 
 
 @pytest.mark.parametrize("scope", ["all", "group:g", "agent:a"])

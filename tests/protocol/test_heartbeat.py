@@ -6,6 +6,7 @@ from orchestrator.protocol.heartbeat import (
     normal_status,
     read_beat,
 )
+from orchestrator.protocol.targets import Level, Permission
 
 OPEN, SHUT = GateState.OPEN, GateState.SHUT
 
@@ -17,9 +18,10 @@ def test_the_fields_of_a_receipt_are_read() -> None:
         "generation": 7,
         "trip_id": "A",
         "open_orders": 0,
+        "permission": "halt",
     }
 
-    assert read_beat(fields) == GateBeat("halted", SHUT, 7, "A", 0)
+    assert read_beat(fields) == GateBeat("halted", SHUT, 7, "A", 0, Permission.HALT)
 
 
 def test_a_heartbeat_of_an_agent_without_a_gate_has_none_of_them() -> None:
@@ -41,6 +43,8 @@ def test_a_heartbeat_of_an_agent_without_a_gate_has_none_of_them() -> None:
         ("open_orders", 0.0),
         ("open_orders", False),
         ("open_orders", None),
+        ("permission", "reduces"),
+        ("permission", ["reduce"]),
     ],
 )
 def test_a_field_of_another_type_counts_as_absent(name: str, value: object) -> None:
@@ -103,14 +107,33 @@ def test_quiet_is_halted_without_orders(beat: GateBeat, quiet: bool) -> None:
     assert beat.is_quiet is quiet
 
 
+@pytest.mark.parametrize(
+    ("beat", "halt", "reduce"),
+    [
+        (GateBeat("active", SHUT), True, True),
+        (GateBeat("halted"), True, True),
+        (GateBeat("active"), False, False),
+        (GateBeat("active", OPEN), False, None),
+        (GateBeat("active", OPEN, permission=Permission.ALLOWED), False, False),
+        (GateBeat("active", OPEN, permission=Permission.REDUCE), False, True),
+        (GateBeat("active", OPEN, permission=Permission.HALT), False, True),
+    ],
+)
+def test_to_which_level_an_agent_keeps(
+    beat: GateBeat, halt: bool | None, reduce: bool | None
+) -> None:
+    assert (beat.obeys(Level.HALT), beat.obeys(Level.REDUCE)) == (halt, reduce)
+
+
 def test_a_shut_gate_says_halted_whatever_the_agent_says_of_itself() -> None:
-    beat = GateBeat("active", SHUT, 7, "A", 2)
+    beat = GateBeat("active", SHUT, 7, "A", 2, Permission.HALT)
 
     assert gate_fields(beat) == {
         "gate": "shut",
         "generation": 7,
         "trip_id": "A",
         "open_orders": 2,
+        "permission": "halt",
         "status": "halted",
     }
 
@@ -120,6 +143,6 @@ def test_an_open_gate_leaves_the_status_to_the_agent() -> None:
 
 
 def test_what_is_sent_is_read_back() -> None:
-    beat = GateBeat("halted", SHUT, 7, "A", 0)
+    beat = GateBeat("halted", SHUT, 7, "A", 0, Permission.HALT)
 
     assert read_beat(gate_fields(beat)) == beat
