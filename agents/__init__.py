@@ -6,8 +6,8 @@ Plain blocking Python over redis-py; neither gevent nor pykka is needed.
 from ..protocol.gate import Resume
 from ..protocol.targets import Permission
 from .agent import Agent
-from .errors import AgentError, BadAgent, BadOptions, BadPayload, BusUnavailable, Halted
-from .event import Event
+from .errors import AgentError, BadAgent, BadOptions, BadPayload, BusUnavailable, Halted, Refused
+from .event import Event, TypedEvent
 from .gate import Halt, acts, deadman
 from .routing import every, on_event
 
@@ -22,7 +22,9 @@ __all__ = [
     "Halt",
     "Halted",
     "Permission",
+    "Refused",
     "Resume",
+    "TypedEvent",
     "acts",
     "deadman",
     "every",

@@ -40,13 +40,15 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from ..protocol.announcement import CHANNEL as KILLSWITCH_CHANNEL
-from ..protocol.gate import Resume
 from ..protocol.heartbeat import GateBeat, gate_fields
 from ..protocol.patterns import checked
 from ..protocol.targets import Permission
 from .attempts import Attempts
-from .definition import GRACE_S, Definition
+from .dead_letters import DeadLetter
+from .definition import GRACE_S, Definition, gate_of
 from .errors import AgentError
 from .event import LOG_CAUSES, Event, caused
 from .gate import AgentGate, Halt
@@ -110,7 +112,7 @@ class Agent(Definition):
         self.boot = uuid.uuid4().hex
         """Tells this run from the one before, for the daemon."""
         self._publisher = self._new_publisher()
-        self._gate = self._new_gate()
+        self._gate = gate_of(self)
         self._router = Router(marked_events(self))
         self._schedule = Schedule(marked_timers(self))
         self._queue = WorkQueue(self.queue_capacity, self._on_drop)
@@ -135,7 +137,7 @@ class Agent(Definition):
     def publish(
         self,
         channel: str,
-        payload: Mapping[str, Any],
+        payload: Mapping[str, Any] | msgspec.Struct,
         *,
         correlation_id: str | None = None,
         causation_id: str | None = None,
@@ -152,7 +154,7 @@ class Agent(Definition):
 
         Args:
             channel: where; one that the daemon subscribes to.
-            payload: a JSON object.
+            payload: a JSON object, or a struct that makes one, such as those of `payloads`.
             correlation_id: goes into the payload.
             causation_id: likewise.
             durable: store it even if the daemon is down now: it is kept in a stream too, from
@@ -169,7 +171,8 @@ class Agent(Definition):
         """
         if self._gate is not None:
             self._gate.require(channel)
-        body = caused(payload, correlation_id=correlation_id, causation_id=causation_id)
+        fields = msgspec.to_builtins(payload) if isinstance(payload, msgspec.Struct) else payload
+        body = caused(fields, correlation_id=correlation_id, causation_id=causation_id)
         return self._publisher.publish(channel, body, durable=durable)
 
     def report_error(self, error: BaseException | str) -> None:
@@ -213,6 +216,11 @@ class Agent(Definition):
     def permission(self) -> Permission:
         """What may be done now; ``allowed`` without a gate. Any thread."""
         return Permission.ALLOWED if self._gate is None else self._gate.permission
+
+    @property
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """The last 100 events that a handler refused (its model) or failed on. Any thread."""
+        return self._attempts.dead_letters.last()
 
     @property
     def stopping(self) -> bool:
@@ -340,6 +348,7 @@ class Agent(Definition):
             **({"version": self.version} if self.version else {}),
             "queued": len(self._queue),
             "dropped": self._queue.dropped,
+            "dead_letters": self._attempts.dead_letters.total,
             **({} if self._gate is None else gate_fields(self._gate_beat(self._gate))),
         }
 
@@ -363,15 +372,6 @@ class Agent(Definition):
         self._queue.put_foremost(Work("", partial(self._attempts.run, "on_halt", call)))
 
     # -- wiring ----------------------------------------------------------------------
-
-    def _new_gate(self) -> AgentGate | None:
-        executes = self.group == "execution"
-        if not (executes if self.needs_permit is None else self.needs_permit):
-            return None
-        resume = self.resume or (Resume.MANUAL if executes else Resume.ON_PERMIT)
-        return AgentGate(
-            self.agent_id, self.group, Resume(resume), acting_channels=self.acting_channels
-        )
 
     def _new_permit_reader(self, gate: AgentGate) -> PermitReader:
         return PermitReader(

@@ -7,10 +7,12 @@ from functools import partial
 
 import msgspec
 
-from .errors import BusUnavailable, Halted
-from .event import Event, handling
-from .health import Health
+from .dead_letters import DeadLetters
+from .errors import BusUnavailable, Halted, Refused
+from .event import Event, TypedEvent, handling, in_hand
+from .health import Health, describe
 from .pace import Throttle
+from .routing import model_of
 from .subscriber import Received
 
 
@@ -30,6 +32,8 @@ class Attempts:
         self._on_trouble = on_trouble
         self._log = log
         self._throttle = Throttle()
+        self.dead_letters = DeadLetters()
+        """Events that a handler refused or failed on."""
 
     def deliver(self, message: Received, handlers: Iterable[Callable[[Event], object]]) -> None:
         """Give one message to all its handlers, unless it is no JSON."""
@@ -43,7 +47,7 @@ class Attempts:
         event = Event(message.channel, payload, message.received_s)
         with handling(event):
             for handler in handlers:
-                self.run(name_of(handler), partial(handler, event))
+                self.run(name_of(handler), partial(_call, handler, event, message.data))
 
     def run(self, name: str, call: Callable[[], object]) -> None:
         """Run one piece of the author's code."""
@@ -65,12 +69,32 @@ class Attempts:
 
     def _failed(self, name: str, error: Exception) -> None:
         now = time.monotonic()
+        if (event := in_hand()) is not None:
+            self.dead_letters.add(event, name, describe(error))
         held = self._throttle.admit(name, now)
         if held is not None:
-            text = "%s failed (and %d times more since it was last said)"
-            self._log.error(text, name, held, exc_info=error)
+            refused = isinstance(error, Refused)
+            text = "%s failed (and %d times more since it was last said): %s"
+            self._log.error(text, name, held, error, exc_info=None if refused else error)
         if self._health.fail(name, error, now):
             self._on_trouble()
+
+
+def _call(handler: Callable[[Event], object], event: Event, data: bytes) -> None:
+    """Call a handler with what it wants of the event.
+
+    Raises:
+        Refused: the payload is not what the handler's model says.
+    """
+    if (model := model_of(handler)) is not None:
+        try:
+            payload = msgspec.json.decode(data, type=model)
+        except msgspec.ValidationError as error:
+            raise Refused(event.channel, str(error)) from None
+        event = TypedEvent(
+            channel=event.channel, payload=payload, received_s=event.received_s, raw=event.payload
+        )
+    handler(event)
 
 
 def name_of(function: Callable[..., object]) -> str:

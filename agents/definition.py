@@ -6,7 +6,7 @@ import msgspec
 
 from ..protocol.gate import Resume
 from .errors import BadAgent
-from .gate import Halt
+from .gate import AgentGate, Halt
 from .options import NoOptions
 from .signatures import check_methods
 
@@ -92,3 +92,14 @@ class Definition:
 
     def on_stop(self) -> None:
         """Clean up, within `GRACE_S`."""
+
+
+def gate_of(agent: Definition) -> AgentGate | None:
+    """The gate that an agent needs; ``None``: nothing keeps it from acting."""
+    executes = agent.group == "execution"
+    if not (executes if agent.needs_permit is None else agent.needs_permit):
+        return None
+    resume = agent.resume or (Resume.MANUAL if executes else Resume.ON_PERMIT)
+    return AgentGate(
+        agent.agent_id, agent.group, Resume(resume), acting_channels=agent.acting_channels
+    )

@@ -8,6 +8,7 @@
      +-- BadPayload        what was to be published is no JSON object, or too large
      +-- BusUnavailable    Redis did not take it
      +-- Halted            the gate is shut: the agent may not act now
+     +-- Refused           a payload is not what its handler's model says
 """
 
 
@@ -62,3 +63,18 @@ class Halted(AgentError):
     def __str__(self) -> str:
         """Say why."""
         return f"halted: {self.why}" + (f" (trip {self.trip_id})" if self.trip_id else "")
+
+
+class Refused(AgentError):
+    """An event was not given to its handler: the payload is not what the handler's model says."""
+
+    def __init__(self, channel: str, reason: str) -> None:
+        super().__init__(channel, reason)
+        self.channel = channel
+        """Where it came from."""
+        self.reason = reason
+        """Such as ``Expected `float`, got `str` - at `$.score```."""
+
+    def __str__(self) -> str:
+        """Say what was refused and why."""
+        return f"refused an event on {self.channel}: {self.reason}"

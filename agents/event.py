@@ -4,13 +4,15 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from ..protocol.causes import event_name
 from ..protocol.json_object import text_in
 from ..protocol.timestamps import timestamp
+
+Model = TypeVar("Model")
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -74,6 +76,19 @@ class Event(msgspec.Struct, frozen=True):
         return text_in(self._fields, name)
 
 
+class TypedEvent(Event, Generic[Model], frozen=True):
+    """An event whose payload was found to be what its handler wants."""
+
+    payload: Model
+    """An instance of the model."""
+    raw: Any = None
+    """The decoded JSON, with what the model does not know."""
+
+    @property
+    def _fields(self) -> Mapping[str, Any]:
+        return self.raw if isinstance(self.raw, dict) else {}
+
+
 _handled: ContextVar[Event | None] = ContextVar("handled", default=None)
 
 
@@ -85,6 +100,11 @@ def handling(event: Event) -> Iterator[None]:
         yield
     finally:
         _handled.reset(token)
+
+
+def in_hand() -> Event | None:
+    """What this thread handles."""
+    return _handled.get()
 
 
 class CausesFilter(logging.Filter):

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..protocol.patterns import checked, matches
+from .errors import BadAgent
 from .event import Event
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _PATTERNS = "__agent_patterns__"
+_MODEL = "__agent_model__"
 _TIMER = "__agent_timer__"
 _CACHE_ENTRIES = 10_000
 """Channels are few (symbols by timeframes); a bound for producers that invent them."""
@@ -30,19 +32,29 @@ class TimerSpec(msgspec.Struct, frozen=True):
     """The first call comes at once, not after ``seconds``."""
 
 
-def on_event(pattern: str) -> Callable[[Method], Method]:
+def on_event(pattern: str, *, model: Any = None) -> Callable[[Method], Method]:
     """Have the method called with each `Event` on a channel that matches.
 
     May be given several times; an event that matches several of a method's
     patterns is one call.
 
+    Args:
+        pattern: of channels.
+        model: what the payload must be (a msgspec struct, or any type that msgspec decodes):
+            the method gets a `TypedEvent` with it, and is not called for what is none.
+
     Raises:
         ValueError: The pattern has more than 16 stars.
+        BadAgent: The method has another model already.
     """
     checked(pattern)
 
     def mark(method: Method) -> Method:
+        if model not in (None, getattr(method, _MODEL, model)):
+            raise BadAgent(f"{method.__name__} has two models; write a method for each")
         setattr(method, _PATTERNS, (pattern, *getattr(method, _PATTERNS, ())))
+        if model is not None:
+            setattr(method, _MODEL, model)
         return method
 
     return mark
@@ -65,6 +77,11 @@ def patterns_of(method: object) -> tuple[str, ...]:
     """Those under ``@on_event``; empty for a method that has none."""
     patterns: tuple[str, ...] = getattr(method, _PATTERNS, ())
     return patterns
+
+
+def model_of(method: object) -> Any:
+    """What the payloads for the method must be; ``None``: anything."""
+    return getattr(method, _MODEL, None)
 
 
 def is_timer(method: object) -> bool:

@@ -1,9 +1,10 @@
 import logging
 
 import pytest
-from orchestrator.agents import BusUnavailable, Event
+from orchestrator.agents import BadAgent, BusUnavailable, Event, TypedEvent, on_event
 from orchestrator.agents.attempts import Attempts, name_of
 from orchestrator.agents.health import Health
+from orchestrator.agents.payloads import Candidate, Heartbeat
 from orchestrator.agents.subscriber import Received
 
 
@@ -78,6 +79,79 @@ def test_what_is_no_json_reaches_no_handler(data: bytes) -> None:
 
     assert got == []
     assert kit.said()["undecodable"] == 1
+
+
+# -- models --------------------------------------------------------------------------------------
+
+
+class Taker:
+    """Wants candidates."""
+
+    def __init__(self) -> None:
+        self.got: list[TypedEvent[Candidate]] = []
+
+    @on_event("strategy.*", model=Candidate)
+    def on_candidate(self, event: TypedEvent[Candidate]) -> None:
+        self.got.append(event)
+        if event.payload.symbol == "FAIL":
+            raise ValueError("no such symbol")
+
+
+def deliver(kit: Kit, taker: Taker, data: bytes) -> None:
+    kit.attempts.deliver(Received("strategy.*", "strategy.x", data), [taker.on_candidate])
+
+
+def test_a_handler_with_a_model_gets_an_instance_and_the_names_of_the_event() -> None:
+    kit, taker = Kit(), Taker()
+
+    deliver(kit, taker, b'{"symbol":"AAPL","action":"BUY","boot":"b","seq":4,"agent_id":"a"}')
+
+    (event,) = taker.got
+    assert event.payload == Candidate("AAPL", "BUY")
+    assert (event.id, event.source) == ("b/a/strategy.x/4", "a")
+    assert kit.attempts.dead_letters.total == 0
+
+
+@pytest.mark.parametrize("data", [b"7", b'{"symbol":"AAPL"}', b'{"symbol":1,"action":"BUY"}'])
+def test_what_is_not_of_the_model_is_refused_with_a_reason(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    kit, taker = Kit(), Taker()
+
+    deliver(kit, taker, data)
+
+    (letter,) = kit.attempts.dead_letters.last()
+    assert taker.got == []
+    assert (letter.event.channel, letter.handler) == ("strategy.x", "on_candidate")
+    assert letter.reason.startswith("Refused: refused an event on strategy.x: ")
+    assert (kit.said()["status"], kit.said()["errors"], kit.troubles) == ("error", 1, 1)
+    assert [(r.levelname, r.exc_info) for r in caplog.records] == [("ERROR", None)]
+
+
+def test_a_per_cent_sign_in_a_payload_is_no_format(caplog: pytest.LogCaptureFixture) -> None:
+    deliver(Kit(), Taker(), b'{"symbol":"A","action":"100 %s"}')
+
+    assert "Invalid enum value '100 %s'" in caplog.text
+
+
+def test_an_event_that_a_handler_failed_on_is_a_dead_letter_too() -> None:
+    kit = Kit()
+
+    deliver(kit, Taker(), b'{"symbol":"FAIL","action":"BUY"}')
+
+    (letter,) = kit.attempts.dead_letters.last()
+    assert letter.reason == "ValueError: no such symbol"
+    assert letter.event.payload == {"symbol": "FAIL", "action": "BUY"}
+
+
+def test_a_method_has_one_model() -> None:
+    def method(event: Event) -> None:
+        """Handles."""
+
+    once = on_event("a.*", model=Candidate)(method)
+    assert on_event("b.*", model=Candidate)(on_event("c.*")(once)) is method
+    with pytest.raises(BadAgent, match="method has two models"):
+        on_event("d.*", model=Heartbeat)(method)
 
 
 def test_a_function_without_a_name_is_called_by_what_it_is() -> None:

@@ -2,7 +2,7 @@ import logging
 from typing import Any
 
 import pytest
-from orchestrator.agents.event import LOG_CAUSES, Event, caused, handling
+from orchestrator.agents.event import LOG_CAUSES, Event, TypedEvent, caused, handling
 
 NUMBERED = {"agent_id": "a", "boot": "b", "seq": 4}
 
@@ -104,3 +104,10 @@ def test_lines_that_are_logged_while_an_event_is_handled_name_its_chain(
 
     chains = [getattr(record, "correlation_id", None) for record in caplog.records]
     assert chains == ["b/a/x/4", None]
+
+
+def test_a_typed_event_keeps_the_names_that_its_payload_lacks() -> None:
+    event = TypedEvent("x", 7, raw=NUMBERED | {"correlation_id": "c"})
+
+    assert (event.id, event.source, event.correlation_id) == ("b/a/x/4", "a", "c")
+    assert event.passed_on() == {"correlation_id": "c", "causation_id": "b/a/x/4"}
