@@ -120,6 +120,8 @@ class Daemon:
         """Set when it cannot continue."""
         self._dead_letters = DeadLetters()
         self.metrics = Metrics()
+        text = "Times for which one greenlet blocked the loop, from 20 ms."
+        self._stalls = self.metrics.histogram("loop_stall_seconds", text)
         self._instance = Instance(settings.instance.name, settings.instance.env, __version__)
         self._clients = Clients(settings.websocket.max_clients)
         self._to = addresses(self._dead_letters, self._clients)
@@ -359,8 +361,7 @@ class Daemon:
     # -- reports ---------------------------------------------------------------------------
 
     def _loop_stalled(self, seconds: float) -> None:
-        text = "Times for which one greenlet blocked the loop, from 20 ms."
-        self.metrics.histogram("loop_stall_seconds", text).observe(seconds)
+        self._stalls.observe(seconds)
         if seconds >= LOG_AFTER_S:
             self._own_events.record("runtime.loop_stalled", {"seconds": round(seconds, 3)})
 
