@@ -9,6 +9,7 @@ from . import (
     compression,
     drain,
     fanout,
+    histogram,
     latency,
     messages,
     pages,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "retention": retention.run,
     "storing": storing.run,
     "pages": pages.run,
+    "histogram": histogram.run,
 }
 
 

@@ -43,7 +43,7 @@ SELECT n,
             WHEN n <= %(early)s AND n % 50 = 11 THEN 'retired-agent'
             WHEN n <= %(early)s AND n % 50 = 16 THEN 'gone-agent'
             WHEN n % 5 = 1 THEN 'agent-' || n / 5 % 40 ELSE 'quotes-agent' END,
-       now() - (%(rows)s - n) * interval '100 ms', n % (%(rows)s / 1000) = 0,
+       now() - (%(rows)s - n) * %(apart)s::interval, n % (%(rows)s / 1000) = 0,
        ('{"symbol":"AAPL","price":187.42,"agent_id":"quotes-agent","n":' || n || '}')::jsonb
 FROM generate_series(%(first)s, %(last)s) AS n
 """
@@ -127,7 +127,7 @@ PAGES: dict[str, Page] = {
 def run() -> list[Row]:
     """Both tables on one PostgreSQL of their own."""
     with ExitStack() as stack:
-        url = stack.enter_context(_server())
+        url = stack.enter_context(server())
         small, large = (stack.enter_context(filled(url, rows)) for rows in (SMALL, LARGE))
         progress(f"{len(PAGES)} kinds of pages, {ROUNDS} rounds")
         rows = [compared(name, page, small, large) for name, page in PAGES.items()]
@@ -135,7 +135,8 @@ def run() -> list[Row]:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def server() -> Iterator[str]:
+    """A PostgreSQL of its own."""
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-bench-"))
     folder.chmod(0o711)
     postgres = EmbeddedPostgres(folder / "postgres")
@@ -147,8 +148,8 @@ def _server() -> Iterator[str]:
 
 
 @contextmanager
-def filled(server_url: str, rows: int) -> Iterator[Table]:
-    """A database with so many rows."""
+def filled(server_url: str, rows: int, apart: str = "100 ms") -> Iterator[Table]:
+    """A database with so many rows, at such intervals up to now."""
     url = urlsplit(server_url)._replace(path=f"/pages_{rows}").geturl()
     with psycopg.connect(server_url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE pages_{rows}".encode())
@@ -157,7 +158,7 @@ def filled(server_url: str, rows: int) -> Iterator[Table]:
     database = Database(PostgresSettings(statement_timeout_ms=600_000), url=url)
     database.open()
     with connect(url) as connection:
-        fill(connection, database, rows)
+        fill(connection, database, rows, apart)
     try:
         with opened(url, rows) as table:
             yield table
@@ -178,7 +179,7 @@ def opened(url: str, rows: int) -> Iterator[Table]:
         database.close()
 
 
-def fill(connection: psycopg.Connection, database: Database, rows: int) -> None:
+def fill(connection: psycopg.Connection, database: Database, rows: int, apart: str) -> None:
     """Rows by the server itself, then what autovacuum does in time."""
     statement = FILL.replace(" % ", " %% ").encode()  # as psycopg writes it
     began, pace = time.monotonic(), IdRate()
@@ -186,7 +187,7 @@ def fill(connection: psycopg.Connection, database: Database, rows: int) -> None:
         last = min(first + BLOCK - 1, rows)
         connection.execute(b"SELECT setval('events_id_seq', %d)" % last)
         keep_ahead(database, pace)
-        given = {"first": first, "last": last, "rows": rows, "early": rows // 100}
+        given = {"first": first, "last": last, "rows": rows, "early": rows // 100, "apart": apart}
         connection.execute(statement, given)
         progress(f"{last:,} of {rows:,} rows, {last / (time.monotonic() - began):,.0f} a second")
     connection.execute("VACUUM (ANALYZE) events")

@@ -350,7 +350,11 @@ class Daemon:
             ),
             ChildSpec(
                 to.pruner,
-                lambda: Pruner(database=self._database, rules=self._retention_rules()),
+                lambda: Pruner(
+                    database=self._database,
+                    rules=self._retention_rules(),
+                    committed_id=lambda: self._persister_state.committed_id,
+                ),
             ),
             ChildSpec(
                 to.listener,

@@ -10,6 +10,7 @@ from ...actors.messages.heartbeat_monitor import AgentView
 from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.patterns import FEW_STARS, MAX_STARS
 from ...sql.events.event_reader import EventRow, TypeRow
+from ...sql.events.minute_counts import Bucket
 from ..validation_messages import MUST
 
 MAX_ID = 2**63 - 1
@@ -71,6 +72,19 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     whose own name it is. No index helps: give `from` and `to`, or a `type`, on a large table."""
     order: Literal["asc", "desc"] = "desc"
     """Order within the page; which events are in it does not change."""
+
+
+class HistogramQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """The query of ``/bus/histogram``."""
+
+    from_: datetime | None = None
+    """Begin at this time; by default an hour before `to`. At most 31 days before it."""
+    to: datetime | None = None
+    """End at this time; by default now."""
+    buckets: Annotated[int, Meta(ge=1, le=500)] = 60
+    """About so many spans, each of whole minutes."""
+    type: Annotated[tuple[Pattern, ...], Meta(max_length=50)] = ()
+    """Only these types; `*` matches any run of characters; may repeat."""
 
 
 # -- bodies --------------------------------------------------------------------------------------
@@ -213,6 +227,23 @@ class TypesAnswer(msgspec.Struct, frozen=True):
     status: Literal["ok"]
     timestamp: str
     types: list[TypeRow]
+
+
+class HistogramAnswer(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """``/bus/histogram``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    from_: str
+    """Beginning of the first bucket, at or before the time asked for."""
+    to: str
+    """End of the last bucket, at or after the time asked for."""
+    bucket_s: int
+    """Length of a bucket in seconds, a multiple of 60; buckets begin at multiples of it (UTC)."""
+    counted_from: str | None
+    """Older events are still being counted in the background; null if all are."""
+    buckets: list[Bucket]
+    """Those with events, in order of time."""
 
 
 class EngagedAnswer(msgspec.Struct, frozen=True):

@@ -1,4 +1,6 @@
-"""The Pruner on a real database: room ahead, old events gone, and no failure without a server."""
+"""The Pruner on a real database: room ahead, old events gone, the others counted; no failure
+without a server.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +31,14 @@ def wait_until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FIRST_RUN_S", "INTERVAL_S", "AHEAD_INTERVAL_S", "PAUSE_S"):
+    for name in (
+        "FIRST_RUN_S",
+        "INTERVAL_S",
+        "AHEAD_INTERVAL_S",
+        "COUNT_INTERVAL_S",
+        "VERIFY_INTERVAL_S",
+        "PAUSE_S",
+    ):
         monkeypatch.setattr(pruner, name, 0.02)
 
 
@@ -47,7 +56,7 @@ def start() -> Iterator[Callable[..., Any]]:
     def run(url: str, rules: tuple[RetentionRule, ...] = RULES) -> Any:
         database = Database(PostgresSettings(), url=url)
         database.open()
-        actor = Pruner(database=database, rules=rules)
+        actor = Pruner(database=database, rules=rules, committed_id=lambda: 24_000)
         start_actor(actor, Address("Pruner", Mailbox(10)))
         ends.extend((database.close, lambda: stop_actor(actor)))
         return actor
@@ -81,6 +90,26 @@ def test_partitions_are_made_ahead_of_the_ids_without_any_rule(
 
     counted = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass"
     wait_until(lambda: (table.execute(counted).fetchone() or (0,)) >= (7,))
+
+
+def test_events_are_counted_and_what_is_pruned_is_not_any_more(
+    pg_url: str, table: Connection, start: Callable[..., Any]
+) -> None:
+    table.execute(
+        "INSERT INTO events (type, ts)"
+        " SELECT (ARRAY['risk.alert', 'heartbeat'])[1 + n % 2], now() - interval '2 hours'"
+        " FROM generate_series(1, 24000) AS n"
+    )
+
+    def counted() -> dict[str, int]:
+        found = table.execute("SELECT class, sum(events)::int FROM orchestrator_counts GROUP BY 1")
+        return dict(found)
+
+    rules: tuple[RetentionRule, ...] = ()
+    start(pg_url, rules)
+    wait_until(lambda: counted() == {"heartbeat": 10_000, "risk": 9_999})  # two whole chunks
+    start(pg_url)
+    wait_until(lambda: counted() == {"risk": 9_999})
 
 
 def test_without_postgresql_it_goes_on_trying(

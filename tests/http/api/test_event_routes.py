@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -334,6 +335,41 @@ def test_types_are_listed_with_counts(served: Served, ids: list[int]) -> None:
     assert row["per_minute"] > 0
 
 
+# -- histogram -----------------------------------------------------------------------------------
+
+
+def test_the_histogram_counts_each_event_once_in_its_minute(served: Served) -> None:
+    ids = [served.stored(f"news.signal.{n % 2}", {"n": n}) for n in range(7)]
+    served.wait_committed(ids[-1])
+    times = Counter(served.get(f"/bus/events/{i}").json["event"]["ts"][:16] for i in ids)
+
+    found = served.get("/bus/histogram?type=news.*&buckets=500").json
+
+    assert found["bucket_s"] == 60
+    assert found["counted_from"] is None
+    assert {b["ts"]: b["counts"] for b in found["buckets"]} == {
+        f"{minute}:00.000Z": {"news": count} for minute, count in times.items()
+    }
+
+
+def test_the_histogram_of_a_span_says_which_span_it_is(served: Served) -> None:
+    found = served.get(
+        "/bus/histogram?from=2026-01-30T00:00:30Z&to=2026-01-31&buckets=24&type=heartbeat.x"
+    ).json
+
+    assert (found["from"], found["to"]) == ("2026-01-30T00:00:00.000Z", "2026-01-31T00:00:00.000Z")
+    assert found["bucket_s"] == 3600
+    assert found["buckets"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["buckets=501", "buckets=0", "from=2026-01-02&to=2026-01-01", "from=2025-01-01&to=2026-01-01"],
+)
+def test_a_histogram_without_bounds_is_refused(served: Served, query: str) -> None:
+    assert served.get(f"/bus/histogram?{query}").status == 400
+
+
 # -- while PostgreSQL is away --------------------------------------------------------------------
 
 
@@ -366,6 +402,7 @@ def test_without_postgres_memory_is_served_and_older_history_is_503(
     assert int(away.headers["Retry-After"]) >= 1
     assert "psycopg" not in away.body.decode()
     assert served.get("/bus/types").status == 503
+    assert served.get("/bus/histogram").status == 503
     assert served.post("/bus/events/processed", {"ids": [fresh]}).status == 503
     # A page that no newer event can change is still in the cache.
     assert len(served.get("/bus/events?limit=200&before=250").json["events"]) == 200

@@ -163,6 +163,7 @@ def test_the_daemons_document_has_every_path_of_the_contract(served: Served) -> 
         "/bus/events/{id}",
         "/bus/events/processed",
         "/bus/types",
+        "/bus/histogram",
         "/risk/killswitch",
         "/risk/killswitch/release",
         "/regime/state",

@@ -20,7 +20,13 @@ from .test_migrator import SEED
 pytestmark = pytest.mark.db
 
 WRITES = ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "SELECT")
-OURS = ("orchestrator_writer", "orchestrator_stream", "orchestrator_migrations")
+OURS = (
+    "orchestrator_writer",
+    "orchestrator_stream",
+    "orchestrator_counts",
+    "orchestrator_counted",
+    "orchestrator_migrations",
+)
 ALL = ("agents", "events", "orchestrator_state", "events_default", *OURS)
 
 
