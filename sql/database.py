@@ -12,7 +12,15 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from .connection import Connection, Row, check_wait, connect, conninfo, prepares, settle
-from .errors import PreparedElsewhere, StoreError, TooManyConnections, Unavailable, translate
+from .errors import (
+    PreparedElsewhere,
+    RefusedRows,
+    StoreError,
+    TooManyConnections,
+    Unavailable,
+    translate,
+)
+from .refusals import Refusals
 
 log = structlog.get_logger(actor="postgres")
 
@@ -70,6 +78,8 @@ class Database:
     def __init__(self, settings: PostgresSettings, *, url: str | None = None) -> None:
         check_wait()
         self.settings = settings
+        self.refusals = Refusals()
+        """Rows of small tables that are set aside."""
         self._url = url or settings.url.get_secret_value()
         self._prepares = settings.prepare_threshold > 0 and prepares(self._url)
         self.pool: ConnectionPool[Connection] = ConnectionPool(
@@ -176,6 +186,8 @@ class Database:
             raise Unavailable(f"no connection to PostgreSQL: {error}") from error
         except psycopg.Error as error:
             raise self.translated(error) from error
+        except UnicodeEncodeError as error:  # text that is not UTF-8: it did not reach the wire
+            raise RefusedRows(f"text cannot be encoded: {error.reason}") from error
 
     @contextmanager
     def _checked_out(self) -> Iterator[Connection]:

@@ -7,6 +7,7 @@ StoreError                  anything else the server said (`sqlstate`); nothing 
 │   └── PreparedElsewhere   a pooler in front gave the prepared statement's session to others
 ├── CommitUnknown           the connection was lost while committing: `EventWriter.resolve`
 ├── RefusedRows             PostgreSQL cannot take one of these rows: find it by halving
+│   └── KeptOut             something of the host's leaves the row out without a word
 ├── UniqueClash             an id is taken: `EventWriter.resolve`
 ├── Fenced                  another daemon has taken over: stop writing
 ├── WriterClaimed           another daemon writes to this database: do not start
@@ -38,6 +39,8 @@ _DENIED_CLASSES = ("28",)
 _DENIED_STATES = frozenset({"42501"})
 _SCHEMA_STATES = frozenset({"42P01", "42703", "3F000", "42883", "42804", "42P10"})
 _NO_DATABASE = "3D000"
+# The statement failed at a live server because of what it touches: another row may succeed.
+_ROW_WISE = ("40", "55P03", "57014")
 
 
 class StoreError(Exception):
@@ -99,6 +102,13 @@ class RefusedRows(StoreError):
     """PostgreSQL cannot take one of the rows, now or ever; none of the block is stored."""
 
 
+class KeptOut(RefusedRows):
+    """A trigger, a rule or row security of the host's leaves the row out without a word."""
+
+    def __init__(self) -> None:
+        super().__init__("a trigger, a rule or row security keeps it out")
+
+
 class UniqueClash(StoreError):
     """A unique value, usually the id, is in the table already; none of the block is stored."""
 
@@ -146,6 +156,21 @@ class MigrationChanged(SchemaError):
 
 class MigrationUnknown(SchemaError):
     """The database has migrations that this package does not know."""
+
+
+def is_refusal(error: StoreError) -> bool:
+    """Whether trying the same row again is of no use before it, the table or a right changes."""
+    if isinstance(error, RefusedRows):
+        return True
+    state = error.sqlstate
+    if state is None or isinstance(error, Unavailable):
+        return False
+    return not state.startswith(_DENIED_CLASSES) and state != _NO_DATABASE
+
+
+def is_row_wise(error: StoreError) -> bool:
+    """Whether the trouble passes, but may be of some rows only: a lock, a trigger that is slow."""
+    return error.sqlstate is not None and error.sqlstate.startswith(_ROW_WISE)
 
 
 def translate(error: psycopg.Error) -> StoreError:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from .database import Database
+from .errors import KeptOut
 from .named_queries import query
 
 
@@ -32,7 +33,7 @@ class AgentRow(msgspec.Struct, frozen=True):
 class AgentRegistry:
     """Reads and writes agents on pooled connections; each call blocks the caller's greenlet.
 
-    Raises `Unavailable`, `TimedOut` or another `StoreError`; then nothing is written.
+    Raises `Unavailable`, `TimedOut` or another `StoreError`.
     """
 
     def __init__(self, database: Database) -> None:
@@ -42,11 +43,16 @@ class AgentRegistry:
         """All agents, in order of id."""
         return [AgentRow(*row) for row in self._database.rows(query("agents_load"))]
 
-    def upsert(self, agents: Iterable[AgentRow]) -> None:
-        """Write agents in one statement; of two with one id the later counts."""
-        rows = list({agent.id: agent for agent in agents}.values())
-        if not rows:
-            return
+    def upsert(self, agents: Iterable[AgentRow]) -> list[AgentRow]:
+        """Write agents in one statement; of two with one id the later counts.
+
+        Returns:
+            Those that PostgreSQL refuses, which are set aside (`Refusals`); the others are written.
+        """
+        rows = {agent.id: agent for agent in agents}
+        return self._database.refusals.write_rows("agents", rows, self._put, value=_without_beat)
+
+    def _put(self, rows: list[AgentRow]) -> None:
         columns = {
             "ids": [row.id for row in rows],
             "names": [row.name for row in rows],
@@ -56,4 +62,10 @@ class AgentRegistry:
             "last_errors": [row.last_error for row in rows],
         }
         with self._database.transaction() as connection:
-            connection.execute(query("agents_upsert"), columns)
+            if connection.execute(query("agents_upsert"), columns).rowcount < len(rows):
+                raise KeptOut
+
+
+def _without_beat(row: AgentRow) -> AgentRow:
+    """What of a row has to change to make it another: a beat comes every few seconds."""
+    return msgspec.structs.replace(row, last_beat=None)

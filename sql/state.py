@@ -4,7 +4,10 @@ import msgspec
 
 from .connection import Row
 from .database import Database
+from .errors import KeptOut
 from .named_queries import query
+
+TABLE = "orchestrator_state"
 
 
 class StateRow(msgspec.Struct, frozen=True):
@@ -36,14 +39,23 @@ class StateStore:
         rows = self._database.rows(query("state_get"), {"key": key})
         return _state(rows[0]) if rows else None
 
-    def put(self, key: str, value: bytes) -> str:
+    def put(self, key: str, value: bytes) -> str | None:
         """Write one key; returns its `updated_at`. Durable on return.
 
         Args:
             key: its name.
             value: JSON, UTF-8.
+
+        Returns:
+            ``None``: PostgreSQL refuses the row, and it is set aside (`Refusals`).
         """
-        rows = self._database.rows(query("state_put"), {"key": key, "value": value.decode()})
+        return self._database.refusals.write(TABLE, key, value, lambda: self._put(key, value))
+
+    def _put(self, key: str, value: bytes) -> str:
+        given = {"key": key, "value": value.decode(errors="surrogateescape")}
+        rows = self._database.rows(query("state_put"), given)
+        if not rows:
+            raise KeptOut
         return str(rows[0][0])
 
 

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from .database import Database
-from .errors import Denied
+from .errors import Denied, KeptOut
 from .named_queries import query
+from .state import TABLE
+
+STOP_KEY = "killswitch_status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,26 @@ class StopRow:
             xmin: of the row as it was read; empty: there was none.
 
         Returns:
-            The new xmin; ``None``: it has changed meanwhile, nothing was written.
+            The new xmin; ``None``: nothing was written, since it has changed meanwhile or
+            PostgreSQL refuses it, which sets it aside (`Refusals`).
         """
+        return self._database.refusals.write(
+            TABLE, STOP_KEY, document, lambda: self._put(document, xmin)
+        )
+
+    def _put(self, document: bytes, xmin: str) -> str | None:
         name = "stop_update" if xmin else "stop_insert"
-        rows = self._database.rows(query(name), {"value": document.decode(), "xmin": xmin})
-        return str(rows[0][0]) if rows else None
+        given = {"value": document.decode(errors="surrogateescape"), "xmin": xmin}
+        if rows := self._database.rows(query(name), given):
+            return str(rows[0][0])
+        if self.read().xmin == xmin:
+            raise KeptOut
+        return None
+
+    @property
+    def refused(self) -> str | None:
+        """Why PostgreSQL does not take the row; ``None`` if it does."""
+        return self._database.refusals.reason(TABLE, STOP_KEY)
 
     def _is_hidden(self) -> bool:
         try:

@@ -25,6 +25,7 @@ from ...sql.errors import (
     StoreError,
     UniqueClash,
     WriterClaimed,
+    is_refusal,
 )
 from ...sql.events.copy_text import copy_field
 from ...sql.events.event_writer import EventWriter
@@ -201,7 +202,17 @@ class Storer:
         self._warn_if_set_back(highest)
         state.ids.discard_through(highest)
         self._writer.raise_sequence(max(highest, state.newest_id, state.ids.highest))
-        return highest, self._writer.stream_position()
+        return highest, self._stream_position()
+
+    def _stream_position(self) -> StreamPosition | None:
+        """PostgreSQL's; where it refuses to say, the data directory's will do, if it has one."""
+        try:
+            return self._writer.stream_position()
+        except StoreError as error:
+            if self._state.stream_known is None or not is_refusal(error):
+                raise
+            self._log.warning("the stream's position is not readable", reason=str(error))
+            return None
 
     def _warn_if_set_back(self, highest: int) -> None:
         """A restored dump ends before what was stored; refilling is only possible while stopped."""
@@ -253,18 +264,19 @@ class Storer:
 
     def _sift(self, lines: list[bytes], stream: StreamPosition | None) -> bool:
         """Store ``lines`` with ``bus.rejected`` for those refused; False if that will not do."""
-        replaced: list[Event] = []
+        replaced: dict[bytes, Event] = {}
 
         def instead(line: bytes, error: RefusedRows) -> bytes:
-            replaced.append(_rejected(line, _reason_of(error)))
-            return _line_of(replaced[-1])
+            replaced[line] = _rejected(line, _reason_of(error))
+            return _line_of(replaced[line])
 
         try:
             within(SIFTED_AFTER_S, self._writer.sift, lines, instead, stream)
         except (RefusedRows, UniqueClash):
             return False
-        self._log.warning("PostgreSQL refused events", ids=[event.id for event in replaced][:100])
-        for event in replaced:
+        ids = [event.id for event in replaced.values()]
+        self._log.warning("PostgreSQL refused events", ids=ids[:100])
+        for event in replaced.values():
             self._note_replaced(event)
         return True
 

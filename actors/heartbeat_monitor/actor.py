@@ -232,7 +232,7 @@ class HeartbeatMonitor(Actor):
         if not rows:
             return
         try:
-            self._registry.upsert(rows)
+            self._table.mark_dirty(self._registry.upsert(rows))
         except StoreError as error:
             self._table.mark_dirty(rows)
             self.log.debug("agent registry not written yet", rows=len(rows), reason=str(error))

@@ -117,7 +117,7 @@ class AgentTable:
         """Add the rows of a former run; what has been heard since then stands."""
         for row in rows:
             if row.id not in self._agents:
-                age_s = (wall - _moment(row.last_beat)).total_seconds() if row.last_beat else 0.0
+                age_s = _age_s(row.last_beat, wall)
                 self._agents[row.id] = _Agent(row, now - max(0.0, age_s))
 
     def set_visible(self, visible: bool, *, now: float) -> None:  # noqa: FBT001 a state, not an option
@@ -298,5 +298,9 @@ def _interval(value: object) -> float:
     return DEFAULT_INTERVAL_S
 
 
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _age_s(last_beat: str | None, wall: datetime) -> float:
+    """Seconds since then; 0 for a time of another program's that no calendar here has."""
+    try:
+        return (wall - datetime.fromisoformat(last_beat)).total_seconds() if last_beat else 0.0
+    except (ValueError, TypeError):
+        return 0.0

@@ -13,6 +13,7 @@ from gevent.event import Event as Signal
 from ...protocol.timestamps import utc_now
 from ...runtime import Actor
 from ...sql.errors import StoreError
+from ...sql.refusals import RETRY_REFUSED_S
 from ...sql.state import StateStore
 from ..events import REGIME, Event
 from ..messages.events import EventReplaced, EventsJournalled
@@ -90,7 +91,7 @@ class StateKeeper(Actor):
         while not self._load():
             gevent.sleep(RETRY_S)
         while True:
-            self._saving.wait()
+            self._saving.wait(RETRY_REFUSED_S)
             self._saving.clear()
             if not self._save_all():
                 gevent.sleep(RETRY_S)
@@ -106,13 +107,13 @@ class StateKeeper(Actor):
         return True
 
     def _save_all(self) -> bool:
-        """Write what is pending; say whether all of it is written."""
-        while (unsaved := self._values.next_unsaved()) is not None:
-            key, value = unsaved
+        """Write what is pending but what PostgreSQL refuses; False if it cannot be reached."""
+        for key, value in self._values.unsaved():
             try:
-                self._store.put(key, value)
+                written = self._store.put(key, value)
             except StoreError as error:
                 self.log.debug("state not written yet", key=key, reason=str(error))
                 return False
-            self._values.saved(key, value)
+            if written is not None:
+                self._values.saved(key, value)
         return True

@@ -26,7 +26,7 @@ def regime_value(event: Event) -> bytes:
     """The payload with ``last_update`` and ``source``; what is no object is put into one."""
     try:
         fields = msgspec.json.decode(event.payload, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, RecursionError):
         fields = {"value": msgspec.Raw(event.payload)}
     fields["last_update"] = msgspec.Raw(msgspec.json.encode(event.ts))
     fields["source"] = msgspec.Raw(msgspec.json.encode(event.source))
@@ -37,6 +37,6 @@ def read_regime(row: StateRow) -> Regime:
     """A kept value, also one that another program wrote."""
     try:
         stored = msgspec.json.decode(row.value, type=_StoredRegime)
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, RecursionError):  # others may have written anything
         stored = _StoredRegime()
     return Regime(row.value, stored.last_update or row.updated_at, stored.source)

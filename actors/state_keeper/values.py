@@ -42,9 +42,9 @@ class StateValues:
         """All of them, in order of key."""
         return tuple(self._rows[key] for key in sorted(self._rows))
 
-    def next_unsaved(self) -> tuple[str, bytes] | None:
-        """What to write next."""
-        return next(iter(self._unsaved.items()), None)
+    def unsaved(self) -> tuple[tuple[str, bytes], ...]:
+        """What is to be written, oldest key first."""
+        return tuple(self._unsaved.items())
 
     def saved(self, key: str, value: bytes) -> None:
         """Note that ``value`` has been written; one that came meanwhile still waits."""

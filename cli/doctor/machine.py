@@ -105,7 +105,11 @@ def check_daemon(client: Client) -> Iterator[CheckResult]:
         checks = client.ask("GET", "/ready").body.get("checks") or {}
         for name, check in checks.items():
             said = str(check.get("message") or "ok")
-            if check.get("ok"):
+            if check.get("warning"):
+                yield warning(
+                    f"daemon: {name}", said, "mend the table, or the program that beats so"
+                )
+            elif check.get("ok"):
                 yield ok(f"daemon: {name}", said)
             else:
                 yield critical(f"daemon: {name}", said, "look at its log")

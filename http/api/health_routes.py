@@ -13,6 +13,8 @@ from ...killswitch.guard.link import GuardStatus
 from ...protocol.timestamps import utc_now
 from ...runtime import Address, GetTree, OrchestratorError
 from ...sql.database import Database
+from ...sql.state import TABLE
+from ...sql.stop_row import STOP_KEY
 from ..auth import Role, caller_in
 from ..peers import ASK_TIMEOUT_S, Instance
 from ..requests import Call
@@ -141,7 +143,9 @@ class ReadinessChecks:
         error = self._storing().store_error if health.ok else None
         if error is not None:
             return Check(ok=False, message=f"does not store: {error}", latency_ms=latency_ms)
-        return Check(ok=health.ok, message=health.message, latency_ms=latency_ms)
+        refused = "; ".join(map(str, self._database.refusals.report())) if health.ok else ""
+        message = f"{health.message}; {refused}" if refused else health.message
+        return Check(health.ok, message, latency_ms, warning=bool(refused))
 
     def _journal(self) -> Check:
         status = self._storing()
@@ -163,6 +167,8 @@ class ReadinessChecks:
         view: KillswitchView = self._killswitch.ask(GetKillswitch(), timeout_s=_CHECK_TIMEOUT_S)
         if view.unknown is not None:
             return Check(ok=False, message=f"no permit is issued: {view.unknown}")
+        if why := self._database.refusals.reason(TABLE, STOP_KEY):
+            return Check(ok=False, message=f"PostgreSQL refuses the stop's row: {why}")
         return Check(ok=True, message=view.status)
 
     def _watch(self) -> Check:

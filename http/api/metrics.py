@@ -29,6 +29,7 @@ from ...runtime import Address, DeadLetters, GetTree, OrchestratorError
 from ...runtime.address import HandlingTimes
 from ...runtime.processes.record import ProcessRecord
 from ...runtime.telemetry.metrics import MAX_LABEL_VALUES, OTHER, PREFIX, Metrics
+from ...sql.refusals import SMALL_TABLES, Refusals
 from ...sql.state import StateRow
 from ..peers import Instance, Peers
 from ..requests import Call
@@ -83,6 +84,7 @@ def parts_of(peers: Peers) -> Iterable[Part]:
         partial(_of_state, peers.keeper),
         partial(_of_processes, peers.agents.processes),
         partial(_of_killswitch, peers.killswitch),
+        partial(_of_refusals, peers.database.refusals),
     )
 
 
@@ -247,6 +249,11 @@ def _of_killswitch(killswitch: Address) -> Iterable[Metric]:
     level = {"inactive": 0, "active": 1}.get(view.status, -1)
     text = "0 trading allowed, 1 halted, -1 unknown (agents treat it as halted)."
     yield _gauges("killswitch_level", text, ("scope",), [(("all",), float(level))])
+
+
+def _of_refusals(refusals: Refusals) -> Iterable[Metric]:
+    samples = [((table,), float(refusals.totals[table])) for table in SMALL_TABLES]
+    yield _counters("rows_refused", "Rows that PostgreSQL refused.", "table", samples)
 
 
 def _flat(tree: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -165,6 +165,7 @@ class Check(msgspec.Struct, frozen=True):
     ok: bool
     message: str
     latency_ms: float | None = None
+    warning: bool = False
 
 
 class ReadyAnswer(msgspec.Struct, frozen=True):

@@ -3,7 +3,8 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 import psycopg
@@ -17,11 +18,13 @@ from ..errors import (
     SchemaError,
     StoreError,
     Unavailable,
+    is_refusal,
     translate,
 )
 from ..named_queries import query
+from ..refusals import Refusals
 from .fenced_connection import FencedConnection
-from .stream_position import StreamPosition, load_position, save_position
+from .stream_position import STREAM, StreamPosition, load_position, save_position
 
 # Up to here a gap of the sequence is closed by using ids up, which is safe against others that take
 # some at the same moment; a wider gap by setval, which a race of a few ids cannot leap over.
@@ -31,6 +34,8 @@ END_LIMIT_S: Final = 30.0
 END_POLL_S: Final = 0.05
 # Rows sent again for each one that is refused, at most.
 SIFT_ROWS: Final = 500
+T = TypeVar("T")
+
 _COPY_LINE: Final = re.compile(r"^COPY \S+, line ([0-9]+)", re.MULTILINE)
 
 
@@ -43,6 +48,10 @@ class Resolution(msgspec.Struct, frozen=True):
     """Ids that were there as the same row: type, source, ts and payload are equal."""
     clashes: tuple[int, ...]
     """Ids that another row has: ours need new ones, and are not stored."""
+
+
+class _PositionRefused(StoreError):
+    """The events could be stored, but not how far the stream was read by them."""
 
 
 class _CopyRefused(StoreError):
@@ -69,6 +78,11 @@ class EventWriter(FencedConnection):
     def silent_after_s(self) -> float:
         """Limit of the time without an answer of PostgreSQL, in seconds."""
         return self._database.settings.silent_after_s
+
+    @property
+    def refusals(self) -> Refusals:
+        """What of the stream's position is refused."""
+        return self._database.refusals
 
     # -- ids ------------------------------------------------------------------------------------
 
@@ -131,12 +145,12 @@ class EventWriter(FencedConnection):
         """
         if not self.copy_refused:
             try:
-                self._store(rows, _copy_rows, stream)
+                self._transact(partial(_copy_rows, rows=rows), stream)
             except _CopyRefused:
                 self.copy_refused = True
             else:
                 return
-        self._store(rows, _insert_rows, stream)
+        self._transact(partial(_insert_rows, rows=rows), stream)
 
     def resolve(
         self, rows: bytes, doubt: Doubt | None = None, stream: StreamPosition | None = None
@@ -156,16 +170,7 @@ class EventWriter(FencedConnection):
         """
         if doubt is not None:
             self._end_transaction(doubt)
-        with self._session() as connection:
-            mine = self._begin(connection)
-            try:
-                outcome = _merge_rows(connection, rows)
-            except psycopg.errors.UniqueViolation as error:
-                raise RefusedRows(str(translate(error)), sqlstate=error.sqlstate) from error
-            if stream is not None:
-                save_position(connection, stream)
-            self._commit(connection, mine)
-        return outcome
+        return self._transact(partial(_merge_rows, rows=rows), stream)
 
     def sift(
         self,
@@ -185,26 +190,30 @@ class EventWriter(FencedConnection):
             StoreError: as `store`.
         """
         put = _insert_rows if self.copy_refused else _copy_rows
-        with self._session() as connection:
-            doubt = self._begin(connection)
-            _sift_rows(connection, lines, put, instead)
-            if stream is not None:
-                save_position(connection, stream)
-            self._commit(connection, doubt)
+        self._transact(partial(_sift_rows, lines=lines, put=put, instead=instead), stream)
 
-    def _store(
-        self,
-        rows: bytes,
-        put: Callable[[Connection, bytes], None],
-        stream: StreamPosition | None,
-    ) -> None:
-        with self._session() as connection:
-            doubt = self._begin(connection)
-            if rows:
-                put(connection, rows)
-            if stream is not None:
-                save_position(connection, stream)
-            self._commit(connection, doubt)
+    def _transact(self, put: Callable[[Connection], T], stream: StreamPosition | None) -> T:
+        """One storing transaction; a position that PostgreSQL refuses holds up no event."""
+
+        def transact(stream: StreamPosition | None) -> T:
+            with self._session() as connection:
+                doubt = self._begin(connection)
+                outcome = put(connection)
+                if stream is not None:
+                    _save_position(connection, stream)
+                self._commit(connection, doubt)
+            return outcome
+
+        if stream is None:
+            return transact(None)
+        stored = self.refusals.write(
+            "orchestrator_stream",
+            STREAM,
+            None,
+            lambda: (transact(stream),),
+            is_refused=lambda error: isinstance(error, _PositionRefused),
+        )
+        return transact(None) if stored is None else stored[0]
 
     def _commit(self, connection: Connection, doubt: Doubt) -> None:
         self.doubt = doubt
@@ -230,7 +239,19 @@ def _first(row: Row | None) -> int:
     return int(row[0]) if row is not None else 0
 
 
+def _save_position(connection: Connection, position: StreamPosition) -> None:
+    try:
+        save_position(connection, position)
+    except psycopg.Error as error:
+        refused = translate(error)
+        if not is_refusal(refused):
+            raise
+        raise _PositionRefused(str(refused), sqlstate=refused.sqlstate) from error
+
+
 def _copy_rows(connection: Connection, rows: bytes) -> None:
+    if not rows:
+        return
     try:
         with connection.cursor() as cursor, cursor.copy(query("events_copy")) as copy:
             copy.write(rows)
@@ -280,13 +301,18 @@ def _stage_rows(connection: Connection, rows: bytes) -> None:
 
 
 def _insert_rows(connection: Connection, rows: bytes) -> None:
+    if not rows:
+        return
     _stage_rows(connection, rows)
     connection.execute(query("staging_insert"), prepare=False)
 
 
 def _merge_rows(connection: Connection, rows: bytes) -> Resolution:
     _stage_rows(connection, rows)
-    stored = [row[0] for row in connection.execute(query("staging_store"), prepare=False)]
+    try:
+        stored = [row[0] for row in connection.execute(query("staging_store"), prepare=False)]
+    except psycopg.errors.UniqueViolation as error:
+        raise RefusedRows(str(translate(error)), sqlstate=error.sqlstate) from error
     taken = connection.execute(
         query("staging_compare"), {"stored": stored}, prepare=False
     ).fetchall()

@@ -1,7 +1,6 @@
 import pytest
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database
-from orchestrator.sql.errors import RefusedRows
 from orchestrator.sql.registry import AgentRegistry, AgentRow
 
 pytestmark = pytest.mark.db
@@ -52,10 +51,77 @@ def test_writing_nobody_is_fine(database: Database) -> None:
     assert AgentRegistry(database).load() == []
 
 
-def test_one_bad_row_refuses_the_whole_statement(database: Database) -> None:
+def dup(agent_id: str) -> AgentRow:
+    return AgentRow(agent_id, "same name", None, "active", BEAT, None)
+
+
+MENDED = "ALTER TABLE agents DROP CONSTRAINT c"
+SAYS_NO = (
+    "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 'b' THEN {} "
+)
+SAYS_NO += "END IF; RETURN NEW; END $$; CREATE TRIGGER t BEFORE INSERT OR UPDATE ON agents "
+SAYS_NO += "FOR EACH ROW EXECUTE FUNCTION f()"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ALTER TABLE agents ADD CONSTRAINT c CHECK (id <> 'b')",
+        "ALTER TABLE agents ALTER COLUMN id TYPE varchar(1), ALTER COLUMN name TYPE varchar(3)",
+        SAYS_NO.format("RAISE EXCEPTION 'not this one';"),
+        SAYS_NO.format("RAISE EXCEPTION 'own state' USING ERRCODE = 'ZZ123';"),
+        SAYS_NO.format("RETURN NULL;"),
+        SAYS_NO.format("PERFORM 1 / 0;"),
+        SAYS_NO.format("PERFORM missing();"),
+        SAYS_NO.format("PERFORM * FROM missing;"),
+        "CREATE RULE r AS ON INSERT TO agents WHERE NEW.id = 'b' DO INSTEAD NOTHING",
+    ],
+)
+def test_a_host_that_refuses_one_agent_refuses_no_other(
+    database: Database, admin: Connection, host: str
+) -> None:
+    admin.execute(host.encode())
+    long = AgentRow("b", "long name", None, "active", BEAT, None)
+
+    refused = AgentRegistry(database).upsert([agent("a"), long, agent("c")])
+
+    assert [row.id for row in refused] == ["b"]
+    assert [row[0] for row in admin.execute("SELECT id FROM agents ORDER BY id")] == ["a", "c"]
+    assert [report.rows for report in database.refusals.report()] == [("b",)]
+
+
+def test_of_two_agents_with_one_unique_name_one_is_stored(
+    database: Database, admin: Connection
+) -> None:
+    admin.execute("ALTER TABLE agents ADD CONSTRAINT c UNIQUE (name)")
     registry = AgentRegistry(database)
 
-    with pytest.raises(RefusedRows):
-        registry.upsert([agent("a"), agent("b\0")])
+    assert [row.id for row in registry.upsert([dup("a"), dup("b"), agent("c")])] == ["b"]
+    assert [row.id for row in registry.upsert([dup("b")])] == ["b"]
+    admin.execute(MENDED)
+    assert registry.upsert([dup("b"), agent("c")]) == [dup("b")]  # not before the minute is over
 
-    assert registry.load() == []
+    changed = AgentRow("b", "another name", None, "active", BEAT, None)
+    assert registry.upsert([changed]) == []
+    assert database.refusals.report() == ()
+
+
+@pytest.mark.parametrize("text", ["b\0", "\ud800"])
+def test_text_that_no_wire_takes_is_a_refusal(database: Database, text: str) -> None:
+    registry = AgentRegistry(database)
+
+    refused = registry.upsert([agent("a"), AgentRow(text, "x", None, "active", BEAT, text)])
+
+    assert [row.id for row in refused] == [text]
+    assert [row.id for row in registry.load()] == ["a"]
+
+
+def test_without_the_table_or_a_right_all_are_set_aside(
+    database: Database, admin: Connection
+) -> None:
+    admin.execute("DROP TABLE agents")
+
+    assert len(AgentRegistry(database).upsert([agent("a"), agent("b")])) == 2
+
+    (report,) = database.refusals.report()
+    assert 'relation "agents" does not exist' in report.reason

@@ -30,6 +30,38 @@ def test_it_is_written_only_as_it_was_read(database: Database) -> None:
     assert (text.value, text.xmin) == (b'{"a": 2}', second)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ALTER TABLE orchestrator_state ADD CONSTRAINT c CHECK (value ->> 'enabled' <> 'true')",
+        "CREATE RULE r AS ON INSERT TO orchestrator_state DO INSTEAD NOTHING",
+        "ALTER TABLE orchestrator_state ALTER COLUMN key TYPE varchar(3)",
+    ],
+)
+def test_a_stop_that_the_table_refuses_is_set_aside(
+    database: Database, admin: Connection, host: str
+) -> None:
+    admin.execute(host.encode())
+    row = StopRow(database)
+
+    assert row.write(b'{"enabled": true}', xmin="") is None
+
+    assert row.refused is not None
+    assert database.refusals.totals["orchestrator_state"] == 1
+
+
+def test_an_update_that_a_policy_hides_is_a_refusal(
+    under_row_security: Callable[[str], StopRow], admin: Connection
+) -> None:
+    row = under_row_security("true")
+    first = row.write(b'{"a": 1}', xmin="")
+    admin.execute("CREATE POLICY q ON orchestrator_state AS RESTRICTIVE FOR UPDATE USING (false)")
+
+    assert first is not None
+    assert row.write(b'{"a": 2}', xmin=first) is None
+    assert row.refused == "a trigger, a rule or row security keeps it out"
+
+
 @pytest.fixture
 def under_row_security(
     pg_url: str, admin: Connection, open_database: Callable[[str], Database]

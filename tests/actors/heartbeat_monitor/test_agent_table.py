@@ -266,3 +266,13 @@ def test_a_change_between_states_that_are_neither_off_nor_error_is_told_without_
     change = agents.beat(beat(status="halted"), now=1)
 
     assert (change.event_type, change.reason) == (None, "halted")
+
+
+@pytest.mark.parametrize("last_beat", ["20000-01-01T00:00:00.000Z", "infinity", "", "1/2/3"])
+def test_a_row_with_a_time_that_no_calendar_has_is_loaded(last_beat: str) -> None:
+    agents = table()
+
+    row = AgentRow("a1", "A", None, "active", last_beat, None)
+    agents.load([row], now=5, wall=datetime(2026, 1, 31, tzinfo=UTC))
+
+    assert agents.view("a1", now=5).last_beat == last_beat

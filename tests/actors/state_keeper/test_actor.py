@@ -105,3 +105,21 @@ def test_what_another_actor_writes_is_shown_and_not_written(office: Office) -> N
     [row] = office.ask(GetState())
     assert (row.key, bytes(row.value)) == ("killswitch_status", b'{"enabled": false}')
     assert office.stored("killswitch_status") is None
+
+
+def test_a_value_that_is_refused_holds_up_no_other(
+    office: Office, database: Database, wait_until: Callable[..., None]
+) -> None:
+    with database.transaction() as connection:
+        connection.execute(
+            "ALTER TABLE orchestrator_state ADD CONSTRAINT c CHECK (value <> '1'::jsonb)"
+        )
+
+    office.address.tell(SetState("a", b"1"))
+    office.address.tell(SetState("b", b"2"))
+    wait_until(lambda: office.stored("b") == 2)
+    office.address.tell(SetState("a", b"3"))
+    wait_until(lambda: office.stored("a") == 3)
+
+    assert database.refusals.totals["orchestrator_state"] >= 1
+    assert office.ask(GetState())

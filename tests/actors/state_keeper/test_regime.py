@@ -34,3 +34,9 @@ def test_a_value_of_another_program_is_taken_as_it_is() -> None:
     regime = read_regime(row(b'{"regime":"volatile","source":7}'))
 
     assert (regime.last_update, regime.source) == ("2026-01-01T00:00:00.000Z", None)
+
+
+def test_a_value_nested_without_end_is_taken_as_it_is() -> None:
+    deep = b'{"regime":' + b"[" * 3000 + b"]" * 3000 + b"}"
+
+    assert read_regime(row(deep)).source is None

@@ -9,7 +9,7 @@ def test_a_value_that_is_only_shown_is_not_written() -> None:
     values.show("a", b"1", now="t")
 
     assert values.get("a") == StateRow("a", msgspec.Raw(b"1"), "t")
-    assert values.next_unsaved() is None
+    assert values.unsaved() == ()
 
 
 def test_of_values_that_wait_the_newest_counts() -> None:
@@ -17,7 +17,7 @@ def test_of_values_that_wait_the_newest_counts() -> None:
     values.keep("a", b"1", now="t")
     values.keep("a", b"2", now="t")
 
-    assert values.next_unsaved() == ("a", b"2")
+    assert values.unsaved() == (("a", b"2"),)
 
 
 def test_a_value_that_came_while_another_was_written_still_waits() -> None:
@@ -27,7 +27,7 @@ def test_a_value_that_came_while_another_was_written_still_waits() -> None:
 
     values.saved("a", old)
 
-    assert values.next_unsaved() == ("a", b"2")
+    assert values.unsaved() == (("a", b"2"),)
 
 
 def test_a_written_value_waits_no_longer() -> None:
@@ -36,7 +36,7 @@ def test_a_written_value_waits_no_longer() -> None:
 
     values.saved("a", value)
 
-    assert values.next_unsaved() is None
+    assert values.unsaved() == ()
 
 
 def test_what_postgresql_holds_does_not_overwrite_what_is_newer() -> None:

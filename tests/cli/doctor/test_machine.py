@@ -71,6 +71,7 @@ def test_the_daemons_own_port_is_told_from_anothers(tmp_path: Path, double: Doub
 
 def test_what_the_daemon_says_of_itself_is_passed_on(double: Double) -> None:
     checks = {"redis": {"ok": False, "message": "refused"}, "journal": {"ok": True}}
+    checks["postgres"] = {"ok": True, "message": "agents refuses 1", "warning": True}
     double.answers["/ready"] = (503, {"status": "not_ready", "checks": checks})
 
     with Client(double.url, timeout_s=5) as client:
@@ -78,6 +79,7 @@ def test_what_the_daemon_says_of_itself_is_passed_on(double: Double) -> None:
 
     assert found["daemon: redis"].level is Level.CRITICAL
     assert found["daemon: journal"].level is Level.OK
+    assert found["daemon: postgres"].level is Level.WARNING
 
 
 def test_a_daemon_that_does_not_run_says_nothing() -> None:

@@ -1,5 +1,7 @@
+import json
 from typing import Any
 
+import psycopg
 import pytest
 from orchestrator.http.api.health_routes import guard_check, not_running
 from orchestrator.killswitch.guard.link import GuardStatus
@@ -54,6 +56,36 @@ def test_ready_is_503_while_redis_is_away_and_health_stays_200(
     assert served.get("/health").status == 200
     redis_server.start()
     served.wait_ready()
+
+
+def test_refused_rows_are_seen_and_the_stop_among_them_is_not_ready(serve: Serve) -> None:
+    served = serve()
+    with psycopg.connect(served.daemon.pg_url, autocommit=True) as host:
+        host.execute("ALTER TABLE agents ADD CONSTRAINT c UNIQUE (name)")
+        host.execute(
+            "ALTER TABLE orchestrator_state ADD CONSTRAINT c CHECK"
+            " (key <> 'killswitch_status' OR value ->> 'reason' IS DISTINCT FROM 'no')"
+        )
+    with served.redis as bus:
+        for agent_id in ("u-1", "u-2", "u-3"):
+            name = "Twin" if agent_id != "u-3" else "Only"
+            bus.publish(f"heartbeat.{agent_id}", json.dumps({"agent_id": agent_id, "name": name}))
+
+    def stored() -> set[str]:
+        with psycopg.connect(served.daemon.pg_url) as host:
+            return {row[0] for row in host.execute("SELECT id FROM agents")}
+
+    served.wait_until(lambda: "u-3" in stored() and len(stored()) == 2)
+    served.wait_until(lambda: served.get("/ready").json["checks"]["postgres"]["warning"])
+    ready = served.get("/ready")
+    assert ready.status == 200
+    assert "agents refuses 1" in ready.json["checks"]["postgres"]["message"]
+    assert b'orchestrator_rows_refused_total{table="agents"}' in served.get("/metrics").body
+
+    trip = served.post("/risk/killswitch", {"reason": "no"}).json
+    served.wait_until(lambda: served.get("/ready").status == 503)
+    assert (trip["latched"], trip["persisted"]) == (True, False)
+    assert "refuses" in served.get("/ready").json["checks"]["killswitch"]["message"]
 
 
 def test_an_agent_that_beats_is_listed(served: Served) -> None:

@@ -58,6 +58,29 @@ def test_a_position_is_committed_without_rows_and_may_go_back_in_another_generat
     assert anew > THERE
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "DROP TABLE orchestrator_stream",
+        "ALTER TABLE orchestrator_stream ADD CONSTRAINT c CHECK (generation < 0)",
+        """CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM 1 / 0; END $$;
+        CREATE TRIGGER t BEFORE INSERT ON orchestrator_stream FOR EACH ROW EXECUTE FUNCTION f()""",
+    ],
+)
+def test_a_position_that_is_refused_holds_up_no_event(
+    pg_url: str, writer: EventWriter, host: str
+) -> None:
+    with connect(pg_url) as connection:
+        connection.execute(host.encode())
+
+    writer.store(row(1), THERE)
+    writer.resolve(row(1) + row(2), None, THERE)
+    writer.sift([row(3)[:-1], row(4, b"no json")[:-1]], lambda *_: row(4)[:-1], THERE)
+
+    assert writer.committed_max() == 4
+    assert writer.refusals.totals == {"orchestrator_stream": 1}
+
+
 def test_resolving_a_block_in_doubt_notes_the_position_too(writer: EventWriter) -> None:
     writer.store(row(1))
     writer.resolve(row(1) + row(2), None, THERE)
