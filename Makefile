@@ -2,6 +2,7 @@
 # make test   all tests          make lint   make typecheck   make coverage
 # make chaos  all faults in full, and a table of what became of all events (some 25 minutes);
 #             ARGS="killed redis" some of them, ARGS=--list which there are, ARGS=--help
+# make mutants  does a rule's own test notice when the rule is turned round? (an hour)
 # make bench  the benchmarks     make clean  remove what was built; make distclean: .venv too
 #
 # JOBS=1 runs the tests in one process instead of three side by side.
@@ -17,7 +18,7 @@ JOBS ?= 3
 CHECK := import sys, venv, ensurepip, ssl; sys.exit(sys.version_info < (3, 11))
 CANDIDATES := $(PYTHON) python3 python python3.13 python3.12 python3.11
 
-.PHONY: run test lint typecheck coverage bench chaos clean distclean FORCE
+.PHONY: run test lint typecheck coverage bench chaos mutants clean distclean FORCE
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed-embedded
@@ -44,6 +45,9 @@ bench: $(VENV)/.installed-dev
 
 chaos: $(VENV)/.installed-dev
 	cd tests && PYTHONPATH=. ../$(BIN)/python -m faults.chaos $(ARGS)
+
+mutants: $(VENV)/.installed-dev
+	cd tests && ../$(BIN)/python -m mutants $(ARGS)
 
 # Installs again only when what is to be installed has changed.
 $(VENV)/.installed-%: $(VENV)/.made-in setup.cfg pyproject.toml
