@@ -147,7 +147,7 @@ def mutant(source: str, number: int) -> tuple[ast.Module, str]:
 
 
 class _Loader(SourceFileLoader):
-    def get_code(self, _: str) -> CodeType:  # type: ignore[override]
+    def get_code(self, _: str) -> CodeType:
         source = Path(self.path).read_text()
         number = int(os.environ["MUTANT"].rpartition(":")[2])
         return compile(mutant(source, number)[0], self.path, "exec")

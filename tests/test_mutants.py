@@ -1,7 +1,8 @@
 import ast
 
-import mutants
 import pytest
+
+from . import mutants
 
 SOURCE = """
 def clamp(value, low, high):
