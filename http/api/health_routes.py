@@ -1,7 +1,7 @@
-"""``/health``, ``/ready`` and ``/health/agents``."""
+"""``/health``, ``/ready``, ``/whoami`` and ``/health/agents``."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ...actors.broadcaster.clients import Clients
 from ...actors.messages.event_persister import GetPersisterStatus, PersisterStatus
@@ -19,7 +19,7 @@ from ..auth import Role, caller_in
 from ..peers import ASK_TIMEOUT_S, Instance
 from ..requests import Call
 from ..routes import Answer, Route, json_answer
-from .schemas import AgentsAnswer, AgentsQuery, Check, HealthAnswer, ReadyAnswer
+from .schemas import AgentsAnswer, AgentsQuery, Check, HealthAnswer, ReadyAnswer, WhoAmIAnswer
 
 _CHECK_TIMEOUT_S: Final = 1.0
 
@@ -70,6 +70,16 @@ class HealthRoutes:
             checks = {}
         answer = ReadyAnswer("ok" if ok else "unavailable", checks, utc_now())
         return json_answer(answer, 200 if ok else 503)
+
+    @Route("GET", "/whoami", {200: WhoAmIAnswer})
+    def whoami(self, call: Call) -> WhoAmIAnswer:
+        """Who asks, and what that allows.
+
+        Where no tokens are configured every caller is an operator without a name.
+        """
+        caller = caller_in(call.environ)
+        role = caller.role.name.lower()
+        return WhoAmIAnswer("ok", cast("Any", role), caller.name, utc_now())
 
     @Route("GET", "/health/agents", {200: AgentsAnswer}, query=AgentsQuery, etag=True)
     def agents(self, call: Call) -> AgentsAnswer:

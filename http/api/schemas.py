@@ -159,6 +159,17 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     timestamp: str
 
 
+class WhoAmIAnswer(msgspec.Struct, frozen=True):
+    """``/whoami``."""
+
+    status: Literal["ok"]
+    role: Literal["viewer", "tripper", "operator"]
+    """What the caller may do; each includes those before it."""
+    name: str | None
+    """The token's name; null without a token."""
+    timestamp: str
+
+
 class Check(msgspec.Struct, frozen=True):
     """One part's readiness."""
 

@@ -1,50 +1,50 @@
-/**
- * What this page's token may do, and how it says so. Pure but for the token itself.
- *
- * The API has no call that tells who asks. So the page knows what follows from what it was answered:
- * without a token and not refused, there are none and all is allowed; whether a token is an operator's
- * is asked once (api.js, `mayAct`); and what was refused once is refused for this page.
- */
+/** Who this page is to the daemon (`/whoami`), what that allows, and how it says so. Pure. */
 
-const NEEDS = { stop: "tripper", release: "operator" };
-const ACTS = { stop: "stop trading", release: "release a stop" };
+const RANKS = { viewer: 1, tripper: 2, operator: 3 };
+/** What can be asked for: the least role, and the words. */
+const ACTS = {
+  stop: ["tripper", "stop trading"],
+  drill: ["tripper", "measure the way to every agent"],
+  release: ["operator", "release a stop"],
+  agents: ["operator", "start, stop or restart agents"],
+  actors: ["operator", "restart actors"],
+  events: ["operator", "write or mark events"],
+};
 
-/** `role`: "open" (no tokens), "operator", "limited" (less than an operator), null while it is unknown, or "asked": nothing before a token is given. */
+/** `role`: "viewer", "tripper", "operator", null while it is unknown, or "asked": nothing before a token is given. */
 export function createAccess(hasToken) {
-  return { role: hasToken ? null : "open", refused: new Set() };
+  return { role: null, name: null, hasToken };
 }
 
-export function applyRole(access, isOperator) {
-  access.role = isOperator ? "operator" : "limited";
-  return ["header", "killswitch"];
-}
-
-/** The daemon answered 403 to `act` ("stop" or "release"). */
-export function applyRefusal(access, act) {
-  if (access.role === null || access.role === "operator") access.role = "limited";
-  access.refused.add(act);
-  return ["header", "killswitch"];
+/** The daemon's answer to `/whoami`. */
+export function applyIdentity(access, { role, name }) {
+  if (access.role === "asked" || !Object.hasOwn(RANKS, role)) return [];
+  Object.assign(access, { role, name: typeof name === "string" ? name : null });
+  return ["header", "killswitch", "agents", "actors", "events"];
 }
 
 /** Why `act` cannot be done with this token; null if it can, or if only trying will tell. */
 export function objectionTo(access, act) {
-  const known = access.refused.has(act) || (access.role === "limited" && NEEDS[act] === "operator");
-  return known ? `Your token may not ${ACTS[act]}: that needs the role ${NEEDS[act]}.` : null;
+  const [needs, words] = ACTS[act];
+  if (!(RANKS[access.role] < RANKS[needs])) return null;
+  return `Your role ${access.role} may not ${words}: that needs the role ${needs}.`;
 }
 
 /** Who I am, in a word or two. */
-export function roleWords(access) {
-  if (access.role === "open") return "no sign-in";
-  if (access.role === "operator") return "operator";
-  if (access.role === null) return "signed in";
-  return access.refused.has("stop") ? "viewer" : "viewer or tripper";
+export function roleWords({ role, name, hasToken }) {
+  if (!hasToken) return "no sign-in";
+  if (!Object.hasOwn(RANKS, role)) return "signed in";
+  return name === null || name === role ? role : `${name} (${role})`;
 }
 
+const MEANINGS = {
+  viewer: "Your token may read. It may not stop trading, release a stop or act.",
+  tripper: "Your token may read and stop trading. It may not release a stop or act.",
+  operator: "Your token may read, stop trading, release a stop and act.",
+};
+
 /** The same as a sentence. */
-export function roleMeaning(access) {
-  if (access.role === "open") return "This daemon has no tokens: whoever reaches this page may do everything.";
-  if (access.role === "operator") return "Your token is an operator's: it may read, stop, release and act.";
-  if (access.role === null) return "Your token may read; what else it may do is not known yet.";
-  const stop = access.refused.has("stop") ? "It may not stop trading." : "Whether it may stop trading shows when you do.";
-  return `Your token may read. ${stop} It may not release a stop.`;
+export function roleMeaning({ role, hasToken }) {
+  if (!hasToken) return "This daemon has no tokens: everyone who reaches this page may do everything.";
+  return MEANINGS[role] ?? "Your token may read; what else it may do is not known yet.";
 }

@@ -111,6 +111,7 @@ export class Api {
   agents = () => this.#call("GET", "/health/agents");
   regime = () => this.#call("GET", "/regime/state");
   actors = () => this.#call("GET", "/runtime/actors");
+  whoami = () => this.#call("GET", "/whoami");
   health = () => this.#call("GET", "/health");
   ready = () => this.#call("GET", "/ready", undefined, { accept: [503] });
   killswitch = () => this.#call("GET", "/risk/killswitch");
@@ -123,16 +124,6 @@ export class Api {
       for (const one of Array.isArray(value) ? value : [value]) words.append(key, String(one));
     }
     return this.#call("GET", `/bus/events?${words}`);
-  }
-
-  /** Whether our token is an operator's, by a call that names an event that cannot be (0) and so changes nothing; null: no telling. */
-  async mayAct() {
-    try {
-      await this.#call("POST", "/bus/events/processed", { ids: [0] });
-      return true;
-    } catch (error) {
-      return error.status === 403 ? false : null;
-    }
   }
 
   /** `target`: `{level, scope}`. */

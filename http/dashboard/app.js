@@ -1,14 +1,14 @@
 /**
  * Puts the page together: link → store and event log → panels.
  *
- * Frames change the state as they come; drawing happens at most four times a second, in a frame of
- * the browser's, and only what changed. Once a second all is drawn, for the ages.
+ * Frames change the state as they come (drawing.js draws). Once a second all is drawn, for the ages.
  */
 
 import { addressOf, shownBy } from "./address.js";
 import { mountAnnouncer } from "./announcer.js";
 import { Api } from "./api.js";
 import { ServerClock } from "./clock.js";
+import { scheduleDrawing } from "./drawing.js";
 import { toEvent } from "./event.js";
 import { EventLog } from "./event_log.js";
 import { History } from "./history.js";
@@ -33,13 +33,11 @@ import { Sync } from "./sync.js";
 import { themes } from "./themes.js";
 import { token } from "./token.js";
 
-/** At most four drawings a second: more cannot be read. */
-const DRAW_EVERY_MS = 250;
-
 const clock = new ServerClock();
 const now = () => clock.at(Date.now());
 const state = store.createState({ hasToken: token() !== null });
 state.link.since = now();
+const changed = scheduleDrawing(draw);
 const log = new EventLog();
 const signIn = mountSignIn({ state, onAsk });
 const api = new Api({ onRefused: signIn.ask, onAnswer: (body, sentMs, receivedMs) => clock.sample(parseTime(body.timestamp), receivedMs, sentMs) });
@@ -47,8 +45,8 @@ const history = new History({ state, log, api, now, changed });
 const sync = new Sync({ state, log, api, history, now, changed });
 const $ = (id) => document.getElementById(id);
 
-const stopDialog = mountStopDialog({ state, api, onStopped: () => sync.soon("killswitch", 0), onRefused: changed });
-const releaseDialog = mountReleaseDialog({ state, api, now, onReleased: () => sync.soon("killswitch", 0), onRefused: changed });
+const stopDialog = mountStopDialog({ state, api, onStopped: () => sync.soon("killswitch", 0), onRefused: () => sync.whoAmI() });
+const releaseDialog = mountReleaseDialog({ state, api, now, onReleased: () => sync.soon("killswitch", 0), onRefused: () => sync.whoAmI() });
 const help = mountHelp();
 const account = mountAccount({ state, onSignOut: token() ? signOut : null });
 const details = mountDetails($("details"), {
@@ -123,24 +121,9 @@ function goTo(section) {
 
 /* ---- drawing ---- */
 
-const dirty = new Set();
-let [drawnAt, drawing] = [0, false];
-
-function changed(names) {
-  for (const name of names) dirty.add(name === "health" ? "header" : name);
-  if (dirty.has("agents")) dirty.add("details");
-  if (names.length) dirty.add("header");
-  if (drawing || dirty.size === 0) return;
-  drawing = true;
-  setTimeout(() => requestAnimationFrame(draw), Math.max(0, drawnAt + DRAW_EVERY_MS - performance.now()));
-}
-
-function draw() {
-  drawing = false;
-  drawnAt = performance.now();
+function draw(names) {
   const nowMs = now();
-  for (const name of dirty) panels[name]?.render(nowMs);
-  dirty.clear();
+  for (const name of names) panels[name]?.render(nowMs);
   announcer.render(nowMs);
   signIn.render();
   places.render();
@@ -202,7 +185,10 @@ function onPhase(phase, { retryAt = NaN }) {
   if (phase !== state.link.phase) state.link.since = now();
   state.link.phase = phase;
   state.link.retryAt = clock.at(retryAt);
-  if (back) for (const name of ["killswitch", "ready", "agents", "actors", "regime"]) sync.soon(name, 0);
+  if (back) {
+    sync.whoAmI();
+    for (const name of ["killswitch", "ready", "agents", "actors", "regime"]) sync.soon(name, 0);
+  }
   if (back && log.lastId === 0) history.latest();
   if (phase === "lost") sync.soon("ready", 0);
   changed(Object.keys(panels));

@@ -51,7 +51,7 @@ export function tailCommand(filterText, { url, heartbeats = true } = {}) {
 export const doctorCommand = (agentId) => `orc doctor agent ${agentId.startsWith("-") ? "-- " : ""}${quote(agentId)}`;
 export const haltCommand = (reason) => `orc halt --reason ${quote(reason)}`;
 export const TAIL = "orc tail";
-export const HALT = "orc halt";
+export const HALT = haltCommand("the dashboard is cut off");
 export const RUN_AGENT = "orc agent run module:Class";
 export const MAKE_TOKEN = "orc token new --role viewer";
 /** Reaches agents past a daemon that is dead: all of them take what is not exactly `false` for a stop. */

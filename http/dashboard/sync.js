@@ -5,7 +5,7 @@
  * page polls (about twenty). The budget in api.js holds either way.
  */
 
-import { applyRole } from "./access.js";
+import { applyIdentity } from "./access.js";
 import { PAGE } from "./history.js";
 import { MARKED_TYPES } from "./marks.js";
 import * as store from "./store.js";
@@ -86,16 +86,16 @@ export class Sync {
   async start() {
     const reloaded = loadedJustNow();
     this.api.health().then((body) => this.changed(store.applyHealth(this.state, body)), () => {});
-    if (this.state.access.role === null) this.#askRole();
+    this.whoAmI();
     await Promise.all([...Object.keys(APPLY).map((name) => this.read(name)), this.#firstPage()]);
     await Promise.all([this.#marks(), this.#agentHistory("agent.offline")]);
     if (reloaded) return;
     await Promise.all([this.regimeHistory(), this.#agentHistory("heartbeat")]);
   }
 
-  async #askRole() {
-    const may = await this.api.mayAct();
-    if (may !== null) this.changed(applyRole(this.state.access, may));
+  /** Who we are to the daemon; asked at the start and when something was refused. */
+  whoAmI() {
+    return this.api.whoami().then((body) => this.changed(applyIdentity(this.state.access, body)), () => {});
   }
 
   /** Once a second: read whatever has become due. */

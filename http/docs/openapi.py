@@ -55,7 +55,7 @@ GROUPS: Final = {
     "about": ("Pages and descriptions", "For monitoring, for tools, and for you."),
 }
 """Key → title and text of the groups of operations, in the order of the page."""
-_GROUP_OF: Final = {"ready": "health", "regime": "state", "events": "bus"}
+_GROUP_OF: Final = {"ready": "health", "whoami": "health", "regime": "state", "events": "bus"}
 
 ABOUT: Final = (
     "Events, agents, state and the killswitch of one daemon.\n\n"

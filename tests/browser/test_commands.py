@@ -5,15 +5,24 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 import pytest
+import redis
 from orchestrator.cli import cli
+
+from ..conftest import wait_until
+from .conftest import Daemon
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "http" / "dashboard"
 NODE = shutil.which("node")
+ANY_URL = "http://127.0.0.1:8090"
+ANY_AGENT = ("module:Class", "orchestrator.agents.samples.dev:DevAgent")
+CRITICAL, AGENTS_MISSING = 2, 7
 REDIS_WORDS = 4
 """``redis-cli PUBLISH <channel> <payload>``."""
 
@@ -51,12 +60,77 @@ def parse(command: click.Command, words: list[str], parent: click.Context | None
     return parse(inner, rest, context)
 
 
+def words_of(command: str, daemon: Daemon) -> list[str]:
+    """As a shell would split it; for this daemon and this installation."""
+    words = shlex.split(command.replace(ANY_URL, daemon.base_url).replace(*ANY_AGENT))
+    return [sys.executable, "-m", "orchestrator", *words[1:]]
+
+
+def run(command: str, daemon: Daemon) -> int:
+    """Run a command to its end; its exit code."""
+    done = subprocess.run(
+        words_of(command, daemon),
+        env=daemon.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Usage:" not in done.stderr, done.stderr
+    return done.returncode
+
+
+def starts(command: str, daemon: Daemon) -> bool:
+    """Whether a command that has no end begins: a client more, or an agent that beats."""
+    before = daemon.get("/health")["websocket_clients"]
+
+    def begun() -> bool:
+        clients = daemon.get("/health")["websocket_clients"]
+        return bool(clients > before or daemon.get("/health/agents")["agents"])
+
+    with subprocess.Popen(
+        words_of(command, daemon), env=daemon.environment, stdout=subprocess.DEVNULL
+    ) as process:
+        try:
+            wait_until(lambda: begun() or process.poll() is not None, limit_s=60)
+            return process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+            if " tail" in command:
+                wait_until(lambda: daemon.get("/health")["websocket_clients"] == before)
+
+
 def test_every_command_is_parsed_by_the_real_command_line(commands: list[str]) -> None:
     ours = [shlex.split(command) for command in commands if command.startswith("orc ")]
 
     parsed = {parse(cli, words[1:]) for words in ours}
 
     assert {"tail", "agent", "halt", "emit", "new", "run"} <= parsed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_every_command_runs_on_a_running_daemon(commands: list[str], daemon: Daemon) -> None:
+    ours = [command for command in commands if command.startswith("orc ")]
+    endless = [command for command in ours if " tail" in command or "agent run" in command]
+    stops = [command for command in ours if command.startswith("orc halt")]
+    (past,) = (shlex.split(command) for command in commands if command not in ours)
+
+    with redis.Redis.from_url(daemon.redis_url) as client:
+        client.execute_command(*past[1:])
+    wait_until(lambda: daemon.get("/risk/killswitch")["status"] == "active")
+
+    with ThreadPoolExecutor(len(ours)) as pool:
+        ending = [command for command in ours if command not in endless]
+        codes = dict(zip(ending, pool.map(lambda one: run(one, daemon), ending), strict=True))
+    follows = {command: starts(command, daemon) for command in endless}
+
+    unusual = {command.split()[1]: code for command, code in codes.items() if code != 0}
+    assert unusual == {"halt": AGENTS_MISSING, "doctor": CRITICAL}, "no agent with a gate is there"
+    assert all(follows.values()), follows
+    assert len(daemon.get("/risk/killswitch")["trips"]) == len(stops) + 1
 
 
 def test_an_option_that_does_not_exist_is_found() -> None:
@@ -76,7 +150,7 @@ def test_the_page_names_no_command_past_the_module_that_is_tested() -> None:
     named = re.compile(r"\b(?:orc|orchestrator|redis-cli)(?: --?[\w-]+)* [a-z]{2,}")
     others = [path for path in PAGE.rglob("*.js") if path.name != "commands.js"]
 
-    found = {path.name: named.findall(_strings(path.read_text())) for path in others}
+    found = {str(path): named.findall(_strings(path.read_text())) for path in others}
 
     assert {name: words for name, words in found.items() if words} == {}
 

@@ -90,6 +90,16 @@ def test_paths_and_methods_that_are_none_tell_nothing_to_strangers(
     assert reply.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+def test_each_caller_learns_who_it_is(guarded: Served) -> None:
+    answers = [guarded.call("GET", "/whoami", headers=bearer(role)).json for role in ROLES[1:]]
+
+    assert [(answer["role"], answer["name"]) for answer in answers] == [
+        ("viewer", "viewer"),
+        ("tripper", "tripper"),
+        ("operator", "operator"),
+    ]
+
+
 def test_strangers_learn_of_ready_only_whether(guarded: Served) -> None:
     stranger = guarded.call("GET", "/ready", headers=bearer("nobody"))
 

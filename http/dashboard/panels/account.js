@@ -12,7 +12,7 @@ export function mountAccount({ state, onSignOut }) {
   const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
   const dialog = h("dialog", { id: "account", class: "dialog", "aria-labelledby": "account-title" },
     h("h2", { id: "account-title" }, "Who you are here"),
-    h("dl", { class: "facts" }, h("dt", {}, "Role"), who, h("dt", {}, "Daemon"), where),
+    h("dl", { class: "facts" }, h("dt", {}, "You"), who, h("dt", {}, "Daemon"), where),
     meaning, h("div", { class: "acts" }, ...(out ? [out] : []), close));
   closeOutside(dialog);
   document.body.append(dialog);

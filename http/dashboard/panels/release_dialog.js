@@ -1,6 +1,6 @@
 /** To release a stop: name the trip, say why. Slower than stopping, on purpose. */
 
-import { applyRefusal, objectionTo } from "../access.js";
+import { objectionTo } from "../access.js";
 import { announce, h, setAttr, setHidden, setText } from "../dom.js";
 import { clip, moment, parseTime } from "../format.js";
 import { tripsInForce, tripWords } from "../trading.js";
@@ -59,7 +59,7 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
   document.body.append(dialog);
 
   function refusal(error) {
-    if (error.status === 403) return objectionTo(state.access, "release");
+    if (error.status === 403) return objectionTo(state.access, "release") ?? error.message;
     return `${error.message}${error.status === 409 ? " Close this and look again." : ""}`;
   }
 
@@ -94,7 +94,7 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     try {
       done(await api.release(tripId, reason.value.trim()));
     } catch (error) {
-      if (error.status === 403) onRefused(applyRefusal(state.access, "release"));
+      if (error.status === 403) onRefused();
       say(`Not released. ${refusal(error)}`, "failed");
       check();
     }

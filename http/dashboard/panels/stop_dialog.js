@@ -5,7 +5,7 @@
  * that are left; it can be sent again at once, since a stop that is in force takes a second one.
  */
 
-import { applyRefusal, objectionTo } from "../access.js";
+import { objectionTo } from "../access.js";
 import { HALT_PAST_DAEMON, haltCommand } from "../commands.js";
 import { announce, closeOutside, h, setAttr, setHidden, setText } from "../dom.js";
 import { duration } from "../format.js";
@@ -74,7 +74,7 @@ export function effectOf(target) {
 export function failureWords(error, access) {
   const onMachine = `On the machine: ${haltCommand(DEFAULT_REASON)}`;
   if (error.status === 401) return `${error.message} Sign in, and stop again. ${onMachine}`;
-  if (error.status === 403) return `${objectionTo(access, "stop")} Sign in with another token. ${onMachine}`;
+  if (error.status === 403) return `${objectionTo(access, "stop") ?? error.message} Sign in with another token. ${onMachine}`;
   if (error.status > 0) return `${error.message} Send it again. ${onMachine}`;
   return `${error.message} Send it again. ${onMachine}. If the daemon is dead, past it to the agents: ${HALT_PAST_DAEMON}`;
 }
@@ -121,7 +121,7 @@ export function mountStopDialog({ state, api, onStopped, onRefused }) {
       setText(close, "Close");
       onStopped();
     } catch (error) {
-      if (error.status === 403) onRefused(applyRefusal(state.access, "stop"));
+      if (error.status === 403) onRefused();
       say(failureWords(error, state.access), "failed");
       announce(`The stop was not confirmed. ${error.message}`, { urgent: true });
     }

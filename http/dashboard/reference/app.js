@@ -1,5 +1,6 @@
 /** The API reference: /openapi.json and /asyncapi.json as a page to read, search and copy from. */
 
+import { MAKE_TOKEN } from "../commands.js";
 import { h, setHidden, setText, svg } from "../dom.js";
 import { themes } from "../themes.js";
 import { finds, grouped } from "./describe.js";
@@ -40,7 +41,7 @@ function signIn(again) {
   const input = h("input", { type: "password", name: "token", autocomplete: "off", spellcheck: "false", required: true, "aria-label": "Token" });
   const form = h("form", { class: "sign-in" },
     h("h2", {}, "This daemon asks for a token"),
-    h("p", {}, again ? "That token is not accepted. " : "", "Any role may read the reference: ", h("code", {}, "orchestrator token new --role viewer"), " makes one."),
+    h("p", {}, again ? "That token is not accepted. " : "", "Any role may read the reference: ", h("code", {}, MAKE_TOKEN), " makes one."),
     h("div", { class: "sign-in-row" }, input, h("button", { type: "submit" }, "Read")));
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -61,16 +61,11 @@ await withPage({ tolerate }, async (page, context) => {
   await keptForTheTabOnly(page, context, VIEWER_TOKEN);
   const { trip_id: trip } = await operator("POST", "/risk/killswitch", { reason: "drill" });
   await reads(page, "#killswitch .state-words", /Stopped: all agents/);
-  await reads(page, ".account", /^viewer or tripper$/);
+  await reads(page, ".account", /^viewer$/);
   assert.ok(await page.getByRole("button", { name: "Release this stop…" }).isDisabled());
   await reads(page, "#killswitch .why", /may not release a stop: that needs the role operator/);
-  await page.click("#stop");
-  await page.fill("#stop-typed", "STOP");
-  await page.keyboard.press("Enter");
-  await reads(page, "#stop-dialog .outcome", /needs the role tripper/);
-  await page.keyboard.press("Escape");
-  await until(() => page.locator("#stop").isDisabled(), "what was refused is not offered again");
-  await reads(page, ".account", /^viewer$/);
+  assert.ok(await page.locator("#stop").isDisabled(), "what is not allowed is not offered");
+  assert.match(await page.locator("#stop").getAttribute("title"), /needs the role tripper/);
   await audit(page);
   assert.equal((await operator("GET", "/risk/killswitch")).status, "active");
   await page.reload();
@@ -85,7 +80,7 @@ await withPage({ tolerate }, async (page, context) => {
   await page.getByRole("link", { name: "API reference" }).waitFor();
   await page.keyboard.press("Escape");
   await page.locator(".account").click();
-  await reads(page, "#account", /may read.*may not release/s);
+  await reads(page, "#account", /may not stop trading, release/);
   await audit(page);
   await page.getByRole("button", { name: "Sign out" }).click();
   await asked(page);

@@ -21,6 +21,12 @@ def test_health_tells_who_serves(served: Served) -> None:
     assert reply.json["websocket_clients"] == 0
 
 
+def test_without_tokens_everybody_is_an_operator_without_a_name(served: Served) -> None:
+    reply = served.get("/whoami")
+
+    assert (reply.status, reply.json["role"], reply.json["name"]) == (200, "operator", None)
+
+
 def test_head_answers_as_get_without_a_body(served: Served) -> None:
     reply = served.call("HEAD", "/health")
 

@@ -159,6 +159,7 @@ def test_the_daemons_document_has_every_path_of_the_contract(served: Served) -> 
         "/health",
         "/ready",
         "/health/agents",
+        "/whoami",
         "/bus/events",
         "/bus/events/{id}",
         "/bus/events/processed",
@@ -195,7 +196,7 @@ def test_every_reference_leads_somewhere_and_ids_differ(served: Served) -> None:
 
 def test_answers_fit_what_the_document_says(served: Served) -> None:
     made = served.get("/openapi.json").json
-    for path in ("/health", "/ready", "/health/agents", "/state", "/runtime/actors"):
+    for path in ("/health", "/ready", "/whoami", "/health/agents", "/state", "/runtime/actors"):
         schema = made["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]
         component = made["components"]["schemas"][schema["schema"]["$ref"].split("/")[-1]]
 
