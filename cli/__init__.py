@@ -39,6 +39,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     "Stop": {
         "halt": ("halt", "Stop trading, at once, by whatever way works."),
         "killswitch": ("killswitch", "Show the stop, and release it."),
+        "audit": ("audit", "Who did what, and who was refused what."),
     },
     "Look and do": {
         "agent": ("agent", "List, run, start and stop agents."),

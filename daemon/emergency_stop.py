@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from ..actors.events import KILLSWITCH
+from ..killswitch.audit import AuditTrail
 from ..killswitch.copies import LatchCopy, RowCopy
 from ..killswitch.guard.link import GuardLink
 from ..killswitch.guard.settings import GuardSettings
@@ -18,6 +19,7 @@ from ..runtime import RestartChild
 from ..runtime.datadir import DataDir
 from ..runtime.hang_watch import PING_INTERVAL_S
 from ..settings import Settings
+from ..sql.audit import AuditTable
 from ..sql.database import Database
 from ..sql.stop_row import StopRow
 from .addresses import Addresses
@@ -50,6 +52,7 @@ class EmergencyStop:
         self._data = data
         self._to = to
         self._redis_url = redis_url
+        self.audit = AuditTrail(data.path, AuditTable(database))
         self._memory = Memory()
         self._row = RowCopy(StopRow(database))
         self._lease = Lease(data.instance)
@@ -99,6 +102,7 @@ class EmergencyStop:
             on_change=self.guard.set_halted,
             on_silent=lambda agent: to.agents.offer(RestartChild(agent)),
             managed=managed,
+            audit=self.audit,
             hand_made=self.files.hand_made,
         )
         copies = Copies(self._latch, self._row, self._link, self._lease, self._data.path)
@@ -112,6 +116,7 @@ class EmergencyStop:
         """End what runs outside the tree."""
         self.files.close()
         self._latch.close()
+        self.audit.close()
 
 
 def guard_settings(settings: Settings) -> GuardSettings:

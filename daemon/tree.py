@@ -173,6 +173,7 @@ class Daemon:
             stack.callback(self._database.close)
             stack.callback(self._writer.close)
             stack.callback(self.stop.close)
+            stack.enter_context(running("daemon-audit", self.stop.audit.run))
             self._persister_state.open()
             stack.callback(self._persister_state.close)
             subscriptions = self._bus.subscribe(
@@ -391,4 +392,5 @@ class Daemon:
             dead_letters=self._dead_letters,
             metrics=self.metrics,
             instance=self._instance,
+            audit=self.stop.audit,
         )

@@ -16,7 +16,9 @@ from structlog.contextvars import bound_contextvars
 
 from ..protocol.timestamps import utc_now
 from ..runtime.telemetry.metrics import Metrics
+from .acts import Acts
 from .api.agent_routes import AgentRoutes
+from .api.audit_routes import AuditRoutes
 from .api.event_routes import EventRoutes
 from .api.health_routes import HealthRoutes, ReadinessChecks
 from .api.killswitch_routes import KillswitchRoutes
@@ -60,9 +62,12 @@ class Api:
         routes: What it answers.
         settings: Section ``[http]``.
         metrics: The daemon's registry.
+        acts: Notes what is refused.
     """
 
-    def __init__(self, routes: Iterable[Route], settings: HttpSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, routes: Iterable[Route], settings: HttpSettings, metrics: Metrics, acts: Acts
+    ) -> None:
         self.active = 0
         """Requests being answered."""
         self.idle = Signal()
@@ -74,6 +79,7 @@ class Api:
         self.limit = RateLimit(settings)
         """Counts the calls of each client."""
         self._settings = settings
+        self._acts = acts
         self._log = structlog.get_logger(actor="http")
         self._router = bottle.Bottle()
         self._routes: dict[tuple[str, str], Route] = {}
@@ -125,6 +131,7 @@ class Api:
         """
         route = _NO_ROUTE
         limits: Headers = ()
+        call: Call | None = None
         origin, host = environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")
         try:
             self.hosts.check(host, http_1_1=environ.get("SERVER_PROTOCOL") != "HTTP/1.0")
@@ -143,7 +150,9 @@ class Api:
                 call = self._read(environ, request_id, route, values)
                 answer = _encoded(environ, route, route.handler(call))
         except Exception as error:  # noqa: BLE001 the border: one request
-            answer = self.refusal(as_api_error(error), request_id, environ)
+            refused = as_api_error(error)
+            self._acts.refused(route, environ, refused, request_id, call)
+            answer = self.refusal(refused, request_id, environ)
             return _with(answer, limits), route.path
         cors = self.origins.plain if origin is None else self.origins.headers(origin)
         return _with(answer, (*limits, *cors)), route.path
@@ -206,6 +215,7 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         feeds: What the clients of the event feed share.
     """
     instance, persister, database = peers.instance, peers.persister, peers.database
+    acts = Acts(peers.audit)
     checks = ReadinessChecks(
         listener=peers.listener,
         persister=persister,
@@ -221,15 +231,17 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         persister=persister,
         dead_letters=peers.dead_letters,
         instance=instance,
+        acts=acts,
     )
     owners = (
         HealthRoutes(instance, peers.clients, peers.monitor, checks),
         EventRoutes(persister, peers.clients, database),
         SseRoutes(feeds),
         KillswitchRoutes(peers.killswitch),
+        AuditRoutes(peers.audit),
         StateRoutes(peers.keeper),
         runtime,
-        AgentRoutes(peers.agents, peers.killswitch),
+        AgentRoutes(peers.agents, peers.killswitch, acts),
         MetricsPage(peers.metrics, instance, parts_of(peers)),
         AsyncApi(instance.version),
         PageRoutes(),

@@ -7,6 +7,7 @@ from typing import Final
 
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.broadcaster.clients import Clients
+from ..killswitch.audit import AuditTrail
 from ..runtime import Address, DeadLetters
 from ..runtime.processes.record import ProcessRecord
 from ..runtime.telemetry.metrics import Metrics
@@ -75,5 +76,7 @@ class Peers:
     """All actors' dead letters."""
     metrics: Metrics
     """The daemon's registry."""
+    audit: AuditTrail
+    """Who did what."""
     instance: Instance
     """This daemon."""

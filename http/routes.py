@@ -95,6 +95,8 @@ class Route:
     """Whether its answer is a stream, which foreign pages may not open, as no WebSocket."""
     always: bool = False
     """Never answered 429, not even after wrong tokens."""
+    audit: str = ""
+    """The action under which the audit trail has it; its refusals are noted."""
     example: Any = None
     """A body that may be sent."""
     handler: Handler = _unbound

@@ -15,6 +15,7 @@ import structlog
 from websockets.frames import CloseCode
 
 from ..runtime import Actor
+from .acts import Acts
 from .app import Api, all_routes
 from .edge.connections import Connections, OpenConnection
 from .edge.handler import Handler, Upgrades
@@ -131,7 +132,7 @@ class HttpServer(Actor):
     def on_start(self) -> None:
         """Begin to accept connections."""
         routes = all_routes(self._peers, self.address.name, self._feeds)
-        self._api = Api(routes, self._settings, self._peers.metrics)
+        self._api = Api(routes, self._settings, self._peers.metrics, Acts(self._peers.audit))
         self._listening.sessions.close_revoked(self._api.access)
         tls = self._listening.tls
         if tls is not None:

@@ -14,6 +14,7 @@ import msgspec
 from ..actors.events import KILLSWITCH, NewEvent
 from ..actors.messages.broadcaster import KillswitchNotice
 from ..actors.messages.event_persister import PersistEvents
+from ..actors.messages.killswitch import Asker, Engage, Release
 from ..protocol.announcement import Ended, Stamp, announcement
 from ..protocol.document import public_fields
 from ..protocol.timestamps import utc_now
@@ -21,6 +22,7 @@ from ..protocol.trips import Stop, Trip
 from ..runtime import Outbox
 from .redis_link import Announcement, RedisLink
 from .state import Memory, Neighbours
+from .transitions import Transitions
 
 RETELL_S: Final = 1.0
 """The stop in force is published again at most this often."""
@@ -35,6 +37,7 @@ class Announcer:
         to: the neighbours.
         put: puts in force what is known, with the digest, before the message goes out.
         after: calls a function after so many seconds, in the actor.
+        transitions: notes them.
         log: the actor's.
     """
 
@@ -46,6 +49,7 @@ class Announcer:
         *,
         put: Callable[[Stop], None],
         after: Callable[[float, Callable[[], object]], object],
+        transitions: Transitions,
         log: Any,
     ) -> None:
         self._memory = memory
@@ -53,6 +57,7 @@ class Announcer:
         self._to = to
         self._put = put
         self._after = after
+        self._transitions = transitions
         self._log = log
         self._outbox = Outbox(to.persister, on_drop=self._dropped, urgent=True)
         self._retold_at = 0.0
@@ -62,13 +67,15 @@ class Announcer:
         """Pass on events that the persister had no room for, for ever."""
         self._outbox.pump()
 
-    def engaged(self, trip: Trip, how: str, request_id: str | None = None) -> None:
+    def engaged(self, trip: Trip, how: str, asked: Engage | None = None) -> None:
         """A trip is in force."""
         self._announce(trip.id, trip.id, trip=trip)
-        self.show(trip, how, request_id)
+        self.show(trip, how, asked)
 
-    def show(self, trip: Trip, how: str, request_id: str | None = None) -> None:
-        """Notice and log line alone, for a trip that was announced by the one who made it."""
+    def show(self, trip: Trip, how: str, asked: Engage | None = None) -> None:
+        """Notice, log line and audit row alone, for a trip that its maker has announced."""
+        request_id = asked.request_id if asked else None
+        self._transitions.engaged(trip, how, asked.asker if asked else Asker(), request_id)
         self._notice(public_fields(trip), engaged=True)
         self._log.critical(
             f"killswitch engaged {how}".rstrip(),
@@ -80,8 +87,10 @@ class Announcer:
             request_id=request_id,
         )
 
-    def released(self, ended: Ended, request_id: str | None) -> None:
+    def released(self, ended: Ended, asked: Release | None) -> None:
         """A release counts."""
+        request_id = asked.request_id if asked else None
+        self._transitions.released(ended, asked.asker if asked else Asker(), request_id)
         self._announce(ended.trip.id, "", ended=ended)
         words = {"reason": ended.reason, "triggered_by": ended.by, "at": utc_now()}
         self._notice(public_fields(ended.trip) | words, engaged=False)

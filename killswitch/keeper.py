@@ -63,6 +63,7 @@ from .state import (
     WrongTrip,
     holds,
 )
+from .transitions import Transitions
 
 LOOK_S: Final = 0.5
 """How often overdue receipts are looked at, and an unknown state is resolved again."""
@@ -100,12 +101,14 @@ class Killswitch(Actor):
     def on_start(self) -> None:
         """Read the latch; PostgreSQL and Redis are read beside, since they may be away."""
         copies = self._copies
+        self._transitions = Transitions(self._memory, self._to.audit, self._receipts, self.after)
         self._announcer = Announcer(
             self._memory,
             copies.link,
             self._to,
             put=lambda stop: self._knowledge.put(stop),  # noqa: PLW0108 made below
             after=self.after,
+            transitions=self._transitions,
             log=self.log,
         )
         self._knowledge = Knowledge(
@@ -193,11 +196,11 @@ class Killswitch(Actor):
         self._answers.add(EngageUnderWay(self.defer_reply(), result, now))
         for seconds in (SETTLE_S, PUBLISH_S, GIVE_UP_S):
             self.after(seconds + TIMER_SLACK_S, self._settle)
-        self._engage(trip, "", message.request_id)
+        self._engage(trip, "", message)
 
-    def _engage(self, trip: Trip, how: str, request_id: str | None = None) -> None:
+    def _engage(self, trip: Trip, how: str, asked: Engage | None = None) -> None:
         self._memory.stop = self._memory.stop.with_trip(trip)
-        self._announcer.engaged(trip, how, request_id)
+        self._announcer.engaged(trip, how, asked)
 
     def _handle_take(self, message: TakeTrip) -> None:
         if not holds(self._memory.stop, message.trip.id):  # the guard tells it again at its start
@@ -232,7 +235,7 @@ class Killswitch(Actor):
         if decision.verdict is Verdict.NEW and decision.trip is not None:
             self._take(adopted(decision.trip, stop, event.source), "from the bus")
         else:
-            self._decided(decision, "from the bus")
+            self._decided(decision, "from the bus", event.source)
 
     def _handle_beats(self, message: BeatsHeard) -> None:
         now = time.monotonic()
@@ -249,8 +252,9 @@ class Killswitch(Actor):
                     quiet_s=receipt.quiet_s and round(receipt.quiet_s, 3),
                 )
 
-    def _decided(self, decision: Decision, how: str) -> Trip | None:
+    def _decided(self, decision: Decision, how: str, by: str | None = None) -> Trip | None:
         """Do what was decided about something that came in; returns the trip it means."""
+        self._transitions.decided(decision, how, by)
         if decision.verdict is Verdict.NEW and decision.trip is not None:
             self._engage(decision.trip, how)
         elif decision.verdict is Verdict.FALSE:
@@ -305,7 +309,7 @@ class Killswitch(Actor):
             return
         late = "its answer was given up before the disk took it"
         reason, by = (asked.reason, asked.released_by) if asked else (late, "unknown")
-        self._announcer.released(Ended(trip, reason, by), asked.request_id if asked else None)
+        self._announcer.released(Ended(trip, reason, by), asked)
         if reply is not None:
             again = is_written_again(self._memory.stop, trip)
             reply.set(Released(trip, self._view(), again))

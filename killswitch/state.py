@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..protocol.trips import Stop
 from ..runtime import Address, OrchestratorError, Refusal
+from .audit import AuditTrail
 from .copies import LatchCopy, RowCopy
 from .heard_events import HeardEvents
 from .lease import Lease
@@ -77,6 +78,8 @@ class Neighbours:
     """Told of each managed agent that has to be ended since its gate is silent."""
     managed: Collection[str] = ()
     """Agents that this daemon runs as processes."""
+    audit: AuditTrail | None = None
+    """Notes every transition."""
     hand_made: Callable[[], list[str]] = list
     """Names of the trip files made by hand that are there."""
 

@@ -48,6 +48,18 @@ class Standing:
         return not self.pending and not self.unreachable
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, for the audit trail."""
+
+    name: str | None = None
+    """The token's."""
+    role: str | None = None
+    """The token's."""
+    address: str | None = None
+    """Where from; ``unix`` for the control socket."""
+
+
 class Engage(msgspec.Struct, frozen=True):
     """An authorised call to stop; answered by :class:`Engaged`."""
 
@@ -61,6 +73,8 @@ class Engage(msgspec.Struct, frozen=True):
     """How it came."""
     request_id: str | None = None
     """The HTTP request, for the log."""
+    asker: Asker = Asker()
+    """Who asks."""
 
 
 class TakeTrip(msgspec.Struct, frozen=True):
@@ -114,6 +128,8 @@ class Release(msgspec.Struct, frozen=True):
     """Who says so."""
     request_id: str | None = None
     """The HTTP request, for the log."""
+    asker: Asker = Asker()
+    """Who says so."""
 
 
 class GetKillswitch(msgspec.Struct, frozen=True):

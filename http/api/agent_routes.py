@@ -1,7 +1,6 @@
 """``/runtime/agents``: the agents that this daemon runs, their commands and their output."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -12,6 +11,7 @@ from ...actors.messages.killswitch import Effective, GetEffective, ResumeAgent
 from ...protocol.timestamps import timestamp, utc_now
 from ...runtime import Address, AskTimeout, GetTree, RestartChild, StartChild, StopChild
 from ...runtime.processes.record import ProcessRecord
+from ..acts import Acts
 from ..auth import caller_in
 from ..errors import Conflict, NotFound
 from ..peers import ASK_TIMEOUT_S, ManagedAgents
@@ -40,10 +40,12 @@ class AgentRoutes:
     Args:
         agents: Their supervisor, and what is known of them.
         killswitch: Knows what each may do.
+        acts: Notes what operators do.
     """
 
-    def __init__(self, agents: ManagedAgents, killswitch: Address) -> None:
+    def __init__(self, agents: ManagedAgents, killswitch: Address, acts: Acts) -> None:
         self._agents = agents
+        self._acts = acts
         self._killswitch = killswitch
         self._log = structlog.get_logger(actor="http")
 
@@ -53,22 +55,46 @@ class AgentRoutes:
         rows = tuple(self._agent(row) for row in self._rows())
         return ManagedAgentsAnswer("ok", utc_now(), rows)
 
-    @Route("POST", f"{_AGENT}/start", {202: ManagedAgentAnswer}, errors=(404, 409))
+    @Route(
+        "POST",
+        f"{_AGENT}/start",
+        {202: ManagedAgentAnswer},
+        errors=(404, 409),
+        audit="agent.start",
+    )
     def start_agent(self, call: Call) -> ManagedAgentAnswer:
         """Start a stopped or given-up agent."""
-        return self._command(call.path["id"], StartChild)
+        return self._command(call, "agent.start", StartChild)
 
-    @Route("POST", f"{_AGENT}/stop", {202: ManagedAgentAnswer}, errors=(404, 409))
+    @Route(
+        "POST",
+        f"{_AGENT}/stop",
+        {202: ManagedAgentAnswer},
+        errors=(404, 409),
+        audit="agent.stop",
+    )
     def stop_agent(self, call: Call) -> ManagedAgentAnswer:
         """Stop an agent until it is started again."""
-        return self._command(call.path["id"], StopChild)
+        return self._command(call, "agent.stop", StopChild)
 
-    @Route("POST", f"{_AGENT}/restart", {202: ManagedAgentAnswer}, errors=(404, 409))
+    @Route(
+        "POST",
+        f"{_AGENT}/restart",
+        {202: ManagedAgentAnswer},
+        errors=(404, 409),
+        audit="agent.restart",
+    )
     def restart_agent(self, call: Call) -> ManagedAgentAnswer:
         """Stop and start an agent."""
-        return self._command(call.path["id"], RestartChild)
+        return self._command(call, "agent.restart", RestartChild)
 
-    @Route("POST", f"{_AGENT}/resume", {202: ManagedAgentAnswer}, errors=(404, 409))
+    @Route(
+        "POST",
+        f"{_AGENT}/resume",
+        {202: ManagedAgentAnswer},
+        errors=(404, 409),
+        audit="agent.resume",
+    )
     def resume_agent(self, call: Call) -> ManagedAgentAnswer:
         """Let a halted agent act again.
 
@@ -81,13 +107,14 @@ class AgentRoutes:
             state = "unknown" if found.permission == "unknown" else "active"
             raise Conflict(f"The killswitch is {state}: release it first.")
         if not found.has_gate:
-            return self._command(agent_id, RestartChild)
+            return self._command(call, "agent.resume", RestartChild)
         caller = caller_in(call.environ).name or str(call.environ.get("REMOTE_ADDR") or "unix")
         resume = ResumeAgent(agent_id, f"http:{caller}")
         self._killswitch.ask(resume, timeout_s=ASK_TIMEOUT_S)
         row = find(self._rows(), agent_id)
         external = ManagedAgent(agent_id, "external", "RUNNING", 0, None, 0.0)
         agent = external if row is None else self._agent(row)
+        self._acts.done(call, "agent.resume", target=agent_id, detail="named in the permit")
         return ManagedAgentAnswer("accepted", utc_now(), agent)
 
     @Route("GET", f"{_AGENT}/logs", {200: LogsAnswer}, query=LogsQuery, errors=(404, 409))
@@ -116,19 +143,22 @@ class AgentRoutes:
 
     # -- parts -------------------------------------------------------------------------------
 
-    def _command(self, agent_id: str, command: type[Command]) -> ManagedAgentAnswer:
+    def _command(self, call: Call, action: str, command: type[Command]) -> ManagedAgentAnswer:
         """Have the supervisor do it; after 3 s the answer shows the intermediate state."""
-        supervisor = self._agents.supervisor
-        row = find(self._rows(), agent_id)
-        if row is None or supervisor is None:
+        agent_id, supervisor = call.path["id"], self._agents.supervisor
+        row = before = find(self._rows(), agent_id)
+        if row is None or before is None or supervisor is None:
             raise NotFound(_NO_AGENT)
         if self._agents.stopped is not None:
             self._remember(self._agents.stopped, agent_id, stopped=command is StopChild)
-        with suppress(AskTimeout):
-            done: Node = supervisor.ask(command(agent_id), timeout_s=COMMAND_WAIT_S)
-            return ManagedAgentAnswer("accepted", utc_now(), self._agent(done))
-        row = find(self._rows(), agent_id) or row
-        return ManagedAgentAnswer("accepted", utc_now(), self._agent(row))
+        try:
+            row = supervisor.ask(command(agent_id), timeout_s=COMMAND_WAIT_S)
+        except AskTimeout:
+            row = find(self._rows(), agent_id) or row
+        agent = self._agent(row)
+        was = str(before["state"])
+        self._acts.done(call, action, target=agent_id, was=was, became=agent.state)
+        return ManagedAgentAnswer("accepted", utc_now(), agent)
 
     def _remember(self, kept: StoppedAgents, agent_id: str, *, stopped: bool) -> None:
         try:

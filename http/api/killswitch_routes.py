@@ -22,6 +22,7 @@ from ...protocol.timestamps import utc_now
 from ...protocol.trips import Trip
 from ...protocol.ways import Way
 from ...runtime import Address
+from ..acts import asker_of
 from ..auth import Role, caller_in
 from ..peers import ASK_TIMEOUT_S
 from ..requests import Call, Environ
@@ -68,6 +69,7 @@ class KillswitchRoutes:
         counted=False,
         access=Role.TRIPPER,
         always=True,
+        audit="killswitch.engage",
         example={"reason": "prices of AAPL look wrong"},
     )
     def engage(self, call: Call) -> Answer:
@@ -86,6 +88,7 @@ class KillswitchRoutes:
             target=read_target(call.body.level, call.body.scope),
             way=Way.HTTP if call.environ.get("REMOTE_ADDR") else Way.SOCKET,
             request_id=call.request_id,
+            asker=asker_of(call),
         )
         done: Engaged = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S, urgent=True)
         return json_answer(_engaged(done), 200 if done.held else 503)
@@ -97,6 +100,7 @@ class KillswitchRoutes:
         body=schemas.Release,
         errors=(409,),
         counted=False,
+        audit="killswitch.release",
         example={"reason": "prices are right again", "trip_id": "the trip_id of the stop"},
     )
     def release(self, call: Call) -> KillswitchAnswer:
@@ -111,6 +115,7 @@ class KillswitchRoutes:
             reason=call.body.reason,
             released_by=_caller(call.environ),
             request_id=call.request_id,
+            asker=asker_of(call),
         )
         done: Released = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
         answer = _shown(done.view)

@@ -11,6 +11,7 @@ from ...actors.messages.event_persister import GetBooks
 from ...actors.sources import SourceBalance
 from ...protocol.timestamps import timestamp, utc_now
 from ...runtime import Address, AskTimeout, DeadLetter, DeadLetters, GetTree, RestartChild
+from ..acts import Acts
 from ..errors import NotFound
 from ..peers import ASK_TIMEOUT_S, Instance
 from ..requests import Call
@@ -41,9 +42,10 @@ class RuntimeRoutes:
         persister: The EventPersister.
         dead_letters: All actors' dead letters.
         instance: This daemon.
+        acts: Notes what operators do.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 wired in one place
         self,
         *,
         root: Address,
@@ -51,7 +53,9 @@ class RuntimeRoutes:
         persister: Address,
         dead_letters: DeadLetters,
         instance: Instance,
+        acts: Acts,
     ) -> None:
+        self._acts = acts
         self._root = root
         self._own_name = own_name
         self._persister = persister
@@ -75,21 +79,29 @@ class RuntimeRoutes:
         )
         return ActorsAnswer("ok", utc_now(), tree)
 
-    @Route("POST", "/runtime/actors/{name}/restart", {202: ActorAnswer}, errors=(404, 409))
+    @Route(
+        "POST",
+        "/runtime/actors/{name}/restart",
+        {202: ActorAnswer},
+        errors=(404, 409),
+        audit="actor.restart",
+    )
     def restart_actor(self, call: Call) -> ActorAnswer:
         """Restart an actor.
 
         Answered when it runs again, or after 3 s with the intermediate state.
         """
         name = call.path["name"]
-        row = find(self._tree(), name)
-        if row is None:
+        row = before = find(self._tree(), name)
+        if row is None or before is None:
             raise NotFound("There is no actor of that name; see /runtime/actors.")
         if find([row], self._own_name) is not None:
             self._root.tell(RestartChild(name))
         else:
             with suppress(AskTimeout):
                 row = self._root.ask(RestartChild(name), timeout_s=COMMAND_WAIT_S)
+        was, became = str(before["state"]), None if row is before else str(row["state"])
+        self._acts.done(call, "actor.restart", target=name, was=was, became=became)
         return ActorAnswer("accepted", utc_now(), _node(row))
 
     @Route("GET", "/runtime/dead-letters", {200: DeadLettersAnswer})

@@ -51,6 +51,7 @@ GROUPS: Final = {
     "bus": ("Events", "Everything that came over the bus, in the order of receipt."),
     "risk": ("Killswitch", "The stop: to engage it, to see it, to release it."),
     "state": ("State", "What is kept: the market regime, the killswitch, counts."),
+    "audit": ("Audit", "Who did what, and who was refused what."),
     "runtime": ("Runtime", "The supervision tree and the agents that this daemon runs."),
     "about": ("Pages and descriptions", "For monitoring, for tools, and for you."),
 }
