@@ -48,6 +48,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
         "state": ("state", "State kept by the daemon, by key."),
     },
     "Set up": {
+        "init": ("init", "Write the files for systemd, containers, proxies and monitoring."),
         "config": ("config", "Check and show the settings."),
         "journal": ("journal", "Show what is not in PostgreSQL yet."),
         "db": ("db", "Prepare, clean, back up and restore the database."),

@@ -40,19 +40,18 @@ SUPERVISORD = """
 nodaemon = true
 logfile = {folder}/supervisord.log
 pidfile = {folder}/supervisord.pid
-[program:orchestrator]
-command = {python} -m orchestrator run -c {folder}/supervisor.toml
-directory = {folder}
-autorestart = true
-startsecs = 0
-stopwaitsecs = 60
-stdout_logfile = {folder}/log
-redirect_stderr = true
 """
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+PM2 = ROOT / "tests" / "deploy" / "node_modules" / ".bin"
+"""Where `make test` installs it."""
 
 
 class Daemon:
     """Whichever daemon the supervisor has started last."""
+
+    said = ""
+    """The log of all of them, once the supervisor has ended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -99,30 +98,37 @@ class Daemon:
                 return error.code, json.load(error)
 
 
+def _shipped(name: str, folder: Path) -> str:
+    """The file of `deploy/`, its paths exchanged for the test's."""
+    text = (DEPLOY / name).read_text()
+    for there, here in (
+        ("/opt/orchestrator/.venv/bin/orchestrator", _program("orchestrator")),
+        ("/etc/orchestrator/supervisor.toml", str(folder / "supervisor.toml")),
+        ("/var/log/orchestrator/orchestrator.log", str(folder / "log")),
+        ('"/var/lib/orchestrator"', f'"{folder}/data"'),
+    ):
+        assert there in text, f"{name} has no {there}"
+        text = text.replace(there, here)
+    return text.replace("/var/lib/orchestrator", str(folder))
+
+
 def _supervisord(folder: Path) -> list[str]:
-    words = {"folder": folder, "python": sys.executable}
-    (folder / "supervisord.conf").write_text(SUPERVISORD.format(**words))
+    program = _shipped("supervisord.conf", folder).replace("user = orchestrator\n", "")
+    (folder / "supervisord.conf").write_text(SUPERVISORD.format(folder=folder) + program)
     return [_program("supervisord"), "-c", str(folder / "supervisord.conf")]
 
 
 def _pm2(folder: Path) -> list[str]:
-    app = {
-        "name": "orchestrator",
-        "script": sys.executable,
-        "args": ["-m", "orchestrator", "run", "-c", str(folder / "supervisor.toml")],
-        "interpreter": "none",
-        "cwd": str(folder),
-        "kill_timeout": 60_000,
-        "out_file": str(folder / "log"),
-        "error_file": str(folder / "log"),
-    }
-    (folder / "pm2.json").write_text(json.dumps({"apps": [app]}))
-    return [_program("pm2-runtime"), "start", str(folder / "pm2.json")]
+    file = folder / "ecosystem.config.js"
+    app = _shipped(file.name, folder).replace(f'cwd: "{folder}/data"', f'cwd: "{folder}"')
+    file.write_text(app)
+    return [_program("pm2-runtime"), "start", str(file)]
 
 
 def _program(name: str) -> str:
     """Beside this Python or on the path."""
-    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    first = (str(Path(sys.executable).parent), str(PM2))
+    places = os.pathsep.join((*first, os.environ.get("PATH", os.defpath)))
     program = shutil.which(name, path=places)
     assert program is not None, f"{name} is not installed"
     return program
@@ -144,11 +150,13 @@ def supervised(by: str) -> Iterator[Daemon]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # the daemon's own, in `log`
         )
+        daemon = Daemon(folder)
         try:
-            yield Daemon(folder)
+            yield daemon
         finally:
             process.terminate()
             process.wait(START_LIMIT_S)
+            daemon.said = (folder / "log").read_text()
 
 
 def killed(*, seed: int, kills: int, by: str = "supervisord", with_guard: bool = False) -> Outcome:
