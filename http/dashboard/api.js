@@ -126,6 +126,9 @@ export class Api {
     return this.#call("GET", `/bus/events?${words}`);
   }
 
+  /** Counts by time; `query` is `{from, to, buckets}`. */
+  histogram = (query) => this.#call("GET", `/bus/histogram?${new URLSearchParams(query)}`);
+
   /** `target`: `{level, scope}`. */
   stop = (reason, target) => this.#call("POST", "/risk/killswitch", { reason, ...target }, { timeoutMs: STOP_TIMEOUT_MS });
   release = (tripId, reason) => this.#call("POST", "/risk/killswitch/release", { trip_id: tripId, reason }, { timeoutMs: STOP_TIMEOUT_MS });

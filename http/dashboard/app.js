@@ -63,7 +63,7 @@ const details = mountDetails($("details"), {
     remember();
   },
 });
-const events = mountEvents($("events"), { state, log, history, onSelect: openEvent, onChange: remember });
+const events = mountEvents($("events"), { state, log, history, onSelect: openEvent, onChange: remember, onSpan: () => sync.read("histogram") });
 const places = mountPlaces($("places"), { state, onStop: stopDialog.open, onChange: () => {
   remember();
   changed(["events"]);

@@ -58,11 +58,12 @@ export class Chart {
 
   /**
    * Draw: `{from, to, top?, lengthMs, keys, buckets: [{ts, counts}], known: [[from, to]], bands: [{from, to, key, pattern}],
-   * marks: [{ts, key, words}], words(ts, bucket, mark)}`. What no `known` span covers is hatched.
+   * marks: [{ts, key, words}], chosen: {from, to}, words(ts, bucket, mark)}`. What no `known` span covers is hatched.
    */
   draw(model) {
     this.#model = model;
     this.#paint();
+    if (this.#cursor !== null) this.#tell();
   }
 
   #paint() {
@@ -87,6 +88,7 @@ export class Chart {
     this.#paintUnknown(c, model, room, colour);
     this.#paintBands(c, model, room, colour);
     this.#paintBars(c, model, room, colour);
+    this.#paintChosen(c, model, room, colour);
     this.#paintMarks(c, model, room, colour);
     this.#paintAxis(c, model, widthPx, room, colour, style);
     this.#paintCursor(c, room, colour);
@@ -124,6 +126,15 @@ export class Chart {
       }
     }
     this.#topLabel = compact(highest);
+  }
+
+  #paintChosen(c, { chosen, from, to }, room, colour) {
+    if (!chosen) return;
+    const [left, right] = [Math.max(from, chosen.from), Math.min(to, chosen.to)].map(this.#scale.x);
+    c.fillStyle = colour("--focus");
+    c.globalAlpha = 0.2;
+    if (right > left) c.fillRect(left, 0, Math.max(2, right - left), room);
+    c.globalAlpha = 1;
   }
 
   #paintMarks(c, { marks = [] }, room, colour) {

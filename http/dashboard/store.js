@@ -9,6 +9,7 @@
 import { createAccess } from "./access.js";
 import * as beats from "./agent_state.js";
 import { parseTime } from "./format.js";
+import { toStored } from "./histogram.js";
 import { addMarks } from "./marks.js";
 
 const { isObject } = beats;
@@ -36,9 +37,13 @@ export function createState({ hasToken = false } = {}) {
     ready: null,
     /** Moments that charts mark, and since when (ms) all of them are known. */
     marks: { list: [], since: NaN },
+    /** The time axis: how much it shows, and what the daemon has counted for it. */
+    axis: { spanMs: 900_000, widthPx: 900, stored: null },
+    /** The span that is looked at instead of now, `{from, to}`. */
+    asOf: null,
     /** Since when each of `/ready`'s checks fails, as far as this page has seen. */
     failingSince: {},
-    sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source() },
+    sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source(), histogram: source() },
   };
 }
 
@@ -152,6 +157,15 @@ export function applyReady(state, body, nowMs) {
   state.failingSince = Object.fromEntries(failing.map(([name]) => [name, state.failingSince[name] ?? nowMs]));
   answered(state, "ready", nowMs);
   return ["health"];
+}
+
+/** Counts for the time axis; an answer for a length that it no longer has is left out. */
+export function applyHistogram(state, body, nowMs) {
+  const lengthMs = parseTime(body.to) - parseTime(body.from);
+  const { spanMs } = state.axis;
+  if (lengthMs >= spanMs && lengthMs < 2 * spanMs) state.axis.stored = toStored(body);
+  answered(state, "histogram", nowMs);
+  return ["events"];
 }
 
 export function applyHealth(state, body) {

@@ -6,6 +6,7 @@
  */
 
 import { applyIdentity } from "./access.js";
+import { queryOf } from "./histogram.js";
 import { PAGE } from "./history.js";
 import { MARKED_TYPES } from "./marks.js";
 import * as store from "./store.js";
@@ -23,6 +24,7 @@ const EVERY = {
   agents: [60_000, 20_000],
   actors: [20_000, 30_000],
   regime: [120_000, 30_000],
+  histogram: [60_000, 60_000],
   events: [Infinity, 6_000],
 };
 /** A page in the background asks this much less, but for the stop: its title and icon are still looked at. */
@@ -39,6 +41,7 @@ const APPLY = {
   agents: store.applyAgents,
   actors: store.applyActors,
   regime: store.applyRegime,
+  histogram: store.applyHistogram,
 };
 
 export class Sync {
@@ -56,7 +59,7 @@ export class Sync {
     this.#running.add(name);
     this.#started.set(name, Date.now());
     try {
-      this.changed(APPLY[name](this.state, await this.api[name](), this.now()));
+      this.changed(APPLY[name](this.state, await this.api[name](this.#query(name)), this.now()));
       this.state.link.polledAt = this.now();
     } catch (error) {
       this.#retryIn(name, error.retryAfterMs || RETRY_MS);
@@ -64,6 +67,10 @@ export class Sync {
     } finally {
       this.#running.delete(name);
     }
+  }
+
+  #query(name) {
+    return name === "histogram" ? queryOf(this.state.axis, this.now()) : undefined;
   }
 
   /** What failed is due again sooner than what answered. */
@@ -105,7 +112,8 @@ export class Sync {
     const factor = globalThis.document?.hidden ? HIDDEN_FACTOR : 1;
     for (const [name, every] of Object.entries(EVERY)) {
       const started = this.#started.get(name) ?? 0;
-      if (Date.now() - started < every[live] * (name === "killswitch" ? 1 : factor)) continue;
+      const lacking = name === "histogram" && this.state.axis.stored === null && this.state.sources.histogram.error === null;
+      if (Date.now() - started < (lacking ? RETRY_MS : every[live] * (name === "killswitch" ? 1 : factor))) continue;
       if (name === "events") this.#pollEvents();
       else this.read(name);
     }

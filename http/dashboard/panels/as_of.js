@@ -4,7 +4,7 @@ import { h, setHidden, setText } from "../dom.js";
 import { clock, plural } from "../format.js";
 
 /** `onChange()` when there is something else to draw; `onLeave()` when the list is to go back to now. */
-export function mountAsOf({ log, history, onChange, onLeave }) {
+export function mountAsOf({ state, log, history, onChange, onLeave }) {
   /** `{from, to, rows, more}`; `rows` are null while they are being read. */
   let range = null;
   const words = h("span");
@@ -12,12 +12,12 @@ export function mountAsOf({ log, history, onChange, onLeave }) {
 
   async function show(filter, from, to) {
     const wanted = { from, to, rows: null, more: false };
-    range = wanted;
+    range = state.asOf = wanted;
     onChange();
     const found = await history.range(filter, from, to);
     if (range !== wanted) return;
     if (found) log.hold(Object.assign(range, found).rows);
-    else range = null;
+    else range = state.asOf = null;
     onChange();
   }
 
@@ -31,7 +31,7 @@ export function mountAsOf({ log, history, onChange, onLeave }) {
     element, show,
     /** Show the same span through another filter. */
     again: (filter) => range && show(filter, range.from, range.to),
-    leave: () => { range = null; },
+    leave: () => { range = state.asOf = null; },
     render() {
       setHidden(element, range === null);
       if (range) setText(words, say(range));

@@ -12,7 +12,7 @@ import { eventRow } from "./event_row.js";
 import { mountTimeline } from "./timeline.js";
 
 /** `history` reads more; `onSelect(event)` opens one, `onChange()`: the words have changed. */
-export function mountEvents(root, { state, log, history, onSelect, onChange }) {
+export function mountEvents(root, { state, log, history, onSelect, onChange, onSpan }) {
   let filterText = "";
   let filter = compileFilter("");
   let showBeats = false;
@@ -32,7 +32,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   const pause = h("button", { type: "button", class: "toggle pause", "aria-pressed": "false", on: { click: togglePause } }, "Pause");
   const command = copyButton("Copy as command", () => asCommand().command, sayUnsaid);
   const status = h("p", { class: "event-status" });
-  const asOf = mountAsOf({ log, history, onChange: render, onLeave: () => setPause(false) });
+  const asOf = mountAsOf({ state, log, history, onChange: render, onLeave: () => setPause(false) });
   const axis = h("div", { class: "timeline" });
   const clear = h("button", { type: "button", class: "quiet", on: { click: () => setFilter("") } }, "Clear filter");
   const search = h("button", { type: "button", class: "quiet", on: { click: searchStore } }, "Search the store");
@@ -41,7 +41,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange }) {
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "events-title" }, "Events"), rates, field, beats, command, pause),
     axis, asOf.element, status, h("div", { class: "event-frame" }, viewport, empty));
-  const timeline = mountTimeline(axis, { state, log, onRange: showRange });
+  const timeline = mountTimeline(axis, { state, log, onRange: showRange, onSpan });
 
   const length = () => log.visible.length + (log.visible.length > 0 ? 1 : 0);
   const itemAt = (index) => log.visible[log.visible.length - 1 - index] ?? older;

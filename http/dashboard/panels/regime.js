@@ -60,7 +60,7 @@ function ribbonOf({ state, onPick }) {
     const bands = bandsOf(state.regimeHistory, nowMs);
     const from = Math.max(nowMs - DAY_MS, Math.min(bands[0]?.from ?? nowMs, nowMs - SHORTEST_MS));
     chart.draw({
-      from, to: nowMs, lengthMs: MINUTE, bands, known: knownSpans(bands),
+      from, to: nowMs, lengthMs: MINUTE, bands, chosen: state.asOf, known: knownSpans(bands),
       marks: state.marks.list.filter((mark) => mark.ts >= from && ["stop", "release"].includes(mark.key)),
       words: (ts, _bucket, mark) => {
         const band = bands.find((one) => ts >= one.from && ts < one.to);
@@ -94,8 +94,24 @@ export function mountRegime(root, { state, onPick, onEarlier }) {
   origin.className = "panel-note";
   let drawn = null;
 
+  /** The reading that held at the end of a span that is looked at, as far as it is known. */
+  function readingAt(ts) {
+    const reading = state.regimeHistory.findLast((one) => one.ts <= ts);
+    return reading && ts - reading.ts <= HOLDS_MS ? { ...reading, timestamp: new Date(reading.ts).toISOString() } : null;
+  }
+
+  function renderAsOf(nowMs) {
+    const r = readingAt(state.asOf.to) ?? { regime: "not known" };
+    setAttr(root, "data-stale", false);
+    setText(aged, `as of ${clock(state.asOf.to)} UTC`);
+    ribbon.draw(nowMs);
+    if (drawn?.id !== r.id || drawn === state.regime) draw(r);
+    drawn = r;
+  }
+
   function render(nowMs) {
     const r = state.regime;
+    setAttr(root, "data-as-of", state.asOf !== null);
     setHidden(full, r === null);
     setHidden(empty, r !== null);
     if (r === null) {
@@ -103,6 +119,7 @@ export function mountRegime(root, { state, onPick, onEarlier }) {
       setText(aged, "");
       return;
     }
+    if (state.asOf) return renderAsOf(nowMs);
     const at = parseTime(r.last_update ?? r.timestamp);
     const stale = nowMs - at > HOLDS_MS;
     setAttr(root, "data-stale", stale);

@@ -1,10 +1,10 @@
 /** The time axis over the event list: what came when, with the moments that matter; a span of it becomes the list's. */
 
 import { Chart } from "../chart.js";
-import { bucketLength } from "../chart_scale.js";
 import { h, setAttr, setText } from "../dom.js";
 import { BUCKET_MS, CLASSES } from "../event_counts.js";
 import { clock, duration, plural } from "../format.js";
+import { axisOf } from "../histogram.js";
 
 const MINUTE = 60_000;
 const SPANS = [["15 min", 15 * MINUTE], ["1 h", 60 * MINUTE], ["6 h", 360 * MINUTE], ["24 h", 1440 * MINUTE]];
@@ -22,21 +22,22 @@ function spanButtons(onSpan) {
 
 /** What the hover says of a moment. */
 export function momentWords(ts, lengthMs, bucket, mark, isKnown) {
-  const when = `${clock(ts)} UTC`;
-  if (mark) return `${clock(mark.ts)} UTC · ${mark.words}`;
-  if (!isKnown) return `${when} · not counted: this page was not open, or more came than it could take`;
+  const when = mark ? `${clock(mark.ts)} UTC · ${mark.words} · ${clock(ts)}` : `${clock(ts)} UTC`;
+  if (!isKnown) return `${when} · not counted yet`;
   const counts = Object.entries(bucket?.counts ?? {}).sort((a, b) => b[1] - a[1]);
   const total = counts.reduce((sum, [, n]) => sum + n, 0);
   const parts = counts.slice(0, 4).map(([name, n]) => `${name} ${n}`);
   return `${when}, ${duration(lengthMs)} · ${plural(total, "event")}${parts.length ? `: ${parts.join(", ")}` : ""}`;
 }
 
-/** `onRange(from, to)` wants that span listed. */
-export function mountTimeline(root, { state, log, onRange }) {
-  let spanMs = SPANS[0][1];
+/** `onRange(from, to)` wants that span listed; `onSpan()`: another length of the axis, to be counted. */
+export function mountTimeline(root, { state, log, onRange, onSpan }) {
+  const { axis } = state;
   const chart = new Chart({ label: "Events over time", heightPx: HEIGHT_PX, onPick: pick });
   const spans = spanButtons((ms) => {
-    spanMs = ms;
+    axis.spanMs = ms;
+    axis.stored = null;
+    onSpan();
     render(drawnAt);
   });
   const note = h("span", { class: "timeline-note" });
@@ -50,15 +51,15 @@ export function mountTimeline(root, { state, log, onRange }) {
   function render(nowMs) {
     if (!Number.isFinite(nowMs)) return;
     drawnAt = nowMs;
+    const { spanMs, stored } = axis;
     const [from, to] = [nowMs - spanMs, nowMs];
-    const lengthMs = bucketLength(spanMs, chart.element.clientWidth, BUCKET_MS);
-    const known = log.counts.known(from, to);
+    axis.widthPx = chart.element.clientWidth || axis.widthPx;
+    const { lengthMs, buckets, known } = axisOf({ stored, own: log.counts, from, to, widthPx: axis.widthPx });
     const isKnown = (ts) => known.some(([start, end]) => ts >= start && ts <= end);
     spans.show(spanMs);
     setText(note, noteWords(known, from));
     chart.draw({
-      from, to, lengthMs, keys: CLASSES, known,
-      buckets: log.counts.buckets(from, to, lengthMs),
+      from, to, lengthMs, keys: CLASSES, known, buckets, chosen: state.asOf,
       marks: state.marks.list.filter((mark) => mark.ts >= from),
       words: (ts, bucket, mark) => momentWords(ts, lengthMs, bucket, mark, isKnown(ts)),
     });
@@ -66,7 +67,8 @@ export function mountTimeline(root, { state, log, onRange }) {
 
   function noteWords(known, from) {
     const parts = [];
-    if (known.length === 0 || known[0][0] > from + BUCKET_MS) parts.push(known.length ? `hatched: not counted before ${clock(known[0][0])} UTC` : "hatched: not counted");
+    const { error } = state.sources.histogram;
+    if (known.length === 0 || known[0][0] > from + BUCKET_MS) parts.push(known.length ? `hatched: not counted before ${clock(known[0][0])} UTC` : error ? `hatched: not counted (${error})` : "hatched: not counted yet");
     const { since } = state.marks;
     if (!(since <= from + BUCKET_MS)) parts.push(Number.isFinite(since) ? `stops, gaps and restarts since ${clock(since)} UTC only` : "stops, gaps and restarts not read yet");
     return parts.join(" · ");

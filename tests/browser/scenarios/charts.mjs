@@ -29,19 +29,20 @@ await withPage({}, async (page) => {
   for (const token of ["--chart-strategy", "--chart-stop", "--chart-release"]) await until(() => shows(page, ".timeline", token), `${token} is drawn`);
   await until(() => shows(page, "#regime", "--chart-volatile"), "the ribbon is drawn");
   assert.equal(await shows(page, "#regime", "--chart-gap"), false, "what is not there is not drawn");
-  await reads(page, ".timeline-note", /hatched: not counted/);
+  await until(async () => (await call("/bus/histogram?type=strategy.candidate")).buckets.length > 0, "the daemon counts");
 
   const chart = page.locator(".timeline .chart");
   const box = await chart.boundingBox();
   const right = box.x + box.width;
   await page.mouse.move(box.x + 40, box.y + 20);
-  await reads(page, tip, /not counted/);
+  await reads(page, tip, /0 events/);
   await page.mouse.move(right - 60, box.y + 20);
   await page.mouse.down();
   await page.mouse.move(right - 5, box.y + 20, { steps: 3 });
   await reads(page, tip, /events?|Stop|Release/);
   await page.mouse.up();
   await reads(page, ".as-of", /As of \d\d:\d\d:\d\d to \d\d:\d\d:\d\d UTC: \d+ events/);
+  await reads(page, "#regime .panel-age", /^as of/);
   await audit(page);
   const before = await text(page, ".as-of");
   await page.locator("#filter").fill(`data.mark=${mark}`);
@@ -52,12 +53,24 @@ await withPage({}, async (page) => {
   await page.getByRole("button", { name: "Back to now" }).click();
   await reads(page, ".event-list", /later/);
   assert.ok(await page.locator(".as-of").isHidden());
+  await reads(page, "#regime .panel-age", /old$/);
 
   await chart.focus();
   for (const key of ["ArrowLeft", "Shift+ArrowLeft", "Shift+ArrowLeft", "Shift+PageUp", "Enter"]) await page.keyboard.press(key);
   await until(async () => /As of .*: \d+ events/.test(await text(page, ".as-of")) && (await text(page, ".as-of")) !== before, "a span is taken by keyboard");
   await page.getByRole("button", { name: "1 h" }).click();
   assert.equal(await page.getByRole("button", { name: "1 h" }).getAttribute("aria-pressed"), "true");
+
+  const day = page.waitForResponse(/histogram\?.*buckets=144/);
+  await page.getByRole("button", { name: "24 h" }).click();
+  const { bucket_s: length, buckets } = await (await day).json();
+  const first = buckets.find((bucket) => bucket.counts.strategy);
+  assert.equal(length, 600);
+  const counted = buckets.reduce((sum, bucket) => sum + (bucket.counts.strategy ?? 0), 0);
+  assert.ok(counted > 40, `a day is counted by the daemon, not by the page: ${counted}`);
+  const at = box.x + 4 + ((Date.parse(first.ts) + length * 500 - Date.now() + 86_400_000) / 86_400_000) * (box.width - 8);
+  await page.mouse.move(Math.min(at, right - 5), box.y + 50);
+  await reads(page, tip, /10 min · [\d\u2009]+ events: .*strategy \d+/);
 });
 bus.close();
 finish();

@@ -5,6 +5,7 @@ import { bucketAt, bucketLength, niceTop, stack, timeScale, timeTicks } from "..
 import { BUCKET_MS, CLASSES, classOf, EventCounts, KEPT_MS } from "../../../http/dashboard/event_counts.js";
 import { toEvent } from "../../../http/dashboard/event.js";
 import { EventLog } from "../../../http/dashboard/event_log.js";
+import { axisOf, queryOf, toStored } from "../../../http/dashboard/histogram.js";
 import { addMarks, MARKS_KEPT } from "../../../http/dashboard/marks.js";
 import { momentWords } from "../../../http/dashboard/panels/timeline.js";
 import { bandsOf, HOLDS_MS, knownSpans } from "../../../http/dashboard/regime_bands.js";
@@ -119,7 +120,7 @@ test("a moment is told in numbers, by its mark, or as unknown", () => {
   const bucket = { ts: T0, counts: { data: 3, risk: 1 } };
   assert.equal(momentWords(T0, 5000, bucket, undefined, true), "09:30:00 UTC, 5 s · 4 events: data 3, risk 1");
   assert.equal(momentWords(T0, 5000, null, undefined, true), "09:30:00 UTC, 5 s · 0 events");
-  assert.equal(momentWords(T0, 5000, bucket, { ts: T0 + 1000, words: "Stop: x" }, true), "09:30:01 UTC · Stop: x");
+  assert.equal(momentWords(T0, 5000, bucket, { ts: T0 + 1000, words: "Stop: x" }, true), "09:30:01 UTC · Stop: x · 09:30:00, 5 s · 4 events: data 3, risk 1");
   assert.match(momentWords(T0, 5000, null, undefined, false), /not counted/);
 });
 
@@ -130,4 +131,50 @@ test("readings become spans that hold until the next one, or not long", () => {
     [[0, 30, "stable", "plain"], [30, 30 + HOLDS_MS / 1000, "volatile", "lines"], [200, 210, "other", "plain"]]);
   assert.deepEqual(knownSpans(bands).map(([from, to]) => [(from - T0) / 1000, (to - T0) / 1000]), [[0, 75], [200, 210]]);
   assert.deepEqual(bandsOf([], T0), []);
+});
+
+const answer = (more = {}) => ({ timestamp: new Date(T0 + 30_000).toISOString(), from: new Date(T0 - 15 * MINUTE).toISOString(), to: new Date(T0 + MINUTE).toISOString(), counted_from: null, bucket_s: 60,
+  buckets: [{ ts: new Date(T0 - MINUTE).toISOString(), counts: { data: 5, risk: 1 } }, { ts: new Date(T0).toISOString(), counts: { data: 2 } }], ...more });
+const axis = (stored, own, to = T0 + 50_000) => axisOf({ stored, own, from: to - 15 * MINUTE, to, widthPx: 900 });
+
+test("the daemon is asked for buckets that can be hit, and that it has", () => {
+  assert.deepEqual([15, 60, 360, 1440].map((minutes) => queryOf({ spanMs: minutes * MINUTE, widthPx: 900 }, T0).buckets), [15, 60, 180, 144]);
+  assert.equal(queryOf({ spanMs: MINUTE, widthPx: 900 }, T0).from, "2026-01-31T09:29:00.000Z");
+  assert.equal(toStored({ status: "no" }), null);
+});
+
+test("what the daemon counted is joined with what the page has counted since, nothing twice", () => {
+  const own = new EventCounts();
+  own.startAt(T0 + 10_000);
+  for (const s of [12, 20, 35, 45]) own.add({ ts: T0 + s * 1000, type: "data.x" });
+  own.add({ ts: T0 + 46_000, type: "agent.online" });
+  const { lengthMs, buckets, known } = axis(toStored(answer()), own);
+  assert.equal(lengthMs, MINUTE);
+  assert.deepEqual(buckets, [{ ts: T0 - MINUTE, counts: { data: 5, risk: 1 } }, { ts: T0, counts: { data: 4, agent: 1 } }]);
+  assert.deepEqual(known, [[T0 + 50_000 - 15 * MINUTE, T0 + 27_000], [T0 + 27_000, T0 + 50_000]]);
+});
+
+test("of what is still being counted nothing is claimed, nor of what the page missed after an answer", () => {
+  const own = new EventCounts();
+  own.startAt(T0);
+  own.miss(T0 + 31_000, T0 + 34_000);
+  const { known } = axis(toStored(answer({ counted_from: new Date(T0 - 2 * MINUTE).toISOString() })), own);
+  assert.deepEqual(known.map((span) => span.map((ts) => (ts - T0) / 1000)), [[-120, 27], [27, 30], [35, 50]]);
+});
+
+test("where the page has counted all by itself its finer counts are drawn", () => {
+  const own = new EventCounts();
+  own.startAt(T0 - 20 * MINUTE);
+  own.add({ ts: T0, type: "data.x" });
+  assert.deepEqual(axis(toStored(answer()), own).buckets, [{ ts: T0, counts: { data: 1 } }]);
+  assert.equal(axis(null, new EventCounts()).known.length, 0);
+});
+
+test("an answer for a length that the axis no longer has is not taken", () => {
+  const state = store.createState();
+  store.applyHistogram(state, answer(), T0);
+  assert.equal(state.axis.stored.buckets.length, 2);
+  state.axis = { ...state.axis, spanMs: 360 * MINUTE, stored: null };
+  store.applyHistogram(state, answer(), T0);
+  assert.equal(state.axis.stored, null);
 });

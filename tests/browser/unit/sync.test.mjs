@@ -6,7 +6,9 @@ import { History } from "../../../http/dashboard/history.js";
 import { createState } from "../../../http/dashboard/store.js";
 import { Sync } from "../../../http/dashboard/sync.js";
 
-const NAMES = ["ready", "killswitch", "agents", "actors", "regime"];
+const NAMES = ["ready", "killswitch", "agents", "actors", "regime", "histogram"];
+
+const COUNTED = { from: new Date(0).toISOString(), to: new Date(900_000).toISOString(), bucket_s: 60, buckets: [] };
 
 /** A page whose link is live; `asked` counts its calls, `fail` names those that fail (with what). */
 function page(context, { hidden = false } = {}) {
@@ -18,7 +20,7 @@ function page(context, { hidden = false } = {}) {
   const answer = (name) => async () => {
     asked[name] += 1;
     if (fail[name]) throw fail[name];
-    return {};
+    return name === "histogram" ? { ...COUNTED, timestamp: COUNTED.to } : {};
   };
   const api = Object.fromEntries(NAMES.map((name) => [name, answer(name)]));
   const state = createState();
@@ -38,13 +40,13 @@ function page(context, { hidden = false } = {}) {
 test("the stop is proven every two seconds, the rest is left to the socket", async (context) => {
   const { asked, pass } = page(context);
   await pass(60_000);
-  assert.deepEqual(asked, { ready: 6, killswitch: 30, agents: 1, actors: 3, regime: 1 });
+  assert.deepEqual(asked, { ready: 6, killswitch: 30, agents: 1, actors: 3, regime: 1, histogram: 1 });
 });
 
 test("a page in the background asks less, but not about the stop", async (context) => {
   const { asked, pass } = page(context, { hidden: true });
   await pass(60_000);
-  assert.deepEqual(asked, { ready: 2, killswitch: 30, agents: 1, actors: 1, regime: 1 });
+  assert.deepEqual(asked, { ready: 2, killswitch: 30, agents: 1, actors: 1, regime: 1, histogram: 1 });
 });
 
 test("what failed is asked again soon, or when the daemon says", async (context) => {
@@ -63,5 +65,5 @@ test("before a token is given nothing is asked", async (context) => {
   const { asked, state, pass } = page(context);
   state.access.role = "asked";
   await pass(30_000);
-  assert.deepEqual(Object.values(asked), [0, 0, 0, 0, 0]);
+  assert.deepEqual(Object.values(asked), [0, 0, 0, 0, 0, 0]);
 });
