@@ -3,6 +3,7 @@
 Bottle finds the route; what it takes and answers is declared at its handler (:class:`Route`).
 """
 
+import string
 import time
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
@@ -38,20 +39,22 @@ from .rate_limit import RateLimit
 from .requests import (
     Call,
     Environ,
-    convert,
     read_body,
     read_lenient_body,
     read_query,
+    read_value,
     request_id_of,
     traceparent_of,
 )
-from .routes import Answer, Route, Stream, json_answer, routes_of
+from .routes import Answer, Route, Stream, json_answer, plain_path, routes_of, values_in
 from .settings import HttpSettings, is_loopback
 from .stream.catch_up import Feeds
 from .stream.sse import SseRoutes
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
+# Only ASCII's: a path that changes its length has its values elsewhere.
+_SMALL: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _COMMON_HEADERS: Final[Headers] = (("X-Content-Type-Options", "nosniff"),)
 
 
@@ -137,7 +140,8 @@ class Api:
             self.hosts.check(host, http_1_1=environ.get("SERVER_PROTOCOL") != "HTTP/1.0")
             route, values = self._find(environ)
             if environ["REQUEST_METHOD"] == "OPTIONS":
-                answer = self._preflight(origin, **values)
+                asked = str(environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", ""))
+                answer = self._preflight(origin, asked, **values)
             else:
                 caller = environ[CALLER] = self.access.caller_of(
                     environ, may_limit=not route.always
@@ -160,18 +164,21 @@ class Api:
     def _find(self, environ: dict[str, Any]) -> tuple[Route, dict[str, Any]]:
         """The route and the values in the path; a route that raises what is wrong with them."""
         try:
-            text = environ.get("PATH_INFO", "/").encode("latin-1").decode()
-            found, values = self._router.match({**environ, "PATH_INFO": text})
+            text = plain_path(environ.get("PATH_INFO", "/").encode("latin-1").decode())
+            found, _ = self._router.match({**environ, "PATH_INFO": text.translate(_SMALL)})
         except UnicodeError:
             return _NO_ROUTE, {"error": BadRequest("The path is not UTF-8.")}
         except bottle.HTTPError as error:
             return _NO_ROUTE, _no_route(error)
-        return self._routes[found.method, found.rule], values
+        route = self._routes[found.method, found.rule]
+        return route, values_in(route.path, text)
 
-    def _preflight(self, origin: str | None, error: ApiError, allow: str = "") -> Answer:
+    def _preflight(
+        self, origin: str | None, asked: str, error: ApiError, allow: str = ""
+    ) -> Answer:
         if not allow:
             raise error
-        preflight = self.origins.preflight_headers(origin, allow)
+        preflight = self.origins.preflight_headers(origin, allow, asked)
         return Answer(b"", 204, headers=(("Allow", allow), *preflight))
 
     def _read(
@@ -187,7 +194,7 @@ class Api:
         if route.path_types:
             types = route.path_types
             values = {
-                name: convert(value, types[name], name) if name in types else value
+                name: read_value(value, types[name], name) if name in types else value
                 for name, value in values.items()
             }
         return Call(environ, request_id, values, query, body)

@@ -3,7 +3,8 @@
 ``ApiError``: status and short name are the class's, the message says what to do.
 ├── ``BadRequest`` 400, ``Unauthorized`` 401, ``Forbidden`` 403, ``NotFound`` 404
 ├── ``WrongMethod`` 405, ``TooSlow`` 408
-├── ``Conflict`` 409, ``BodyTooLarge`` 413, ``NotJson`` 415, ``TooManyRequests`` 429
+├── ``Conflict`` 409, ``BodyTooLarge`` 413, ``NotJson`` 415
+├── ``UpgradeRequired`` 426, ``TooManyRequests`` 429
 └── ``Unavailable`` 503, with ``Retry-After``
 
 Everything else that is raised becomes one of these in :func:`as_api_error`, and nothing that is
@@ -110,6 +111,13 @@ class NotJson(ApiError):
 
     status = 415
     error = "Unsupported media type"
+
+
+class UpgradeRequired(ApiError):
+    """The resource is a WebSocket."""
+
+    status = 426
+    error = "Upgrade required"
 
 
 class TooManyRequests(ApiError):

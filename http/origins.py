@@ -1,6 +1,7 @@
 """From where calls are accepted: host names, origins, proxies. Pure."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ EXPOSED_HEADERS: Final = (
     "X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 )
 _PREFLIGHT_MAX_AGE_S: Final = 600
+# RFC 9110, section 5.1 (token).
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class HostRule:
@@ -87,13 +90,17 @@ class Origins:
             ("Access-Control-Expose-Headers", EXPOSED_HEADERS),
         )
 
-    def preflight_headers(self, origin: str | None, methods: str) -> Headers:
-        """Headers of a preflight's answer in addition to :meth:`headers`."""
+    def preflight_headers(self, origin: str | None, methods: str, asked: str = "") -> Headers:
+        """Headers of a preflight's answer in addition to :meth:`headers`.
+
+        Allowed are our own headers and all valid names ``asked`` for
+        (``Access-Control-Request-Headers``): no header of a page changes what it may do.
+        """
         if origin is None or not self.in_front(origin):
             return ()
         return (
             ("Access-Control-Allow-Methods", methods),
-            ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
+            ("Access-Control-Allow-Headers", ", ".join((ALLOWED_HEADERS, *_others(asked)))),
             ("Access-Control-Max-Age", str(_PREFLIGHT_MAX_AGE_S)),
         )
 
@@ -128,6 +135,13 @@ class Proxies:
             except ValueError:
                 return address
         return address
+
+
+def _others(asked: str) -> list[str]:
+    """The valid names in ``asked`` that are not ours."""
+    ours = ALLOWED_HEADERS.lower().split(", ")
+    names = dict.fromkeys(name.strip(" \t") for name in asked.split(","))
+    return [name for name in names if _FIELD_NAME.fullmatch(name) and name.lower() not in ours]
 
 
 def without_port(host: str) -> str:

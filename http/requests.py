@@ -1,12 +1,12 @@
 """Reading requests: query, path and body, checked against msgspec types; errors name the field."""
 
-import difflib
 import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -28,8 +28,11 @@ _MAX_FIELDS: Final = 100
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# As near as `types` is to `type`; `_`, `v` and the like, that others add, are not.
-_TYPO_LIKENESS: Final = 0.8
+_WHOLE: Final = re.compile(r"-?[0-9]{1,30}", re.ASCII)
+_NO_NUMBER: Final = "no number"
+_ABSENT: Final = frozenset({"", "undefined", "null"})
+# What clients add so that no cache answers.
+_IGNORED: Final = frozenset({"_", "_t", "t", "cb", "nocache"})
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -67,11 +70,13 @@ def _well_formed(pattern: re.Pattern[str], given: object) -> str | None:
 
 
 def read_query(environ: Environ, wanted: type[S]) -> S:
-    """The query string as a ``wanted`` (a Struct); unknown fields are ignored.
+    """The query string as a ``wanted`` (a Struct).
 
-    A field that is a tuple may repeat, all others may be given once. A day (``2026-01-31``) means
-    its beginning in UTC. An unknown field that resembles a known one is refused: a caller that
-    filters by a misspelt name must not get everything.
+    Empty values, ``undefined`` and ``null`` are as if they were not given: that is how JavaScript
+    writes a variable without a value. Unknown fields are ignored, but where the Struct forbids
+    them: a caller whose filter is ignored gets too much. A field that is a tuple may repeat (as
+    ``name[]``, too), all others may be given once. A day (``2026-01-31``) means its beginning in
+    UTC.
 
     Raises:
         BadRequest: A value does not fit; says which field.
@@ -83,43 +88,64 @@ def read_query(environ: Environ, wanted: type[S]) -> S:
         raise BadRequest("The query string is not valid.") from None
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(wanted)}
     values: dict[str, Any] = {}
-    for name, value in pairs:
+    for given, value in pairs:
+        name = given.removesuffix("[]") if _may_repeat(fields.get(given[:-2])) else given
         if name not in fields:
-            check_typo(name, fields)
+            _check_unknown(name, wanted, fields)
+        elif value in _ABSENT:
             continue
-        if _may_repeat(fields[name]):
-            values.setdefault(name, []).append(value)
+        elif _may_repeat(fields[name]):
+            values.setdefault(name, []).append(_checked(name, value, {str}))
         elif name in values:
             raise BadRequest(f"{name}: given more than once.")
         else:
-            kinds = get_args(fields[name])
-            _check_kind(name, value, kinds)
-            is_day = datetime in kinds and _DATE.fullmatch(value)
-            values[name] = f"{value}T00:00:00Z" if is_day else value
+            values[name] = _checked(name, value, _kinds(fields[name]))
     return convert(values, wanted)
 
 
-def check_typo(name: str, known: Iterable[str]) -> None:
-    """Check the name of a parameter that is not ``known``.
+def read_value(text: str, wanted: Any, name: str) -> Any:
+    """The single value ``text`` as a ``wanted``, read as one in a query is.
 
     Raises:
-        BadRequest: It resembles one that is.
+        BadRequest: It does not fit; says ``name``.
     """
-    if near := difflib.get_close_matches(name.lower(), known, n=1, cutoff=_TYPO_LIKENESS):
-        raise BadRequest(f"{name}: there is no such parameter; did you mean {near[0]}?")
+    return convert(_checked(name, text, _kinds(wanted)), wanted, name)
 
 
-def _check_kind(name: str, value: str, kinds: tuple[Any, ...]) -> None:
-    """Refuse what lax conversion accepts: ``null`` for no value, a number for a time."""
-    if str not in kinds and value.lower() == "null":
+def _check_unknown(name: str, wanted: type[msgspec.Struct], known: Iterable[str]) -> None:
+    if wanted.__struct_config__.forbid_unknown_fields and name not in _IGNORED:
+        raise BadRequest(f"{name}: there is no such parameter; there are {', '.join(known)}.")
+
+
+def _checked(name: str, value: str, kinds: set[Any]) -> str:
+    """``value``, if lax conversion does not make of it what nobody meant.
+
+    It takes ``1e1`` for a whole number, ``NULL`` for no value, a number for a time.
+    """
+    if "\0" in value:
+        raise BadRequest(f"{name}: must not hold NUL.")
+    if str in kinds:
+        return value
+    if int in kinds:
+        return value if _WHOLE.fullmatch(value) else _NO_NUMBER
+    if value.lower() == "null":
         raise BadRequest(f"{name}: null is no value; leave it out.")
     if datetime in kinds and not _DATE.match(value):
         raise BadRequest(f"{name}: {A_TIME}.")
+    return f"{value}T00:00:00Z" if datetime in kinds and _DATE.fullmatch(value) else value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types in ``annotation``, without ``Annotated`` and unions around them."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return set().union(*map(_kinds, get_args(annotation)))
+    return {annotation}
 
 
 def _may_repeat(annotation: Any) -> bool:
-    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    return get_origin(bare) is tuple
+    return any(get_origin(kind) is tuple for kind in _kinds(annotation))
 
 
 def convert(values: Any, wanted: type[T], name: str = "") -> T:
@@ -170,11 +196,12 @@ def read_lenient_body(
     """
     if environ.get("HTTP_ORIGIN") is not None:
         check_content_type(environ)
-    text = _read(environ, limit_bytes, timeout_s).decode(errors="replace")
+    text = _read(environ, limit_bytes, timeout_s).decode("utf-8-sig", errors="replace")
     if wanted is None:
         return None
     try:
-        return msgspec.convert(json.loads(text), wanted)
+        # Digits that int() refuses are in fields that are ignored.
+        return msgspec.convert(json.loads(text, parse_int=float), wanted)
     except msgspec.ValidationError as error:
         raise BadRequest(explain(error, wanted)) from None
     except (ValueError, RecursionError):

@@ -124,6 +124,21 @@ class Route:
         return replace(self, handler=handler, summary=summary, text=text)
 
 
+def plain_path(path: str) -> str:
+    """``path`` without its trailing slash: with and without one it means the same."""
+    return path[:-1] if len(path) > 1 and path[-1] == "/" != path[-2] else path
+
+
+def values_in(route_path: str, path: str) -> dict[str, str]:
+    """The values in ``path``, which matches ``route_path``, in the letters they were sent in."""
+    parts = path.split("/")
+    return {
+        part[1:-1].removesuffix(":path"): "/".join(parts[at:]) if ":" in part else parts[at]
+        for at, part in enumerate(route_path.split("/"))
+        if part.startswith("{")
+    }
+
+
 def routes_of(owner: object) -> list[Route]:
     """The routes declared at the methods of ``owner``, in order of definition."""
     declared = [(name, getattr(one, "route", None)) for name, one in vars(type(owner)).items()]

@@ -20,6 +20,7 @@ from ...sql.events.event_filter import EventFilter
 from ...sql.events.event_reader import EventReader, EventRow
 from ..errors import Unavailable
 from ..peers import ASK_TIMEOUT_S
+from .schemas import EventShape
 
 CACHE_S: Final = 10.0
 """The contract's."""
@@ -129,7 +130,7 @@ class EventPages:
                 self._cache.put(key, encoded, now=now, revision=revision)
         return encoded
 
-    def get(self, event_id: int) -> EventRow | None:
+    def get(self, event_id: int) -> EventShape | None:
         """One event.
 
         Raises:
@@ -139,11 +140,11 @@ class EventPages:
             GetEvent(event_id), timeout_s=ASK_TIMEOUT_S
         )
         if isinstance(found, Event):
-            return row_of(found)
+            return shape_of(found)
         row = self._reader.get(event_id)
         if row is None and found is not None:
             raise Unavailable("This event may still be on its way to PostgreSQL; try again.")
-        return row
+        return None if row is None else shape_of(row)
 
     def forget(self) -> None:
         """Older events were changed."""
@@ -184,17 +185,17 @@ class EventPages:
         return query.before is not None and newest is not None and query.before <= newest + 1
 
 
-def row_of(event: Event) -> EventRow:
-    """An event as the row that it is or will be."""
-    payload = msgspec.Raw(event.payload)
-    return EventRow(event.id, event.type, payload, event.ts or None, event.source, event.processed)
+def shape_of(event: Event | EventRow) -> EventShape:
+    """An event as REST shows it."""
+    payload, ts = msgspec.Raw(event.payload), event.ts or None
+    return EventShape(event.id, event.type, payload, ts, ts, event.source, event.processed)
 
 
 def encode_events(events: Sequence[Event | EventRow]) -> bytes:
     """``events`` as a JSON array; payloads as published. Yields once per megabyte."""
     parts, turn_bytes = [b"["], 0
     for event in events:
-        row = msgspec.json.encode(row_of(event) if isinstance(event, Event) else event)
+        row = msgspec.json.encode(shape_of(event))
         parts += (row, b",")
         turn_bytes += len(row)
         if turn_bytes > _TURN_BYTES:

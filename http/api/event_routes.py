@@ -18,6 +18,8 @@ from ...actors.messages.event_persister import (
 )
 from ...actors.payloads import examine
 from ...actors.recent_events import EventQuery
+from ...protocol.limits import MAX_PAGE_EVENTS
+from ...protocol.targets import MAX_NAME_BYTES
 from ...protocol.timestamps import timestamp, utc_now
 from ...runtime import Address
 from ...sql.database import Database
@@ -46,6 +48,7 @@ from .schemas import (
 # Facts about the daemon itself, which no caller can know.
 _RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|" + re.escape(KILLSWITCH), re.DOTALL)
 
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _HISTOGRAM_SPAN: Final = timedelta(hours=1)
 _HISTOGRAM_LIMIT: Final = timedelta(days=31)
 
@@ -129,6 +132,9 @@ class EventRoutes:
         `agent.*` and `risk.killswitch` are the daemon's own.
         """
         posted: PostEvent = call.body
+        for name, text in (("type", posted.type), ("source", posted.source or "")):
+            if len(text.encode()) > MAX_NAME_BYTES:
+                raise BadRequest(f"{name}: must have at most {MAX_NAME_BYTES} bytes.")
         payload = with_causes(bytes(posted.payload), call.environ)
         if _RESERVED.fullmatch(posted.type):
             raise BadRequest(f"type: {posted.type} is only made by the daemon itself.")
@@ -184,9 +190,9 @@ class EventRoutes:
         200,000 ids, else within the hour.
         """
         wanted: HistogramQuery = call.query
-        end = _aware(wanted.to) or datetime.now(UTC)
-        start = _aware(wanted.from_) or end - _HISTOGRAM_SPAN
-        if not start <= end <= start + _HISTOGRAM_LIMIT:
+        end = _aware(wanted.to, "to") or datetime.now(UTC)
+        start = _aware(wanted.from_, "from") or end - min(_HISTOGRAM_SPAN, end - _FIRST)
+        if not timedelta() <= end - start <= _HISTOGRAM_LIMIT:
             raise BadRequest(f"from, to: give at most {_HISTOGRAM_LIMIT.days} days, in order.")
         found = histogram(
             self._database,
@@ -258,22 +264,27 @@ def event_query(wanted: EventsQuery) -> EventQuery:
     if (wanted.after is not None and wanted.since) or (after is not None and wanted.before):
         raise BadRequest("since, after, before: give one of them.")
     return EventQuery(
-        limit=wanted.limit,
+        limit=min(wanted.limit, MAX_PAGE_EVENTS),
         after=after,
         before=wanted.before,
         types=wanted.type,
         source=wanted.source,
-        from_ts=_time(wanted.from_),
-        to_ts=_time(wanted.to),
+        from_ts=_time(wanted.from_, "from"),
+        to_ts=_time(wanted.to, "to"),
         processed=wanted.processed,
         chain=wanted.correlation_id,
     )
 
 
-def _time(moment: datetime | None) -> str | None:
-    aware = _aware(moment)
+def _time(moment: datetime | None, name: str) -> str | None:
+    aware = _aware(moment, name)
     return None if aware is None else timestamp(aware.timestamp())
 
 
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment is not None else None
+def _aware(moment: datetime | None, name: str) -> datetime | None:
+    if moment is None:
+        return None
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise BadRequest(f"{name}: must be within the years 1 to 9999 in UTC.") from None

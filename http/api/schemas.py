@@ -7,9 +7,8 @@ import msgspec
 from msgspec import Meta
 
 from ...actors.messages.heartbeat_monitor import AgentView
-from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.patterns import FEW_STARS, MAX_STARS
-from ...sql.events.event_reader import EventRow, TypeRow
+from ...sql.events.event_reader import TypeRow
 from ...sql.events.minute_counts import Bucket
 from ..validation_messages import MUST
 
@@ -20,7 +19,10 @@ Reason = Annotated[
     str,
     Meta(min_length=1, max_length=500, pattern=r"\S", extra={MUST: "must not be blank"}),
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Name = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$", extra={MUST: "must not hold NUL"}),
+]
 Pattern = Annotated[
     str,
     Meta(
@@ -46,7 +48,9 @@ class AgentsQuery(msgspec.Struct, frozen=True):
     """Only those that are alive, or only the others."""
 
 
-class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+class EventsQuery(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}
+):
     """The query of ``/bus/events``."""
 
     since: EventId | None = None
@@ -55,8 +59,8 @@ class EventsQuery(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """As `since`, but 0 means: from the very first event."""
     before: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
     """Events before this id, for paging backwards."""
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE_EVENTS)] = 50
-    """How many at most."""
+    limit: Annotated[int, Meta(ge=1)] = 50
+    """How many at most; above 200 it is 200."""
     type: Annotated[tuple[Pattern, ...], Meta(max_length=50)] = ()
     """Only these types; `*` matches any run of characters; may repeat."""
     source: str | None = None
@@ -98,7 +102,7 @@ class PostEvent(msgspec.Struct, frozen=True):
         Meta(
             min_length=1,
             max_length=200,
-            pattern=r"^[^\s\x00-\x1f\x7f]+$",
+            pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$",
             extra={MUST: "must have no spaces and no control characters"},
         ),
     ]
@@ -197,12 +201,31 @@ class AgentsAnswer(msgspec.Struct, frozen=True):
     active_agents: int
 
 
+class EventShape(msgspec.Struct, frozen=True):
+    """One event."""
+
+    id: int
+    """Ascending in the order of receipt, never reused."""
+    type: str
+    """The channel, or `heartbeat`."""
+    payload: msgspec.Raw
+    """The JSON as published."""
+    ts: str | None
+    """When it was read off the bus: UTC, ISO 8601 with milliseconds and `Z`."""
+    timestamp: str | None
+    """The same."""
+    source: str | None
+    """Who published it, if the message says so."""
+    processed: bool
+    """Whether a consumer has marked it."""
+
+
 class EventsAnswer(msgspec.Struct, frozen=True):
     """``/bus/events``."""
 
     status: Literal["ok"]
     timestamp: str
-    events: list[EventRow]
+    events: list[EventShape]
     cursor: int
     """Where to continue: the next `since`."""
     has_more: bool
@@ -214,7 +237,7 @@ class EventAnswer(msgspec.Struct, frozen=True):
 
     status: Literal["ok"]
     timestamp: str
-    event: EventRow
+    event: EventShape
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from ..auth import CALLER, Role, Sessions, caller_in, require
 from ..errors import ApiError, Internal, NotFound, Unavailable
 from ..origins import without_port
 from ..requests import BODY_READ, Environ, request_id_of
-from ..routes import Answer
+from ..routes import Answer, plain_path
 from ..settings import HttpSettings, is_loopback
 from ..stream.sender import Stalled, send_all
 from ..stream.websocket import Connection, Handshake
@@ -86,7 +86,7 @@ class Upgrades:
         self.api.origins.check(environ.get("HTTP_ORIGIN"), host)
         caller = environ[CALLER] = self.api.access.caller_of(environ)
         require(caller, Role.VIEWER)
-        if environ.get("PATH_INFO") not in WEBSOCKET_PATHS:
+        if plain_path(str(environ.get("PATH_INFO"))).lower() not in WEBSOCKET_PATHS:
             raise NotFound("The event stream is at / and /ws.")
         handshake = self.check(environ)
         if not self.clients.reserve():

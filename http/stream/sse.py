@@ -5,26 +5,25 @@ The same frames, filters and guarantees: a client that reconnects with the last 
 """
 
 from contextlib import suppress
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import gevent
 import msgspec
 import structlog
 from gevent.event import Event as Signal
-from msgspec import Meta
 from websockets.frames import CloseCode
 
 from ...actors.broadcaster.clients import Client
 from ...actors.broadcaster.frames import SSE_CONTENT_TYPE, SSE_KEEP_ALIVE, sse_message
 from ...runtime import give_way
 from ..api.schemas import EventId
-from ..errors import Unavailable
-from ..requests import Call, Environ
+from ..errors import Unavailable, UpgradeRequired
+from ..requests import Call, Environ, read_value
 from ..routes import Answer, Route
 from .catch_up import Feed, Feeds
+from .feed_query import EventStreamQuery
 from .sender import Stalled, send_all, set_socket_options
 from .transport import Readable
-from .websocket import check_types, parse_id
 
 RETRY_MS: Final = 2_000
 """How long browsers wait before they reconnect."""
@@ -32,18 +31,6 @@ RETRY_MS: Final = 2_000
 # A client has nothing to send after its request; one that does is disconnected.
 _MAX_EXTRA_BYTES: Final = 64 * 1024
 _READ_BYTES: Final = 4 * 1024
-
-
-class EventStreamQuery(msgspec.Struct, frozen=True):
-    """The query of ``/events/stream``."""
-
-    types: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
-    """Only events of these types, comma-separated; `*` matches any run of characters."""
-    type: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
-    """The same; may repeat."""
-    since: EventId | None = None
-    """First every event after this id, in order, then the live ones. `Last-Event-ID` goes before
-    it."""
 
 
 class EventStreamHeaders(msgspec.Struct, frozen=True):
@@ -77,8 +64,7 @@ class SseRoutes:
         be delivered is reported in a `gap` message. `error` `cursor_ahead`: there is no such event.
         """
         query: EventStreamQuery = call.query
-        several = [one for text in query.types for one in text.split(",")]
-        types = check_types([*several, *query.type])
+        types = query.patterns
         since = _last_event_id(call.environ)
         if since is None:
             since = query.since
@@ -89,6 +75,12 @@ class SseRoutes:
             raise Unavailable("Too many clients; try again.", retry_after_s=5)
         stream = SseFeed(self._feeds, types, since)
         return Answer(b"", content_type=SSE_CONTENT_TYPE, headers=headers, stream=stream)
+
+    @Route("GET", "/ws", {}, documented=False)
+    def websocket(self, _call: Call) -> Answer:
+        """The WebSocket's other address, for a call that does not ask for one."""
+        headers = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+        raise UpgradeRequired("Open it as a WebSocket.", headers=headers)
 
 
 class SseFeed:
@@ -170,7 +162,5 @@ def _last_event_id(environ: Environ) -> int | None:
     Raises:
         BadRequest: It is not an id.
     """
-    given = str(environ.get("HTTP_LAST_EVENT_ID", "")).strip()
-    if not given:
-        return None
-    return parse_id(given, "Last-Event-ID")
+    given = str(environ.get("HTTP_LAST_EVENT_ID", ""))
+    return read_value(given, EventId, "Last-Event-ID") if given else None

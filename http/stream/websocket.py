@@ -5,7 +5,6 @@ Frames are the business of ``transport.py``.
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 from websockets.datastructures import Headers as HandshakeHeaders
@@ -13,27 +12,23 @@ from websockets.http11 import Request as HandshakeRequest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from ...actors.broadcaster.clients import ALL_TYPES, Client
+from ...actors.broadcaster.clients import Client
 from ...actors.broadcaster.frames import as_is, error_frame, pong_frame, subscribed_frame
-from ...protocol.patterns import MAX_STARS
-from ..api.schemas import MAX_ID
 from ..auth import SUBPROTOCOL
 from ..docs.feed_messages import Ping, Subscribe
 from ..errors import ApiError, BadRequest
-from ..requests import Environ, check_typo
+from ..requests import Environ, read_query
 from ..settings import WebSocketSettings
 from .catch_up import Feed, Feeds
 from .deflate import MessageInflater, extensions_of
+from .feed_query import EventStreamQuery, check_types
 from .frame_reader import Message
 from .sender import set_socket_options
 from .transport import Readable, Transport
 
-MAX_TYPES: Final = 100
-MAX_TYPE_LENGTH: Final = 200
-
-_PARAMETERS: Final = frozenset({"types", "since"})
+# What we send is JSON, whether a client says so or not.
+_SUBPROTOCOLS: Final = (Subprotocol(SUBPROTOCOL), Subprotocol("json"))
 _SWITCHING: Final = 101
-_MAX_DIGITS: Final = 20
 
 _decode_action = msgspec.json.Decoder(Subscribe | Ping).decode
 
@@ -51,21 +46,20 @@ class Handshake:
         request = HandshakeRequest(str(environ.get("PATH_INFO", "/")), _headers_of(environ))
         # A token offered as the second protocol is checked in auth.py; it is never echoed.
         extensions = extensions_of(compression=settings.compression)
-        handshake = ServerProtocol(select_subprotocol=_bearer_only, extensions=extensions)
+        handshake = ServerProtocol(select_subprotocol=_known_one, extensions=extensions)
         response = handshake.accept(request)
         if response.status_code != _SWITCHING:
             reason = handshake.handshake_exc
             raise BadRequest(f"This is no WebSocket handshake: {reason}.")
         self.headers = [(name, value) for name, value in response.headers.raw_items()]
         self.compressed = bool(handshake.extensions)
-        _check_names(environ)
-        self.types = wanted_types(environ)
-        self.since = wanted_since(environ)
+        query = read_query(environ, EventStreamQuery)
+        self.types, self.since = query.patterns, query.since
 
 
-def _bearer_only(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+def _known_one(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """Browsers fail unless one of the offered is selected; other clients get none."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+    return next((one for one in _SUBPROTOCOLS if one in offered), None)
 
 
 class Connection:
@@ -139,70 +133,6 @@ class Connection:
     def _subscribe(self, types: tuple[str, ...]) -> None:
         self._registry.subscribe(self._client, types)
         self._client.urge(subscribed_frame(types))
-
-
-def _check_names(environ: Environ) -> None:
-    """Refuse ``?type=`` and the like: a client that filters must not get everything.
-
-    Raises:
-        BadRequest: A parameter resembles a known one.
-    """
-    query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
-    for name in query.keys() - _PARAMETERS:
-        check_typo(name, _PARAMETERS)
-
-
-def wanted_types(environ: Environ) -> tuple[str, ...]:
-    """The patterns in ``?types=a,b``.
-
-    Raises:
-        BadRequest: Too many, or one is too long or has too many stars.
-    """
-    given = parse_qs(str(environ.get("QUERY_STRING", ""))).get("types", [])
-    return check_types([one for text in given for one in text.split(",")])
-
-
-def wanted_since(environ: Environ) -> int | None:
-    """The id in ``?since=``; ``None`` without one.
-
-    Raises:
-        BadRequest: It is not an id, or there are several.
-    """
-    query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
-    match query.get("since", []):
-        case []:
-            return None
-        case [text]:
-            return parse_id(text, "since")
-        case _:
-            raise BadRequest("since: given more than once.")
-
-
-def parse_id(text: str, name: str) -> int:
-    """The id of an event in ``text``, or 0; ``name`` is where it was given.
-
-    Raises:
-        BadRequest: It is not one.
-    """
-    if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text) <= MAX_ID:
-        return int(text)
-    raise BadRequest(f"{name}: must be the id of an event, or 0.")
-
-
-def check_types(types: list[str]) -> tuple[str, ...]:
-    """The patterns, stripped, sorted and without duplicates; none means all.
-
-    Raises:
-        BadRequest: Too many, or one is too long or has too many stars.
-    """
-    wanted = sorted({one.strip() for one in types} - {""})
-    if len(wanted) > MAX_TYPES:
-        raise BadRequest(f"types: at most {MAX_TYPES}.")
-    if any(len(one) > MAX_TYPE_LENGTH for one in wanted):
-        raise BadRequest(f"types: at most {MAX_TYPE_LENGTH} characters each.")
-    if any(one.count("*") > MAX_STARS for one in wanted):
-        raise BadRequest(f"types: at most {MAX_STARS} stars (*) each.")
-    return tuple(wanted) or ALL_TYPES
 
 
 def _headers_of(environ: Environ) -> HandshakeHeaders:

@@ -51,7 +51,7 @@ def test_an_error_has_the_shape_of_the_contract(served: Served) -> None:
         "/bus",
         "/bus/events/1/2",
         "/bus/events/x",
-        "/health/",
+        "/health//",
         "/%ff",
         "//",
         "/dashboard",

@@ -1,6 +1,7 @@
+import pytest
 from orchestrator.http.auth import Role
 from orchestrator.http.requests import Call
-from orchestrator.http.routes import Route, json_answer, routes_of
+from orchestrator.http.routes import Route, json_answer, plain_path, routes_of, values_in
 
 
 class Things:
@@ -49,3 +50,17 @@ def test_a_handlers_docstring_describes_its_route() -> None:
 
 def test_who_may_call_follows_from_the_method_unless_declared() -> None:
     assert [route.needs for route in routes_of(Things())] == [Role.OPERATOR, Role.OPEN]
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"), [("/a/", "/a"), ("/a", "/a"), ("/", "/"), ("//", "//"), ("/a//", "/a//")]
+)
+def test_one_trailing_slash_means_nothing(path: str, plain: str) -> None:
+    assert plain_path(path) == plain
+
+
+def test_values_of_a_path_are_as_they_were_sent() -> None:
+    assert values_in("/state/{key}", "/STATE/Key") == {"key": "Key"}
+    assert values_in("/a/{id}/b", "/A/X/B") == {"id": "X"}
+    assert values_in("/dashboard/{name:path}", "/Dashboard/A/b.JS") == {"name": "A/b.JS"}
+    assert values_in("/health", "/HEALTH") == {}

@@ -44,6 +44,7 @@ def test_an_event_has_the_fields_of_the_contract(served: Served, ids: list[int])
         "type": "strategy.page",
         "payload": {"n": 19},
         "ts": event["ts"],
+        "timestamp": event["ts"],
         "source": "s-1",
         "processed": False,
     }
@@ -135,10 +136,9 @@ def test_the_cursor_is_the_newest_id_if_the_page_has_no_newer_events(served: Ser
     ("query", "field"),
     [
         ("limit=0", "limit"),
-        ("limit=201", "limit"),
         ("limit=x", "limit"),
         ("limit=1.5", "limit"),
-        ("limit=", "limit"),
+        ("limit=1e1", "limit"),
         ("limit=5&limit=6", "limit"),
         ("since=-1", "since"),
         ("since=9223372036854775808", "since"),
@@ -146,7 +146,7 @@ def test_the_cursor_is_the_newest_id_if_the_page_has_no_newer_events(served: Ser
         ("order=up", "order"),
         ("from=yesterday", "from"),
         ("processed=2", "processed"),
-        ("type=", "type"),
+        ("to=9999-12-31T23:59:59-14:00", "to: must be within the years 1 to 9999"),
         ("type=" + "*" * 17, "type[0]: must have at most 16 stars (*)"),
         ("type=risk.*&type=" + "*a" * 17, "type[1]: must have at most 16 stars (*)"),
         ("since=5&before=9", "before"),
@@ -412,10 +412,16 @@ def test_without_postgres_memory_is_served_and_older_history_is_503(
     served.wait_until(lambda: served.get("/bus/events?since=1&limit=5").status == 200)
 
 
+UNKNOWN = (
+    "types: there is no such parameter; there are since, after, before, limit, type, source, "
+    "from, to, processed, order."
+)
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("types=a", "types: there is no such parameter; did you mean type?"),
+        ("types=a", UNKNOWN),
         ("order=foo", "order: must be asc or desc."),
         ("processed=perhaps", "processed: must be true or false."),
     ],

@@ -1,0 +1,51 @@
+"""What a client of the event feed asks for at connect, by WebSocket or Server-Sent Events."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from ...actors.broadcaster.clients import ALL_TYPES
+from ...protocol.patterns import MAX_STARS
+from ..api.schemas import EventId
+from ..errors import BadRequest
+
+MAX_TYPES: Final = 100
+MAX_TYPE_LENGTH: Final = 200
+
+
+class EventStreamQuery(msgspec.Struct, frozen=True):
+    """The query of ``/events/stream``, ``/`` and ``/ws``."""
+
+    types: Annotated[tuple[str, ...], Meta(max_length=MAX_TYPES)] = ()
+    """Only events of these types, comma-separated; `*` matches any run of characters."""
+    type: Annotated[tuple[str, ...], Meta(max_length=MAX_TYPES)] = ()
+    """The same; may repeat."""
+    since: EventId | None = None
+    """First every event after this id, in order, then the live ones. `Last-Event-ID` goes before
+    it."""
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns it names, checked.
+
+        Raises:
+            BadRequest: As :func:`check_types`.
+        """
+        return check_types([*(one for text in self.types for one in text.split(",")), *self.type])
+
+
+def check_types(types: list[str]) -> tuple[str, ...]:
+    """The patterns, stripped, sorted and without duplicates; none means all.
+
+    Raises:
+        BadRequest: Too many, or one is too long or has too many stars.
+    """
+    wanted = sorted({one.strip() for one in types} - {""})
+    if len(wanted) > MAX_TYPES:
+        raise BadRequest(f"types: at most {MAX_TYPES}.")
+    if any(len(one) > MAX_TYPE_LENGTH for one in wanted):
+        raise BadRequest(f"types: at most {MAX_TYPE_LENGTH} characters each.")
+    if any(one.count("*") > MAX_STARS for one in wanted):
+        raise BadRequest(f"types: at most {MAX_STARS} stars (*) each.")
+    return tuple(wanted) or ALL_TYPES
