@@ -20,7 +20,7 @@ from ...sql.events.event_filter import EventFilter
 from ...sql.events.event_reader import EventReader, EventRow
 from ..errors import Unavailable
 from ..peers import ASK_TIMEOUT_S
-from .schemas import EventShape
+from .event_shape import EventShape, shape_of
 
 CACHE_S: Final = 10.0
 """The contract's."""
@@ -183,12 +183,6 @@ class EventPages:
             return page.has_more
         newest = self._clients.newest_id
         return query.before is not None and newest is not None and query.before <= newest + 1
-
-
-def shape_of(event: Event | EventRow) -> EventShape:
-    """An event as REST shows it."""
-    payload, ts = msgspec.Raw(event.payload), event.ts or None
-    return EventShape(event.id, event.type, payload, ts, ts, event.source, event.processed)
 
 
 def encode_events(events: Sequence[Event | EventRow]) -> bytes:

@@ -11,6 +11,7 @@ from ...protocol.patterns import FEW_STARS, MAX_STARS
 from ...sql.events.event_reader import TypeRow
 from ...sql.events.minute_counts import Bucket
 from ..validation_messages import MUST
+from .event_shape import EventShape
 
 MAX_ID = 2**63 - 1
 
@@ -199,25 +200,6 @@ class AgentsAnswer(msgspec.Struct, frozen=True):
     agents: tuple[AgentView, ...]
     total_agents: int
     active_agents: int
-
-
-class EventShape(msgspec.Struct, frozen=True):
-    """One event."""
-
-    id: int
-    """Ascending in the order of receipt, never reused."""
-    type: str
-    """The channel, or `heartbeat`."""
-    payload: msgspec.Raw
-    """The JSON as published."""
-    ts: str | None
-    """When it was read off the bus: UTC, ISO 8601 with milliseconds and `Z`."""
-    timestamp: str | None
-    """The same."""
-    source: str | None
-    """Who published it, if the message says so."""
-    processed: bool
-    """Whether a consumer has marked it."""
 
 
 class EventsAnswer(msgspec.Struct, frozen=True):

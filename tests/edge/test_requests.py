@@ -71,12 +71,16 @@ def test_a_limit_above_200_is_200(served: Served, limit: str) -> None:
 
 @pytest.mark.parametrize("value", ["1e1", "1.0", "%2B1", "1_0", "0x1", "NULL"])
 def test_a_whole_number_is_read_alike_everywhere(served: Served, value: str) -> None:
-    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
-    key = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    upgrade: dict[str, str | None] = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
     for name in ("limit", "since", "after", "before"):
         assert served.get(f"/bus/events?{name}={value}").status == 400, name
     assert served.get(f"/events/stream?since={value}").status == 400
-    assert served.call("GET", f"/?since={value}", headers=upgrade | key).status == 400
+    assert served.call("GET", f"/?since={value}", headers=upgrade).status == 400
     assert served.get(f"/bus/events/{value}").status in {400, 404}
 
 
@@ -218,3 +222,12 @@ def test_names_that_cannot_be_stored_are_refused_at_once(
 @pytest.mark.parametrize("query", ["type=a%00", "source=%00", "type[]=%00a"])
 def test_a_filter_with_nul_is_refused(served: Served, query: str) -> None:
     assert served.get(f"/bus/events?{query}").status == 400
+
+
+@pytest.mark.parametrize("path", ["/bus/events", "/bus/histogram"])
+@pytest.mark.parametrize("year", ["0001-01-01", "9999-12-31", "0001-01-01T00:00:00Z", "0001-01-02"])
+def test_no_time_is_a_fault_of_the_daemon(served: Served, path: str, year: str) -> None:
+    for zone in ("", "T23:59:59.999999-14:00", "T00:00:00%2B14:00"):
+        moment = year[:10] + zone if zone else year
+        for query in (f"to={moment}", f"from={moment}", f"from={moment}&to={moment}"):
+            assert served.get(f"{path}?{query}").status in {200, 400}, query

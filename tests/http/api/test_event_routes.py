@@ -414,7 +414,7 @@ def test_without_postgres_memory_is_served_and_older_history_is_503(
 
 UNKNOWN = (
     "types: there is no such parameter; there are since, after, before, limit, type, source, "
-    "from, to, processed, order."
+    "from, to, processed, correlation_id, order."
 )
 
 
