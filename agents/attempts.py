@@ -23,11 +23,21 @@ class Attempts:
         health: Receives how each ended.
         on_trouble: Called when the status has just become bad; must not wait.
         log: The agent's; lines that say the same again are held back.
+        now: Seconds that never jump.
+        on_failure: Called with what a method raised, once it is counted and logged.
     """
 
     def __init__(
-        self, health: Health, *, on_trouble: Callable[[], None], log: logging.Logger
+        self,
+        health: Health,
+        *,
+        on_trouble: Callable[[], None],
+        log: logging.Logger,
+        now: Callable[[], float] = time.monotonic,
+        on_failure: Callable[[Exception], object] = lambda _error: None,
     ) -> None:
+        self._on_failure = on_failure
+        self._now = now
         self._health = health
         self._on_trouble = on_trouble
         self._log = log
@@ -41,7 +51,7 @@ class Attempts:
             payload = msgspec.json.decode(message.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._health.undecodable()
-            if self._throttle.admit("undecodable", time.monotonic()) is not None:
+            if self._throttle.admit("undecodable", self._now()) is not None:
                 self._log.warning("left out a message on %s: %s", message.channel, error)
             return
         event = Event(message.channel, payload, message.received_s)
@@ -51,24 +61,24 @@ class Attempts:
 
     def run(self, name: str, call: Callable[[], object]) -> None:
         """Run one piece of the author's code."""
-        self._health.begin(name, time.monotonic())
+        self._health.begin(name, self._now())
         try:
             call()
         except Halted as error:
-            self._health.withheld(time.monotonic())
-            if self._throttle.admit(f"{name} withheld", time.monotonic()) is not None:
+            self._health.withheld(self._now())
+            if self._throttle.admit(f"{name} withheld", self._now()) is not None:
                 self._log.info("%s: %s", name, error)
         except BusUnavailable as error:
-            self._health.unpublished(time.monotonic())
-            if self._throttle.admit(f"{name} unpublished", time.monotonic()) is not None:
+            self._health.unpublished(self._now())
+            if self._throttle.admit(f"{name} unpublished", self._now()) is not None:
                 self._log.warning("%s: %s", name, error)
         except Exception as error:  # noqa: BLE001 - the border of one item; it is logged
             self._failed(name, error)
         else:
-            self._health.succeed(name, time.monotonic())
+            self._health.succeed(name, self._now())
 
     def _failed(self, name: str, error: Exception) -> None:
-        now = time.monotonic()
+        now = self._now()
         if (event := in_hand()) is not None:
             self.dead_letters.add(event, name, describe(error))
         held = self._throttle.admit(name, now)
@@ -78,6 +88,7 @@ class Attempts:
             self._log.error(text, name, held, error, exc_info=None if refused else error)
         if self._health.fail(name, error, now):
             self._on_trouble()
+        self._on_failure(error)
 
 
 def _call(handler: Callable[[Event], object], event: Event, data: bytes) -> None:

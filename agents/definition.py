@@ -1,5 +1,6 @@
 """What the author of an agent writes: settings as class attributes, and hooks."""
 
+import logging
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -9,6 +10,7 @@ from .errors import BadAgent
 from .gate import AgentGate, Halt
 from .options import NoOptions
 from .signatures import check_methods
+from .surroundings import Clock
 
 GRACE_S = 1.0
 """How long a stop waits for the handler that is running; the rest of the 2 s that a
@@ -23,6 +25,8 @@ class Definition:
     end.
     """
 
+    log: logging.Logger
+    """Of its own, ``agent.<id>``; within a handler its lines name the chain of the event."""
     agent_id: str = ""
     """Default: the class's name as ``my-agent``."""
     name: str = ""
@@ -94,12 +98,17 @@ class Definition:
         """Clean up, within `GRACE_S`."""
 
 
-def gate_of(agent: Definition) -> AgentGate | None:
+def gate_of(agent: Definition, clock: Clock) -> AgentGate | None:
     """The gate that an agent needs; ``None``: nothing keeps it from acting."""
     executes = agent.group == "execution"
     if not (executes if agent.needs_permit is None else agent.needs_permit):
         return None
     resume = agent.resume or (Resume.MANUAL if executes else Resume.ON_PERMIT)
     return AgentGate(
-        agent.agent_id, agent.group, Resume(resume), acting_channels=agent.acting_channels
+        agent.agent_id,
+        agent.group,
+        Resume(resume),
+        acting_channels=agent.acting_channels,
+        now=clock.steady_s,
+        monotonic=clock.monotonic_s,
     )

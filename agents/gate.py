@@ -35,6 +35,7 @@ from ..protocol.targets import Permission
 from .errors import Halted
 from .killswitch import Announcement
 from .routing import every
+from .surroundings import REAL
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -43,12 +44,6 @@ FREE_CHANNELS = ("heartbeat.*", "risk.*")
 """On these an agent publishes whatever its gate says, unless it names its ``acting_channels``."""
 RETRY_S = 1.0
 """How soon an ``on_halt`` that has raised is tried again."""
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def clock_s() -> float:
-    """Seconds that never jump."""
-    return time.clock_gettime(_CLOCK)
 
 
 class Halt(msgspec.Struct, frozen=True):
@@ -72,17 +67,20 @@ class AgentGate:
         acting_channels: patterns of those to publish on is acting; ``None`` for all but
             `FREE_CHANNELS`.
         now: seconds that never jump.
+        monotonic: the same without those that the machine slept, as the handlers are timed by.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the clocks have defaults
         self,
         agent_id: str,
         group: str,
         resume: Resume,
         *,
         acting_channels: tuple[str, ...] | None = None,
-        now: Callable[[], float] = clock_s,
+        now: Callable[[], float] = REAL.clock.steady_s,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._monotonic = monotonic
         self._rules = Gate(agent_id, group, resume)
         self._acting_channels = acting_channels
         self._now = now
@@ -213,7 +211,7 @@ class AgentGate:
         if self._seen is before:
             return
         if self._seen is Permission.HALT:
-            self._shut_at = time.monotonic()
+            self._shut_at = self._monotonic()
             self._unhandled += 1
             self._halts.append((self._now(), self._halt(verdict)))
         elif self._seen is Permission.ALLOWED:

@@ -28,6 +28,7 @@ class Handlers:
         health: receives a start that failed; the rest ``attempts`` tells it.
         stopping: set when the agent shall end.
         log: the agent's.
+        now: seconds that never jump.
     """
 
     def __init__(  # noqa: PLR0913 - wiring
@@ -39,7 +40,9 @@ class Handlers:
         health: Health,
         stopping: threading.Event,
         log: logging.Logger,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
         self._queue = queue
         self._schedule = schedule
         self._attempts = attempts
@@ -84,28 +87,42 @@ class Handlers:
         while not self._stopping.is_set():
             if not all(event.wait(WAIT_S) for event in ready):
                 continue
-            try:
-                on_start()
-            except (BusUnavailable, Halted) as error:
-                self._log.warning("on_start is tried again: %s", error)
-                self._stopping.wait(backoff.next_s())
-            except Exception as error:
-                self.start_failed = True
-                self._health.fail("on_start", error, time.monotonic())
-                on_failed()
-                raise
-            else:
+            if self.start(on_start, on_failed):
                 return True
+            self._stopping.wait(backoff.next_s())
         return False
+
+    def start(self, on_start: Callable[[], object], on_failed: Callable[[], object]) -> bool:
+        """Try ``on_start`` once; returns whether the agent has started.
+
+        Raises:
+            Exception: what it raised, unless it is to be tried again.
+        """
+        try:
+            on_start()
+        except (BusUnavailable, Halted) as error:
+            self._log.warning("on_start is tried again: %s", error)
+            return False
+        except Exception as error:
+            self.start_failed = True
+            self._health.fail("on_start", error, self._now())
+            on_failed()
+            raise
+        return True
+
+    def turn(self, longest_wait_s: float) -> bool:
+        """Run what is next, then the timers that are due; returns whether anything was next."""
+        self._schedule.set_up(self._now())
+        work = self._queue.get(self._schedule.wait_s(self._now(), longest_wait_s))
+        if work is not None:
+            work.run()
+        for timer in self._schedule.take_due(self._now()):
+            if not self._stopping.is_set():
+                self._attempts.run(name_of(timer.function), timer.function)
+        return work is not None
 
     def _loop(self) -> None:
         breath = Breath()
         while not self._stopping.is_set():
-            self._schedule.set_up(time.monotonic())
-            work = self._queue.get(self._schedule.wait_s(time.monotonic(), LONGEST_WAIT_S))
-            if work is not None:
-                work.run()
-            for timer in self._schedule.take_due(time.monotonic()):
-                if not self._stopping.is_set():
-                    self._attempts.run(name_of(timer.function), timer.function)
+            self.turn(LONGEST_WAIT_S)
             breath.take()

@@ -27,6 +27,7 @@ class Heart:
         about: called for each beat; the fields that name and describe the agent, which win over
             the health's.
         log: the agent's.
+        now: seconds that never jump.
     """
 
     def __init__(  # noqa: PLR0913 - wiring
@@ -38,7 +39,9 @@ class Heart:
         health: Health,
         about: Callable[[], dict[str, Any]],
         log: logging.Logger,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
         self._publisher = publisher
         self._channel = channel
         self._interval_s = interval_s
@@ -62,6 +65,12 @@ class Heart:
         """Beat as soon as may be: there is news."""
         self._wake.set()
 
+    def take_hurry(self) -> bool:
+        """Whether `hurry` was called since the last time, for a host that has no `run`."""
+        hurried = self._wake.is_set()
+        self._wake.clear()
+        return hurried
+
     def stop(self) -> None:
         """End `run` at once."""
         self._stopping.set()
@@ -77,7 +86,7 @@ class Heart:
         Returns:
             Whether Redis took it.
         """
-        fields, number = self._health.beat(time.monotonic())
+        fields, number = self._health.beat(self._now())
         beat = {**fields, **self._about(), "interval_s": self._interval_s, "pid": os.getpid()}
         beat |= {} if status is None else {"status": status}
         try:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import redis
 
 from ..protocol.heartbeat import GateBeat
-from ..protocol.permit import KEY, READ_S
+from ..protocol.permit import READ_S
 from ..protocol.targets import Permission
-from .gate import AgentGate, Halt, clock_s
+from .gate import AgentGate, Halt
 from .pace import Throttle
-from .publisher import connect
+from .surroundings import REAL, Bus, Clock
 
 ANSWER_S = 0.5
 """A read that is not answered by then is given up; the permit that was read before runs out."""
@@ -24,25 +24,28 @@ class PermitReader:
     """Keeps one gate supplied, every `READ_S` and whenever it is woken.
 
     Args:
-        redis_url: the bus.
+        bus: to read from, with a limit of `ANSWER_S`.
         gate: what is kept.
         on_halt: called for each time that it shut, at the start too. Must not block.
         beat: the gate's part of a heartbeat.
         send: publishes a heartbeat; returns whether the bus took it.
         log: the agent's.
+        clock: the agent's.
     """
 
     def __init__(  # noqa: PLR0913 - wiring
         self,
-        redis_url: str,
+        bus: Bus,
         gate: AgentGate,
         *,
         on_halt: Callable[[Halt], None],
         beat: Callable[[], GateBeat],
         send: Callable[[], bool],
         log: logging.Logger,
+        clock: Clock = REAL.clock,
     ) -> None:
-        self._client = connect(redis_url, timeout_s=ANSWER_S)
+        self._bus = bus
+        self._clock = clock
         self._gate = gate
         self._on_halt = on_halt
         self._beat = beat
@@ -59,11 +62,15 @@ class PermitReader:
         """Read until `stop`. Blocks."""
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._wake.clear()
-            self._read()
-            self._tell()
+            self.look()
             self._stopping.wait(LEAST_GAP_S)
             self._wake.wait(max(0.0, began + READ_S - time.monotonic()))
+
+    def look(self) -> None:
+        """Read once, and say what has changed. Blocks for `ANSWER_S` at most."""
+        self._wake.clear()
+        self._read()
+        self._tell()
 
     def wake(self) -> None:
         """Look now: there is news. Any thread."""
@@ -77,17 +84,14 @@ class PermitReader:
 
     def close(self) -> None:
         """Close the connection, once `run` has ended."""
-        self._client.close()
+        self._bus.close()
 
     def _read(self) -> None:
-        sent_at_s = clock_s()
+        sent_at_s = self._clock.steady_s()
         try:
-            with self._client.pipeline(transaction=False) as both:
-                both.get(KEY)
-                both.pttl(KEY)
-                value, pttl_ms = both.execute()
+            value, pttl_ms = self._bus.read_permit()
         except (redis.RedisError, OSError) as error:
-            if self._throttle.admit("read", time.monotonic()) is not None:
+            if self._throttle.admit("read", self._clock.monotonic_s()) is not None:
                 self._log.warning("the permit cannot be read: %s", error)
         else:
             self._gate.read(value, pttl_ms=pttl_ms, sent_at_s=sent_at_s)

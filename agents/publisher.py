@@ -5,8 +5,9 @@ has used its number up, so that the daemon sees the hole and says so.
 """
 
 import threading
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 import redis
@@ -14,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..protocol.bus_url import BadBusUrl, BusUrl, read_bus_url
-from ..protocol.timestamps import utc_now
+from ..protocol.timestamps import timestamp
 from .errors import BadOptions, BadPayload, BusUnavailable
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -61,17 +62,36 @@ def read_url(redis_url: str) -> BusUrl:
         raise BadOptions(f"the Redis URL is not usable: {error}") from None
 
 
+class Sender(Protocol):
+    """The part of a `Bus` that a publisher needs."""
+
+    def send(self, channel: str, body: bytes, *, durable: bool) -> int:
+        """Publish; returns how many subscribers got it."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
 class Publisher:
     """One source's way on to the bus. May be shared by threads.
 
     Args:
-        client: from `connect`; used by this publisher alone.
+        bus: used by this publisher alone.
         agent_id: goes into each payload as ``agent_id``.
         boot: tells this run of the agent from the one before.
+        unix_s: the time of day.
     """
 
-    def __init__(self, client: redis.Redis, *, agent_id: str, boot: str) -> None:
-        self._client = client
+    def __init__(
+        self,
+        bus: Sender,
+        *,
+        agent_id: str,
+        boot: str,
+        unix_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._bus = bus
+        self._unix_s = unix_s
         self._agent_id = agent_id
         self._boot = boot
         self._last_seq: dict[tuple[str, str], int] = {}
@@ -93,18 +113,9 @@ class Publisher:
         with self._lock:  # so that seq and the order on the wire agree
             body = self.stamp(channel, payload, durable=durable)
             try:
-                return self._send(channel, body, durable=durable)
+                return self._bus.send(channel, body, durable=durable)
             except (redis.RedisError, OSError) as error:
                 raise BusUnavailable(channel, error) from error
-
-    def _send(self, channel: str, body: bytes, *, durable: bool) -> int:
-        if not durable:
-            return int(self._client.publish(channel, body))
-        with self._client.pipeline(transaction=True) as both:
-            both.xadd(STREAM, {"channel": channel, "payload": body})
-            both.publish(channel, body)
-            _entry_id, receivers = both.execute()
-        return int(receivers)
 
     def stamp(self, channel: str, payload: Mapping[str, Any], *, durable: bool = False) -> bytes:
         """The JSON that goes out: the payload, and behind it what it lacks."""
@@ -112,7 +123,7 @@ class Publisher:
             raise BadPayload(f"the payload for {channel} is no dict but {type(payload).__name__}")
         fields = dict(payload)
         fields.setdefault("agent_id", self._agent_id)
-        fields.setdefault("timestamp", utc_now())
+        fields.setdefault("timestamp", timestamp(self._unix_s()))
         if durable:
             fields["durable"] = True
         fields.update(self._numbering(channel, fields))
@@ -133,5 +144,5 @@ class Publisher:
         return {"seq": seq, "boot": self._boot}
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connection."""
+        self._bus.close()

@@ -52,9 +52,10 @@ COVERED_BY = {
     # The answers of its routes, read back by their tests.
     "http/api/runtime_schemas.py": "tests/http/api/test_runtime_routes.py",
     "http/acts.py": "tests/http/api/test_audit_routes.py",
-    # Nothing but declarations; the other is a job of an agent's that means nothing without it.
+    # Nothing but declarations; the others are parts of an agent that mean nothing without it.
     "agents/definition.py": "tests/agents/test_agent.py",
     "agents/handlers.py": "tests/agents/test_agent.py",
+    "agents/engine.py": "tests/agents/test_agent.py",
     # The harness by which all other actors are tested alone.
     "runtime/standalone.py": "tests/runtime/test_actor.py",
     # Halves that mean nothing without the other one.

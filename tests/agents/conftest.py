@@ -48,9 +48,9 @@ def running() -> Iterator[Callable[[Agent], threading.Thread]]:
         thread = threading.Thread(target=agent.run, name=agent.agent_id, daemon=True)
         started.append((agent, thread))
         thread.start()
-        while agent._subscriber is None:
+        while agent.engine.subscriber is None:
             time.sleep(0.001)
-        assert not subscribed or agent._subscriber.connected.wait(10)
+        assert not subscribed or agent.engine.subscriber.connected.wait(10)
         return thread
 
     yield run

@@ -227,7 +227,7 @@ def test_the_author_can_report_an_error_and_clear_it(bus: Any, running: Any) -> 
 
 def test_a_handler_that_hangs_does_not_look_healthy_for_ever(bus: Any, running: Any) -> None:
     agent = Probe(redis_url=bus.url, interval_s=0.05)
-    agent._health._handler_limit_s = 0.2
+    agent.engine.health._handler_limit_s = 0.2
     running(agent)
 
     bus.publish(MARKET, "hang")
@@ -269,7 +269,7 @@ def test_when_the_handlers_are_too_slow_the_oldest_market_data_goes(
     agent = Small(redis_url=bus.url, interval_s=0.05)
     running(agent)
     bus.publish(MARKET, "hang")
-    eventually(lambda: agent._health._running)
+    eventually(lambda: agent.engine.health._running)
 
     for number in range(5):
         bus.publish(MARKET, number)
@@ -377,12 +377,12 @@ def test_a_stop_overtakes_the_events_that_wait(
     agent = Probe(redis_url=bus.url)
     running(agent)
     bus.publish(MARKET, "hang")
-    eventually(lambda: agent._health._running)
+    eventually(lambda: agent.engine.health._running)
     bus.publish(MARKET, 1)
 
     bus.publish("risk.killswitch", b"stop!")
 
-    eventually(lambda: len(agent._queue) == 2)
+    eventually(lambda: len(agent.engine.queue) == 2)
     agent.release.set()
     eventually(lambda: len(agent.notes) == 4)
     assert agent.notes[1:] == [(MARKET, "hang"), ("killswitch", True, None), (MARKET, 1)]
@@ -397,7 +397,7 @@ def test_it_waits_for_redis_at_the_start(
     redis_server.kill()
     agent = Probe(redis_url=redis_server.url())
     running(agent, subscribed=False)
-    eventually(lambda: agent._subscriber and agent._subscriber._lost_at)
+    eventually(lambda: agent.engine.subscriber and agent.engine.subscriber._lost_at)
 
     redis_server.start()
 
@@ -479,7 +479,7 @@ def test_it_stops_within_two_seconds_even_if_a_handler_hangs(
     agent = Probe(redis_url=bus.url)
     thread = running(agent)
     bus.publish(MARKET, "hang")
-    eventually(lambda: agent._health._running)
+    eventually(lambda: agent.engine.health._running)
 
     began = quiet_s()
     agent.stop()

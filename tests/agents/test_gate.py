@@ -337,7 +337,7 @@ def test_a_deadman_is_left_out_while_the_gate_is_shut() -> None:
     agent = Marked()
     assert agent.renew() is None
 
-    agent._gate = opened(Clock())
+    agent.engine.gate = opened(Clock())
 
     assert agent.renew() == "renewed"
 
@@ -367,7 +367,7 @@ def test_without_a_gate_all_is_allowed() -> None:
 def test_who_executes_has_a_gate_and_resumes_by_hand(settings: Any, resume: Resume | None) -> None:
     agent = type("Some", (Agent,), settings)()
 
-    assert (agent._gate and agent._gate._rules._resume) == resume
+    assert (agent.engine.gate and agent.engine.gate._rules._resume) == resume
 
 
 def test_another_way_to_resume_is_refused_when_the_class_is_created() -> None:
@@ -376,4 +376,4 @@ def test_another_way_to_resume_is_refused_when_the_class_is_created() -> None:
 
 
 def test_the_group_given_to_the_constructor_counts() -> None:
-    assert Agent(group="execution")._gate is not None
+    assert Agent(group="execution").engine.gate is not None

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from orchestrator.agents.health import Health
 from orchestrator.agents.heart import Heart
-from orchestrator.agents.publisher import Publisher, connect
+from orchestrator.agents.publisher import SOCKET_TIMEOUT_S, Publisher
+from orchestrator.agents.surroundings import RedisBus
 
 pytestmark = pytest.mark.redis
 
@@ -16,7 +17,7 @@ CHANNEL = "heartbeat.a-1"
 
 def heart_of(url: str, health: Health, interval_s: float = 60.0) -> Heart:
     return Heart(
-        Publisher(connect(url), agent_id="a-1", boot="b"),
+        Publisher(RedisBus(url, SOCKET_TIMEOUT_S), agent_id="a-1", boot="b"),
         channel=CHANNEL,
         interval_s=interval_s,
         health=health,

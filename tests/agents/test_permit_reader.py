@@ -14,6 +14,7 @@ import redis
 from orchestrator.agents import Agent, Event, Halt, Halted, acts, deadman, every, on_event
 from orchestrator.agents.gate import AgentGate
 from orchestrator.agents.permit_reader import ANSWER_S, PermitReader
+from orchestrator.agents.surroundings import RedisBus
 from orchestrator.protocol.gate import Resume
 from orchestrator.protocol.permit import KEY, READ_S, Permit, write_permit
 from orchestrator.protocol.targets import Level, Permission, Target
@@ -118,7 +119,7 @@ def test_under_a_permit_it_says_so_and_acts(bus: Any, trader: Trader) -> None:
     assert trader.halts == []
     trader.publish("strategy.order", {})
     bus.wait_for("strategy.order")
-    trader._heart.beat()
+    trader.engine.heart.beat()
     beat = bus.wait_for(BEAT)
     expected = {"status": "active", "gate": "open", "generation": 100, "trip_id": None}
     assert expected.items() <= beat.items()
@@ -196,7 +197,7 @@ def test_a_long_lived_key_counts_for_its_own_ttl_alone(daemon: Any, trader: Trad
     time.sleep(2 * READ_S)
 
     assert trader.permission is Permission.ALLOWED, "each read renews it"
-    trader._permits.stop()
+    trader.engine.permits.stop()
     time.sleep(1.0)
     assert trader.permission is Permission.HALT
 
@@ -271,7 +272,7 @@ def test_one_that_resumes_by_hand_waits_to_be_named(
     daemon.stop()
     bus.wait_for(BEAT, status="halted", open_orders=0)
     daemon.release()
-    eventually(lambda: agent._gate.beat(open_orders=0, busy=False).generation == 101)
+    eventually(lambda: agent.engine.gate.beat(open_orders=0, busy=False).generation == 101)
     with pytest.raises(Halted, match="waiting to be resumed by hand"):
         agent.publish("strategy.order", {})
 
@@ -451,7 +452,7 @@ def test_the_last_heartbeat_says_stopped(bus: Any, running: Any) -> None:
 
 def reader_of(url: str, gate: AgentGate) -> PermitReader:
     return PermitReader(
-        url,
+        RedisBus(url, ANSWER_S),
         gate,
         on_halt=lambda _halt: gate.halt_handled(),
         beat=lambda: gate.beat(open_orders=0, busy=False),

@@ -12,12 +12,13 @@ from orchestrator.agents.publisher import (
     Publisher,
     connect,
 )
+from orchestrator.agents.surroundings import RedisBus
 
 UNREACHABLE = "redis://127.0.0.1:1/0"
 
 
 def publisher(url: str = UNREACHABLE) -> Publisher:
-    return Publisher(connect(url), agent_id="a-1", boot="b")
+    return Publisher(RedisBus(url, SOCKET_TIMEOUT_S), agent_id="a-1", boot="b")
 
 
 def stamped(publisher: Publisher, channel: str, payload: Any) -> Any:

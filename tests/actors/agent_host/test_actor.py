@@ -94,7 +94,7 @@ def test_a_handler_that_waits_for_ever_is_killed_at_the_limit(bus: Bus, host: St
     actor = host(Probe, stop_timeout_s=0.2)
     bus.wait_for("heartbeat.probe")
     bus.order("hang")
-    until(lambda: actor._agent and actor._agent._health._running)
+    until(lambda: actor._agent and actor._agent.engine.health._running)
 
     began = quiet_s()
     stop_actor(actor)

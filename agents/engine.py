@@ -1,0 +1,233 @@
+"""What runs one agent: its queue, handlers, heart, gate and subscription, wired together."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ..protocol.announcement import CHANNEL as KILLSWITCH_CHANNEL
+from ..protocol.heartbeat import GateBeat, gate_fields
+from .attempts import Attempts
+from .definition import GRACE_S, Definition, gate_of
+from .errors import AgentError
+from .gate import AgentGate, Halt
+from .handlers import Handlers
+from .health import Health
+from .heart import Heart
+from .killswitch import read_message
+from .pace import Throttle
+from .permit_reader import ANSWER_S, PermitReader
+from .publisher import SOCKET_TIMEOUT_S, Publisher, read_url
+from .routing import Router, marked_events, marked_timers
+from .schedule import Schedule
+from .subscriber import Received, Subscriber
+from .surroundings import Surroundings
+from .work_queue import Work, WorkQueue
+
+FIRST_LOOK_S = 2.0
+"""How long the first heartbeat waits for the first read of the permit."""
+
+
+class Engine:
+    """The parts of one agent. Nothing runs before a host runs its `jobs`.
+
+    Args:
+        agent: with id, name, group, URL and log set.
+        surroundings: its clock and its bus.
+    """
+
+    def __init__(self, agent: Definition, surroundings: Surroundings) -> None:
+        self.agent = agent
+        self._surroundings = surroundings
+        self.clock = surroundings.clock
+        self.boot = surroundings.new_boot()
+        self.publisher = self._new_publisher()
+        self.gate = gate_of(agent, self.clock)
+        self.router = Router(marked_events(agent))
+        self.schedule = Schedule(marked_timers(agent))
+        self.queue = WorkQueue(agent.queue_capacity, self._on_drop)
+        self.health = Health(self.clock.monotonic_s(), agent.handler_limit_s)
+        self._throttle = Throttle()
+        self.heart = self._new_heart()
+        self.attempts = Attempts(
+            self.health,
+            on_trouble=self.heart.hurry,
+            log=agent.log,
+            now=self.clock.monotonic_s,
+            on_failure=surroundings.on_failure,
+        )
+        self.subscriber: Subscriber | None = None
+        self.permits: PermitReader | None = None
+        self.stopping = threading.Event()
+        self.handlers = Handlers(
+            queue=self.queue,
+            schedule=self.schedule,
+            attempts=self.attempts,
+            health=self.health,
+            stopping=self.stopping,
+            log=agent.log,
+            now=self.clock.monotonic_s,
+        )
+
+    # -- for a host ------------------------------------------------------------------
+
+    def jobs(self) -> dict[str, Callable[[], None]]:
+        """See `Agent.jobs`."""
+        if self.subscriber is not None:
+            raise AgentError(f"{self.agent.agent_id} has run already; make a new one")
+        self.subscriber = self._new_subscriber()
+        for name in read_url(self.agent.redis_url).ignored:
+            self.agent.log.warning("the Redis URL's %s is ignored", name)
+        ready = [self.subscriber.connected]
+        jobs = {"reader": self.subscriber.run, "heart": self._beat_all}
+        if self.gate is not None:
+            self.permits = self.new_permit_reader(self.gate)
+            ready.append(self.permits.looked)
+            jobs["gate"] = self.permits.run
+        return jobs | {
+            "handlers": partial(
+                self.handlers.run,
+                ready,
+                on_start=self.agent.on_start,
+                on_stop=self.agent.on_stop,
+                on_failed=self.heart.beat,  # here: a host may end the heart's job with this one
+            )
+        }
+
+    def stop(self) -> None:
+        """End all jobs; returns at once."""
+        self.stopping.set()
+        self.queue.close()
+        self.heart.stop()
+        for job in (self.subscriber, self.permits):
+            if job is not None:
+                job.stop()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.publisher.close()
+        self.heart.close()
+        for job in (self.subscriber, self.permits):
+            if job is not None:
+                job.close()
+
+    # -- the reader's job ------------------------------------------------------------
+
+    def receive(self, message: Received) -> None:
+        """A message for one of the patterns, or (without a pattern) on the killswitch's channel."""
+        if message.pattern is None:
+            heard = read_message(message.data)
+            if self.gate is not None:
+                self.gate.hear(heard)
+            if self.permits is not None:
+                self.permits.wake()
+            call = partial(self.agent.on_killswitch, heard.engaged, heard.fields)
+            self._call_soon("on_killswitch", call, channel=message.channel)
+            return
+        handlers = self.router.handlers(message.pattern, message.channel)
+        if handlers:
+            call = partial(self.attempts.deliver, message, handlers)
+            self.queue.put(Work(message.channel, call))
+
+    def _connected(self, away_s: float) -> None:
+        if away_s:
+            self.heart.hurry()
+            self._call_soon("on_reconnect", partial(self.agent.on_reconnect, away_s))
+
+    def _call_soon(self, name: str, call: Callable[[], object], *, channel: str = "") -> None:
+        self.queue.put_urgent(Work(channel, partial(self.attempts.run, name, call)))
+
+    def _on_drop(self, work: Work) -> None:
+        held = self._throttle.admit("drop", self.clock.monotonic_s())
+        if held is not None:
+            text = "too slow: dropped a message on %s (and %d more)"
+            self.agent.log.warning(text, work.channel, held)
+
+    # -- the heart's job -------------------------------------------------------------
+
+    def _beat_all(self) -> None:
+        if self.permits is not None:
+            self.permits.looked.wait(FIRST_LOOK_S)
+        self.heart.run()
+        log = self.agent.log
+        if not self.handlers.ended.wait(GRACE_S):
+            log.warning("a handler is still running after %.1f s and is left behind", GRACE_S)
+        if self.queue.dropped or len(self.queue):
+            lost = (len(self.queue), self.queue.dropped)
+            log.info("%d messages not handled, %d dropped", *lost)
+        self.heart.beat(None if self.handlers.start_failed else "stopped")
+
+    def _about(self) -> dict[str, Any]:
+        agent = self.agent
+        return {
+            "agent_id": agent.agent_id,
+            "name": agent.name,
+            "group": agent.group,
+            **({"version": agent.version} if agent.version else {}),
+            "queued": len(self.queue),
+            "dropped": self.queue.dropped,
+            "dead_letters": self.attempts.dead_letters.total,
+            **({} if self.gate is None else gate_fields(self._gate_beat(self.gate))),
+        }
+
+    # -- the gate's job --------------------------------------------------------------
+
+    def _gate_beat(self, gate: AgentGate) -> GateBeat:
+        busy = self.health.runs_since_before(gate.shut_at)
+        return gate.beat(open_orders=self.agent.open_orders, busy=busy)
+
+    def _halt_soon(self, gate: AgentGate, halt: Halt) -> None:
+        def call() -> None:
+            try:
+                self.agent.on_halt(halt)
+            except BaseException:
+                gate.halt_failed(halt)
+                raise
+            gate.halt_handled()
+            if self.permits is not None:
+                self.permits.wake()
+
+        self.queue.put_foremost(Work("", partial(self.attempts.run, "on_halt", call)))
+
+    # -- wiring ----------------------------------------------------------------------
+
+    def new_permit_reader(self, gate: AgentGate) -> PermitReader:
+        """What keeps the gate supplied."""
+        return PermitReader(
+            self._surroundings.connect(self.agent.redis_url, ANSWER_S),
+            gate,
+            on_halt=partial(self._halt_soon, gate),
+            beat=partial(self._gate_beat, gate),
+            send=self.heart.beat,
+            log=self.agent.log,
+            clock=self.clock,
+        )
+
+    def _new_subscriber(self) -> Subscriber:
+        return Subscriber(
+            self.agent.redis_url,
+            channels=(KILLSWITCH_CHANNEL,),
+            patterns=self.router.patterns(),
+            on_message=self.receive,
+            on_connected=self._connected,
+            log=self.agent.log,
+        )
+
+    def _new_publisher(self) -> Publisher:
+        return Publisher(
+            self._surroundings.connect(self.agent.redis_url, SOCKET_TIMEOUT_S),
+            agent_id=self.agent.agent_id,
+            boot=self.boot,
+            unix_s=self.clock.unix_s,
+        )
+
+    def _new_heart(self) -> Heart:
+        return Heart(
+            self._new_publisher(),
+            channel=f"heartbeat.{self.agent.agent_id}",
+            interval_s=self.agent.interval_s,
+            health=self.health,
+            about=self._about,
+            log=self.agent.log,
+            now=self.clock.monotonic_s,
+        )

@@ -1,0 +1,124 @@
+"""Where an agent runs: its clock and its way to the bus. In tests both are others (`testing`)."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple, Protocol
+
+from ..protocol.permit import KEY
+from .publisher import STREAM, connect
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Clock(Protocol):
+    """The times that the kit goes by."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that never jump, for intervals."""
+
+    def steady_s(self) -> float:
+        """The same, the time that the machine slept included where the system has such a clock."""
+
+    def unix_s(self) -> float:
+        """The time of day."""
+
+
+class Bus(Protocol):
+    """One connection of an agent's for all that it sends and asks; may be shared by threads."""
+
+    def send(self, channel: str, body: bytes, *, durable: bool) -> int:
+        """Publish; returns how many subscribers got it. Raises as redis-py does."""
+
+    def read_permit(self) -> tuple[bytes | None, int]:
+        """The permit's key: its value and its PTTL in milliseconds. Raises as redis-py does."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class MachineClock:
+    """The machine's own."""
+
+    def monotonic_s(self) -> float:
+        """See `Clock`."""
+        return time.monotonic()
+
+    def steady_s(self) -> float:
+        """See `Clock`."""
+        return time.clock_gettime(_STEADY)
+
+    def unix_s(self) -> float:
+        """See `Clock`."""
+        return time.time()
+
+
+class RedisBus:
+    """A Redis server. Opens nothing before it is used.
+
+    Args:
+        redis_url: where.
+        timeout_s: how long it may take to answer.
+
+    Raises:
+        BadOptions: the URL is refused.
+    """
+
+    def __init__(self, redis_url: str, timeout_s: float) -> None:
+        self._client = connect(redis_url, timeout_s=timeout_s)
+
+    def send(self, channel: str, body: bytes, *, durable: bool) -> int:
+        """See `Bus`. A durable message goes to stream and channel, both or neither."""
+        if not durable:
+            return int(self._client.publish(channel, body))
+        with self._client.pipeline(transaction=True) as both:
+            both.xadd(STREAM, {"channel": channel, "payload": body})
+            both.publish(channel, body)
+            _entry_id, receivers = both.execute()
+        return int(receivers)
+
+    def read_permit(self) -> tuple[bytes | None, int]:
+        """See `Bus`. One round trip."""
+        with self._client.pipeline(transaction=False) as both:
+            both.get(KEY)
+            both.pttl(KEY)
+            value, pttl_ms = both.execute()
+        return value, pttl_ms
+
+    def close(self) -> None:
+        """See `Bus`."""
+        self._client.close()
+
+
+class Surroundings(NamedTuple):
+    """What a new agent finds."""
+
+    clock: Clock
+    """For everything it times."""
+    connect: Callable[[str, float], Bus]
+    """From the URL and the limit for an answer, in seconds."""
+    new_boot: Callable[[], str]
+    """Tells one run of an agent from another."""
+    on_failure: Callable[[Exception], object] = lambda _error: None
+    """Called with what a handler raised, once it is counted and logged."""
+
+
+REAL = Surroundings(MachineClock(), RedisBus, lambda: uuid.uuid4().hex)
+_current: ContextVar[Surroundings] = ContextVar("surroundings", default=REAL)
+
+
+def current() -> Surroundings:
+    """Those in which an agent that is made now will run."""
+    return _current.get()
+
+
+@contextmanager
+def within(surroundings: Surroundings) -> Iterator[None]:
+    """Agents that are made in the block run in these."""
+    token = _current.set(surroundings)
+    try:
+        yield
+    finally:
+        _current.reset(token)
