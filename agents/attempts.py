@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -45,7 +46,7 @@ class Attempts:
         self.dead_letters = DeadLetters()
         """Events that a handler refused or failed on."""
 
-    def deliver(self, message: Received, handlers: Iterable[Callable[[Event], object]]) -> None:
+    def deliver(self, message: Received, handlers: Iterable[Callable[[Any], object]]) -> None:
         """Give one message to all its handlers, unless it is no JSON."""
         try:
             payload = msgspec.json.decode(message.data)

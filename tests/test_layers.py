@@ -69,7 +69,7 @@ def modules() -> list[Path]:
         check=True,
     )
     found = [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
-    return [path for path in found if path.parts[0] not in ("tests", "bench", "docs")]
+    return [path for path in found if path.parts[0] not in ("tests", "bench", "docs", "examples")]
 
 
 def room_of(parts: tuple[str, ...]) -> str:

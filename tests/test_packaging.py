@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 
 ROOT = Path(__file__).parent.parent
 LIMIT_S = 120.0
-NOT_SHIPPED = ("tests/", "bench/", "docs/")
+NOT_SHIPPED = ("tests/", "bench/", "docs/", "examples/")
 
 
 class Install(NamedTuple):

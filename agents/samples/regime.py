@@ -162,6 +162,7 @@ class RegimeDetector(Agent):
         super().__init__(**settings)
         self._windows = Windows(self.options)
         self._has_reported = False
+        self._cause: dict[str, str] = {}
         self.call_on(f"data.market.*.{self.options.timeframe}", self.learn)
         self.call_every(self.options.every_s, self.report)
 
@@ -171,15 +172,16 @@ class RegimeDetector(Agent):
         if price is None:
             return
         self._windows.add(*price)
+        self._cause = event.passed_on()
         if not self._has_reported and self._windows.all_ready():
             self.report()
 
     def report(self) -> None:
-        """Publish the regime, if there are enough prices for one."""
+        """Publish the regime, if there are enough prices for one; the last price caused it."""
         readings = self._windows.readings()
         if readings:
             judged = judge(readings, self.options)
-            self.publish("quant.regime.state", {"agent_id": self.agent_id, **judged})
+            self.publish("quant.regime.state", {"agent_id": self.agent_id, **judged, **self._cause})
             self._has_reported = True
 
 

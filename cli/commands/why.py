@@ -26,25 +26,34 @@ class Node:
 
     def __init__(self, event: Event) -> None:
         self.event = event
+        self.cause: Node | None = None
         self.consequences: list[Node] = []
-        self.cause: str | None = text_in(_fields(event), "causation_id")
+
+    def comes_of(self, other: "Node") -> bool:
+        """Whether ``other`` is this event or one of its causes."""
+        node: Node | None = self
+        while node is not None and node is not other:
+            node = node.cause
+        return node is other
 
 
 def trees(events: list[Event]) -> list[Node]:
     """Events, oldest first, as trees: each below its cause, if that is one of them.
 
-    A cause that came after its consequence (it names a number used again) is none, so there is no
-    circle.
+    An event may have been received before its cause: `risk.*` has a connection of its own. A
+    cause that would close a circle (names used twice) is none.
     """
+    nodes = [Node(event) for event in events]
     named: dict[str, Node] = {}
-    roots: list[Node] = []
-    for event in events:
-        node = Node(event)
-        cause = named.get(node.cause or "")
-        (cause.consequences if cause else roots).append(node)
-        if (name := _name(event)) is not None:
+    for node in nodes:
+        if (name := _name(node.event)) is not None:
             named.setdefault(name, node)
-    return roots
+    for node in nodes:
+        cause = named.get(text_in(_fields(node.event), "causation_id") or "")
+        if cause is not None and not cause.comes_of(node):
+            node.cause = cause
+            cause.consequences.append(node)
+    return [node for node in nodes if node.cause is None]
 
 
 def drawn(nodes: list[Node], indent: str = "") -> Iterator[tuple[str, Event]]:

@@ -38,7 +38,13 @@ def test_names_used_twice_and_payloads_of_any_kind_make_no_circle() -> None:
         {"id": 4, "type": "heartbeat", "source": None, "payload": ["text"]},
     ]
 
-    assert shown(events) == ["├─ 1", "│  ├─ 2", "│  └─ 3", "└─ 4"]
+    assert shown(events) == ["├─ 2", "│  └─ 1", "│     └─ 3", "└─ 4"]
+
+
+def test_an_event_may_have_come_before_its_cause() -> None:
+    events = [event(1, causation_id="two"), event(2, id="two"), event(3, causation_id="two")]
+
+    assert shown(events) == ["└─ 2", "   ├─ 1", "   └─ 3"]
 
 
 @pytest.mark.subprocess
