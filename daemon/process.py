@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import gevent
@@ -17,6 +18,7 @@ import structlog
 from prometheus_client import Counter
 
 from ..http.edge.listener import ListeningSocket
+from ..protocol.rehearsal import test_variables, wants_test
 from ..runtime import OrchestratorError
 from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
@@ -56,16 +58,21 @@ def main(config_path: Path | None = None, *, demo: bool = False) -> int:
 
 
 def _main(config_path: Path | None, streams: StandardStreams, *, demo: bool) -> int:
-    try:
-        settings = load(shipped_file() if demo else config_path or find_file())
-    except SettingsError as error:
-        say(str(error))
-        return EXIT_USAGE
-    try:
-        return run(settings, streams)
-    except (OrchestratorError, OSError) as error:
-        say(f"start failed: {error}")
-        return EXIT_FAILED
+    with ExitStack() as stack:
+        if wants_test(os.environ):
+            folder = stack.enter_context(TemporaryDirectory(prefix="orchestrator-test-"))
+            os.environ |= test_variables(Path(folder))
+            say(f"test mode: embedded servers in {folder}, gone at the end")
+        try:
+            settings = load(shipped_file() if demo else config_path or find_file())
+        except SettingsError as error:
+            say(str(error))
+            return EXIT_USAGE
+        try:
+            return run(settings, streams)
+        except (OrchestratorError, OSError) as error:
+            say(f"start failed: {error}")
+            return EXIT_FAILED
 
 
 def run(settings: Settings, streams: StandardStreams) -> int:

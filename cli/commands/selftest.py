@@ -1,7 +1,11 @@
 """``selftest``."""
 
+import os
+from dataclasses import replace
+
 import click
 
+from ...protocol.rehearsal import wants_test
 from ..client.rest import Client
 from ..doctor.check_results import show
 from ..local_settings import Place, read_settings
@@ -14,6 +18,7 @@ from .killswitch import place_of
     examples="""
         orc selftest
         orc selftest --killswitch
+        ORCHESTRATOR_ENV=test orc selftest
     """,
 )
 @click.option("--killswitch", is_flag=True, help="Trip and release the killswitch too.")
@@ -24,10 +29,22 @@ def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str
 
     An agent of its own beats and publishes, and is expected in the registry, over REST and on the
     live stream. Exit code 0: all arrived, 1: with warnings, 2: something is missing.
+
+    With ORCHESTRATOR_ENV=test (or NODE_ENV=test) a daemon of its own, on embedded servers in a
+    temporary folder, is started, tested with the killswitch, and gone afterwards.
     """
+    if not wants_test(os.environ):
+        return _tested(invocation, _redis_url(redis_url), killswitch=killswitch)
+    from ..doctor.own_daemon import own_daemon
+
+    with own_daemon() as places:
+        own = replace(invocation, url=places.http, token_file=None, token=None, yes=True)
+        return _tested(own, places.redis, killswitch=True)
+
+
+def _tested(invocation: Invocation, redis_url: str, *, killswitch: bool) -> int:
     from ..doctor.selftest import SelfTest
 
-    redis_url = _redis_url(redis_url)
     with Client.of(invocation) as client:
         if killswitch:
             effect = "trading stops for a moment and is released again"
