@@ -112,6 +112,11 @@ export class Api {
   regime = () => this.#call("GET", "/regime/state");
   actors = () => this.#call("GET", "/runtime/actors");
   whoami = () => this.#call("GET", "/whoami");
+  managedAgents = () => this.#call("GET", "/runtime/agents");
+  agentLogs = (id, query) => this.#call("GET", `/runtime/agents/${encodeURIComponent(id)}/logs?${new URLSearchParams(query)}`);
+  /** `act`: start, stop, restart or resume. */
+  actOnAgent = (id, act) => this.#call("POST", `/runtime/agents/${encodeURIComponent(id)}/${act}`, {});
+  restartActor = (name) => this.#call("POST", `/runtime/actors/${encodeURIComponent(name)}/restart`, {});
   health = () => this.#call("GET", "/health");
   ready = () => this.#call("GET", "/ready", undefined, { accept: [503] });
   killswitch = () => this.#call("GET", "/risk/killswitch");

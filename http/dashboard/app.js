@@ -57,6 +57,7 @@ const details = mountDetails($("details"), {
   },
   onOpenEvent: openEvent,
   onMove: (step) => events.move(step),
+  onActed: () => ["agents", "actors"].forEach((name) => sync.soon(name)),
   onClose: () => {
     selection = {};
     events.unselect();
@@ -79,7 +80,7 @@ const panels = {
   } }),
   events,
   details,
-  actors: mountSupervision($("supervision"), { state, onRetry: () => sync.read("actors") }),
+  actors: mountSupervision($("supervision"), { state, onRetry: () => sync.read("actors"), onSelect: (name) => details.showActor(name) }),
 };
 
 /* ---- what is open ---- */

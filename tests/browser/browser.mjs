@@ -48,6 +48,19 @@ export async function until(condition, what, limitMs = LIMIT_MS) {
   }
 }
 
+export async function signIn(page, token) {
+  await page.locator("#sign-in").waitFor({ state: "visible" });
+  await page.fill("#sign-in-token", token);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator("#sign-in").waitFor({ state: "hidden" });
+  await reads(page, ".marks [data-kind=up]", /Link/);
+}
+
+export async function signOut(page) {
+  await page.locator(".account").click();
+  await page.getByRole("button", { name: "Sign out" }).click();
+}
+
 export const text = (page, selector) => page.locator(selector).first().textContent();
 
 /** Wait for an element's text to match. */

@@ -20,6 +20,12 @@ import pytest
 import redis
 
 TOKENS = {"viewer": "viewer-canary-2b7d", "operator": "operator-canary-8e11"}
+QUOTES_AGENT = """
+[agents.quotes-agent]
+mode = "process"
+class = "orchestrator.agents.samples.quotes:QuotesAgent"
+group = "ingestion"
+"""
 START_LIMIT_S = 120
 """Of the daemon with a PostgreSQL that it has to make first."""
 
@@ -118,7 +124,7 @@ def daemon(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[Daem
     daemon.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def guarded(server_folder: Path) -> Iterator[Daemon]:
     """A daemon with tokens, and servers of its own: its stop concerns nobody else."""
     folder = Path(tempfile.mkdtemp(prefix="guarded-", dir=server_folder))
@@ -130,7 +136,7 @@ def guarded(server_folder: Path) -> Iterator[Daemon]:
         f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'
         for role, token in TOKENS.items()
     )
-    daemon = Daemon(folder, "embedded", port, tokens)
+    daemon = Daemon(folder, "embedded", port, tokens + QUOTES_AGENT)
     daemon.start()
     yield daemon
     daemon.stop()

@@ -98,6 +98,12 @@ def test_strangers_sign_in_and_each_does_what_its_token_allows(
     assert not any(token in guarded.log() for token in TOKENS.values())
 
 
+def test_agents_and_actors_are_commanded_by_role(modules: Path, guarded: Daemon) -> None:
+    assert modules.exists()
+
+    _play("acting", guarded, **{f"{role.upper()}_TOKEN": text for role, text in TOKENS.items()})
+
+
 @pytest.mark.timing
 def test_a_burst_is_sampled_and_costs_little(modules: Path, daemon: Daemon) -> None:
     assert modules.exists()

@@ -2,17 +2,20 @@
 
 import { agentCondition, errorWords, seenUntil } from "../agent_state.js";
 import { linkState } from "../announcer.js";
+import { agentActs } from "../acts.js";
 import { doctorCommand } from "../commands.js";
-import { copyButton, fact, h, pick, setSign, setText, sign } from "../dom.js";
+import { copyButton, fact, h, pick, setHidden, setSign, setText, sign } from "../dom.js";
 import { toEvent } from "../event.js";
 import { unreadable } from "../faults.js";
-import { age, clockMs, duration, moment } from "../format.js";
+import { age, clockMs, compact, duration, moment } from "../format.js";
+import { mountActs } from "./acts.js";
+import { agentLogs } from "./agent_logs.js";
 
 const LATEST = 20;
 
 function buildFacts() {
   const list = h("dl", { class: "facts" });
-  const labels = { state: "State", id: "Id", group: "Group", kind: "Kind", version: "Version", beat: "Last beat", every: "Expected", error: "Last error", gate: "Gate", asOf: "Known" };
+  const labels = { state: "State", id: "Id", group: "Group", kind: "Kind", version: "Version", beat: "Last beat", every: "Expected", error: "Last error", gate: "Gate", run: "Process", asOf: "Known" };
   return { list, facts: Object.fromEntries(Object.entries(labels).map(([key, label]) => [key, fact(list, label)])) };
 }
 
@@ -64,12 +67,51 @@ function latestEvents(id, { api, onOpenEvent }) {
   };
 }
 
-export function agentDetails(id, { state, api, onFilter, onOpenEvent }) {
+const REREAD_MS = 15_000;
+
+/** Its row of `/runtime/agents`, read again while the panel is open: `row` is undefined until then, null if there is none. */
+function managedRow(id, api) {
+  let [row, readAt, error] = [undefined, -Infinity, null];
+  async function read() {
+    readAt = performance.now();
+    try {
+      row = (await api.managedAgents()).agents?.find((one) => one.id === id) ?? null;
+      error = null;
+    } catch (failure) {
+      error = failure.message;
+    }
+  }
+  return {
+    tick: () => (performance.now() - readAt > REREAD_MS ? read() : undefined),
+    read,
+    put: (next) => { row = next; },
+    get row() { return row; },
+    get error() { return error; },
+  };
+}
+
+/** "running, process 4711, 3.2 % of a core, 41.0M, 2 restarts". */
+function runWords(row) {
+  const parts = [String(row.state).toLowerCase(), row.pid && `process ${row.pid}`, Number.isFinite(row.cpu_percent) && `${row.cpu_percent.toFixed(1)} % of a core`,
+    Number.isFinite(row.memory_bytes) && `${compact(row.memory_bytes)}B`, row.restarts > 0 && `${row.restarts} restarts`, row.stopped_by_operator && "stopped by an operator"];
+  return parts.filter(Boolean).join(", ");
+}
+
+export function agentDetails(id, { state, api, onFilter, onOpenEvent, onActed }) {
   const shape = sign("unknown");
   const name = h("span", {});
   const { list, facts } = buildFacts();
   const latest = latestEvents(id, { api, onOpenEvent });
   const gone = h("p", { class: "empty", hidden: true }, "It is in the registry no more: retired, or forgotten after its time.");
+  const managed = managedRow(id, api);
+  const commands = mountActs(async (key) => {
+    const { agent } = await api.actOnAgent(id, key);
+    managed.put(agent);
+    setTimeout(managed.read, 2000);
+    onActed();
+    return `${id}: ${runWords(agent)}.`;
+  });
+  const logs = agentLogs(id, { api, objection: () => (managed.row === null ? "It is not run by this daemon: its output is where it runs." : null) });
   const acts = h("div", { class: "acts" }, pick("Show its events in the list", "filter by source", () => onFilter(`source:${id}`)),
     copyButton("Copy as command", () => doctorCommand(id)));
 
@@ -79,7 +121,11 @@ export function agentDetails(id, { state, api, onFilter, onOpenEvent }) {
     list.hidden = agent === undefined;
     setText(name, ` ${agent?.name ?? id}`);
     latest.render();
+    managed.tick();
+    setHidden(commands.element, !agent);
     if (!agent) return;
+    commands.render(agentActs(agent, managed.row, state));
+    facts.run.set(managed.row ? runWords(managed.row) : managed.error ?? "", !managed.row && !managed.error);
     const condition = agentCondition(agent, seenUntil(state, nowMs));
     setSign(shape, condition);
     const blind = linkState(state.link, nowMs) === "lost" ? `not known since ${moment(seenUntil(state, nowMs), nowMs)}` : unreadable(state.sources.agents, nowMs);
@@ -88,7 +134,7 @@ export function agentDetails(id, { state, api, onFilter, onOpenEvent }) {
 
   return {
     title: h("span", {}, shape, name),
-    elements: [gone, list, acts, h("h4", {}, "Its latest events"), latest.element],
+    elements: [gone, list, acts, commands.element, logs, h("h4", {}, "Its latest events"), latest.element],
     render, onEvent: latest.onEvent, close() {},
   };
 }

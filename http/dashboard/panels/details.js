@@ -1,10 +1,11 @@
-/** The side panel: one event, or one agent. Not modal; what it shows stays true while it is open. */
+/** The side panel: one event, agent or actor. Not modal; what it shows stays true while it is open. */
 
 import { h, pick } from "../dom.js";
+import { actorDetails } from "./actor_details.js";
 import { agentDetails } from "./agent_details.js";
 import { eventDetails } from "./event_details.js";
 
-/** `act` has `onFilter(words)`, `onOpenEvent(event)`, `onMove(step)` and `onClose()`. */
+/** `act` has `onFilter(words)`, `onOpenEvent(event)`, `onMove(step)`, `onActed()` and `onClose()`. */
 export function mountDetails(root, { state, api, now, ...act }) {
   /** What is shown: `{element, render?(nowMs), onEvent?(event), close()}`. */
   let view = null;
@@ -43,6 +44,9 @@ export function mountDetails(root, { state, api, now, ...act }) {
     showAgent(id) {
       const next = agentDetails(id, { state, api, ...act });
       show("Agent", next.title, next);
+    },
+    showActor(name) {
+      show("Actor", name, actorDetails(name, { state, api, ...act }));
     },
     /** An event came. */
     onEvent(event) {

@@ -24,9 +24,9 @@ export function flatten(tree, limit = 300) {
   return rows;
 }
 
-function row() {
+function row(onSelect) {
   const shape = sign("unknown");
-  const name = h("span", { class: "actor-name" });
+  const name = h("button", { type: "button", class: "actor-name", title: "Show it, and restart it", on: { click: () => onSelect(name.textContent) } });
   const word = h("span", { class: "actor-state" });
   const box = h("td", { class: "number" });
   const done = h("td", { class: "number" });
@@ -60,7 +60,7 @@ function row() {
   };
 }
 
-export function mountSupervision(root, { state, onRetry }) {
+export function mountSupervision(root, { state, onRetry, onSelect }) {
   const known = new Map();
   const note = h("span", { class: "panel-note" });
   const aged = h("span", { class: "panel-age" });
@@ -77,7 +77,7 @@ export function mountSupervision(root, { state, onRetry }) {
   function render(nowMs) {
     const { at, error } = state.sources.actors;
     const rows = flatten(state.actors);
-    keyed(body, known, rows, (r) => r.key, row);
+    keyed(body, known, rows, (r) => r.key, () => row(onSelect));
     const restarts = rows.reduce((sum, r) => sum + (Number(r.node.restarts) || 0), 0);
     setText(note, rows.length ? `${plural(rows.length, "actor")}, ${restarts === 0 ? "no restarts" : plural(restarts, "restart")}` : "");
     setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
