@@ -19,7 +19,7 @@ module.exports = (redis, { id, group, manual = group === 'execution', beat, onHa
     const [[error, text], [, pttl]] = await reader.pipeline().get('orchestrator:permit').pttl('orchestrator:permit').exec();
     const next = parsed(text); if (error) return; // what was read before runs out
     if (!(performance.now() < (until = sound(next) ? sent + Math.min(next.ttl_ms, pttl) : 0))) return;
-    if (permit && next.releases > permit.releases) stop([{}], permit.generation); // there was a stop in between
+    if (permit ? next.releases > permit.releases : manual && next.releases && !next.resumed[id]) stop([{}], permit?.generation ?? next.generation - 1);
     stop(next.halted, (permit = next).generation);
     for (const l in under) if (next.generation > under[l] && (l === 'reduce' || !manual || next.resumed[id] > under.halt)) under[l] = null;
     if (permission() === 'allowed') trip_id = null;

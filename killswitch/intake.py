@@ -4,7 +4,6 @@ Nothing here releases. What is broken stops more, never less: a message that can
 halt/all.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,7 +14,7 @@ from ..protocol.json_object import clean_text, read_object, text_in
 from ..protocol.targets import STOP_ALL, Target, read_target
 from ..protocol.timestamps import timestamp
 from ..protocol.trips import NAME_CHARS, REASON_CHARS, Stop, Trip
-from ..protocol.ulid import new_ulid
+from ..protocol.ulid import new_ulid, ulid_unix_s
 from ..protocol.ways import Way
 
 MAX_STRANGERS: Final = 100
@@ -23,8 +22,6 @@ MAX_STRANGERS: Final = 100
 
 DAEMON: Final = "orchestrator"
 """The ``source`` of a daemon's own messages."""
-
-_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 NewId = Callable[[float], str]
 """Makes an id, given Unix seconds."""
@@ -111,9 +108,7 @@ def adopted(trip: Trip, stop: Stop, source: str | None) -> Trip:
     It may be forged, and engages like any other; an id that is known here is never given again.
     """
     name = trip.alias
-    if source != DAEMON or not _ULID.fullmatch(name):
-        return trip
-    if stop.named(name) is not None or stop.has_released(name):
+    if source != DAEMON or ulid_unix_s(name) is None or _is_known(name, stop):
         return trip
     return replace(trip, id=name, alias="")
 
@@ -126,7 +121,7 @@ def heard_beat(agent: str, beat: GateBeat, stop: Stop, origin: Origin) -> Decisi
     name = beat.trip_id
     if not beat.is_halted or name is None or beat.generation != stop.generation:
         return None
-    if stop.named(name) is not None or stop.has_released(name):
+    if _is_known(name, stop):
         return None
     reason = f"{agent} has halted for a stop that had not come here"
     trip = called(reason, agent, STOP_ALL, replace(origin, way=Way.BEAT))
@@ -159,6 +154,10 @@ def found_file(name: str, data: bytes, stop: Stop, origin: Origin) -> Decision:
         origin,
     )
     return new_or_known(replace(trip, alias=alias, identity=identity), stop)
+
+
+def _is_known(name: str, stop: Stop) -> bool:
+    return bool(stop.named(name)) or stop.has_released(name) or stop.may_have_forgotten(name)
 
 
 def within_bounds(trip: Trip, stop: Stop) -> Decision:

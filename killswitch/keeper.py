@@ -67,6 +67,8 @@ from .transitions import Transitions
 
 LOOK_S: Final = 0.5
 """How often overdue receipts are looked at, and an unknown state is resolved again."""
+FORGET_S: Final = 600.0
+"""How often old releases are looked for."""
 TIMER_SLACK_S: Final = 0.002
 """A timer may fire a little early."""
 LAST_WRITE_S: Final = 1.0
@@ -128,6 +130,7 @@ class Killswitch(Actor):
             self.spawn(copies.row.run, self._tell_self, name="row"),
         ]
         self.every(LOOK_S, self._look)
+        self.every(FORGET_S, self._knowledge.forget)
 
     def on_stop(self) -> None:
         """Write what is pending; the permit goes, since nobody could stop anybody from now on."""
@@ -282,8 +285,9 @@ class Killswitch(Actor):
         at, unix_s = utc_now(), time.time()
 
         def released(stop: Stop) -> Stop:
-            ended = stop.union(self._memory.stop).with_release(message.trip_id, at)
-            return ended.with_generation(next_generation((ended.generation,), unix_s))
+            known = stop.union(self._memory.stop)
+            generation = next_generation((known.generation,), unix_s)
+            return known.with_release(message.trip_id, at, generation)
 
         self._releases[message.trip_id] = (message, self.defer_reply())
         self._copies.latch.propose(message.trip_id, released)
@@ -325,8 +329,7 @@ class Killswitch(Actor):
             raise NotResumable(f"{message.agent} is not known to have a gate")
         if found.permission in ("halt", "unknown"):
             raise NotResumable(f"a stop is in force for {message.agent}: release it first")
-        self._copies.lease.resume(message.agent, self._memory.stop.generation)
-        self._copies.link.want(self._memory.stop)
+        self._knowledge.put(self._memory.stop.with_resumed(message.agent))
         self.log.warning("agent resumed", agent=message.agent, resumed_by=message.resumed_by)
         return self._memory.stop.generation
 

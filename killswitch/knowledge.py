@@ -130,6 +130,24 @@ class Knowledge:
             holder.accept(token)
         return was_away and reading.answers
 
+    def forget(self) -> None:
+        """Drop releases that are 30 days old, once nothing could bring their trips back.
+
+        Each copy holds all that is known, and the guard's slots, which it reports at its next
+        start, hold no trip.
+        """
+        stop, copies = self._memory.stop, self._copies
+        less = stop.forget(time.time())
+        every = (copies.latch, copies.row, copies.link)
+        if less == stop or any(copy.error or copy.held != stop for copy in every):
+            return
+        guards = copies.latch.read()[Copy.GUARD]
+        if not guards.damage and not _sets(guards).in_force:
+            self.put(less)
+            self._log.info(
+                "old releases forgotten", count=stop.release_count, kept=len(less.releases)
+            )
+
     def read_again(self) -> None:
         """Permits were not renewed for a while: another daemon or the guard may have acted."""
         self._log.warning("permits were not renewed for 3 s: the copies are read again")

@@ -5,9 +5,11 @@ writer, and the latch is the union of both. Calls block for a disk's time: the k
 a thread.
 
 Room: a trip takes 6.2 KB at most (500 control characters as its reason, 100 CJK ones as the
-name, its digests), a release 580 bytes. A slot of 1 MiB holds the 100 trips that strangers may put
-in force and 700 releases of the last 30 days. When that is not enough, a file twice as large takes
-its place; if the disk has no room for it then, the write fails like any other and is retried.
+name, its digests), a release 580 bytes, an agent that was resumed some 30. A slot of 1 MiB holds
+the 100 trips that strangers may put in force and 700 releases of the last 30 days; trips of
+authorised calls are not limited, nor are releases. When the room is not enough, a file twice as
+large takes its place; if the disk has no room for it then, the write fails like any other and is
+retried.
 """
 
 import re
@@ -19,7 +21,7 @@ from ..protocol.document import FORMAT, write_document
 from ..protocol.json_object import read_object, write_object
 from ..protocol.trips import Stop
 from .readings import Condition, Reading
-from .slots import SLOTS, SlotFile, Slots
+from .slots import SlotFile, Slots
 
 LATCH_NAME: Final = "killswitch.latch"
 GUARD_NAME: Final = "killswitch.guard"
@@ -64,17 +66,6 @@ class Latch:
             OSError: the disk refused; what was written before still holds.
         """
         self._own.write(write_document(stop, resolved=resolved, **extra))
-
-    def settle_guard(self) -> None:
-        """Give the guard's file an orderly, empty form, after the latch holds its trips.
-
-        Call it only while no guard runs: the file has one writer.
-
-        Raises:
-            OSError: the disk refused.
-        """
-        for _ in range(SLOTS):
-            self._guards.write(write_document(Stop()))
 
 
 def _reading(slots: Slots) -> Reading:

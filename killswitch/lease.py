@@ -6,7 +6,7 @@ Redis never parses a document, so nothing of it can be lost on the way.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from ..protocol.permit import TTL_MS, Permit, write_permit
@@ -16,8 +16,6 @@ from ..protocol.trips import Stop
 STOP_KEY: Final = "orchestrator:killswitch"
 ABSENT: Final = b"-"
 OTHER_TYPE: Final = b"!"
-MAX_RESUMED: Final = 1_000
-"""Agents resumed by hand that are named in the permit; the oldest go first."""
 
 _SEEN: Final = """
 local found = redis.pcall('GET', KEYS[1])
@@ -58,8 +56,6 @@ class Lease:
         self._instance = instance
         self._now_s = now_s
         self._stop: Stop | None = None
-        self.resumed: dict[str, int] = {}
-        """Agent → generation under which a person resumed it."""
 
     @property
     def stop(self) -> Stop | None:
@@ -74,27 +70,18 @@ class Lease:
         """Issue none: the state is not known, or not latched."""
         self._stop = None
 
-    def resume(self, agent: str, generation: int) -> None:
-        """Name an agent that a person has resumed."""
-        self.resumed.pop(agent, None)
-        self.resumed[agent] = generation
-        while len(self.resumed) > MAX_RESUMED:
-            del self.resumed[next(iter(self.resumed))]
-
     def permit(self) -> bytes | None:
         """The permit to write now."""
         if self._stop is None:
             return None
-        return write_permit(_permit(self._stop, self._instance, self._now_s(), self.resumed))
-
-
-def _permit(stop: Stop, instance: str, unix_s: float, resumed: Mapping[str, int]) -> Permit:
-    return Permit(
-        stop.generation,
-        instance,
-        timestamp(unix_s),
-        TTL_MS,
-        tuple(trip.target for trip in stop.trips),
-        stop.release_count,
-        resumed,
-    )
+        return write_permit(
+            Permit(
+                self._stop.generation,
+                self._instance,
+                timestamp(self._now_s()),
+                TTL_MS,
+                tuple(trip.target for trip in self._stop.trips),
+                self._stop.release_count,
+                dict(self._stop.resumed),
+            )
+        )

@@ -84,7 +84,11 @@ def _is_intact(latch: Reading) -> bool:
 def _sets(copy: Copy, data: bytes, unix_s: float) -> Stop:
     """A document's sets; a generation that was forged in Redis does not count."""
     stop = read_document(data, trusted=copy is not Copy.REDIS).stop
-    return stop if is_plausible(stop.generation, unix_s) else replace(stop, generation=0)
+    return (
+        stop
+        if is_plausible(stop.generation, unix_s)
+        else replace(stop, generation=0, released_under=0)
+    )
 
 
 def _strange(copy: Copy, reading: Reading, stop: Stop, origin: Origin) -> Iterator[Decision]:

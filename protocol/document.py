@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 
 from .digests import is_digest, kept_digests
 from .json_object import clean_text, count_in, read_object, text_in, write_object
-from .targets import read_target
-from .trips import NAME_CHARS, REASON_CHARS, Release, Stop, Trip, stop_of
+from .targets import MAX_NAME_BYTES, read_target
+from .timestamps import unix_seconds
+from .trips import NAME_CHARS, REASON_CHARS, Forgotten, Release, Stop, Trip, stop_of
 from .ways import Way
 
 FORMAT: Final = "stop/1"
@@ -63,7 +64,10 @@ def write_document(stop: Stop, **extra: object) -> bytes:
             "format": FORMAT,
             "releases": [_release_fields(release) for release in stop.releases],
             "generation": stop.generation,
-            "forgotten": stop.forgotten,
+            "forgotten": stop.forgotten.total,
+            "forgotten_until": stop.forgotten.until,
+            "released_under": stop.released_under,
+            "resumed": dict(stop.resumed),
             **extra,
         }
     )
@@ -131,7 +135,15 @@ def _sets(fields: dict[str, Any], *, trusted: bool) -> Document:
     releases, also_sound = _each(fields.get("releases"), _read_release)
     numbers = [count_in(fields, name) for name in ("generation", "forgotten")]
     whole = sound and also_sound and None not in numbers
-    own = stop_of(trips, releases, numbers[0] or 0, numbers[1] or 0)
+    generation, forgotten = (number or 0 for number in numbers)
+    own = stop_of(
+        trips,
+        releases,
+        generation,
+        forgotten=Forgotten(_time_in(fields, "forgotten_until"), forgotten),
+        released_under=_released_under(fields, generation, releases),
+        resumed=_resumed(fields.get("resumed")),
+    )
     stop = own if trusted else replace(_trips_alone(trips), generation=own.generation)
     if not whole or not isinstance(fields.get("enabled"), bool):
         return Document(Kind.DAMAGED, stop, fields)
@@ -180,6 +192,23 @@ def _read_release(fields: object) -> Release | None:
         clean_text(text_in(fields, "identity") or "", NAME_CHARS),
         _digests(fields),
     )
+
+
+def _time_in(fields: dict[str, Any], name: str) -> str:
+    text = text_in(fields, name) or ""
+    return "" if unix_seconds(text) is None else text
+
+
+def _released_under(fields: dict[str, Any], generation: int, releases: list[Release]) -> int:
+    """Where it is not written, by an earlier version, whoever waits has to be resumed again."""
+    written = count_in(fields, "released_under")
+    return min(written, generation) if written is not None else generation if releases else 0
+
+
+def _resumed(items: object) -> list[tuple[str, int]]:
+    named = items if isinstance(items, dict) else {}
+    found = [(clean_text(name, MAX_NAME_BYTES), count_in(named, name)) for name in named]
+    return [(name, generation) for name, generation in found if generation is not None]
 
 
 def _digests(fields: dict[str, Any]) -> tuple[str, ...]:

@@ -95,7 +95,9 @@ class Gate:
             self._until = 0.0
             return
         last, self._permit, self._until = self._permit, permit, until
-        if last is not None and permit.releases > last.releases:
+        if last is None:
+            self._begin(permit)
+        elif permit.releases > last.releases:
             self._halt(last.generation)
         if self._permitted(permit) is Permission.HALT:
             self._halt(permit.generation)
@@ -114,6 +116,12 @@ class Gate:
             return Verdict(self._permitted(self._permit))
         higher = self._permit.generation > self._halted_under
         return Verdict(Permission.HALT, Shut.MANUAL if higher else Shut.WAITING)
+
+    def _begin(self, permit: Permit) -> None:
+        """A stop before this start may have halted it: it then waits for a person as before."""
+        by_hand = self._resume is Resume.MANUAL
+        if by_hand and permit.releases and not permit.resumed_under(self._agent):
+            self._halt(permit.generation - 1)
 
     def _permitted(self, permit: Permit) -> Permission:
         permitted = permission(permit, self._agent, self._group)

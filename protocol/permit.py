@@ -35,7 +35,7 @@ class Permit:
     releases: int = 0
     """How many releases there have been; a rise means that there was a stop in between."""
     resumed: Mapping[str, int] | None = None
-    """Agent → generation under which a person resumed it."""
+    """Agent → generation under which a person resumed it, since the last release."""
 
     def resumed_under(self, agent: str) -> int:
         """The generation under which a person resumed ``agent`` last; 0 if never."""

@@ -7,11 +7,12 @@ kit read the same state.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from .digests import has_digest, kept_digests, stamped_digest
 from .targets import STOP_ALL, Permission, Target, strictest
-from .timestamps import unix_seconds
+from .timestamps import timestamp, unix_seconds
+from .ulid import ulid_unix_s
 from .ways import Way
 
 REASON_CHARS: Final = 500
@@ -20,6 +21,8 @@ NAME_CHARS: Final = 100
 """Of an alias (contract) and of a name in ``triggered_by``."""
 REMEMBERED_S: Final = 30 * 86_400.0
 """A release is kept at least so long; copies that are older may bring its trip back."""
+MAX_RESUMED: Final = 1_000
+"""Agents resumed by hand that are remembered; those of the lowest generations go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,23 @@ class Release:
         """Two copies of one release."""
         return Release(
             self.trip_id,
-            min(self.at, other.at),
+            max(self.at, other.at),
             max(self.alias, other.alias),
             max(self.identity, other.identity),
             kept_digests(self.digests + other.digests),
         )
+
+
+class Forgotten(NamedTuple):
+    """Releases that are no longer kept: they still count. The one with the later time wins."""
+
+    until: str = ""
+    """Every release up to this time is in ``total``, kept or not (a copy may still have it)."""
+    total: int = 0
+    """How many."""
+
+
+NOTHING_FORGOTTEN: Final = Forgotten()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +119,12 @@ class Stop:
     """In order of ids."""
     generation: int = 0
     """The permit's, the highest that was issued."""
-    forgotten: int = 0
+    forgotten: Forgotten = NOTHING_FORGOTTEN
     """Releases that are no longer kept."""
+    released_under: int = 0
+    """The generation that the last release raised it to."""
+    resumed: tuple[tuple[str, int], ...] = ()
+    """Agents that a person has resumed since then, with the generation, in order of names."""
 
     @property
     def in_force(self) -> bool:
@@ -120,7 +139,8 @@ class Stop:
     @property
     def release_count(self) -> int:
         """The permit's ``releases``; never falls."""
-        return len(self.releases) + self.forgotten
+        until, total = self.forgotten
+        return total + sum(release.at > until for release in self.releases)
 
     @property
     def newest(self) -> Trip | None:
@@ -140,6 +160,11 @@ class Stop:
         """Whether a trip with that id or alias is known to be released."""
         return any(name in (release.trip_id, release.alias) for release in self.releases)
 
+    def may_have_forgotten(self, name: str) -> bool:
+        """Whether it may be the id of a trip whose release is no longer kept."""
+        made_at_s, until_s = ulid_unix_s(name), unix_seconds(self.forgotten.until)
+        return made_at_s is not None and until_s is not None and made_at_s <= until_s
+
     def released(self, trip_id: str) -> Release | None:
         """The release of that trip."""
         return next((known for known in self.releases if known.trip_id == trip_id), None)
@@ -149,17 +174,32 @@ class Stop:
         return stop_of(
             self.trips + other.trips,
             self.releases + other.releases,
-            max(self.generation, other.generation),
-            max(self.forgotten, other.forgotten),
+            generation=max(self.generation, other.generation),
+            forgotten=max(self.forgotten, other.forgotten),
+            released_under=max(self.released_under, other.released_under),
+            resumed=self.resumed + other.resumed,
         )
 
     def with_trip(self, trip: Trip) -> "Stop":
         """With one more trip; it is not in force if its release is known."""
         return self.union(Stop(trips=(trip,)))
 
-    def with_release(self, trip_id: str, at: str) -> "Stop":
-        """With that trip released."""
-        return self.union(Stop(releases=(Release(trip_id, at),)))
+    def with_release(self, trip_id: str, at: str, generation: int = 0) -> "Stop":
+        """With that trip released; whoever was resumed by hand has to be resumed again.
+
+        Args:
+            trip_id: which one.
+            at: when; later than all that was forgotten, even if the clock is behind that.
+            generation: above all that were known before.
+        """
+        if at <= self.forgotten.until:
+            at = timestamp((unix_seconds(self.forgotten.until) or 0.0) + 0.001)
+        released = Stop((), (Release(trip_id, at),), generation, released_under=generation)
+        return self.union(released)
+
+    def with_resumed(self, agent: str) -> "Stop":
+        """With that agent resumed by a person, under the present generation."""
+        return self.union(Stop(resumed=((agent, self.generation),)))
 
     def with_generation(self, generation: int) -> "Stop":
         """With a higher generation; never a lower one."""
@@ -181,28 +221,31 @@ class Stop:
         known += [(release.trip_id, release.digests) for release in self.releases]
         return next((name for name, kept in known if has_digest(kept, payload)), None)
 
-    def forget(self, copies: Iterable["Stop"], others: Iterable["Stop"], unix_s: float) -> "Stop":
-        """Without the releases that every one of ``copies`` holds and that are 30 days old.
+    def forget(self, unix_s: float) -> "Stop":
+        """Without the releases that are 30 days old; their count stays.
 
-        Args:
-            copies: latch, row and key as read, each with its releases.
-            others: what else may bring a trip back (the guard's slots).
-            unix_s: now.
+        To be called only while latch, row and key hold exactly this, and nothing else holds a
+        trip of those releases (the guard's slots might): else that trip would come back.
         """
-        copies = tuple(copies)
-        held = set.intersection(*({r.trip_id for r in copy.releases} for copy in copies))
-        held -= {trip.id for known in (*copies, *others) for trip in known.trips}
         limit = unix_s - REMEMBERED_S
-        kept = tuple(r for r in self.releases if r.trip_id not in held or not _before(r.at, limit))
-        gone = len(self.releases) - len(kept)
-        return replace(self, releases=kept, forgotten=self.forgotten + gone)
+        old = [release for release in self.releases if _before(release.at, limit)]
+        if not old:
+            return self
+        until = max(self.forgotten.until, *(release.at for release in old))
+        kept = tuple(release for release in self.releases if release not in old)
+        later = sum(release.at > until for release in kept)
+        forgotten = Forgotten(until, self.release_count - later)
+        return replace(self, releases=kept, forgotten=forgotten)
 
 
-def stop_of(
+def stop_of(  # noqa: PLR0913 the fields of Stop
     trips: Iterable[Trip] = (),
     releases: Iterable[Release] = (),
     generation: int = 0,
-    forgotten: int = 0,
+    *,
+    forgotten: Forgotten = NOTHING_FORGOTTEN,
+    released_under: int = 0,
+    resumed: Iterable[tuple[str, int]] = (),
 ) -> Stop:
     """The canonical form: one of each id, no trip that is released, in order.
 
@@ -224,12 +267,25 @@ def stop_of(
         tuple(ends[name] for name in sorted(ends)),
         generation,
         forgotten,
+        released_under,
+        _resumed_since(released_under, resumed),
     )
 
 
 def effective(stop: Stop, agent: str, group: str | None) -> Permission:
     """What an agent may do under the trips in force; ``group`` is ``None`` where it is unknown."""
     return strictest((trip.target for trip in stop.trips), agent, group)
+
+
+def _resumed_since(
+    released_under: int, resumed: Iterable[tuple[str, int]]
+) -> tuple[tuple[str, int], ...]:
+    newest: dict[str, int] = {}
+    for agent, generation in resumed:
+        if generation >= released_under:
+            newest[agent] = max(generation, newest.get(agent, 0))
+    by_generation = sorted(newest.items(), key=lambda item: (item[1], item[0]))
+    return tuple(sorted(by_generation[-MAX_RESUMED:]))
 
 
 def _before(at: str, limit_s: float) -> bool:

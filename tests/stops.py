@@ -5,7 +5,7 @@ from itertools import count
 
 from hypothesis import strategies as st
 from orchestrator.protocol.targets import STOP_ALL, Level, Target
-from orchestrator.protocol.trips import Release, Stop, Trip, stop_of
+from orchestrator.protocol.trips import Forgotten, Release, Stop, Trip, stop_of
 from orchestrator.protocol.ways import Way
 
 AT = "2026-01-31T09:30:00.000Z"
@@ -36,8 +36,19 @@ releases = st.builds(
     digests=digests,
 )
 numbers = st.integers(0, 5)
+forgotten = st.just(Forgotten()) | st.builds(Forgotten, st.sampled_from([AT, LATER]), numbers)
 stops = st.builds(
-    stop_of, st.lists(trips, max_size=5), st.lists(releases, max_size=4), numbers, numbers
+    stop_of,
+    st.lists(trips, max_size=5),
+    st.lists(releases, max_size=4),
+    numbers,
+    forgotten=forgotten,
+    released_under=st.just(0),
+    resumed=st.lists(st.tuples(st.sampled_from(["a", "b"]), numbers)),
+).flatmap(
+    lambda known: st.integers(0, known.generation).map(
+        lambda generation: known.union(Stop(released_under=generation))
+    )
 )
 
 

@@ -191,6 +191,19 @@ def test_by_hand_it_waits_to_be_named(bus: Bus, permits: Daemon, new_agent: Any)
     eventually(lambda: len(agent.orders) > count)
 
 
+def test_by_hand_one_that_starts_after_a_release_waits_to_be_named(
+    bus: Bus, permits: Daemon, new_agent: Any
+) -> None:
+    permits.renew(releases=1)
+    agent = new_agent("manual")
+    bus.wait_for(BEAT, status="halted", generation=100, open_orders=0)
+    assert agent.orders == []
+
+    permits.issue(resumed={"node-trader": 100})
+
+    eventually(lambda: agent.orders)
+
+
 @pytest.mark.parametrize(
     ("target", "trades"),
     [

@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 )
 from orchestrator.killswitch.foreign import found_document
 from orchestrator.killswitch.intake import Decision, Origin, Verdict, called, heard
-from orchestrator.killswitch.latch import GUARD_NAME, LATCH_NAME, Latch
+from orchestrator.killswitch.latch import GUARD_NAME, GUARD_SLOT_BYTES, LATCH_NAME, Latch
 from orchestrator.killswitch.readings import Copy, Reading, away, found
 from orchestrator.killswitch.resolve import Resolution, Unknown, resolve
-from orchestrator.killswitch.slots import SlotFile
+from orchestrator.killswitch.slots import SLOTS, SlotFile
 from orchestrator.protocol.document import read_document, write_document
 from orchestrator.protocol.targets import Target
 from orchestrator.protocol.trips import Stop, stop_of
@@ -62,6 +62,7 @@ class CopiesMeet(RuleBasedStateMachine):
         self.new_id = ids()
         self.expected: dict[str, Target] = {}
         self.released: set[str] = set()
+        self.forgotten: set[str] = set()
         self.running = False
         self.stop = Stop()
         self.unknown: Unknown | None = None
@@ -134,7 +135,8 @@ class CopiesMeet(RuleBasedStateMachine):
     def start(self) -> None:
         self.running = True
         self.take(self.resolved())
-        self.latch().settle_guard()
+        for _ in range(SLOTS):  # the guard, once the latch holds its trips
+            SlotFile(self.folder / GUARD_NAME, GUARD_SLOT_BYTES).write(write_document(Stop()))
 
     @precondition(lambda self: self.running)
     @rule()
@@ -190,7 +192,7 @@ class CopiesMeet(RuleBasedStateMachine):
     @rule()
     def guard_trips(self) -> None:
         name = self.new_id(NOW)
-        slots = SlotFile(self.folder / GUARD_NAME, 4096)
+        slots = SlotFile(self.folder / GUARD_NAME, GUARD_SLOT_BYTES)
         before = stop_of()
         for body in slots.read().bodies:
             before = before.union(read_document(body).stop)
@@ -221,6 +223,25 @@ class CopiesMeet(RuleBasedStateMachine):
                 self.accept(decision)
             server.write(write_document(self.stop))
         self.write_latch()
+
+    @precondition(lambda self: self.running and not (self.row.is_away or self.key.is_away))
+    @rule(latch=st.booleans(), row=st.booleans(), key=st.booleans(), crash=st.booleans())
+    def forget(self, latch: bool, row: bool, key: bool, crash: bool) -> None:
+        """When every copy holds all; a crash may come before each of them holds less."""
+        if self.unknown is not None:
+            return
+        self.copies_written()
+        self.forgotten |= {release.trip_id for release in self.stop.releases}
+        self.stop = self.stop.forget(NOW + 31 * 86_400)
+        assert self.stop.releases == ()
+        if latch:
+            self.write_latch()
+        if row:
+            self.row.write(write_document(self.stop))
+        if key:
+            self.key.write(write_document(self.stop))
+        if crash:
+            self.crash()
 
     @rule(row=st.booleans(), key=st.booleans())
     def servers_come_and_go(self, row: bool, key: bool) -> None:
@@ -267,7 +288,7 @@ class CopiesMeet(RuleBasedStateMachine):
         known = Stop()
         for data in reading.documents:
             known = known.union(read_document(data).stop)
-        ended = {release.trip_id for release in known.releases}
+        ended = {release.trip_id for release in known.releases} | self.forgotten
         return {held.id for held in known.trips} == self.expected.keys() and ended >= self.released
 
     # -- what always holds -----------------------------------------------------------------------
@@ -281,6 +302,11 @@ class CopiesMeet(RuleBasedStateMachine):
     def what_was_released_stays_released(self) -> None:
         if self.running and self.unknown is None:
             assert not {known.id for known in self.stop.trips} & self.released
+
+    @invariant()
+    def releases_are_counted_once_whatever_was_forgotten(self) -> None:
+        if self.running and self.unknown is None:
+            assert self.stop.release_count == len(self.released)
 
     @invariant()
     def a_latch_that_is_in_use_is_whole(self) -> None:

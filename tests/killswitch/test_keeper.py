@@ -18,7 +18,8 @@ from orchestrator.actors.messages.killswitch import (
     TakeTrip,
 )
 from orchestrator.actors.payloads import reject
-from orchestrator.killswitch.latch import Latch
+from orchestrator.killswitch.latch import GUARD_NAME, GUARD_SLOT_BYTES, Latch
+from orchestrator.killswitch.slots import SLOTS, SlotFile
 from orchestrator.killswitch.state import FileStillThere, NotLatched, NotResumable, WrongTrip
 from orchestrator.protocol.document import read_document, write_document
 from orchestrator.protocol.heartbeat import GateBeat, GateState
@@ -39,6 +40,10 @@ def latched(desk: Desk) -> Stop:
     for data in Latch(desk.folder).read().documents:
         stop = stop.union(read_document(data).stop)
     return stop
+
+
+def newest_slot(desk: Desk) -> Stop:
+    return read_document(Latch(desk.folder).read().documents[0]).stop
 
 
 # -- the first start, and the lease ------------------------------------------------------------
@@ -727,6 +732,69 @@ def test_an_agent_with_a_gate_is_resumed_by_name(desk: Desk, wait_until: Wait) -
     wait_until(lambda: desk.permit() and desk.permit().resumed_under("a") == generation)
     with pytest.raises(NotResumable, match="gate"):
         desk.ask(ResumeAgent("nobody", "anna"))
+
+
+def test_a_resumed_agent_stays_resumed_over_a_restart_until_the_next_release(
+    desk: Desk, wait_until: Wait
+) -> None:
+    beat(desk, AGENT, status="halted", gate=GateState.SHUT)
+    desk.release(desk.engage().trip.id)
+    generation = desk.ask(ResumeAgent("a", "anna"))
+    wait_until(lambda: dict(latched(desk).resumed) == {"a": generation})
+
+    desk.restart()
+
+    wait_until(lambda: desk.permit() and desk.permit().generation > generation)
+    assert desk.permit().resumed == {"a": generation}
+    desk.release(desk.engage().trip.id)
+    wait_until(lambda: desk.permit() and desk.permit().releases == 2)
+    assert desk.permit().resumed == {}
+
+
+def test_old_releases_are_forgotten_once_every_copy_holds_them_and_still_count(
+    desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engaged = desk.engage()
+    desk.release(engaged.trip.id)
+    wait_until(lambda: len(desk.key()["releases"]) == len(desk.row_value()["releases"]) == 1)
+    desk.stop()
+    monkeypatch.setattr("orchestrator.killswitch.keeper.FORGET_S", 0.1)
+    monkeypatch.setattr("orchestrator.protocol.trips.REMEMBERED_S", -1.0)
+
+    desk.start()
+
+    wait_until(lambda: newest_slot(desk).releases == ())
+    wait_until(lambda: desk.key()["releases"] == desk.row_value()["releases"] == [])
+    wait_until(lambda: desk.permit() is not None)
+    assert desk.permit().releases == 1
+    desk.restart()
+    wait_until(lambda: desk.permit() is not None)
+    assert (desk.permit().releases, desk.status) == (1, "inactive")
+
+
+def test_a_release_is_kept_while_a_copy_may_bring_its_trip_back(
+    desk: Desk, redis_server: Any, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engaged = desk.engage()
+    desk.release(engaged.trip.id)
+    desk.stop()
+    monkeypatch.setattr("orchestrator.killswitch.keeper.FORGET_S", 0.05)
+    monkeypatch.setattr("orchestrator.protocol.trips.REMEMBERED_S", -1.0)
+    guards = SlotFile(desk.folder / GUARD_NAME, GUARD_SLOT_BYTES)
+    guards.write(write_document(Stop().with_trip(engaged.trip)))
+    redis_server.kill()
+
+    desk.start()
+
+    gevent.sleep(0.3)
+    assert len(latched(desk).releases) == 1
+    redis_server.start()
+    wait_until(lambda: desk.link.held == desk.memory.stop)
+    gevent.sleep(0.3)
+    assert len(latched(desk).releases) == 1
+    for _ in range(SLOTS):
+        guards.write(write_document(Stop()))
+    wait_until(lambda: newest_slot(desk).releases == ())
 
 
 def test_the_guard_is_told_whether_everything_is_stopped(desk: Desk) -> None:

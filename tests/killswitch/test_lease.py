@@ -7,7 +7,6 @@ import redis
 from orchestrator.killswitch.intake import Origin, called
 from orchestrator.killswitch.lease import (
     ABSENT,
-    MAX_RESUMED,
     OTHER_TYPE,
     RENEW,
     STOP_KEY,
@@ -38,14 +37,13 @@ def test_no_permit_before_the_state_is_known() -> None:
 
 def test_the_permit_says_what_is_stopped_and_who_was_resumed() -> None:
     lease = new_lease()
-    lease.allow(stop_of(REDUCE).with_release("r", "2026"))
-    lease.resume("trader", 6)
+    lease.allow(stop_of(REDUCE).with_release("r", "2026", 7).with_resumed("trader"))
 
     permit = read_permit(lease.permit())
 
     assert permit is not None
     assert (permit.generation, permit.instance, permit.ttl_ms) == (7, "here", 3000)
-    assert (permit.halted, permit.releases, permit.resumed) == ((REDUCE,), 1, {"trader": 6})
+    assert (permit.halted, permit.releases, permit.resumed) == ((REDUCE,), 1, {"trader": 7})
 
 
 def test_none_is_issued_under_a_stop_of_all_or_when_it_is_forbidden() -> None:
@@ -58,19 +56,6 @@ def test_none_is_issued_under_a_stop_of_all_or_when_it_is_forbidden() -> None:
     lease.forbid()
 
     assert lease.permit() is None
-
-
-def test_the_oldest_resumed_agents_go_first() -> None:
-    lease = new_lease()
-    lease.resume("first", 1)
-    lease.resume("second", 1)
-    lease.resume("first", 2)
-
-    for number in range(MAX_RESUMED - 1):
-        lease.resume(f"agent-{number}", 3)
-
-    assert lease.resumed["first"] == 2
-    assert "second" not in lease.resumed
 
 
 @pytest.fixture

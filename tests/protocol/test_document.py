@@ -14,7 +14,7 @@ from orchestrator.protocol.document import (
     write_document,
 )
 from orchestrator.protocol.targets import STOP_ALL, Level, Target
-from orchestrator.protocol.trips import Release, Stop, stop_of
+from orchestrator.protocol.trips import Forgotten, Release, Stop, stop_of
 from orchestrator.protocol.ways import Way
 from stops import AT, LATER, stop, stops, trip
 
@@ -108,7 +108,8 @@ def test_messages_list_a_trip_without_what_is_ours() -> None:
 
 def test_from_redis_only_trips_and_the_generation_count() -> None:
     marked = trip("A", alias="x", identity="row:1:2", digests=("0" * 27,))
-    known = stop_of([marked], [Release("B", AT)], generation=5, forgotten=3)
+    known = stop_of([marked], [Release("B", AT)], 5, forgotten=Forgotten(AT, 3))
+    known = known.with_release("C", LATER, 5).with_resumed("a")
 
     document = read_document(write_document(known), trusted=False)
 
@@ -124,6 +125,34 @@ def test_a_trip_in_redis_is_in_force_although_redis_says_that_it_is_released() -
 
     assert read_document(data, trusted=False).stop == stop("A")
     assert read_document(data, trusted=True).stop.trips == ()
+
+
+def test_a_document_of_before_resumptions_were_kept_makes_every_waiting_agent_wait() -> None:
+    fields = json.loads(write_document(stop(released=("A",)).with_generation(5)))
+    for name in ("forgotten_until", "released_under", "resumed"):
+        del fields[name]
+
+    document = read_document(json.dumps(fields))
+
+    assert document.kind is Kind.OURS
+    assert document.stop == stop(released=("A",)).union(Stop(generation=5, released_under=5))
+    none = json.loads(write_document(Stop(generation=5)))
+    del none["released_under"]
+    assert read_document(json.dumps(none)).stop == Stop(generation=5)
+
+
+def test_what_is_odd_about_resumed_agents_and_forgotten_releases_counts_for_nothing() -> None:
+    odd = {
+        "resumed": {"a": 5, "b": "5", "c": -1},
+        "released_under": 9,
+        "forgotten_until": "zzz",
+    }
+    fields = json.loads(write_document(Stop(generation=5)))
+
+    assert read_document(json.dumps(fields | odd)).stop == Stop(
+        generation=5, released_under=5, resumed=(("a", 5),)
+    )
+    assert read_document(json.dumps(fields | {"resumed": [1]})).stop == Stop(generation=5)
 
 
 @pytest.mark.parametrize("name", ["trips", "releases", "generation", "forgotten", "enabled"])
@@ -299,7 +328,13 @@ json_values = st.recursive(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])  # drawing is slow where cores are shared
-@given(st.dictionaries(st.sampled_from([*OLD, "format", "releases"]), json_values, max_size=8))
+@given(
+    st.dictionaries(
+        st.sampled_from([*OLD, "format", "releases", "resumed", "released_under"]),
+        json_values,
+        max_size=8,
+    )
+)
 def test_whatever_an_object_holds_it_can_be_read_and_written_again(fields: dict[str, Any]) -> None:
     document = read_document(json.dumps(fields | {"format": FORMAT}))
 

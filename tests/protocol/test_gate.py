@@ -147,7 +147,7 @@ def test_a_stop_heard_before_the_first_permit_ends_with_it_unless_resumed_by_han
 def test_a_rise_of_releases_means_a_stop_in_between() -> None:
     by_itself, by_hand = gate(), gate(Resume.MANUAL)
     for g in (by_itself, by_hand):
-        read(g, permit(5, 1), 10.0)
+        read(g, permit(5, 1, resumed={"a": 5}), 10.0)
 
     assert read(by_itself, permit(6, 2), 10.1) == OPEN
     assert read(by_hand, permit(6, 2), 10.1) == shut(Shut.MANUAL)
@@ -160,20 +160,45 @@ def test_a_rise_of_releases_under_the_same_generation_keeps_it_shut() -> None:
     assert read(g, permit(5, 2), 10.1) == shut(Shut.WAITING)
 
 
-def test_releases_of_before_the_first_permit_are_no_stop() -> None:
-    assert read(gate(Resume.MANUAL), permit(5, 9), 10.0) == OPEN
+def test_an_agent_that_starts_after_a_release_waits_for_a_person_where_it_resumes_by_hand() -> None:
+    by_itself, by_hand = gate(), gate(Resume.MANUAL)
+
+    assert read(by_itself, permit(5, 9), 10.0) == OPEN
+    assert read(by_hand, permit(5, 9, resumed={"b": 5}), 10.0) == shut(Shut.MANUAL)
+    assert read(by_hand, permit(6, 9), 10.1) == shut(Shut.MANUAL)  # the daemon was started again
+    assert read(by_hand, permit(6, 9, resumed={"a": 6}), 10.2) == OPEN
+
+
+def test_one_resumed_under_the_generation_that_it_starts_under_goes_on() -> None:
+    g = gate(Resume.MANUAL)
+    assert read(g, permit(5, 1), 10.0) == shut(Shut.MANUAL)
+
+    assert read(g, permit(5, 1, resumed={"a": 5}), 10.1) == OPEN
+
+
+def test_an_agent_that_was_resumed_since_the_last_release_starts_open() -> None:
+    assert read(gate(Resume.MANUAL), permit(7, 1, resumed={"a": 5}), 10.0) == OPEN
+
+
+def test_resumed_while_the_daemon_ended_counts_under_the_next_generation() -> None:
+    g = gate(Resume.MANUAL)
+    read(g, permit(5), 10.0)
+    g.heard(STOP_ALL)
+
+    assert read(g, permit(7, 1, resumed={"a": 6}), 11.0) == OPEN
+    assert read(g, permit(8, 1, resumed={"a": 6}), 12.0) == OPEN
 
 
 def test_releases_that_fall_are_no_stop() -> None:
     g = gate(Resume.MANUAL)
-    read(g, permit(5, 9), 10.0)
+    read(g, permit(5, 9, resumed={"a": 5}), 10.0)
 
     assert read(g, permit(6, 0), 10.1) == OPEN
 
 
 def test_a_release_during_a_lapse_is_seen_by_the_next_valid_permit() -> None:
     g = gate(Resume.MANUAL)
-    read(g, permit(5, 1), 10.0)
+    assert read(g, permit(5, 1, resumed={"a": 5}), 10.0) == OPEN
     g.read(permit(6, 2), pttl_ms=100, sent_at_s=20.0, now_s=21.0)  # too late to count
 
     assert read(g, permit(6, 2), 22.0) == shut(Shut.MANUAL)
@@ -181,7 +206,7 @@ def test_a_release_during_a_lapse_is_seen_by_the_next_valid_permit() -> None:
 
 def test_resumed_by_hand_counts_only_for_this_agent_and_this_stop() -> None:
     g = gate(Resume.MANUAL)
-    read(g, permit(5, 1), 10.0)
+    assert read(g, permit(5, 1, resumed={"a": 5}), 10.0) == OPEN
     g.heard(STOP_ALL)
 
     assert read(g, permit(6, 2), 11.0) == shut(Shut.MANUAL)

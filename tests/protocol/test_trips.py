@@ -2,16 +2,20 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
+from orchestrator.protocol import trips as module
 from orchestrator.protocol.targets import Level, Permission, Target
 from orchestrator.protocol.timestamps import timestamp
 from orchestrator.protocol.trips import (
     REMEMBERED_S,
+    Forgotten,
     Release,
     Stop,
     Trip,
     effective,
     stop_of,
 )
+from orchestrator.protocol.ulid import new_ulid
 from stops import AT, LATER, stop, stops, trip
 from stops import releases as any_release
 from stops import trips as any_trip
@@ -36,7 +40,9 @@ def test_union_forgets_no_trip_and_no_release(a: Stop, b: Stop) -> None:
     assert {known.trip_id for known in both.releases} == ended
     assert {known.id for known in both.trips} == tripped - ended
     assert both.generation == max(a.generation, b.generation)
-    assert both.release_count >= max(a.release_count, b.release_count)
+    assert both.released_under == max(a.released_under, b.released_under)
+    if a.forgotten == b.forgotten:
+        assert both.release_count >= max(a.release_count, b.release_count)
 
 
 @given(any_trip, any_trip, any_trip)
@@ -57,7 +63,7 @@ def test_copies_of_a_release_join_in_any_order(a: Release, b: Release, c: Releas
 
     assert a.join(b) == b.join(a)
     assert a.join(b).join(c) == a.join(b.join(c))
-    assert a.join(b).at == min(a.at, b.at)
+    assert a.join(b).at == max(a.at, b.at)
     assert a.join(b).alias == max(a.alias, b.alias)
     assert a.join(b).identity == max(a.identity, b.identity)
 
@@ -165,49 +171,117 @@ def aged(days: float) -> Stop:
     return Stop().with_release("A", timestamp(NOW - days * 86_400))
 
 
-def test_a_release_is_forgotten_when_all_copies_hold_it_and_it_is_30_days_old() -> None:
+def test_a_release_of_30_days_is_forgotten_and_still_counts() -> None:
     old = aged(31).with_generation(7)
 
-    left = old.forget([old, old, old], [Stop()], NOW)
+    left = old.forget(NOW)
 
-    assert left == Stop(generation=7, forgotten=1)
-    assert left.release_count == old.release_count
+    assert left.releases == ()
+    assert left == Stop(generation=7, forgotten=Forgotten(old.releases[0].at, 1))
+    assert left.release_count == old.release_count == 1
 
 
 def test_exactly_30_days_are_not_yet_enough() -> None:
     assert REMEMBERED_S == 30 * 24 * 3600
     edge = aged(30)
 
-    assert edge.forget([edge] * 3, [], NOW) == edge
-    assert edge.forget([edge] * 3, [], NOW + 0.001) != edge
-
-
-def test_a_release_that_one_copy_lacks_is_kept() -> None:
-    old = aged(31)
-
-    assert old.forget([old, old, Stop()], [], NOW) == old
-
-
-def test_a_release_is_kept_while_anything_still_holds_the_trip() -> None:
-    old = aged(31)
-
-    assert old.forget([old, old, old], [stop("A")], NOW) == old
-    assert old.forget([old, old, old], [stop("B")], NOW) != old
+    assert edge.forget(NOW) is edge
+    assert edge.forget(NOW + 0.001) != edge
 
 
 def test_a_release_without_a_time_is_never_forgotten() -> None:
     odd = Stop().with_release("A", "unknown")
 
-    assert odd.forget([odd] * 3, [], NOW) == odd
+    assert odd.forget(NOW) is odd
+    assert odd.union(aged(31).forget(NOW)).release_count == 2
 
 
 def test_only_what_is_old_is_forgotten() -> None:
     both = aged(31).with_release("B", timestamp(NOW))
 
-    left = both.forget([both] * 3, [], NOW)
+    left = both.forget(NOW)
 
     assert [known.trip_id for known in left.releases] == ["B"]
-    assert (left.forgotten, left.release_count) == (1, 2)
+    assert (left.forgotten.total, left.release_count) == (1, 2)
+
+
+def test_a_copy_that_still_has_what_was_forgotten_changes_no_count() -> None:
+    both = aged(32).with_release("B", timestamp(NOW))
+    less = both.forget(NOW)
+
+    again = less.union(both)
+
+    assert [known.trip_id for known in again.releases] == ["A", "B"]
+    assert again.release_count == 2
+    assert again.forget(NOW) == less
+    assert again.forget(NOW + 40 * 86_400).release_count == 2
+
+
+def test_a_release_by_a_clock_that_is_behind_counts_as_well() -> None:
+    left = aged(31).forget(NOW)
+
+    released = left.with_release("B", "1970-01-01T00:00:00.000Z")
+
+    assert released.release_count == 2
+    assert released.releases[0].at > left.forgotten.until
+
+
+def test_an_id_of_before_what_was_forgotten_may_be_a_forgotten_one() -> None:
+    left = aged(31).forget(NOW)
+    edge_s = NOW - 31 * 86_400
+
+    assert left.may_have_forgotten(new_ulid(edge_s))
+    assert not left.may_have_forgotten(new_ulid(edge_s + 0.001))
+    assert not left.may_have_forgotten("x")
+    assert not Stop().may_have_forgotten(new_ulid(edge_s))
+
+
+@given(st.lists(st.tuples(st.sampled_from("RFMC"), st.integers(0, 2), st.integers(0, 2))))
+def test_replicas_count_every_release_once(steps: list[tuple[str, int, int]]) -> None:
+    """R release, F forget (as all hold the same), M two meet, C one crashes to another's state."""
+    replicas, released, now = [Stop()] * 3, 0, NOW
+    for step, one, other in steps:
+        now += 5 * 86_400
+        if step == "R":
+            replicas[one] = replicas[one].with_release(f"T{released}", timestamp(now))
+            released += 1
+        elif step == "F" and len(set(replicas)) == 1:
+            replicas[one] = replicas[one].forget(now)
+        elif step in "FM":
+            replicas[one] = replicas[one].union(replicas[other])
+        before = [known.release_count for known in replicas]
+        assert max(before) <= released
+    met = replicas[0].union(replicas[1]).union(replicas[2])
+    assert met.release_count == released
+    assert met.forget(now + 31 * 86_400).release_count == released
+
+
+def test_a_release_ends_what_was_resumed_before() -> None:
+    known = stop("A").with_generation(5).with_resumed("a").with_resumed("b")
+    assert known.resumed == (("a", 5), ("b", 5))
+
+    released = known.with_release("A", LATER, 6)
+
+    assert (released.generation, released.released_under, released.resumed) == (6, 6, ())
+    assert released.union(known).resumed == ()
+    assert released.with_resumed("a").with_generation(9).resumed == (("a", 6),)
+
+
+def test_an_agent_that_is_resumed_again_has_the_newest_generation() -> None:
+    known = Stop(generation=5).with_resumed("a").with_generation(7).with_resumed("a")
+
+    assert known.resumed == (("a", 7),)
+    assert known.union(Stop(generation=6).with_resumed("a")) == known
+
+
+def test_of_very_many_resumed_agents_the_oldest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert module.MAX_RESUMED == 1_000
+    monkeypatch.setattr(module, "MAX_RESUMED", 2)
+    first = Stop(generation=1).with_resumed("c").with_generation(2)
+
+    assert first.with_resumed("a").with_resumed("b").resumed == (("a", 2), ("b", 2))
 
 
 def test_what_an_agent_may_do_follows_from_the_trips_in_force() -> None:

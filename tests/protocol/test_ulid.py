@@ -1,4 +1,5 @@
-from orchestrator.protocol.ulid import new_ulid
+import pytest
+from orchestrator.protocol.ulid import new_ulid, ulid_unix_s
 
 
 def test_it_has_26_characters_of_crockfords_alphabet() -> None:
@@ -23,3 +24,15 @@ def test_no_two_of_a_moment_are_alike() -> None:
     assert len(names) == 1_000
     assert len({name[10:] for name in names}) == 1_000
     assert {name[-1] for name in names} == set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+def test_its_time_is_read_back() -> None:
+    assert ulid_unix_s(new_ulid(1469918176.385)) == 1469918176.385
+    assert ulid_unix_s("7ZZZZZZZZZ" + "0" * 16) == (2**48 - 1) / 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "T1", "8" + "0" * 25, "0" * 25, "0" * 27, "0" * 25 + "U", "0" * 25 + "a"]
+)
+def test_what_is_no_ulid_has_no_time(text: str) -> None:
+    assert ulid_unix_s(text) is None

@@ -58,12 +58,13 @@ def test_it_works_out_of_a_wheel_and_loads_only_what_it_may(
     (tmp_path / "TRIP").write_text("out of a wheel")
     process = launch(installed, tmp_path, "-X", "importtime")
     assert process.stdout is not None
-    first = json.loads(process.stdout.readline())
+    events = (json.loads(line)["event"] for line in process.stdout)
+    is_ready = "ready" in events  # after it, or before, comes that Redis refuses
     until(lambda: slots(tmp_path).in_force)
 
     _, imported = process.communicate(b"end\n", timeout=20)
 
-    assert (first, process.returncode) == ({"event": "ready"}, 0)
+    assert (is_ready, process.returncode) == (True, 0)
     assert slots(tmp_path).trips[0].reason == "out of a wheel"
     names = re.findall(r"\|\s+([\w.]+)$", imported.decode(), re.MULTILINE)
     ours = {name.removeprefix("orchestrator.") for name in names if name.startswith("orchestrator")}

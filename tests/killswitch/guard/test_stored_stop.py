@@ -12,7 +12,7 @@ from orchestrator.killswitch.lease import ABSENT, OTHER_TYPE
 from orchestrator.protocol.bus_url import read_bus_url
 from orchestrator.protocol.document import Kind, read_document, write_document
 from orchestrator.protocol.targets import STOP_ALL
-from orchestrator.protocol.trips import Stop
+from orchestrator.protocol.trips import Forgotten, Stop
 from orchestrator.protocol.ways import Way
 
 from .posts import KEY, PERMIT
@@ -35,7 +35,9 @@ def test_an_absent_key_gets_the_trip() -> None:
 
 
 def test_what_the_key_holds_stays() -> None:
-    stop = Stop(trips=(OTHER,), generation=7, forgotten=2).with_release(RELEASED, "2026")
+    stop = Stop(
+        trips=(OTHER,), generation=7, forgotten=Forgotten("2025-01-31T09:30:00.000Z", 2)
+    ).with_release(RELEASED, "2026")
 
     found = stop_in(united(b"=" + write_document(stop), TRIP, ORIGIN))
 
