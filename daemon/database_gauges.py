@@ -8,7 +8,6 @@ import gevent
 from ..runtime.telemetry.metrics import Metrics
 from ..sql.database import Database
 from ..sql.errors import StoreError
-from ..sql.named_queries import query
 
 UP_INTERVAL_S: Final = 5.0
 """Shorter than any usual scrape interval, so that each scrape finds a new answer."""
@@ -48,7 +47,7 @@ class DatabaseGauges:
     def measure(self) -> None:
         """Set the bytes of each class; after an error the former figures stay."""
         try:
-            found: dict[str, int] = dict(self._database.rows(query("database_bytes")))
+            found = self._database.bytes_by_class()
         except StoreError:
             return
         for name in CLASSES:

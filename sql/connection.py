@@ -57,7 +57,16 @@ def conninfo(url: str, **overrides: str) -> str:
     Raises:
         StoreError: it is not a PostgreSQL URL.
     """
-    return make_conninfo("", **{**DEFAULTS, **_read(url).parameters, **overrides, **ALWAYS})
+    return make_conninfo("", **parameters(url, **overrides))
+
+
+def parameters(url: str, **overrides: str) -> dict[str, str]:
+    """The same by libpq's keywords; `password` and `sslpassword` are secrets.
+
+    Raises:
+        StoreError: it is not a PostgreSQL URL.
+    """
+    return {**DEFAULTS, **_read(url).parameters, **overrides, **ALWAYS}
 
 
 def prepares(url: str) -> bool:

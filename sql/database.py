@@ -20,6 +20,7 @@ from .errors import (
     Unavailable,
     translate,
 )
+from .named_queries import query
 from .refusals import Refusals
 
 log = structlog.get_logger(actor="postgres")
@@ -226,6 +227,14 @@ class Database:
     ) -> list[Row]:
         with self.transaction(planned_once=planned_once) as connection:
             return connection.execute(statement, parameters, prepare=prepare).fetchall()
+
+    def bytes_by_class(self) -> dict[str, int]:
+        """What the database takes on disk, indexes and all, by class of table.
+
+        Raises:
+            StoreError: as `transaction`.
+        """
+        return dict(self.rows(query("database_bytes")))
 
     def health(self) -> Health:
         """Check that PostgreSQL answers; waits 5 s at most."""

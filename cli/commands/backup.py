@@ -1,9 +1,7 @@
-"""``db dump|restore|refill``: backup and restore."""
+"""``db dump|restore|refill`` and ``backup verify``: backup and restore."""
 
 import os
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +13,9 @@ from ..errors import ExitCode, Failure
 from ..formatting import plural
 from ..local_settings import POSTGRES_FOLDER, Place, config_option, read_settings
 from ..offline.database import database_failures
+from ..offline.postgres_programs import run_program
 from ..offline.progress import Progress
-from ..options import Invocation, command, confirm, pass_invocation
+from ..options import Invocation, command, confirm, noun, pass_invocation
 
 if TYPE_CHECKING:
     from ...actors.journal.refill import Refilled
@@ -41,11 +40,10 @@ def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> 
     segments, if [journal] keep_hours is set.
     """
     from ...runtime.files import draft_of, replace_durably
-    from ...sql.connection import conninfo
 
     url = Place(read_settings(config)).needed_pg_url()
     draft = draft_of(file)
-    _run("pg_dump", "--format=custom", "--no-owner", f"--file={draft}", f"--dbname={conninfo(url)}")
+    run_program("pg_dump", url, "--format=custom", "--no-owner", f"--file={draft}")
     replace_durably(draft, file)
     invocation.screen.note(f"written: {file}")
 
@@ -93,6 +91,30 @@ def refill_command(invocation: Invocation, *, config: Path | None) -> None:
     settings = read_settings(config)
     with _alone(settings) as data, _served(Place(settings)) as url:
         _refill(invocation, settings, data, url)
+
+
+@noun("backup", examples="orc backup verify orchestrator.dump")
+def backup_command() -> None:
+    """Check that a backup can be restored."""
+
+
+@backup_command.command("verify", examples="orc backup verify orchestrator.dump")
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE"
+)
+@config_option
+@pass_invocation
+def verify_command(invocation: Invocation, *, file: Path, config: Path | None) -> int:
+    """Restore a dump into an embedded server of its own, and compare it with the database.
+
+    Nothing of the database changes, and the daemon may run. Exit code 0: all that was stored up to
+    the dump's last event is in it; 1: the database could not be compared; 2: the dump is of no use.
+    """
+    from ..doctor.check_results import show
+    from ..offline.restore_drill import drill
+
+    results = drill(file, Place(read_settings(config)).pg_url())
+    return show("backup_verify", results, invocation.screen)
 
 
 @contextmanager
@@ -146,42 +168,12 @@ def _rows_there(url: str) -> int:
 
 def _restore(file: Path, url: str) -> None:
     """Rename our tables, restore, and drop them; after a failure rename them back."""
-    from ...sql.connection import connect, conninfo
+    from ...sql.connection import connect
     from ...sql.schema.rename_tables import renamed_tables
 
     whole = ("--single-transaction", "--exit-on-error", "--no-owner")
     with database_failures(), connect(url) as connection, renamed_tables(connection):
-        _run("pg_restore", *whole, f"--dbname={conninfo(url)}", str(file))
-
-
-def _run(program: str, *words: str) -> None:
-    path = _program(program)
-    done = subprocess.run(  # noqa: S603 - of PostgreSQL's own
-        [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise Failure(
-            f"{program} failed",
-            code="dump",
-            cause="; ".join(done.stderr.strip().splitlines()[:3]),
-            advice=f"see `{path} --version`: it must not be older than the server",
-        )
-
-
-def _program(name: str) -> str:
-    """Path of a client program: the embedded server's, else the machine's."""
-    from ...runtime.embedded import find_binaries
-
-    binaries = find_binaries()
-    inside = binaries.postgres.with_name(name) if binaries is not None else None
-    found = str(inside) if inside is not None and inside.exists() else shutil.which(name)
-    if found is None:
-        raise Failure(
-            f"there is no {name} here",
-            code="not_installed",
-            advice="install PostgreSQL's client programs, or 'orchestrator-lite[embedded]'",
-        )
-    return found
+        run_program("pg_restore", url, *whole, str(file))
 
 
 def _refill(invocation: Invocation, settings: "Settings", data: "DataDir", url: str) -> None:

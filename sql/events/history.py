@@ -6,7 +6,7 @@ server between two pages, and a reader that knows the last id goes on from there
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -66,6 +66,30 @@ class Sizes(msgspec.Struct, frozen=True):
     """The rows come from a sample of pages."""
     sizes: list[Size]
     """Newest day first, the largest type of a day first."""
+
+
+class Ends(NamedTuple):
+    """How much there is, and where it begins and ends."""
+
+    events: int
+    """Rows of `events`."""
+    first_id: int | None
+    """The lowest id; None without any."""
+    last_id: int | None
+    """The highest."""
+    last: str | None
+    """Type and time of the last event."""
+    agents: int
+    """Rows of `agents`."""
+    keys: int
+    """Rows of `orchestrator_state`."""
+
+
+def ends(connection: Connection, *, first: int = 0, up_to: int = 2**63 - 1) -> Ends:
+    """Count the events of a range of ids, both included; agents and keys are counted whole."""
+    row = connection.execute(query("backup_ends"), {"from": first, "up_to": up_to}).fetchone()
+    assert row is not None  # noqa: S101 an aggregate
+    return Ends(*row)
 
 
 def bounds_between(
