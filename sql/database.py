@@ -31,6 +31,7 @@ POOL_WAIT_S = 2.0
 # since the pool doubles its delays up to here: a server that is back is to be found within seconds.
 RECONNECT_S = 2.0
 CLOSE_LIMIT_S = 3.0
+_SLOT_FREED_WITHIN_S = 2.0
 _LIMIT = b"SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d"
 _PLANNED_ONCE = b"; SET LOCAL plan_cache_mode = force_generic_plan"
 
@@ -139,7 +140,7 @@ class Database:
             return self._connect(application_name)
         except TooManyConnections:
             with self._one_less():
-                return self._connect(application_name)
+                return self._connect_to_freed_slot(application_name)
 
     def _connect(self, application_name: str) -> Connection:
         return connect(
@@ -147,6 +148,17 @@ class Database:
             prepare_threshold=self._prepare_threshold,
             application_name=application_name,
         )
+
+    def _connect_to_freed_slot(self, application_name: str) -> Connection:
+        """The server counts a connection until its backend has ended, shortly after the close."""
+        until = time.monotonic() + _SLOT_FREED_WITHIN_S
+        while True:
+            try:
+                return self._connect(application_name)
+            except TooManyConnections:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
 
     @contextmanager
     def _one_less(self) -> Iterator[None]:

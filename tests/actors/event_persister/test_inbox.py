@@ -1,6 +1,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 from orchestrator.actors.event_persister.batch import Request
 from orchestrator.actors.event_persister.inbox import Inbox
 from orchestrator.actors.event_persister.ingest import Ingest
@@ -10,6 +11,12 @@ from orchestrator.actors.payloads import Envelope
 from orchestrator.actors.sources import Run
 
 TS = "2026-01-31T09:30:00.123Z"
+
+
+@pytest.fixture(autouse=True)
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine would end a turn early."""
+    monkeypatch.setattr("orchestrator.actors.event_persister.inbox.MAX_TURN_S", 60.0)
 
 
 def replies(lane: str, *names: str, payload: bytes = b"{}") -> PersistReplies:
@@ -117,3 +124,15 @@ def test_one_reply_that_is_no_message_costs_nothing_else() -> None:
     said: Any = msgspec.json.decode(draft.payloads[1])
     assert said["reason"] == "not a message of the bus"
     assert draft.runs == [Run("data", 3, 1)]
+
+
+def test_after_its_time_a_turn_takes_no_further_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.actors.event_persister.inbox.MAX_TURN_S", 0.0)
+    inbox = inbox_of(replies("data", *"abcdef", payload=b'"' + b"x" * 15_000 + b'"'))
+
+    first = turn(inbox)[0]
+    assert 0 < len(first) < 6
+    rest: list[str] = []
+    while inbox:
+        rest += turn(inbox)[0]
+    assert first + rest == [*"abcdef"]
