@@ -87,7 +87,7 @@ def test_what_could_not_be_written_is_tried_again(
 ) -> None:
     put, failures = office.store.put, iter([True, True])
 
-    def fail_twice(key: str, value: bytes) -> str:
+    def fail_twice(key: str, value: bytes) -> str | None:
         if next(failures, False):
             raise StoreError("not now")
         return put(key, value)
