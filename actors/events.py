@@ -31,7 +31,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     processed: bool = False
     """Set by consumers through ``POST /bus/events/processed``."""
     channel: str | None = None
-    """The channel it came on where that is not its type (heartbeats); not stored."""
+    """Where it came from, if its type does not say so: a heartbeat's channel, or the durable
+    stream's key of a stop; not stored."""
 
 
 class NewEvent(msgspec.Struct, frozen=True):

@@ -46,12 +46,12 @@ class Answers:
     """Of one incarnation: with it die the answers under way, and nothing else."""
 
     def __init__(self) -> None:
-        self._engages: dict[str, EngageUnderWay] = {}
+        self._engages: list[EngageUnderWay] = []
         self._files: dict[str, list[DeferredReply]] = {}
 
     def add(self, engage: EngageUnderWay) -> None:
         """Answer this when it is due."""
-        self._engages[engage.result.trip.id] = engage
+        self._engages.append(engage)
 
     def add_file(self, trip_id: str, reply: DeferredReply) -> None:
         """Answer ``True`` once the latch holds the trip."""
@@ -59,19 +59,21 @@ class Answers:
 
     def announced(self, trip_id: str, *, receivers: int, streamed: bool) -> None:
         """Redis took the announcement of a trip."""
-        if (engage := self._engages.get(trip_id)) is not None:
-            engage.result = msgspec.structs.replace(
-                engage.result, published_to=receivers, streamed=streamed
-            )
+        for engage in self._engages:
+            if engage.result.trip.id == trip_id:
+                engage.result = msgspec.structs.replace(
+                    engage.result, published_to=receivers, streamed=streamed
+                )
 
     def settle(self, *, latch: Stop, row: Stop, receipts: Receipts, now: float) -> None:
         """Answer what is due, now that the copies hold this."""
-        for trip_id, engage in list(self._engages.items()):
+        for engage in [*self._engages]:
+            trip_id = engage.result.trip.id
             engage.result = msgspec.structs.replace(
                 engage.result, latched=holds(latch, trip_id), persisted=holds(row, trip_id)
             )
             if engage.is_due(now):
-                del self._engages[trip_id]
+                self._engages.remove(engage)
                 standing = receipts.standing((engage.result.trip,), now)
                 engage.reply.set(msgspec.structs.replace(engage.result, standing=standing))
         for trip_id in [name for name in self._files if holds(latch, name)]:

@@ -76,6 +76,19 @@ def called(reason: str, by: str, target: Target, origin: Origin) -> Trip:
     )
 
 
+def with_id(trip: Trip, wanted: str, stop: Stop) -> Trip:
+    """The id that its maker has given to a trip, so that it is one by whatever ways it comes.
+
+    A trip in force with that id which stops as much is the one that is meant.
+    """
+    known = stop.find(wanted)
+    if known is not None and known.target.covers(trip.target):
+        return known
+    return (
+        trip if ulid_unix_s(wanted) is None or _is_known(wanted, stop) else replace(trip, id=wanted)
+    )
+
+
 def heard(payload: bytes, stop: Stop, origin: Origin) -> Decision:
     """A message on ``risk.killswitch``, or an entry of the stream for that channel.
 
@@ -131,8 +144,8 @@ def heard_beat(agent: str, beat: GateBeat, stop: Stop, origin: Origin) -> Decisi
 def found_file(name: str, data: bytes, stop: Stop, origin: Origin) -> Decision:
     """A trip file: ``TRIP`` and ``killswitch`` by hand, ``TRIP.<ulid>`` by ``orc halt``.
 
-    One with an id of its own is one trip for ever, so that it may be read twice; one made by
-    hand means the trip that it made for as long as that is in force.
+    One with an id is the trip with that id, by whatever way that comes too; one made by hand means
+    the trip that it made for as long as that is in force.
 
     Args:
         name: of the file.
@@ -144,6 +157,8 @@ def found_file(name: str, data: bytes, stop: Stop, origin: Origin) -> Decision:
     identity, alias = (f"file:{own_id}", "") if own_id else ("", f"file:{name}")
     if (same := identified(stop, identity)) is not None:
         return same
+    if stop.released(own_id) is not None:
+        return Decision(Verdict.ECHO)
     fields = read_object(data)
     words = data.decode(errors="replace").strip() if fields is None else text_in(fields, "reason")
     fields = fields or {}
@@ -153,7 +168,10 @@ def found_file(name: str, data: bytes, stop: Stop, origin: Origin) -> Decision:
         read_target(fields.get("level"), fields.get("scope")),
         origin,
     )
-    return new_or_known(replace(trip, alias=alias, identity=identity), stop)
+    trip = with_id(replace(trip, alias=alias, identity=identity), own_id, stop)
+    if trip == stop.find(own_id):
+        return Decision(Verdict.JOINS, trip)
+    return new_or_known(trip, stop)
 
 
 def _is_known(name: str, stop: Stop) -> bool:

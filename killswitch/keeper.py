@@ -43,12 +43,23 @@ from ..protocol.timestamps import utc_now
 from ..protocol.trips import Stop, Trip, effective
 from ..protocol.ways import Way
 from ..runtime import Actor, DeferredReply
+from ..sql.events.stream_position import STREAM
 from .announcer import Announcer
 from .answers import GIVE_UP_S, PUBLISH_S, SETTLE_S, Answers, EngageUnderWay
 from .copies import CopyHolds, CopyRead, ReleaseLatched
 from .foreign import is_written_again
 from .heard_events import HeardEvents
-from .intake import Decision, Origin, Verdict, adopted, called, found_file, heard, heard_beat
+from .intake import (
+    Decision,
+    Origin,
+    Verdict,
+    adopted,
+    called,
+    found_file,
+    heard,
+    heard_beat,
+    with_id,
+)
 from .knowledge import Knowledge
 from .readings import Copy
 from .receipts import Receipts
@@ -194,12 +205,14 @@ class Killswitch(Actor):
         already = self._memory.stop.in_force
         origin = _origin(message.way)
         trip = called(message.reason, message.triggered_by, message.target, origin)
+        trip = with_id(trip, message.trip_id, self._memory.stop)
         now = time.monotonic()
         result = Engaged(trip, already, self._receipts.standing((trip,), now))
         self._answers.add(EngageUnderWay(self.defer_reply(), result, now))
         for seconds in (SETTLE_S, PUBLISH_S, GIVE_UP_S):
             self.after(seconds + TIMER_SLACK_S, self._settle)
-        self._engage(trip, "", message)
+        if self._memory.stop.find(trip.id) is None:
+            self._engage(trip, "", message)
 
     def _engage(self, trip: Trip, how: str, asked: Engage | None = None) -> None:
         self._memory.stop = self._memory.stop.with_trip(trip)
@@ -233,12 +246,13 @@ class Killswitch(Actor):
         if not _concerns_stop(event) or event in heard_before:
             return
         self._memory.heard = self._memory.heard.plus(event)
-        stop, origin = self._memory.stop, replace(_origin(Way.BUS), source=event.source)
-        decision = heard(event.payload, stop, origin)
+        way = Way.STREAM if event.channel == STREAM else Way.BUS
+        stop, origin = self._memory.stop, replace(_origin(way), source=event.source)
+        decision, how = heard(event.payload, stop, origin), f"from the {way}"
         if decision.verdict is Verdict.NEW and decision.trip is not None:
-            self._take(adopted(decision.trip, stop, event.source), "from the bus")
+            self._take(adopted(decision.trip, stop, event.source), how)
         else:
-            self._decided(decision, "from the bus", event.source)
+            self._decided(decision, how, event.source)
 
     def _handle_beats(self, message: BeatsHeard) -> None:
         now = time.monotonic()

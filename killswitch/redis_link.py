@@ -22,13 +22,13 @@ from ..protocol.document import write_document
 from ..protocol.permit import KEY, RENEW_S, TTL_MS
 from ..protocol.trips import Stop
 from ..runtime.errors import reason_of
+from ..sql.events.stream_position import STREAM
 from .copies import CopyHolds, CopyRead, Tell
 from .lease import ABSENT, OTHER_TYPE, RENEW, STOP_KEY, STORE, Lease, seen
 from .readings import Condition, Copy, Reading, away, found
 
 RETRY_S: Final = 0.5
 """After a connection that failed or broke."""
-STREAM: Final = "orchestrator:events"
 MAX_WAITING: Final = 200
 """Announcements that wait for Redis; the stop in force is published anew at each connect anyway."""
 

@@ -12,6 +12,7 @@ import structlog
 
 from ...agents.routing import redis_glob
 from ...protocol.patterns import TypeMatcher
+from ...sql.events.stream_position import STREAM as STREAM_KEY
 from ..canary import Canaries, is_canary_channel
 from ..events import HEARTBEAT, HEARTBEAT_PREFIX, KILLSWITCH, REJECTED, Event, NewEvent, type_of
 from ..journal.rows import row_prefix
@@ -145,7 +146,7 @@ class Ingest:
             self.add_event(draft, STREAM, item.event, ts)
             return
         known = self._channels.get(item.channel) or self._learn(item.channel, b"")
-        fault = item.fault or known.fault
+        at, fault = len(draft), item.fault or known.fault
         if fault is None and self._matcher.first(known.name) is None:
             fault = "the channel matches no pattern"
         if fault is not None:
@@ -154,6 +155,8 @@ class Ingest:
             self.echoes[STREAM] += 1  # stored before: it might not have come this way
         else:
             self._add(draft, STREAM, known, item.payload, ts, heard_at=now, item=item)
+        if known.event_type == KILLSWITCH and item.position is not None and len(draft) > at:
+            draft.channels[at] = STREAM_KEY
 
     def _is_echo(self, item: StreamItem, now: float) -> bool:
         expected = self.expected_echoes

@@ -69,8 +69,10 @@ class Engage(msgspec.Struct, frozen=True):
     """Who asks; cut to 100 characters."""
     target: Target = STOP_ALL
     """What it stops."""
-    way: Way = Way.HTTP
-    """How it came."""
+    way: Way = Way.PROCESS
+    """How it came; what says nothing else comes from an actor of this process."""
+    trip_id: str = ""
+    """The id that the caller gives to the trip: a ULID; the same call may come by several ways."""
     request_id: str | None = None
     """The HTTP request, for the log."""
     asker: Asker = Asker()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ...protocol.printable import printable
+from ...protocol.ulid import new_ulid
 from ..client.receipts import follow, is_complete, names
 from ..client.rest import Client, refusal
 from ..errors import ExitCode, Failure
@@ -63,7 +64,7 @@ def halt_command(  # noqa: PLR0913 - its options
     """
     reason = read_reason(invocation, (reason or "").translate(_LATIN_1) or None, cut=True)
     scope = scope.translate(_LATIN_1)
-    body = {"reason": reason, "level": level, "scope": scope}
+    body = {"reason": reason, "level": level, "scope": scope, "trip_id": new_ulid()}
     began = time.monotonic()
     with Client.of(invocation, timeout_s=min(invocation.timeout, SILENCE_S)) as client:
         try:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,10 +41,12 @@ class Order:
     reason: str
     level: str = "halt"
     scope: str = "all"
+    trip_id: str = field(default_factory=new_ulid)
+    """One trip, by whatever ways it comes to the daemon in the end."""
 
     def body(self) -> dict[str, str]:
         """Of ``POST /risk/killswitch``, and the text of a trip file."""
-        return {"reason": self.reason, "level": self.level, "scope": self.scope}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def by_socket(path: str, order: Order, *, timeout_s: float) -> Outcome:
 
 def by_file(folder: Path, order: Order, *, limit_s: float = TAKEN_S) -> Outcome:
     """Leave a trip file in the data directory, and see whether the daemon takes it."""
-    path = folder / f"TRIP.{new_ulid()}"
+    path = folder / f"TRIP.{order.trip_id}"
     try:
         _write(path, write_object({**order.body(), "triggered_by": _who()}))
     except OSError as error:
@@ -125,6 +127,7 @@ def by_redis(url: str | None, order: Order) -> Outcome:
         read_target(order.level, order.scope),
         Origin(Way.REDIS, time.time()),
     )
+    trip = replace(trip, id=order.trip_id)
     try:
         receivers = _deliver(url, trip)
     except (OSError, Refused, BadBusUrl) as error:

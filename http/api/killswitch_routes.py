@@ -87,6 +87,7 @@ class KillswitchRoutes:
             triggered_by=_caller(call.environ),
             target=read_target(call.body.level, call.body.scope),
             way=Way.HTTP if call.environ.get("REMOTE_ADDR") else Way.SOCKET,
+            trip_id=call.body.trip_id if isinstance(call.body.trip_id, str) else "",
             request_id=call.request_id,
             asker=asker_of(call),
         )

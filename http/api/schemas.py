@@ -130,6 +130,8 @@ class Engage(msgspec.Struct, frozen=True):
     """`halt`, or `reduce`: no new positions. Anything else is `halt` for `all`."""
     scope: Any = "all"
     """`all`, `group:<group>` or `agent:<id>`. Anything else is `halt` for `all`."""
+    trip_id: Any = None
+    """A new ULID for the trip, so that the call can be repeated; anything else is ignored."""
 
 
 class Release(msgspec.Struct, frozen=True):

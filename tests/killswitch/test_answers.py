@@ -64,6 +64,18 @@ def test_it_says_which_copies_hold_the_trip() -> None:
     assert (answer.streamed, answer.published_to) == (True, 3)
 
 
+def test_each_call_for_one_trip_is_answered() -> None:
+    answers, (one, first), (two, second) = Answers(), new_reply(), new_reply()
+    answers.add(EngageUnderWay(one, NOTHING, 100.0))
+    answers.add(EngageUnderWay(two, NOTHING, 100.5))
+
+    answers.settle(latch=stop("A"), row=Stop(), receipts=Receipts(), now=100.6)
+    answers.settle(latch=stop("A"), row=Stop(), receipts=Receipts(), now=101.0)
+
+    assert first.get(timeout=0).latched
+    assert second.get(timeout=0).latched
+
+
 def test_an_announcement_of_another_trip_changes_nothing() -> None:
     answers = Answers()
 

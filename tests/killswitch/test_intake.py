@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from orchestrator.killswitch.intake import (
+    DAEMON,
     MAX_STRANGERS,
     Decision,
     Origin,
@@ -15,12 +16,15 @@ from orchestrator.killswitch.intake import (
     heard,
     heard_beat,
     identified,
+    with_id,
     within_bounds,
 )
 from orchestrator.protocol.announcement import Stamp, announcement
 from orchestrator.protocol.heartbeat import GateBeat, GateState
 from orchestrator.protocol.targets import STOP_ALL, Level, Target
+from orchestrator.protocol.timestamps import timestamp
 from orchestrator.protocol.trips import Stop, Trip, stop_of
+from orchestrator.protocol.ulid import new_ulid
 from orchestrator.protocol.ways import Way
 from stops import AT, LATER, ids, stop, trip
 
@@ -291,6 +295,44 @@ def test_a_file_with_an_id_is_one_trip_for_ever() -> None:
     assert joined(put("TRIP.01X", b"", known)) == "N1"
     assert put("TRIP.01X", b"", known.with_release("N1", LATER)) == Decision(Verdict.ECHO)
     assert put("TRIP.01Y", b"", known).verdict is Verdict.NEW
+
+
+ULID = new_ulid(NOW)
+
+
+def test_a_file_named_by_a_ulid_is_the_trip_with_that_id_by_whatever_way() -> None:
+    made = new(put(f"TRIP.{ULID}", b"r"))
+    elsewhere = trip(ULID, way=Way.REDIS)
+    weaker = trip(ULID, way=Way.REDIS, target=GROUP)
+
+    assert made.id == ULID
+    assert joined(put(f"TRIP.{ULID}", b"r", stop_of([elsewhere]))) == ULID
+    assert new(put(f"TRIP.{ULID}", b"r", stop_of([weaker]))).id == "N1"
+    gone = stop_of([elsewhere]).with_release(ULID, LATER)
+    assert put(f"TRIP.{ULID}", b"r", gone) == Decision(Verdict.ECHO)
+    assert joined(hear({"trip_id": ULID}, stop_of([made]))) == ULID
+
+
+def test_a_trip_gets_the_id_that_its_maker_gives_it_once() -> None:
+    made = trip("N1")
+
+    assert with_id(made, ULID, Stop()).id == ULID
+    assert with_id(made, "", Stop()) is made
+    assert with_id(made, "mine", Stop()) is made
+    known = stop_of([trip(ULID, reason="first")])
+    assert with_id(made, ULID, known).reason == "first"
+    assert with_id(made, ULID, known.with_release(ULID, LATER)) is made
+    old = new_ulid(NOW - 40 * 86_400)
+    less = Stop().with_release(old, timestamp(NOW - 31 * 86_400)).forget(NOW)
+    assert with_id(made, old, less) is made
+    assert hear_beat_naming(old, less) is None
+    assert adopted(trip("N1", alias=old), less, DAEMON).id == "N1"
+
+
+def hear_beat_naming(name: str, known: Stop) -> Decision | None:
+    return heard_beat(
+        "a", replace(HALTED, trip_id=name, generation=known.generation), known, origin()
+    )
 
 
 def test_nothing_has_no_identity() -> None:

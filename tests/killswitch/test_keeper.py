@@ -26,6 +26,7 @@ from orchestrator.protocol.heartbeat import GateBeat, GateState
 from orchestrator.protocol.targets import Level, Target
 from orchestrator.protocol.timestamps import utc_now
 from orchestrator.protocol.trips import Stop, Trip
+from orchestrator.protocol.ulid import new_ulid
 from orchestrator.protocol.ways import Way
 from orchestrator.runtime import stop_actor
 
@@ -662,6 +663,30 @@ def test_a_trip_file_is_answered_once_the_latch_holds_it(desk: Desk) -> None:
     assert [trip.reason for trip in latched(desk).trips] == ["fire"]
     assert desk.ask(FileFound(name, b"fire")) is True
     assert desk.reasons == ["fire"]
+
+
+def test_one_order_that_comes_by_several_ways_is_one_trip(desk: Desk) -> None:
+    name = new_ulid()
+
+    by_http = [desk.engage("halt", trip_id=name) for _ in range(2)]
+    desk.hear(json.dumps({"enabled": True, "trip_id": name}).encode(), source="orchestrator")
+    assert desk.ask(FileFound(f"TRIP.{name}", b"halt")) is True
+
+    assert [engaged.trip.id for engaged in by_http] == [name, name]
+    assert by_http[1].latched
+    assert [known.id for known in desk.view().stop.trips] == [name]
+    assert len(desk.stored() + desk.streamed()) == 1
+
+
+def test_a_trip_says_by_which_way_it_came(desk: Desk) -> None:
+    desk.engage("actor", target=Target(Level.HALT, "agent:a"))
+    desk.hear(b'{"enabled": true, "reason": "bus", "scope": "agent:b"}')
+    in_stream = b'{"enabled": true, "reason": "stream", "scope": "agent:c"}'
+    desk.hear(in_stream, channel="orchestrator:events")
+    desk.ask(FileFound("TRIP", b"file"))
+
+    ways = {known.reason: known.way.value for known in desk.view().stop.trips}
+    assert ways == {"actor": "process", "bus": "bus", "stream": "stream", "file": "file"}
 
 
 # -- agents ------------------------------------------------------------------------------------

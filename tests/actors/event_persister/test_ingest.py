@@ -6,7 +6,9 @@ import pytest
 from orchestrator.actors.event_persister.batch import Draft
 from orchestrator.actors.event_persister.ingest import Ingest
 from orchestrator.actors.events import NewEvent
+from orchestrator.actors.messages.durable_stream import StreamItem
 from orchestrator.actors.payloads import Cut, Envelope, reject
+from orchestrator.sql.events.stream_position import StreamPosition
 
 PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*", "data.*"]
 TS = "2026-01-31T09:30:00.123Z"
@@ -223,3 +225,22 @@ def test_a_posted_payload_that_was_examined_is_not_examined_again() -> None:
     first, second = draft.events([1, 2])
     assert (first.type, first.source, first.payload) == ("strategy.x", "me", b"not looked at")
     assert second.type == "bus.rejected"
+
+
+@pytest.mark.parametrize(
+    ("position", "came_from"), [(StreamPosition(ms=5), "orchestrator:events"), (None, None)]
+)
+def test_a_stop_says_that_the_stream_brought_it(
+    position: StreamPosition | None, came_from: str | None
+) -> None:
+    draft, ingest = Draft(), Ingest(PATTERNS)
+    other = StreamItem(StreamPosition(ms=4), b"strategy.x", b"{}")
+    stop = StreamItem(position, b"risk.killswitch", b"{}")
+    broken = StreamItem(position, b"risk.killswitch", b"{")
+
+    for item in (other, stop, broken):
+        ingest.add_item(draft, item, ts=TS, now=0.0)
+
+    events = draft.events(range(3))
+    assert [event.channel for event in events] == [None, came_from, came_from]
+    assert only(form(reply("risk.killswitch", b"{}"))).channel is None

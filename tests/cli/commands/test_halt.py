@@ -228,7 +228,12 @@ def test_a_frozen_daemon_does_not_keep_the_stop_from_redis(daemon: RunningDaemon
     while "frozen" not in daemon.orc("killswitch", "status").out:
         assert time.monotonic() < end
         time.sleep(0.2)
-    for trip in daemon.orc("killswitch", "status", "-o", "json").json["trips"]:
+    while not list((daemon.folder / "data").glob("TRIP.*.taken")):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    trips = daemon.orc("killswitch", "status", "-o", "json").json["trips"]
+    assert len([trip for trip in trips if trip["reason"] == "frozen"]) == 1
+    for trip in trips:
         daemon.orc("killswitch", "release", trip["trip_id"], "--reason", "tidy", "--yes")
 
 

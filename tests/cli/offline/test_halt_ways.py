@@ -25,7 +25,7 @@ def test_a_file_is_what_the_guard_reads(tmp_path: Path) -> None:
         "group:execution",
     )
     assert fields["triggered_by"].startswith("cli:")
-    assert len(list(tmp_path.iterdir())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [f"TRIP.{ORDER.trip_id}"]
 
 
 def test_a_file_that_is_renamed_is_in_force(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_redis_gets_trip_and_message_and_loses_the_permit(redis_url: str) -> Non
     assert outcome.done
     assert permit is None
     assert message["enabled"] is True
-    assert message["trip_id"] == trip.id
+    assert message["trip_id"] == trip.id == ORDER.trip_id
     assert (trip.reason, trip.target) == ("fat finger", ("reduce", "group:execution"))
 
 

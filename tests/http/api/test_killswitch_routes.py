@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+from orchestrator.protocol.ulid import new_ulid
 
 from ..conftest import Serve, Served
 
@@ -73,6 +74,17 @@ def test_a_second_stop_is_another_trip(serve: Serve) -> None:
 
     assert second["already_active"] is True
     assert second["trip_id"] != first["trip_id"]
+
+
+def test_the_same_call_again_is_the_same_trip(serve: Serve) -> None:
+    served, name = serve(), new_ulid()
+
+    answers = [served.post(PATH, {"reason": "r", "trip_id": name}).json for _ in range(2)]
+    odd = served.post(PATH, {"reason": "r", "trip_id": 7}).json
+
+    assert [answer["trip_id"] for answer in answers] == [name, name]
+    assert answers[1]["already_active"] is True
+    assert odd["trip_id"] not in (name, 7)
 
 
 def test_only_that_very_trip_is_released(serve: Serve) -> None:
