@@ -1,4 +1,4 @@
-"""``db migrate|status|prune|size``; ``db dump|restore|refill`` are a file of their own."""
+"""``db migrate|status|prune|size|rename-type``; ``db dump|restore|refill`` are in `backup`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -181,3 +181,32 @@ def db_size(invocation: Invocation, *, exact: bool, config: Path | None) -> None
         tables = f" in {plural(found.partitions, 'partition')}" if found.partitions else ""
         guess = "; numbers are estimates, see --exact" if found.estimated else ""
         screen.note(f"{size_text(found.bytes)} on disk{tables}{guess}")
+
+
+@db_command.command(
+    "rename-type",
+    examples="""
+        orc db rename-type candidate strategy.candidate
+        orc db rename-type 1m 'data.market.{symbol}.1m'
+    """,
+)
+@click.argument("old")
+@click.argument("new")
+@config_option
+@pass_invocation
+def db_rename_type(invocation: Invocation, *, old: str, new: str, config: Path | None) -> None:
+    """Give stored events of type OLD the type NEW; {field} stands for that field of the payload.
+
+    Events that lack such a field keep their type. May be interrupted and repeated. A daemon that
+    runs shows what it has in memory under the old type until its next start.
+    """
+    screen = invocation.screen
+    with connection_to(config) as connection:
+        from ...sql.events.type_names import rename_type
+
+        done = list(rename_type(connection, old, new))
+    seen, renamed = sum(one.seen for one in done), sum(one.renamed for one in done)
+    row = {"old": old, "new": new, "seen": seen, "renamed": renamed}
+    screen.record("renamed", row, lambda: [f"{plural(renamed, 'event')} renamed"], "renamed")
+    if seen > renamed:
+        screen.warn(f"{plural(seen - renamed, 'event')} kept {old!r}: no such field in the payload")

@@ -23,12 +23,16 @@ LISTEN_S = 11.0
     no_args_is_help=False,
     examples="""
         orc doctor
+        orc doctor --from-node
         orc doctor agent prices-1
     """,
 )
+@click.option("--from-node", is_flag=True, help="Also what differs from the Node original.")
 @config_option
 @click.pass_context
-def doctor_command(context: click.Context, /, config: Path | None) -> int | None:
+def doctor_command(
+    context: click.Context, /, config: Path | None, *, from_node: bool
+) -> int | None:
     """Check this machine and its servers, and say what to do.
 
     Redis, PostgreSQL, schema, port, disk, data directory and clocks, by the settings of this
@@ -39,7 +43,12 @@ def doctor_command(context: click.Context, /, config: Path | None) -> int | None
         return None
     invocation = context.ensure_object(Invocation)
     place = Place(read_settings(config))
-    return show("doctor", list(_results(place)), invocation.screen)
+    results = list(_results(place))
+    if from_node:
+        from ..doctor.node_original import check_node
+
+        results += check_node(place.settings, place.pg_url())
+    return show("doctor", results, invocation.screen)
 
 
 def _results(place: Place) -> Iterator[CheckResult]:
