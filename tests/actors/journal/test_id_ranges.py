@@ -43,6 +43,14 @@ def test_ids_that_are_not_above_those_in_hand_are_left_out() -> None:
     assert IdRanges().highest == 0
 
 
+def test_a_range_of_one_id_is_a_range() -> None:
+    ids = IdRanges([(7, 7)])
+
+    ids.add([(7, 7), (8, 8)])
+
+    assert (ids.ranges, ids.left) == (((7, 7), (8, 8)), 2)
+
+
 def test_ids_that_were_used_are_forgotten_after_a_start() -> None:
     ids = IdRanges([(1, 5), (8, 10)])
 
