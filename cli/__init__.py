@@ -53,6 +53,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
         "journal": ("journal", "Show what is not in PostgreSQL yet."),
         "db": ("db", "Prepare, clean, back up and restore the database."),
         "backup": ("backup", "Restore a dump into a server of its own, and compare."),
+        "notify": ("notify", "Try the notifications."),
         "token": ("token", "Make access tokens."),
         "env": ("env", "Addresses of the daemon and its servers, for a shell."),
         "completion": ("completion", "Complete words in bash, zsh and fish."),

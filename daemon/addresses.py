@@ -19,6 +19,7 @@ class Addresses:
     broadcaster: Address
     http: Address
     pruner: Address
+    notifier: Address
     listener: Address
     agents: Address
 
@@ -41,6 +42,7 @@ def addresses(dead_letters: DeadLetters, clients: Clients) -> Addresses:
         broadcaster=Address("broadcaster", shown, dead_letters),
         http=address("http", 100),
         pruner=address("pruner", 10),
+        notifier=address("notifier", 1_000, FullPolicy.DROP_OLDEST),
         listener=address("redis-listener", 1_000),
         agents=address("agents", 1_000),
     )

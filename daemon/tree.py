@@ -12,6 +12,7 @@
     ├── broadcaster           WebSocket clients
     ├── http                  REST, WebSocket, the page
     ├── pruner                old events
+    ├── notifier              webhook or command, if [notify] names one
     ├── redis-listener        intake: starts after, stops before those above
     └── agents (one_for_one)  those that this daemon runs; a failing one affects no other
 """
@@ -73,6 +74,7 @@ from .bus import Bus
 from .database_gauges import DatabaseGauges
 from .emergency_stop import EmergencyStop
 from .hosted_agents import HostedAgents
+from .notifications import Notifications
 from .own_events import OwnEvents
 from .tables import Tables
 
@@ -120,8 +122,7 @@ class Daemon:
         """Set when it cannot continue."""
         self._dead_letters = DeadLetters()
         self.metrics = Metrics()
-        text = "Times for which one greenlet blocked the loop, from 20 ms."
-        self._stalls = self.metrics.histogram("loop_stall_seconds", text)
+        self._stalls = self.metrics.histogram("loop_stall_seconds", "Loop blocks, from 20 ms.")
         self._instance = Instance(settings.instance.name, settings.instance.env, __version__)
         self._clients = Clients(settings.websocket.max_clients)
         self._to = addresses(self._dead_letters, self._clients)
@@ -136,6 +137,7 @@ class Daemon:
             data.path, self._bus.patterns, settings.journal, canaries=self._bus.canaries
         )
         self._own_events = OwnEvents(self._to.persister, settings.agents)
+        self._notify = Notifications(settings, data.path, self._persister_state, self.metrics)
         self._tables = Tables(self._database, instance=data.instance, on_unusable=self._give_up)
         self.stop = EmergencyStop(
             settings, data, to=self._to, redis_url=self.redis_url, database=self._database
@@ -313,6 +315,7 @@ class Daemon:
             to.killswitch: frozenset({KILLSWITCH, REJECTED}),
             to.state_keeper: frozenset({REGIME}),
             to.broadcaster: None,
+            **self._notify.consumer(to.notifier),
         }
         return [
             ChildSpec(
@@ -357,6 +360,7 @@ class Daemon:
                     committed_id=lambda: self._persister_state.committed_id,
                 ),
             ),
+            *self._notify.specs(to.notifier),
             ChildSpec(
                 to.listener,
                 lambda: RedisListener(subscriptions, persister=to.persister, monitor=to.monitor),

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from ..actors.agent_host.child_spec import AgentSettings
 from ..actors.heartbeat_monitor.agent_table import RegistrySettings
 from ..actors.journal.journal import JournalSettings
+from ..actors.notifier.settings import NotifySettings
 from ..http.settings import HttpSettings, WebSocketSettings, is_loopback
 from ..killswitch.guard.settings import GuardSettings
 from ..runtime.telemetry.log import LogSettings
@@ -89,6 +90,7 @@ class Settings(BaseModel):
     match they are kept for ever."""
     supervisor: SupervisorSettings = SupervisorSettings()
     guard: GuardSettings = GuardSettings()
+    notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
     agents: dict[AgentId, AgentSettings] = Field(default_factory=dict)
 

@@ -25,7 +25,14 @@ ROOMS = (
 )
 
 # Each of the card's actors has a folder; they know each other's messages, not each other's insides.
-ACTORS = ("redis_listener", "event_persister", "heartbeat_monitor", "state_keeper", "broadcaster")
+ACTORS = (
+    "redis_listener",
+    "event_persister",
+    "heartbeat_monitor",
+    "state_keeper",
+    "broadcaster",
+    "notifier",
+)
 
 # Room → the rooms it may import from; its own always. The root is what is not a room.
 MAY_IMPORT = {

@@ -50,6 +50,7 @@ HEALTHY = {
     "orchestrator_loop_stall_seconds_sum": "0+0.1x40",
     'orchestrator_http_requests_total{code="200",route="/health"}': "0+60x40",
     "orchestrator_ws_dropped_total": "0x40",
+    'orchestrator_notifications_total{result="given_up"}': "0x40",
     "orchestrator_tls_certificate_expiry_timestamp_seconds": "5000000x40",
 }
 """By minute, of a daemon that has nothing to complain of."""
@@ -85,6 +86,9 @@ FAULTS: dict[str, dict[str, str]] = {
         'orchestrator_http_requests_total{code="503",route="/state"}': "0+6x40"
     },
     "OrchestratorSlowClients": {"orchestrator_ws_dropped_total": "0+1x40"},
+    "OrchestratorNotificationsLost": {
+        'orchestrator_notifications_total{result="given_up"}': "0+1x40"
+    },
     "OrchestratorCertificateExpires": {
         "orchestrator_tls_certificate_expiry_timestamp_seconds": "1000000x40"
     },
