@@ -105,6 +105,12 @@ class LatchCopy:
         self._proposals.append((trip_id, release))
         self._filled.set()
 
+    def withdraw(self, trip_id: str) -> bool:
+        """Take a proposal back; returns whether that was in time: the disk may have it else."""
+        before = len(self._proposals)
+        self._proposals = [one for one in self._proposals if one[0] != trip_id]
+        return len(self._proposals) < before
+
     def run(self, tell: Tell) -> None:
         """Write for ever."""
         while True:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..actors.events import Event
+import msgspec
+
+from ..actors.events import KILLSWITCH, REJECTED, Event
 from ..protocol.json_object import count_in, read_object, text_in
 
 
@@ -40,3 +42,14 @@ def read_heard(documents: Iterable[bytes]) -> HeardEvents:
         if last_id is not None:
             return HeardEvents(last_id, text_in(fields, "last_event_at") or "")
     return HeardEvents()
+
+
+class _RejectedPayload(msgspec.Struct):
+    channel: str | None = None
+
+
+def concerns_stop(event: Event) -> bool:
+    """Whether it came on ``risk.killswitch``, in whatever form."""
+    if event.type == REJECTED:
+        return msgspec.json.decode(event.payload, type=_RejectedPayload).channel == KILLSWITCH
+    return event.type == KILLSWITCH

@@ -18,9 +18,8 @@ from dataclasses import replace
 from typing import Any, Final, assert_never
 
 import gevent
-import msgspec
 
-from ..actors.events import KILLSWITCH, REJECTED, Event
+from ..actors.events import Event
 from ..actors.messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
 from ..actors.messages.killswitch import (
     BeatsHeard,
@@ -48,7 +47,7 @@ from .announcer import Announcer
 from .answers import GIVE_UP_S, PUBLISH_S, SETTLE_S, Answers, EngageUnderWay
 from .copies import CopyHolds, CopyRead, ReleaseLatched
 from .foreign import is_written_again
-from .heard_events import HeardEvents
+from .heard_events import HeardEvents, concerns_stop
 from .intake import (
     Decision,
     Origin,
@@ -104,7 +103,7 @@ class Killswitch(Actor):
         self._to = to
         self._receipts = Receipts()
         self._answers = Answers()
-        self._releases: dict[str, tuple[Release, DeferredReply]] = {}
+        self._releases: dict[str, tuple[Release, DeferredReply | None]] = {}
         self._heard_before = memory.heard
         self._alerted: frozenset[str] = frozenset()
         self._writers: list[gevent.Greenlet] = []
@@ -243,7 +242,7 @@ class Killswitch(Actor):
 
     def _hear(self, event: Event, heard_before: HeardEvents) -> None:
         """A stop on the bus or in the stream; what was heard before a crash is left out."""
-        if not _concerns_stop(event) or event in heard_before:
+        if not concerns_stop(event) or event in heard_before:
             return
         self._memory.heard = self._memory.heard.plus(event)
         way = Way.STREAM if event.channel == STREAM else Way.BUS
@@ -325,7 +324,7 @@ class Killswitch(Actor):
         self._memory.stop = self._memory.stop.union(message.stop)
         if trip is None:
             return
-        late = "its answer was given up before the disk took it"
+        late = "the Killswitch had failed meanwhile"
         reason, by = (asked.reason, asked.released_by) if asked else (late, "unknown")
         self._announcer.released(Ended(trip, reason, by), asked)
         if reply is not None:
@@ -333,9 +332,13 @@ class Killswitch(Actor):
             reply.set(Released(trip, self._view(), again))
 
     def _give_up_release(self, trip_id: str) -> None:
-        _, reply = self._releases.pop(trip_id, (None, None))
-        if reply is not None:
-            reply.set_exception(NotLatched("not released: the disk does not answer"))
+        asked, reply = self._releases.pop(trip_id, (None, None))
+        if asked is None or reply is None:
+            return
+        late = "" if self._copies.latch.withdraw(trip_id) else "; it counts if that still takes it"
+        reply.set_exception(NotLatched(f"not released: the disk does not answer{late}"))
+        if late:
+            self._releases[trip_id] = asked, None
 
     def _handle_resume(self, message: ResumeAgent) -> int:
         found = self._effective(message.agent)
@@ -386,13 +389,3 @@ def _not_in_force(stop: Stop, trip_id: str) -> str:
         return "the killswitch is not active, there is nothing to release"
     known = ", ".join(trip.id for trip in stop.trips)
     return f"trip {trip_id} is not in force; in force: {known}"
-
-
-class _RejectedPayload(msgspec.Struct):
-    channel: str | None = None
-
-
-def _concerns_stop(event: Event) -> bool:
-    if event.type == REJECTED:
-        return msgspec.json.decode(event.payload, type=_RejectedPayload).channel == KILLSWITCH
-    return event.type == KILLSWITCH

@@ -5,7 +5,7 @@ While a copy that is needed has not been read, no permit is issued and the state
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..actors.messages.state_keeper import KILLSWITCH_KEY, ShowState
 from ..protocol.document import read_document, write_document
@@ -20,6 +20,8 @@ from .readings import Copy, Reading, away
 from .receipts import Receipts
 from .resolve import Resolution, Unknown, resolve
 from .state import Copies, Memory, Neighbours, holds
+
+_NOT_YET: Final = away("it has not been asked yet")
 
 OnTrip = Callable[[Trip, str], None]
 """Called with each new trip that a copy means, already in `Memory`, and how it came."""
@@ -66,8 +68,7 @@ class Knowledge:
         """Read the latch; the guard may have put a stop there while there was no daemon."""
         self._copies.lease.forbid()
         self._read_latch()
-        not_yet = away("it has not been asked yet")
-        self._readings |= {Copy.POSTGRES: not_yet, Copy.REDIS: not_yet}
+        self._readings |= {Copy.POSTGRES: _NOT_YET, Copy.REDIS: _NOT_YET}
         latched = _sets(self._readings[Copy.LATCH]).union(self._memory.stop)
         self.resolve()
         for trip in _sets(self._readings[Copy.GUARD]).trips:
@@ -90,6 +91,8 @@ class Knowledge:
         if resolution.unknown is None:
             self._log.info("killswitch known", status=resolution.status)
             return True
+        if _NOT_YET not in self._readings.values():  # until then a permit of before may run out
+            self._copies.link.revoke()
         if before is None or before.why != resolution.unknown.why:
             self._log.warning("killswitch unknown", reason=resolution.unknown.why)
         return False

@@ -107,6 +107,7 @@ class RedisLink:
         self._accepted = b""
         self._renew_at = 0.0
         self._renewed_at: float | None = None
+        self._revoked = False
         self._ending = False
         self._log: Any = structlog.get_logger(actor="Killswitch", copy="redis")
         self.held = Stop()
@@ -124,6 +125,11 @@ class RedisLink:
         if stop != self._wanted:
             self._wanted, self._document = stop, write_document(stop)
         self._renew_at = 0.0
+        self._filled.set()
+
+    def revoke(self) -> None:
+        """Delete the permit, whoever has issued it: nobody knows what is in force."""
+        self._revoked, self._renew_at = True, 0.0
         self._filled.set()
 
     def accept(self, token: object) -> None:
@@ -252,8 +258,9 @@ class RedisLink:
         permit = self._lease.permit()
         current = self._lease.stop is not None and self._lease.stop == self.held == self._wanted
         if permit is None or not current:
-            [value] = self._ask([("GET", STOP_KEY)])
-            found_now = _seen(value)
+            revoke = [("DEL", KEY)] if permit is None and self._revoked else []
+            value, *_ = self._ask([("GET", STOP_KEY), *revoke])
+            self._revoked, found_now = False, _seen(value)
         else:
             keys = ("EVAL", RENEW, 2, STOP_KEY, KEY)
             [found_now] = self._ask([(*keys, seen(self._document), permit, TTL_MS)])

@@ -27,6 +27,6 @@ def new_ulid(now_s: float | None = None) -> str:
 
 def ulid_unix_s(text: str) -> float | None:
     """When an id was made, in Unix seconds; ``None`` if ``text`` is no ULID."""
-    if len(text) != _DIGITS or text[0] > "7" or not set(text) <= set(_BASE32):
+    if len(text) != _DIGITS or text[0] > "7" or set(text) - set(_BASE32):
         return None
     return int(text[:_TIME_DIGITS].translate(_AS_PYTHON), 32) / 1000

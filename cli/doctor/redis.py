@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...agents.tls_advice import tls_advice
 from ...protocol.bus_url import read_bus_url
+from ...protocol.permit import KEY as PERMIT_KEY
 from ..client.rest import cause_of
 from ..formatting import duration
 from .check_results import CheckResult, critical, ok, unknown, warning
@@ -20,6 +21,7 @@ LEAST_VERSION = (5, 0)
 GOOD_BUFFER_BYTES = 256 * 1024 * 1024
 """A burst of 200,000 messages of 1 KiB fits."""
 MOST_SKEW_S = 1.0
+_ACL_ADVICE = 'give daemon and agents accounts of their own: docs/security.md, "Accounts in Redis"'
 _BUFFER_ADVICE = "CONFIG SET client-output-buffer-limit 'pubsub 512mb 256mb 60', and in redis.conf"
 
 
@@ -64,6 +66,7 @@ def check_redis(url: str) -> Iterator[CheckResult]:
         yield _buffer(_config(client, "client-output-buffer-limit"))
         yield _eviction(_config(client, "maxmemory"), _config(client, "maxmemory-policy"))
         yield _durability(_config(client, "appendonly"), _config(client, "appendfsync"))
+        yield _permit(client)
         yield _clock(client)
 
 
@@ -145,9 +148,33 @@ def _durability(appendonly: str | None, appendfsync: str | None) -> CheckResult:
     return ok(name, f"on, fsync {appendfsync}")
 
 
+def _permit(client: "Redis") -> CheckResult:
+    """Who may write the permit can let agents act under a stop."""
+    import redis
+
+    name, default = "redis permit", "default"
+    try:
+        own = str(client.acl_whoami())
+        every = [str(line) for line in client.acl_list()]
+        [rules] = [line for line in every if line.startswith(f"user {default} ")]
+        dry = client.acl_dryrun(default, "SET", PERMIT_KEY, "x")
+    except (redis.RedisError, ValueError):
+        return unknown(name, "the server does not say who may write it", _ACL_ADVICE)
+    if own == default:
+        return warning(name, "every agent with this URL's account may write it", _ACL_ADVICE)
+    if dry == "OK" and {"on", "nopass"} <= set(rules.split()):
+        return warning(name, "anybody may write it, without a password", _ACL_ADVICE)
+    return ok(name, f"written by {own}, not by clients without a password")
+
+
 def _clock(client: "Redis") -> CheckResult:
+    import redis
+
     before = time.time()
-    seconds, microseconds = client.time()
+    try:
+        seconds, microseconds = client.time()
+    except redis.ResponseError as error:
+        return unknown("redis clock", cause_of(error))
     return clock_result("redis clock", seconds + microseconds / 1e6 - (before + time.time()) / 2)
 
 

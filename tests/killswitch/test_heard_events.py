@@ -1,6 +1,7 @@
 import pytest
-from orchestrator.actors.events import Event
-from orchestrator.killswitch.heard_events import HeardEvents, read_heard
+from orchestrator.actors.events import REJECTED, Event
+from orchestrator.actors.payloads import reject
+from orchestrator.killswitch.heard_events import HeardEvents, concerns_stop, read_heard
 from orchestrator.protocol.json_object import write_object
 from stops import AT, LATER
 
@@ -35,3 +36,16 @@ def test_it_is_read_from_the_newest_document_that_has_it() -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"last_event_id": "7"}'])
 def test_what_says_nothing_is_the_beginning(data: bytes) -> None:
     assert read_heard([data]) == HeardEvents()
+
+
+@pytest.mark.parametrize(
+    ("event_type", "payload", "concerns"),
+    [
+        ("risk.killswitch", b"{}", True),
+        ("risk.note", b"{}", False),
+        (REJECTED, reject("risk.killswitch", b"{", "not JSON"), True),
+        (REJECTED, reject("risk.note", b"{", "not JSON"), False),
+    ],
+)
+def test_which_events_concern_the_stop(event_type: str, payload: bytes, concerns: bool) -> None:
+    assert concerns_stop(Event(1, event_type, payload, AT, None)) is concerns

@@ -1,8 +1,10 @@
 """The Killswitch on a real disk, PostgreSQL and Valkey."""
 
 import json
+import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -41,6 +43,23 @@ def latched(desk: Desk) -> Stop:
     for data in Latch(desk.folder).read().documents:
         stop = stop.union(read_document(data).stop)
     return stop
+
+
+@contextmanager
+def hanging_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Writes of the latch do not return before the end."""
+    (reader, writer), write = os.pipe(), Latch.write
+
+    def hang(*arguments: Any, **fields: Any) -> None:
+        os.read(reader, 1)  # as a disk, not as a greenlet
+        write(*arguments, **fields)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Latch, "write", hang)
+        try:
+            yield
+        finally:
+            os.close(writer)
 
 
 def newest_slot(desk: Desk) -> Stop:
@@ -305,6 +324,57 @@ def test_a_release_that_the_latch_does_not_take_does_not_count(
 
     assert desk.status == "active"
     assert desk.key()["releases"] == []
+
+
+def test_a_release_that_was_given_up_in_time_never_counts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk hangs with what is written before it; so the release has not begun."""
+    engaged = desk.engage()
+    monkeypatch.setattr("orchestrator.killswitch.keeper.GIVE_UP_S", 0.2)
+    with hanging_disk(monkeypatch):
+        desk.engage("another")  # its write hangs
+
+        with pytest.raises(NotLatched, match=r"does not answer$"):
+            desk.release(engaged.trip.id)
+
+    assert "why" in desk.reasons
+    desk.release(engaged.trip.id)
+    assert desk.reasons == ["another"]
+
+
+def test_a_release_that_the_disk_takes_late_counts_and_was_said_to(
+    desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engaged = desk.engage()
+    wait_until(lambda: desk.latch.held == desk.memory.stop)
+    monkeypatch.setattr("orchestrator.killswitch.keeper.GIVE_UP_S", 0.2)
+    with hanging_disk(monkeypatch):
+        with pytest.raises(NotLatched, match="it counts if that still takes it"):
+            desk.release(engaged.trip.id)
+        with pytest.raises(WrongTrip, match="is being released"):
+            desk.release(engaged.trip.id)
+        assert desk.reasons == ["why"]
+
+    wait_until(lambda: desk.reasons == [])
+    wait_until(lambda: len(desk.streamed()) == 2)
+    assert desk.streamed()[-1]["released"]["by"] == "bob"
+
+
+def test_a_permit_of_before_goes_once_it_is_clear_that_nothing_is_known(
+    new_desk: Callable[[], Desk], postgres_server: Any, wait_until: Wait
+) -> None:
+    desk = new_desk()
+    with desk.redis as client:
+        client.set("orchestrator:permit", b"of before", px=60_000)
+    postgres_server.kill()
+
+    desk.start()
+
+    with desk.redis as client:
+        wait_until(lambda: client.get("orchestrator:permit") is None)
+    assert desk.status == "unknown"
+    postgres_server.start()
 
 
 def test_a_file_made_by_hand_keeps_a_release(desk: Desk) -> None:

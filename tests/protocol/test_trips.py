@@ -217,6 +217,14 @@ def test_a_copy_that_still_has_what_was_forgotten_changes_no_count() -> None:
     assert again.forget(NOW + 40 * 86_400).release_count == 2
 
 
+def test_what_is_forgotten_again_changes_no_count() -> None:
+    """A copy of before brought back a release of the very time up to which all were forgotten."""
+    less = aged(32).forget(NOW)
+    odd = less.union(Stop(releases=(Release("B", less.forgotten.until),)))
+
+    assert odd.forget(NOW) == less
+
+
 def test_a_release_by_a_clock_that_is_behind_counts_as_well() -> None:
     left = aged(31).forget(NOW)
 
@@ -224,6 +232,8 @@ def test_a_release_by_a_clock_that_is_behind_counts_as_well() -> None:
 
     assert released.release_count == 2
     assert released.releases[0].at > left.forgotten.until
+    assert left.with_release("B", left.forgotten.until).release_count == 2
+    assert left.with_release("B", LATER).releases[0].at == LATER
 
 
 def test_an_id_of_before_what_was_forgotten_may_be_a_forgotten_one() -> None:

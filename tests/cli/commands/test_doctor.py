@@ -21,6 +21,7 @@ def test_a_running_daemon_is_looked_at_all_over(daemon: RunningDaemon) -> None:
     assert {item["name"] for item in items} >= {
         *("settings", "data directory", "disk", "open files", "redis", "redis version"),
         *("redis pubsub buffer", "redis eviction", "redis append-only file", "redis clock"),
+        "redis permit",
         *("postgresql", "postgresql version", "schema", "row security", "postgresql clock"),
         *("daemon: redis", "daemon: postgres", "daemon: journal", "daemon: actors"),
     }

@@ -1,5 +1,8 @@
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -57,6 +60,83 @@ def test_eviction_and_a_missing_append_only_file_are_warned_of(redis_url: str) -
     assert found["redis eviction"].level is Level.WARNING
     assert found["redis append-only file"].level is Level.WARNING
     assert found["redis version"].level is found["redis clock"].level is Level.OK
+
+
+ACL_LINES = [
+    line.split()[1:]
+    for line in (Path(__file__).parents[3] / "docs" / "security.md").read_text().splitlines()
+    if line.startswith("ACL SETUSER")
+]
+
+
+@contextmanager
+def accounts(url: str) -> Iterator[str]:
+    """The accounts of docs/security.md; yields the daemon's URL, and puts all back."""
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        before = next(line for line in client.acl_list() if line.startswith("user default "))
+        names = [words[1] for words in ACL_LINES[:-1]]
+        for words in ACL_LINES[:-1]:
+            client.execute_command("ACL", *_grouped(words))
+    own = urlsplit(url)._replace(netloc=f"daemon:SECRET-1@{urlsplit(url).netloc}").geturl()
+    with redis.Redis.from_url(own, decode_responses=True) as client:
+        try:
+            yield own
+        finally:
+            client.execute_command("ACL", "SETUSER", *before.split()[1:])
+            client.acl_deluser(*(name for name in names if name != "daemon"))
+    with redis.Redis.from_url(url) as client:
+        client.acl_deluser("daemon")
+
+
+def _grouped(words: list[str]) -> list[str]:
+    """A selector, in brackets, is one argument."""
+    return re.findall(r"\([^)]*\)|[^ ]+", " ".join(words))
+
+
+@pytest.mark.redis
+def test_who_may_write_the_permit_is_told(redis_url: str) -> None:
+    shared = by_name(check_redis(redis_url))["redis permit"]
+    assert shared.level is Level.WARNING
+    assert "account" in shared.said
+    with accounts(redis_url) as own:
+        anybody = by_name(check_redis(own))["redis permit"]
+        with redis.Redis.from_url(own) as client:
+            client.execute_command("ACL", *ACL_LINES[-1])
+        well = by_name(check_redis(own))["redis permit"]
+
+    assert (anybody.level, well.level) == (Level.WARNING, Level.OK)
+    assert "without a password" in anybody.said
+
+
+@pytest.mark.redis
+def test_an_agents_account_may_read_the_permit_and_write_none(redis_url: str) -> None:
+    with accounts(redis_url):
+        agents = urlsplit(redis_url)._replace(
+            netloc=f"agents:SECRET-2@{urlsplit(redis_url).netloc}"
+        )
+        with redis.Redis.from_url(agents.geturl()) as client:
+            assert client.get("orchestrator:permit") is None
+            assert client.publish("strategy.x", "{}") == 0
+            assert client.xadd("orchestrator:events", {"channel": "strategy.x", "payload": "{}"})
+            for key in ("orchestrator:permit", "orchestrator:killswitch"):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    client.set(key, "x")
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.delete("orchestrator:permit")
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.flushall()
+
+
+@pytest.mark.redis
+def test_an_account_that_may_ask_nothing_gets_what_can_be_told(redis_url: str) -> None:
+    with accounts(redis_url):
+        agents = urlsplit(redis_url)._replace(
+            netloc=f"agents:SECRET-2@{urlsplit(redis_url).netloc}"
+        )
+        found = by_name(check_redis(agents.geturl()))
+
+    names = ("redis pubsub buffer", "redis eviction", "redis permit", "redis clock")
+    assert {found[name].level for name in names} == {Level.UNKNOWN}
 
 
 def test_a_server_that_is_away_is_one_finding_with_a_next_step() -> None:
