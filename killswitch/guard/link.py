@@ -19,7 +19,7 @@ from .orders import Orders
 from .orphans import marked
 from .runs import Begun, Runs
 from .settings import GuardSettings
-from .unclean_ends import known_stop, trip_for, write_for_guard
+from .unclean_ends import known_stop, slotted_stop, trip_for, write_for_guard
 
 MARK_VARIABLE: Final = "ORCHESTRATOR_CHILD_OF"
 """In the environment of children: by it the guard finds those that left their process group."""
@@ -96,6 +96,8 @@ class GuardLink:
         """
         if self.orders.run:
             return
+        with suppress(OSError):  # a new guard has no other way to know what the latch holds
+            self._untaken |= {trip.id for trip in slotted_stop(self._folder).trips}
         now_s = time.time()
         begun = self._runs.begin(now_s)
         self.orders = replace(self.orders, run=begun.run)

@@ -41,8 +41,12 @@ def trip_for(begun: Begun, settings: GuardSettings, known: Stop, unix_s: float) 
 
 def known_stop(folder: Path) -> Stop:
     """What latch and guard's slots hold. Blocks for a disk's time."""
-    latch = Latch(folder)
-    return _sets(latch.read()).union(_sets(latch.read_guard()))
+    return _sets(Latch(folder).read()).union(slotted_stop(folder))
+
+
+def slotted_stop(folder: Path) -> Stop:
+    """What the guard's slots hold, or its file of before there were slots. Blocks likewise."""
+    return _sets(Latch(folder).read_guard())
 
 
 def write_for_guard(folder: Path, trip: Trip) -> None:

@@ -1,16 +1,27 @@
 """The guard beside a whole daemon: what is left when the daemon is gone, stopped, or hangs."""
 
+import json
 import secrets
 import signal
 import time
+import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from orchestrator.killswitch.latch import Latch
+from orchestrator.killswitch.latch import (
+    GUARD_NAME,
+    GUARD_SLOT_BYTES,
+    LATCH_NAME,
+    SLOT_BYTES,
+    Latch,
+)
+from orchestrator.killswitch.slots import SlotFile
 from orchestrator.protocol.document import read_document
+from orchestrator.protocol.timestamps import utc_now
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -231,3 +242,32 @@ def test_an_agent_that_hangs_in_c_ends_the_daemon(new_daemon: Any) -> None:
     assert code != 0
     assert "hanging_agent.py" in daemon.log, "the stacks say where"
     daemon.settings.write_text(daemon.settings.read_text().split("[agents")[0])
+
+
+def test_files_of_before_there_were_slots_are_read_once_at_an_upgrade(new_daemon: Any) -> None:
+    daemon = new_daemon()
+    daemon.data.mkdir(exist_ok=True)
+    trip = {"trip_id": "01OLD", "reason": "old", "triggered_by": "anna", "at": utc_now()}
+    latch = {"enabled": True, "trip_id": "01OLD", "trips": [trip], "revision": 3}
+    guard = trip | {"trip_id": "01GUARD", "reason": "silence", "triggered_by": "guard"}
+    for name, fields in ((LATCH_NAME, latch), (GUARD_NAME, guard)):
+        body = json.dumps(fields).encode()
+        (daemon.data / name).write_bytes(b"%08x\n" % zlib.crc32(body) + body)
+
+    daemon.start()
+
+    trips = daemon.get("/risk/killswitch")["trips"]
+    assert sorted(known["reason"] for known in trips) == ["old", "silence"]
+    for name, slot_bytes in ((LATCH_NAME, SLOT_BYTES), (GUARD_NAME, GUARD_SLOT_BYTES)):
+        until(partial(is_new_form, SlotFile(daemon.data / name, slot_bytes)))
+    for known in trips:
+        order = {"reason": "all well", "trip_id": known["trip_id"]}
+        assert daemon.call("POST", "/risk/killswitch/release", order)[0] == 200
+    daemon.kill()
+    daemon.start()
+    assert daemon.get("/risk/killswitch")["status"] == "inactive"
+
+
+def is_new_form(file: SlotFile) -> bool:
+    slots = file.read()
+    return bool(slots.bodies) and not slots.torn

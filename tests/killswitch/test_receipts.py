@@ -121,7 +121,7 @@ def test_a_receipt_may_name_a_trip_by_its_alias() -> None:
 def test_a_receipt_that_names_none_or_an_unknown_one_counts_for_all_in_force() -> None:
     known = stop("A", "B")
 
-    for beat in (SHUT, naming(SHUT, "elsewhere")):
+    for beat in (SHUT, naming(SHUT, "elsewhere"), naming(SHUT, "0 sorts below ours")):
         assert len(engaged(known).heard(A, beat, known, 100.1)) == 2
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ NOW = 1_769_851_800.0
 FOREIGN = '{"enabled": true, "reason": "x"}'
 XMIN = "7001"
 OLD = {"enabled": False, "revision": 3, "trips": [], "released_trips": [], "reason": None}
+MET = found(write_document(Stop()))
 OLD_TRIP = {"trip_id": "A", "reason": "why", "triggered_by": "anna", "at": AT}
 
 
@@ -265,3 +267,24 @@ def test_two_documents_in_one_file_are_united() -> None:
     both = found(write_document(stop("A")), write_document(stop("B")))
 
     assert [known.id for known in look(latch=both).stop.trips] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("latch", "row", "resolved"),
+    [
+        (Reading(), Reading(), True),
+        (Reading(), away("away"), False),
+        (MET, away("away"), True),
+        (replace(MET, resolved=False), away("away"), False),
+        (replace(MET, damage=(b"x",)), away("away"), False),
+        (replace(MET, resolved=False), Reading(), True),
+    ],
+)
+def test_a_latch_has_met_the_others_now_or_before(
+    latch: Reading, row: Reading, *, resolved: bool
+) -> None:
+    readings = {Copy.LATCH: latch, Copy.POSTGRES: row, Copy.REDIS: away("away")}
+    if row.answers:
+        readings[Copy.REDIS] = Reading()
+
+    assert resolve(readings, Origin(Way.PROCESS, NOW, new_id=ids())).resolved is resolved

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.killswitch.guard.link import GuardLink
 from orchestrator.killswitch.guard.orders import read_orders
 from orchestrator.killswitch.guard.settings import GuardSettings
-from orchestrator.killswitch.guard.unclean_ends import known_stop
+from orchestrator.killswitch.guard.unclean_ends import known_stop, write_for_guard
 from orchestrator.killswitch.intake import Origin, called
 from orchestrator.protocol.targets import STOP_ALL
 from orchestrator.protocol.trips import Stop, Trip
@@ -106,6 +106,21 @@ def test_what_no_guard_could_be_told_is_said_to_the_next(line: Line) -> None:
     line.link.settle(Stop(trips=(TRIP,)))
 
     assert line.said() == [f"taken {TRIP.id}"]
+
+
+def test_what_lies_in_the_guards_slots_at_the_start_is_dropped_once_the_latch_holds_it(
+    line: Line, tmp_path: Path
+) -> None:
+    write_for_guard(tmp_path, TRIP)
+    line.link.begin()
+    line.connect()
+    line.said()
+
+    line.link.settle(Stop())
+    line.link.say("mark")
+    line.link.settle(Stop().with_release(TRIP.id, TRIP.at))
+
+    assert line.said() == ["mark", f"taken {TRIP.id}"]
 
 
 def test_an_orderly_end_engages_nothing_at_the_next_start(tmp_path: Path) -> None:
