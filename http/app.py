@@ -55,6 +55,9 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 # Only ASCII's: a path that changes its length has its values elsewhere.
 _SMALL: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+SLOW_S: Final = 1.0
+"""A GET that takes so long is logged like a POST, at info."""
+
 _COMMON_HEADERS: Final[Headers] = (("X-Content-Type-Options", "nosniff"),)
 
 
@@ -202,7 +205,8 @@ class Api:
     def _note(self, environ: Environ, answer: Answer, path: str, seconds: float) -> None:
         self._requests.labels(path, str(answer.status)).inc()
         self._latency.observe(seconds)
-        log = self._log.info if environ["REQUEST_METHOD"] == "POST" else self._log.debug
+        notable = environ["REQUEST_METHOD"] == "POST" or seconds >= SLOW_S
+        log = self._log.info if notable else self._log.debug
         log(
             "request",
             method=environ["REQUEST_METHOD"],

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...protocol.printable import printable_values
 from ...protocol.timestamps import utc_now
 from ..linked import log_hub_errors
-from .log_writer import LogWriter
+from .ecs import ecs_fields
+from .log_writer import LogWriter, Rotation
 
 EventDict = MutableMapping[str, Any]
 
@@ -51,10 +52,15 @@ class LogSettings(BaseModel):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged; ``DEBUG`` in the environment makes it ``debug``."""
-    format: Literal["json", "console", "auto"] = "auto"
-    """One JSON object a line, or lines for eyes; ``auto``: for eyes on a terminal only."""
+    format: Literal["json", "ecs", "console", "auto"] = "auto"
+    """One JSON object a line (``ecs``: with the Elastic Common Schema's names), or lines for eyes;
+    ``auto``: for eyes on a terminal only."""
     file: Path | None = None
     """Where lines are appended (it may be rotated by moving it away); by default stdout."""
+    rotate_bytes: int = Field(default=0, ge=0)
+    """The file is moved to ``<file>.1`` once it is so large; 0: never (``logrotate`` may)."""
+    rotate_keep: int = Field(default=5, ge=1, le=100)
+    """How many such files are kept."""
     queue_lines: int = Field(default=10_000, ge=100, le=1_000_000)
     """Lines that may wait for the writer before further ones are counted and dropped."""
 
@@ -67,11 +73,14 @@ def configure_logging(settings: LogSettings) -> LogWriter:
     Raises:
         OSError: the file cannot be opened.
     """
-    writer = LogWriter(settings.file, capacity=settings.queue_lines)
+    rotation = Rotation(settings.rotate_bytes, settings.rotate_keep)
+    writer = LogWriter(settings.file, capacity=settings.queue_lines, rotation=rotation)
     level = _LEVELS[settings.level]
-    as_json = settings.format == "json" or (settings.format == "auto" and not writer.is_terminal)
+    chosen = settings.format
+    if chosen == "auto":
+        chosen = "console" if writer.is_terminal else "json"
     handler = _QueueHandler(writer)
-    handler.setFormatter(_formatter(as_json=as_json))
+    handler.setFormatter(_formatter(chosen))
     _install(handler, level)
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -198,6 +207,10 @@ def _in_order(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return {**head, **event}
 
 
+def _in_ecs(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return ecs_fields(event)
+
+
 def _in_one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Texts of others move no cursor; JSON escapes by itself."""
     return printable_values(dict(event))
@@ -227,11 +240,13 @@ _SHARED: Final[list[Any]] = [
 ]
 
 
-def _formatter(*, as_json: bool) -> structlog.stdlib.ProcessorFormatter:
+def _formatter(chosen: Literal["json", "ecs", "console"]) -> structlog.stdlib.ProcessorFormatter:
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     render: list[Any]
-    if as_json:
+    if chosen == "json":
         render = [remove_meta, _in_order, _to_json]
+    elif chosen == "ecs":
+        render = [remove_meta, _in_ecs, _to_json]
     else:
         console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
         render = [remove_meta, _in_one_line, _trace_for_eyes, console]

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from gevent import monkey
@@ -24,6 +25,18 @@ _RETRY_S: Final = 0.01
 _END: Final = b""
 
 
+class Rotation(NamedTuple):
+    """When a file is moved away, and how many such files stay."""
+
+    max_bytes: int = 0
+    """0: never."""
+    keep: int = 5
+    """``<file>.1`` is the newest."""
+
+
+_NO_ROTATION: Final = Rotation()
+
+
 class LogWriter:
     """Appends lines to a file or a descriptor, in a thread of its own.
 
@@ -35,6 +48,7 @@ class LogWriter:
         fd: Where to without a file; stdout by default.
         capacity: Lines that may wait.
         reports_drops: Write a line about dropped lines once there is room again.
+        rotation: Of the file, by ourselves.
 
     Raises:
         OSError: The file cannot be opened.
@@ -47,7 +61,9 @@ class LogWriter:
         fd: int | None = None,
         capacity: int = 10_000,
         reports_drops: bool = True,
+        rotation: Rotation = _NO_ROTATION,
     ) -> None:
+        self._rotation = rotation
         self.dropped = 0
         self._file = file
         self._capacity = capacity
@@ -116,7 +132,7 @@ class LogWriter:
     def _write_out(self, data: bytes, lines: int) -> None:
         try:
             if self._file is not None:
-                self._follow_rotation()
+                self._follow_rotation(self._file)
             view = memoryview(data)
             while view:
                 view = view[self._write_some(view) :]
@@ -130,16 +146,23 @@ class LogWriter:
             _sleep(_RETRY_S)
             return 0
 
-    def _follow_rotation(self) -> None:
-        assert self._file is not None  # noqa: S101 the caller has looked
+    def _follow_rotation(self, file: Path) -> None:
         ours = os.fstat(self._fd)
+        if 0 < self._rotation.max_bytes <= ours.st_size:
+            self._move_away(file)
         try:
-            there = self._file.stat()
+            there = file.stat()
         except FileNotFoundError:
             there = None
         if there is None or (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev):
             former, self._fd = self._fd, self._open()
             os.close(former)
+
+    def _move_away(self, file: Path) -> None:
+        names = [file, *(Path(f"{file}.{n}") for n in range(1, self._rotation.keep + 1))]
+        for older, newer in reversed([*pairwise(names)]):
+            with contextlib.suppress(FileNotFoundError):
+                older.replace(newer)
 
     def _open(self) -> int:
         assert self._file is not None  # noqa: S101 the caller has looked

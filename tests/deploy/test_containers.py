@@ -91,3 +91,12 @@ def test_prometheus_in_the_compose_file_scrapes_the_daemon_by_its_service() -> N
 
     assert port
     assert targets == [f"orchestrator:{port[1]}"]
+
+
+def test_the_log_has_one_place_in_all_files() -> None:
+    place = "/var/log/orchestrator/orchestrator.log"
+    filebeat = yaml.safe_load((ROOT / "deploy" / "filebeat.yml").read_text())
+
+    assert filebeat["filebeat.inputs"][0]["paths"] == [place]
+    for name in ("logrotate.conf", "supervisord.conf", "ecosystem.config.js"):
+        assert place in (ROOT / "deploy" / name).read_text(), name

@@ -2,6 +2,8 @@ import contextlib
 import json
 import logging
 import os
+import shutil
+import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -265,3 +267,59 @@ def test_no_text_of_others_moves_the_cursor_or_begins_a_line(tmp_path: Path, for
     assert len(lines) == len(HOSTILE) + 1
     signs = {unicodedata.category(sign) for line in lines for sign in line}
     assert "Cc" not in signs if form == "console" else "\x1b" not in file.read_text()
+
+
+def test_ecs_lines_have_the_schemas_names(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with logging_to(file, format="ecs"), bound_contextvars(request_id="r-1"):
+        structlog.get_logger(actor="http").info("request", status=200)
+        logging.getLogger("a.library").warning("odd")
+
+    first, second = lines_of(file)
+    assert (first["message"], first["log.level"]) == ("request", "info")
+    assert (first["http.request.id"], first["http.response.status_code"]) == ("r-1", 200)
+    assert second["message"] == "odd"
+
+
+def test_a_file_is_rotated_by_its_size_and_the_oldest_goes(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with logging_to(file, rotate_bytes=2_000, rotate_keep=2):
+        for chunk in range(5):
+            for number in range(chunk * 30, chunk * 30 + 30):
+                structlog.get_logger().info("line", number=number)
+            while f'"number":{number}}}' not in file.read_text():
+                gevent.sleep(0.005)
+
+    kept = [tmp_path / name for name in ("log.2", "log.1", "log")]
+    assert {*tmp_path.iterdir()} == {*kept}
+    numbers = [line["number"] for path in kept for line in lines_of(path)]
+    assert numbers == list(range(numbers[0], 150))
+    assert kept[1].stat().st_size >= 2_000
+
+
+@pytest.mark.parametrize("way", ["nocreate", "copytruncate"])
+def test_logrotate_moves_the_file_or_cuts_it_and_logging_goes_on(tmp_path: Path, way: str) -> None:
+    logrotate = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert logrotate, "Debian: apt-get install logrotate"
+    file, config = tmp_path / "log", tmp_path / "logrotate.conf"
+    shipped = (Path(__file__).parents[3] / "deploy" / "logrotate.conf").read_text()
+    text = shipped.replace("/var/log/orchestrator/orchestrator.log {", f"{file} {{\n    {way}")
+    config.write_text(text.replace("    delaycompress\n", "").replace("    compress\n", ""))
+    config.chmod(0o644)
+    tmp_path.chmod(0o755)
+
+    with logging_to(file):
+        structlog.get_logger().info("before")
+        while not file.read_text():
+            gevent.sleep(0.005)
+        done = subprocess.run(
+            [logrotate, "--force", "--state", str(tmp_path / "state"), str(config)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        structlog.get_logger().info("after")
+
+    assert [line["event"] for line in lines_of(tmp_path / "log.1")] == ["before"]
+    assert [line["event"] for line in lines_of(file)] == ["after"]
