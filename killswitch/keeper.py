@@ -20,6 +20,7 @@ from typing import Any, Final, assert_never
 import gevent
 
 from ..actors.events import Event
+from ..actors.messages.durable_stream import StreamProgress
 from ..actors.messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
 from ..actors.messages.killswitch import (
     BeatsHeard,
@@ -184,6 +185,8 @@ class Killswitch(Actor):
                 return self._handle_announced(message)
             case NotStreamed():
                 return self._announcer.store(message.announcement.payload)
+            case StreamProgress():
+                return self._copies.link.read_to(message.journalled)
             case LeaseLapsed():
                 return self._knowledge.read_again()
             case _:

@@ -39,6 +39,16 @@ return ''
 """KEYS: document, permit. ARGV: as seen, permit, milliseconds."""
 
 
+STREAM_END: Final = """
+local facts = redis.pcall('XINFO', 'STREAM', KEYS[1])
+for at = 1, #facts, 2 do
+    if facts[at] == 'last-generated-id' then return facts[at + 1] end
+end
+return '0-0'
+"""
+"""KEYS: the stream. Its last id, without the entries that ``XINFO`` itself would send along."""
+
+
 def seen(document: bytes) -> bytes:
     """How the scripts say that the key holds ``document``."""
     return b"=" + document

@@ -22,13 +22,15 @@ from ..protocol.document import write_document
 from ..protocol.permit import KEY, RENEW_S, TTL_MS
 from ..protocol.trips import Stop
 from ..runtime.errors import reason_of
-from ..sql.events.stream_position import STREAM
+from ..sql.events.stream_position import STREAM, StreamPosition, entry_id_of
 from .copies import CopyHolds, CopyRead, Tell
-from .lease import ABSENT, OTHER_TYPE, RENEW, STOP_KEY, STORE, Lease, seen
+from .lease import ABSENT, OTHER_TYPE, RENEW, STOP_KEY, STORE, STREAM_END, Lease, seen
 from .readings import Condition, Copy, Reading, away, found
 
 RETRY_S: Final = 0.5
 """After a connection that failed or broke."""
+STREAM_LIMIT_S: Final = 10.0
+"""How long permits wait for the durable stream to be read to its end."""
 MAX_WAITING: Final = 200
 """Announcements that wait for Redis; the stop in force is published anew at each connect anyway."""
 
@@ -109,6 +111,9 @@ class RedisLink:
         self._renewed_at: float | None = None
         self._revoked = False
         self._ending = False
+        self._stream_read = (0, 0)
+        self._stream_due: tuple[int, int] | None = None
+        self._stream_due_since: float | None = None
         self._log: Any = structlog.get_logger(actor="Killswitch", copy="redis")
         self.held = Stop()
         """What the key is known to hold."""
@@ -126,6 +131,13 @@ class RedisLink:
             self._wanted, self._document = stop, write_document(stop)
         self._renew_at = 0.0
         self._filled.set()
+
+    def read_to(self, position: StreamPosition) -> None:
+        """Stops in the durable stream are known up to here."""
+        self._stream_read = position.ms, position.seq
+        if self._stream_due is not None and self._stream_read >= self._stream_due:
+            self._renew_at = 0.0
+            self._filled.set()
 
     def revoke(self) -> None:
         """Delete the permit, whoever has issued it: nobody knows what is in force."""
@@ -185,6 +197,7 @@ class RedisLink:
             self._connection = connection
             self._check_role()
             [value] = self._ask([("GET", STOP_KEY)])
+            self._stream_due_since = time.monotonic()
         except BaseException:
             self._connection = None
             connection.disconnect()
@@ -207,7 +220,26 @@ class RedisLink:
         if now >= self._renew_at:
             self._renew_at = now + RENEW_S
             self._check_role()
-            self._renew(tell)
+            self._renew(tell, self._lease.permit() if self._stream_is_read() else None)
+
+    def _stream_is_read(self) -> bool:
+        """A stop that came while nobody renewed permits may be in the durable stream alone.
+
+        Permits wait until it is read up to where it ended then; not for longer than
+        `STREAM_LIMIT_S`, since a full disk pauses its reading.
+        """
+        if self._stream_due_since is None:
+            return True
+        if self._stream_due is None:
+            [end] = self._ask([("EVAL", STREAM_END, 1, STREAM)])
+            self._stream_due = (0, 0) if isinstance(end, Exception) else entry_id_of(end.decode())
+        waited_s = time.monotonic() - self._stream_due_since
+        if self._stream_read < self._stream_due and waited_s < STREAM_LIMIT_S:
+            return False
+        if self._stream_read < self._stream_due:
+            self._log.error("permits are issued, and the durable stream is not read to its end")
+        self._stream_due = self._stream_due_since = None
+        return True
 
     def _store_and_publish(self, tell: Tell) -> None:
         stop, document, announcements = self._wanted, self._document, tuple(self._waiting)
@@ -254,8 +286,7 @@ class RedisLink:
                 tell(NotStreamed(one))
             tell(Announced(one.trip_id, others, isinstance(streamed, bytes)))
 
-    def _renew(self, tell: Tell) -> None:
-        permit = self._lease.permit()
+    def _renew(self, tell: Tell, permit: bytes | None) -> None:
         current = self._lease.stop is not None and self._lease.stop == self.held == self._wanted
         if permit is None or not current:
             revoke = [("DEL", KEY)] if permit is None and self._revoked else []
@@ -279,6 +310,7 @@ class RedisLink:
         if self._renewed_at is None or time.monotonic() - self._renewed_at < TTL_MS / 1000:
             return
         self._renewed_at = None
+        self._stream_due, self._stream_due_since = None, time.monotonic()
         self._lease.forbid()
         tell(LeaseLapsed())
 

@@ -253,6 +253,8 @@ class EventPersister(Actor):
             if progress != self._last_progress:
                 self._last_progress = progress
                 self._to_listener.send(progress)
+                if self._stops is not None:
+                    self._stops.offer(progress)
 
     def _after_put(self) -> None:
         state = self._state

@@ -203,6 +203,25 @@ def test_a_stopped_daemon_is_halted_and_left_alive(new_daemon: Any) -> None:
     until(lambda: not guards_trips(daemon), 5.0)
 
 
+def test_a_frozen_daemon_wakes_without_a_permit_under_a_stop_in_the_stream(
+    new_daemon: Any,
+) -> None:
+    daemon = new_daemon(STOPPING.replace('"stop"', '"hold"'))
+    daemon.start()
+    until(lambda: daemon.redis.exists("orchestrator:permit"), 10.0)
+    daemon.process.send_signal(signal.SIGSTOP)
+    until(lambda: not daemon.redis.exists("orchestrator:permit"), 5.0)
+    stop = {"channel": "risk.killswitch", "payload": '{"enabled": true}'}
+    daemon.redis.xadd("orchestrator:events", stop)
+
+    daemon.process.send_signal(signal.SIGCONT)
+
+    permits = 0
+    while daemon.get("/risk/killswitch")["status"] != "active":
+        permits += daemon.redis.exists("orchestrator:permit")
+    assert permits == 0
+
+
 def test_under_hold_a_killed_daemon_comes_back_without_a_stop(new_daemon: Any) -> None:
     daemon = new_daemon(STOPPING.replace('"stop"', '"hold"'))
     daemon.start()

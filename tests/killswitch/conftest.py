@@ -31,6 +31,7 @@ from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database
 from orchestrator.sql.errors import Unavailable
+from orchestrator.sql.events.stream_position import StreamPosition
 from orchestrator.sql.stop_row import StopRow
 
 from ..actors.conftest import Sink, database, new_sink, wait_until
@@ -39,6 +40,7 @@ from ..quiet_clock import quiet_s
 __all__ = ["Sink", "database", "new_sink", "wait_until"]
 
 STOP_KEY = "orchestrator:killswitch"
+FAR = StreamPosition(ms=2**62)
 
 
 class Desk:
@@ -53,6 +55,8 @@ class Desk:
         self.persister = new_sink("persister")
         self.screens = new_sink("broadcaster")
         self.state_keeper = new_sink("state-keeper")
+        self.reads_stream = True
+        """Whether its persister has read the durable stream to the end."""
         self.hand_made: list[str] = []
         self.silent: list[str] = []
         self.managed: set[str] = set()
@@ -75,6 +79,8 @@ class Desk:
         )
         self.memory = Memory()
         self.copies = Copies(self.latch, self.row, self.link, lease, self.folder)
+        if self.reads_stream:
+            self.link.read_to(FAR)
         self.start_actor()
 
     def start_actor(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import pytest
 from orchestrator.actors.events import REJECTED, Event
+from orchestrator.actors.messages.durable_stream import StreamProgress
 from orchestrator.actors.messages.events import StopFound, StopHeard
 from orchestrator.actors.messages.killswitch import (
     BeatsHeard,
@@ -31,6 +32,7 @@ from orchestrator.protocol.trips import Stop, Trip
 from orchestrator.protocol.ulid import new_ulid
 from orchestrator.protocol.ways import Way
 from orchestrator.runtime import stop_actor
+from orchestrator.sql.events.stream_position import STREAM, StreamPosition, entry_id_of
 
 from .conftest import STOP_KEY, Desk
 
@@ -427,6 +429,39 @@ def test_a_release_survives_while_postgresql_is_away(
 
 
 # -- restarts ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unread(desk: Desk) -> StreamPosition:
+    """The daemon has been started; its stream holds an entry that it has not read yet."""
+    desk.stop()
+    with desk.redis as bus:
+        end = bus.xadd(STREAM, {"channel": "risk.killswitch", "payload": "{}"})
+    desk.reads_stream = False
+    desk.start()
+    ms, seq = entry_id_of(end.decode())
+    return StreamPosition(ms=ms, seq=seq)
+
+
+def test_no_permit_before_the_durable_stream_is_read(
+    desk: Desk, unread: StreamPosition, wait_until: Wait
+) -> None:
+    wait_until(lambda: desk.status == "inactive")
+    gevent.sleep(1.5)  # one renewal at least
+    assert desk.permit() is None
+
+    desk.address.tell(StreamProgress(unread, None))
+
+    wait_until(lambda: desk.permit() is not None)
+
+
+@pytest.mark.usefixtures("unread")
+def test_a_stream_that_is_not_read_delays_permits_for_a_while_only(
+    desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.killswitch.redis_link.STREAM_LIMIT_S", 0.5)
+
+    wait_until(lambda: desk.permit() is not None)
 
 
 def test_it_survives_a_restart_and_is_published_again_without_an_event(desk: Desk) -> None:
