@@ -1,8 +1,10 @@
 from collections import Counter
 from collections.abc import Callable
 
-from orchestrator.actors.event_persister.backlog import Backlog
+from orchestrator.actors.event_persister.backlog import Backlog, stream_of
 from orchestrator.actors.event_persister.batch import Batch
+from orchestrator.actors.sources import Run
+from orchestrator.sql.events.stream_position import StreamPosition
 
 
 def batch(number: int, *, rows: int = 2, journalled: bool = True, kind: str = "t") -> Batch:
@@ -38,6 +40,7 @@ def test_blocks_are_whole_batches_in_order_within_the_bounds() -> None:
         backlog.put(batch(number))
 
     assert numbers(backlog.next_block(5)) == [1, 2]
+    assert numbers(backlog.next_block(4)) == [1, 2]
     assert numbers(backlog.next_block(1)) == [1]
     assert numbers(backlog.next_block(100, max_bytes=ROOM_FOR_TWO)) == [1, 2]
     assert store_all(backlog) == [1, 2, 3, 4, 5]
@@ -146,3 +149,40 @@ def test_shedding_spares_what_is_being_stored_and_what_the_journal_has() -> None
     backlog.front[1].journalled = True
 
     assert backlog.shed(but=1) == {}
+
+
+def test_memory_that_is_exactly_full_is_not_over_its_bound() -> None:
+    backlog = Backlog(ROOM_FOR_TWO)
+    for number in range(1, 5):
+        backlog.put(batch(number, journalled=False, kind="data.market.A"))
+    size = len(backlog.front[0].body)
+    backlog.max_bytes = 4 * size
+    assert backlog.shed(but=0) == {}
+
+    backlog.max_bytes = 2 * size
+
+    assert backlog.shed(but=0) == {"data.market.A": 4}
+    assert [found.rows for found in backlog.front] == [2, 2]
+
+
+def test_what_was_damaged_in_the_journal_meanwhile_is_missing() -> None:
+    backlog = Backlog(ROOM_FOR_TWO)
+    for number in range(1, 5):
+        one = batch(number)
+        one.runs = [Run("data", 1), Run("control", 1)]
+        backlog.put(one)
+    backlog.done(backlog.next_block(100))
+
+    backlog.take_read(None)
+
+    assert backlog.missing == {"data": 2, "control": 2}
+    assert not any(backlog.counts.values())
+
+
+def test_a_block_has_read_the_stream_as_far_as_its_last_batch_from_there() -> None:
+    block = [batch(number) for number in range(1, 5)]
+    assert stream_of(block) is None
+
+    block[0].stream, block[2].stream = StreamPosition(ms=1), StreamPosition(ms=3)
+
+    assert stream_of(block) == StreamPosition(ms=3)

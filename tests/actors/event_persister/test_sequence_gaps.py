@@ -168,3 +168,32 @@ def test_a_producer_that_jumps_all_the_time_is_bounded_and_counted_to_the_unit(
     assert sum(gap["count"] for gap in gaps) == 19
     assert gaps[-1]["source"] is None
     assert book.missing == 19
+
+
+def test_without_a_boot_the_first_number_is_a_new_start() -> None:
+    book = Sequences()
+    hear(book, 5, 1, 3, boot=None)
+
+    assert [(gap["first"], gap["last"]) for gap in said(book)] == [(2, 2)]
+
+
+@pytest.mark.parametrize(("number", "followed"), [(2**63 - 1, True), (2**63, False)])
+def test_numbers_are_followed_as_far_as_any_language_counts(number: int, *, followed: bool) -> None:
+    book = Sequences()
+    hear(book, number - 2, number)
+
+    assert bool(said(book)) is followed
+
+
+@pytest.mark.parametrize(
+    ("source", "channel", "followed"),
+    [
+        ("s" * 500, "c" * 12, True),
+        ("s" * 500, "c" * 13, False),
+    ],
+)
+def test_long_names_are_not_followed(source: str, channel: str, *, followed: bool) -> None:
+    book = Sequences()
+    hear(book, 1, 3, source=source, channel=channel)
+
+    assert bool(said(book)) is followed
