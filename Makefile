@@ -3,6 +3,7 @@
 # make chaos  all faults in full, and a table of what became of all events (some 25 minutes);
 #             ARGS="killed redis" some of them, ARGS=--list which there are, ARGS=--help
 # make mutants  does a rule's own test notice when the rule is turned round? (an hour)
+# make docs   the documentation as a site, in build/site     make sbom  what it depends on, CycloneDX
 # make bench  the benchmarks     make clean  remove what was built; make distclean: .venv too
 #
 # JOBS=1 runs the tests in one process instead of three side by side.
@@ -13,12 +14,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 JOBS ?= 3
+SITE ?= build/site
+SBOM ?= build/sbom.json
+SBOM_PYTHON ?= build/sbom-env/bin/python
 
 # Python 3.11 or newer that can make environments; pyenv's shims exist for missing versions too.
 CHECK := import sys, venv, ensurepip, ssl; sys.exit(sys.version_info < (3, 11))
 CANDIDATES := $(PYTHON) python3 python python3.13 python3.12 python3.11
 
-.PHONY: run test lint typecheck coverage bench chaos mutants clean distclean FORCE
+.PHONY: run test lint typecheck coverage bench chaos mutants clean distclean docs sbom FORCE
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed-embedded
@@ -48,6 +52,19 @@ chaos: $(VENV)/.installed-dev
 
 mutants: $(VENV)/.installed-dev
 	cd tests && ../$(BIN)/python -m mutants $(ARGS)
+
+# The documentation as a site; a broken link fails it.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(SITE)
+
+# What an installation of [embedded] consists of, as CycloneDX.
+sbom: $(VENV)/.installed-dev $(SBOM_PYTHON)
+	@mkdir -p $(dir $(SBOM))
+	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o $(SBOM) $(SBOM_PYTHON)
+
+build/sbom-env/bin/python: setup.cfg
+	python3 -m venv build/sbom-env
+	build/sbom-env/bin/python -m pip install --quiet --disable-pip-version-check '.[embedded]'
 
 # Installs again only when what is to be installed has changed.
 $(VENV)/.installed-%: $(VENV)/.made-in setup.cfg pyproject.toml
