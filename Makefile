@@ -65,6 +65,7 @@ sbom: $(VENV)/.installed-dev $(SBOM_PYTHON)
 build/sbom-env/bin/python: setup.cfg
 	python3 -m venv build/sbom-env
 	build/sbom-env/bin/python -m pip install --quiet --disable-pip-version-check '.[embedded]'
+	rm -rf build/lib build/bdist*
 
 # Installs again only when what is to be installed has changed.
 $(VENV)/.installed-%: $(VENV)/.made-in setup.cfg pyproject.toml

@@ -41,7 +41,7 @@ class Notifications:
         return {address: frozenset(notify.events)} if notify.on else {}
 
     def specs(self, address: Address) -> list[ChildSpec]:
-        """The Notifier, if anybody is to be notified."""
+        """The Notifier, if there is a receiver."""
         return [ChildSpec(address, self._notifier)] if self._settings.notify.on else []
 
     def _notifier(self) -> Notifier:

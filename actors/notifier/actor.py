@@ -1,4 +1,4 @@
-"""The Notifier: an actor beside the flow, so that a receiver that hangs delays nothing else.
+"""The Notifier: outside the event path, so that a receiver that hangs delays nothing else.
 
 What waits for delivery is in memory: a restart of the daemon forgets it, the events stay stored.
 """

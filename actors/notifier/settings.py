@@ -23,7 +23,7 @@ def _check_url(url: str) -> str:
 
 
 class NotifySettings(BaseModel):
-    """Who is told, and of what; nobody without ``url`` and ``command``."""
+    """Receivers and events; off without ``url`` and ``command``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,7 +58,7 @@ class NotifySettings(BaseModel):
 
     @property
     def on(self) -> bool:
-        """Whether anybody is notified."""
+        """Whether there is a receiver."""
         return bool(self.url or self.command)
 
     def key(self) -> bytes:

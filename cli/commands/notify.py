@@ -28,7 +28,9 @@ def notify_test(invocation: Invocation, *, config: Path | None) -> None:
 
     if not settings.notify.on:
         raise Failure(
-            "nobody is notified", code="not_configured", advice="set notify.url or notify.command"
+            "no receiver is configured",
+            code="not_configured",
+            advice="set notify.url or notify.command",
         )
     test = Notification(
         id=f"test-{secrets.token_hex(8)}",

@@ -8,7 +8,7 @@ from ..connection import Connection
 from ..named_queries import query
 
 BATCH: Final = 5_000
-"""Rows of one transaction: some 100 ms of locks that nobody but pruning meets."""
+"""Rows of one transaction: some 100 ms of locks, which only pruning meets."""
 
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 
