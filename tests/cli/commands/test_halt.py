@@ -80,6 +80,14 @@ def test_level_and_scope_are_the_daemon_s(released: RunningDaemon) -> None:
 
 
 @pytest.mark.subprocess
+def test_an_agent_of_the_daemon_acknowledges_a_reduce(released: RunningDaemon) -> None:
+    done = released.orc("halt", "all", "--level", "reduce", "--reason", "x", "-o", "json")
+
+    assert (done.json["level"], done.json["complete"]) == ("reduce", True)
+    assert done.json["agents"]["acknowledged"] == ["dev-agent"]
+
+
+@pytest.mark.subprocess
 def test_where_http_is_silent_the_daemon_takes_a_file(released: RunningDaemon) -> None:
     with silent_port() as url:
         began = time.monotonic()
