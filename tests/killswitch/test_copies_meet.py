@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 from orchestrator.killswitch.foreign import found_document
 from orchestrator.killswitch.intake import Decision, Origin, Verdict, called, heard
-from orchestrator.killswitch.latch import GUARD_NAME, GUARD_SLOT_BYTES, LATCH_NAME, Latch
+from orchestrator.killswitch.latch import GUARD_NAME, LATCH_NAME, Latch
 from orchestrator.killswitch.readings import Copy, Reading, away, found
 from orchestrator.killswitch.resolve import Resolution, Unknown, resolve
 from orchestrator.killswitch.slots import SLOTS, SlotFile
@@ -30,6 +30,8 @@ from orchestrator.protocol.ways import Way
 from stops import LATER, ids, targets, trip
 
 NOW = 1_769_851_800.0
+GUARD_BYTES = 4096
+"""Of a slot: small, since it is written at every start."""
 
 
 class Server:
@@ -136,7 +138,7 @@ class CopiesMeet(RuleBasedStateMachine):
         self.running = True
         self.take(self.resolved())
         for _ in range(SLOTS):  # the guard, once the latch holds its trips
-            SlotFile(self.folder / GUARD_NAME, GUARD_SLOT_BYTES).write(write_document(Stop()))
+            SlotFile(self.folder / GUARD_NAME, GUARD_BYTES).write(write_document(Stop()))
 
     @precondition(lambda self: self.running)
     @rule()
@@ -192,7 +194,7 @@ class CopiesMeet(RuleBasedStateMachine):
     @rule()
     def guard_trips(self) -> None:
         name = self.new_id(NOW)
-        slots = SlotFile(self.folder / GUARD_NAME, GUARD_SLOT_BYTES)
+        slots = SlotFile(self.folder / GUARD_NAME, GUARD_BYTES)
         before = stop_of()
         for body in slots.read().bodies:
             before = before.union(read_document(body).stop)
