@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import gevent
 import psycopg
@@ -42,6 +43,16 @@ def test_what_the_url_says_stays_and_our_limits_fill_the_gaps() -> None:
     assert given["sslrootcert"] == "/ca"
     assert given["connect_timeout"] == "9"
     assert given["tcp_user_timeout"] == "15000"
+
+
+@pytest.mark.db
+def test_of_several_hosts_the_one_that_takes_writes_is_used(pg_url: str) -> None:
+    there = conninfo_to_dict(pg_url)
+    hosts = quote(f"/nowhere,{there['host']}", safe="")
+    more = f"host={hosts}&port=5432,{there['port']}&target_session_attrs=read-write"
+
+    with connect(f"postgresql://{there['user']}@/{there['dbname']}?{more}") as connection:
+        assert connection.info.host == there["host"]
 
 
 def test_waiting_lets_other_greenlets_run() -> None:
