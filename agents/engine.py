@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from ..protocol.announcement import CHANNEL as KILLSWITCH_CHANNEL
+from ..protocol.drill import CHANNEL as DRILL_CHANNEL
 from ..protocol.heartbeat import GateBeat, gate_fields
 from .attempts import Attempts
 from .definition import GRACE_S, Definition, gate_of
@@ -114,15 +115,14 @@ class Engine:
     # -- the reader's job ------------------------------------------------------------
 
     def receive(self, message: Received) -> None:
-        """A message for one of the patterns, or (without a pattern) on the killswitch's channel."""
+        """A message for one of the patterns, or (without one) a stop or a drill."""
         if message.pattern is None:
-            heard = read_message(message.data)
-            if self.gate is not None:
-                self.gate.hear(heard)
             if self.permits is not None:
-                self.permits.wake()
-            call = partial(self.agent.on_killswitch, heard.engaged, heard.fields)
-            self._call_soon("on_killswitch", call, channel=message.channel)
+                self.permits.heard(message.channel, message.data)
+            if message.channel == KILLSWITCH_CHANNEL:
+                heard = read_message(message.data)
+                call = partial(self.agent.on_killswitch, heard.engaged, heard.fields)
+                self._call_soon("on_killswitch", call, channel=message.channel)
             return
         handlers = self.router.handlers(message.pattern, message.channel)
         if handlers:
@@ -206,7 +206,7 @@ class Engine:
     def _new_subscriber(self) -> Subscriber:
         return Subscriber(
             self.agent.redis_url,
-            channels=(KILLSWITCH_CHANNEL,),
+            channels=(KILLSWITCH_CHANNEL, DRILL_CHANNEL),
             patterns=self.router.patterns(),
             on_message=self.receive,
             on_connected=self._connected,

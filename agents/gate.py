@@ -87,6 +87,7 @@ class AgentGate:
         self._lock = threading.Lock()
         self._within = threading.local()
         self._trip: Announcement | None = None
+        self._drill: str | None = None
         self._acting = 0
         self._seen = Permission.ALLOWED  # until first looked at: then a shut gate has just shut
         self._shut_at = 0.0
@@ -112,6 +113,11 @@ class AgentGate:
             self._trip = message
             self._note()
             return True
+
+    def drilled(self, nonce: str) -> None:
+        """A drill; heartbeats say its nonce back, and nothing else changes."""
+        with self._lock:
+            self._drill = nonce
 
     def take_halts(self) -> list[Halt]:
         """Each time that the gate has shut since the last call; `halt_handled` follows on each."""
@@ -197,6 +203,7 @@ class AgentGate:
                 self._trip.trip_id if self._trip else None,
                 None if works and not open_orders else open_orders,
                 self._seen,
+                self._drill,
             )
 
     # -- under the lock --------------------------------------------------------------

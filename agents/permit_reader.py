@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import redis
 
+from ..protocol.drill import CHANNEL as DRILL
+from ..protocol.drill import read_drill
 from ..protocol.heartbeat import GateBeat
 from ..protocol.permit import READ_S
 from ..protocol.targets import Permission
 from .gate import AgentGate, Halt
+from .killswitch import read_message
 from .pace import Throttle
 from .surroundings import REAL, Bus, Clock
 
@@ -72,6 +75,14 @@ class PermitReader:
         self._read()
         self._tell()
 
+    def heard(self, channel: str, data: bytes) -> None:
+        """A stop or a drill on the bus; answered at once. Any thread."""
+        if channel != DRILL:
+            self._gate.hear(read_message(data))
+        elif (nonce := read_drill(data)) is not None:
+            self._gate.drilled(nonce)
+        self.wake()
+
     def wake(self) -> None:
         """Look now: there is news. Any thread."""
         self._wake.set()
@@ -117,6 +128,10 @@ class PermitReader:
     @staticmethod
     def _is_news(beat: GateBeat, said: GateBeat) -> bool:
         """Whether the last that was said is no receipt for what is so now."""
-        if (beat.permission, beat.trip_id) != (said.permission, said.trip_id):
+        if (beat.permission, beat.trip_id, beat.drill) != (
+            said.permission,
+            said.trip_id,
+            said.drill,
+        ):
             return True
         return beat.is_quiet and not said.is_quiet

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
+from prometheus_client import Counter, Gauge
+
 from ..actors.events import KILLSWITCH
 from ..killswitch.audit import AuditTrail
 from ..killswitch.copies import LatchCopy, RowCopy
@@ -18,6 +20,7 @@ from ..killswitch.ways import TripFiles, Ways
 from ..runtime import RestartChild
 from ..runtime.datadir import DataDir
 from ..runtime.hang_watch import PING_INTERVAL_S
+from ..runtime.telemetry.metrics import Metrics
 from ..settings import Settings
 from ..sql.audit import AuditTable
 from ..sql.database import Database
@@ -57,6 +60,7 @@ class EmergencyStop:
         self._row = RowCopy(StopRow(database))
         self._lease = Lease(data.instance)
         self._link: RedisLink | None = None
+        self._on_halted: Callable[[float], object] = lambda _: None
         self._ways = Ways(to.killswitch)
         self.guard = GuardLink(
             redis_url=redis_url,
@@ -87,6 +91,15 @@ class EmergencyStop:
             timeout_s=self._settings.redis.connect_timeout_s,
         )
 
+    def measure(self, metrics: Metrics) -> None:
+        """Add what is measured about the stop and its audit trail."""
+        text = "From a stop to an agent's first receipt."
+        self._on_halted = metrics.histogram("killswitch_ack_seconds", text).observe
+        text = "Audit rows that PostgreSQL does not have yet."
+        metrics.watch(Gauge, "audit_pending", text, lambda: self.audit.pending)
+        text = "Audit rows for which there was no room."
+        metrics.watch(Counter, "audit_lost", text, lambda: self.audit.lost)
+
     def actor(self, managed: Collection[str]) -> Killswitch:
         """A new incarnation.
 
@@ -101,6 +114,7 @@ class EmergencyStop:
             state_keeper=to.state_keeper,
             on_change=self.guard.set_halted,
             on_silent=lambda agent: to.agents.offer(RestartChild(agent)),
+            on_halted=self._on_halted,
             managed=managed,
             audit=self.audit,
             hand_made=self.files.hand_made,

@@ -142,6 +142,7 @@ class Daemon:
         self.stop = EmergencyStop(
             settings, data, to=self._to, redis_url=self.redis_url, database=self._database
         )
+        self.stop.measure(self.metrics)
         self._guard = self.stop.guard
         self._agents = HostedAgents(
             settings,

@@ -8,12 +8,12 @@ const level = (t) => (t?.level === 'reduce' && (named(t) || [undefined, null, 'a
 module.exports = (redis, { id, group, manual = group === 'execution', beat, onHalt = () => {}, openOrders = () => 0 }) => {
   const reader = redis.duplicate({ commandTimeout: 500, maxRetriesPerRequest: 0 }), listener = redis.duplicate();
   const under = { halt: null, reduce: null }; // the generation of the last stop of each level
-  let permit = null, until = 0, trip_id = null, cancelled = 'no', running = 0, said = '';
+  let permit = null, until = 0, trip_id = null, drill, cancelled = 'no', running = 0, said = '';
   const mine = (t) => !named(t) || [`agent:${id}`, `group:${group}`].includes(t.scope);
-  const stop = (trips, generation) => trips.filter(mine).map(level).forEach((l) => { under[l] = Math.max(generation, under[l] ?? 0); });
+  const stop = (trips, generation, id = trip_id) => trips.filter(mine).map(level).forEach((l) => { under[l] = Math.max(generation, under[l] ?? 0); trip_id = id; });
   const shut = () => under.halt !== null || !(performance.now() < until);
   const permission = () => (shut() ? 'halt' : under.reduce !== null ? 'reduce' : 'allowed');
-  const fields = () => ({ ...(shut() && { status: 'halted' }), gate: shut() ? 'shut' : 'open', permission: permission(), trip_id,
+  const fields = () => ({ ...(shut() && { status: 'halted' }), gate: shut() ? 'shut' : 'open', permission: permission(), trip_id, drill,
     generation: permit?.generation ?? 0, open_orders: openOrders() || (running || (shut() && cancelled !== 'yes') ? null : 0) });
   async function read(sent = performance.now()) { // a permit is valid from the sending of the read, not its answer
     const [[error, text], [, pttl]] = await reader.pipeline().get('orchestrator:permit').pttl('orchestrator:permit').exec();
@@ -30,12 +30,12 @@ module.exports = (redis, { id, group, manual = group === 'execution', beat, onHa
     if (!shut() || cancelled !== 'no') return void (cancelled = shut() ? cancelled : 'no');
     Promise.resolve(cancelled = 'under way').then(() => onHalt()).then(() => { cancelled = 'yes'; return tick(); }, () => { cancelled = 'no'; });
   }
-  listener.on('message', (_channel, text) => {
+  listener.on('message', (channel, text) => { // a drill is said back at once, and halts nobody
     const heard = parsed(text), trips = [heard, ...(Array.isArray(heard?.trips) ? heard.trips : [])];
-    if (heard?.enabled !== false && trips.some(mine)) { stop(trips, permit?.generation ?? 0); trip_id = heard?.trip_id ?? null; }
-    tick();
+    if (channel !== 'risk.drill' && heard?.enabled !== false) stop(trips, permit?.generation ?? 0, heard?.trip_id ?? null);
+    tick(drill = heard?.drill ?? drill);
   });
-  listener.subscribe('risk.killswitch'); setInterval(tick, 250);
+  listener.subscribe('risk.killswitch', 'risk.drill'); setInterval(tick, 250);
   return { fields, acting: async (order, { reducing = false } = {}) => {
     if (shut() || (!reducing && permission() !== 'allowed')) throw new Error('halted');
     try { running += 1; return await order(); } finally { running -= 1; }

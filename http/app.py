@@ -234,6 +234,7 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         agents=peers.agents.supervisor,
         database=database,
         killswitch=peers.killswitch,
+        keeper=peers.keeper,
         guard=peers.guard,
     )
     runtime = RuntimeRoutes(
@@ -248,7 +249,7 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         HealthRoutes(instance, peers.clients, peers.monitor, checks),
         EventRoutes(persister, peers.clients, database),
         SseRoutes(feeds),
-        KillswitchRoutes(peers.killswitch),
+        KillswitchRoutes(peers.killswitch, peers.keeper),
         AuditRoutes(peers.audit),
         StateRoutes(peers.keeper),
         runtime,

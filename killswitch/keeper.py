@@ -24,6 +24,7 @@ from ..actors.messages.durable_stream import StreamProgress
 from ..actors.messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
 from ..actors.messages.killswitch import (
     BeatsHeard,
+    Drill,
     Effective,
     Engage,
     Engaged,
@@ -47,6 +48,7 @@ from ..sql.events.stream_position import STREAM
 from .announcer import Announcer
 from .answers import GIVE_UP_S, PUBLISH_S, SETTLE_S, Answers, EngageUnderWay
 from .copies import CopyHolds, CopyRead, ReleaseLatched
+from .drill import Drills
 from .foreign import is_written_again
 from .heard_events import HeardEvents, concerns_stop
 from .intake import (
@@ -114,7 +116,7 @@ class Killswitch(Actor):
     def on_start(self) -> None:
         """Read the latch; PostgreSQL and Redis are read beside, since they may be away."""
         copies = self._copies
-        self._transitions = Transitions(self._memory, self._to.audit, self._receipts, self.after)
+        self._transitions = Transitions(self._memory, self._to, self._receipts, self.after)
         self._announcer = Announcer(
             self._memory,
             copies.link,
@@ -131,6 +133,9 @@ class Killswitch(Actor):
             self._receipts,
             on_trip=self._announcer.engaged,
             log=self.log,
+        )
+        self._drills = Drills(
+            self._receipts, copies.link, after=self.after, on_result=self._transitions.drilled
         )
         self._knowledge.begin()
         self._heard_before = self._memory.heard
@@ -175,6 +180,8 @@ class Killswitch(Actor):
                 return self._hear(message.event, self._heard_before)
             case BeatsHeard():
                 return self._handle_beats(message)
+            case Drill():
+                return self._drills.begin(message, self.defer_reply)
             case CopyRead():
                 return self._handle_read(message)
             case CopyHolds():
@@ -259,10 +266,13 @@ class Killswitch(Actor):
     def _handle_beats(self, message: BeatsHeard) -> None:
         now = time.monotonic()
         for sender, beat in message.beats:
+            self._drills.heard(sender.agent, beat.drill, now)
             decision = heard_beat(sender.agent, beat, self._memory.stop, _origin(Way.BEAT))
             if decision is not None:
                 self._decided(decision, "by an agent's receipt")
             for receipt in self._receipts.heard(sender, beat, self._memory.stop, now):
+                if receipt.quiet_s in (None, receipt.halted_s):  # its first
+                    self._to.on_halted(receipt.halted_s)
                 self.log.info(
                     "receipt",
                     agent=receipt.agent,

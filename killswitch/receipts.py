@@ -114,6 +114,14 @@ class Receipts:
         known = self._agents.get(agent)
         return known is not None and known.beat.gate is not None
 
+    def gated(self, now: float) -> list[str]:
+        """Agents with a gate that beat."""
+        return [
+            name
+            for name, agent in self._agents.items()
+            if agent.beat.gate and agent.beat.status != "inactive" and agent.is_reachable(now)
+        ]
+
     def group_of(self, agent: str) -> str | None:
         """The agent's group, if it has been heard."""
         known = self._agents.get(agent)

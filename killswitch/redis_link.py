@@ -7,7 +7,7 @@ packet: the script that stores the trip and deletes the permit, PUBLISH, XADD.
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import gevent
@@ -43,7 +43,7 @@ class NotMaster(redis.RedisError):
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What is to be published on ``risk.killswitch``."""
+    """What is to be published, on ``risk.killswitch`` but for drills."""
 
     payload: bytes
     """JSON."""
@@ -51,6 +51,8 @@ class Announcement:
     """The trip whose engage it is, for the answer."""
     durable: bool = False
     """Whether it goes into the durable stream too; then its event comes from there."""
+    channel: str = CHANNEL
+    """Where; what is on another channel than the stop's is an event when it comes back."""
 
 
 class Announced(msgspec.Struct, frozen=True):
@@ -256,10 +258,11 @@ class RedisLink:
         self._announced(tell, announcements, replies)
 
     def _commands(self, one: Announcement) -> list[tuple[Any, ...]]:
-        publish = ("PUBLISH", CHANNEL, one.payload)
+        publish = ("PUBLISH", one.channel, one.payload)
         if one.durable:
             return [publish, ("XADD", STREAM, "*", "channel", CHANNEL, "payload", one.payload)]
-        self._before_publish(one.payload, time.monotonic())
+        if one.channel == CHANNEL:
+            self._before_publish(one.payload, time.monotonic())
         return [publish]
 
     def _stored(self, tell: Tell, reply: Any, stop: Stop, document: bytes) -> None:
@@ -281,7 +284,7 @@ class RedisLink:
             if isinstance(receivers, Exception):
                 raise receivers
             self._waiting.popleft()
-            others = max(0, int(receivers) - self._own_copies(CHANNEL))
+            others = max(0, int(receivers) - self._own_copies(one.channel))
             if isinstance(streamed, Exception):
                 tell(NotStreamed(one))
             tell(Announced(one.trip_id, others, isinstance(streamed, bytes)))
@@ -339,7 +342,7 @@ class RedisLink:
         self.error = why
         for one in [one for one in self._waiting if one.durable]:
             tell(NotStreamed(one))
-        kept = [Announcement(one.payload, one.trip_id) for one in self._waiting]
+        kept = [replace(one, durable=False) for one in self._waiting if one.channel == CHANNEL]
         self._waiting = deque(kept, MAX_WAITING)
 
 

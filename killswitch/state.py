@@ -76,6 +76,8 @@ class Neighbours:
     """Told whether everything is stopped, now and whenever that may have changed."""
     on_silent: Callable[[str], object] = lambda _: None
     """Told of each managed agent that has to be ended since its gate is silent."""
+    on_halted: Callable[[float], object] = lambda _: None
+    """Told of each agent's first receipt: seconds from the trip."""
     managed: Collection[str] = ()
     """Agents that this daemon runs as processes."""
     audit: AuditTrail | None = None

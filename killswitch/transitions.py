@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from ..actors.messages.killswitch import Asker, Standing
+import msgspec
+
+from ..actors.messages.killswitch import Asker, Drill, DrillResult, Standing
+from ..actors.messages.state_keeper import DRILL_KEY, SetState
 from ..protocol.announcement import Ended
 from ..protocol.trips import Trip
-from .audit import AuditTrail
 from .intake import Decision, Verdict
 from .receipts import ALERT_S, Receipt, Receipts
-from .state import Memory
+from .state import Memory, Neighbours
 
 MAX_AGENTS: Final = 200
 """So many agents are named in a row; the others are counted."""
@@ -21,7 +23,7 @@ class Transitions:
 
     Args:
         memory: What is in force.
-        trail: Where to; ``None`` notes nothing.
+        to: The neighbours; without an audit trail nothing is noted.
         receipts: Who has halted.
         after: Calls a function after so many seconds, in the actor.
     """
@@ -29,12 +31,13 @@ class Transitions:
     def __init__(
         self,
         memory: Memory,
-        trail: AuditTrail | None,
+        to: Neighbours,
         receipts: Receipts,
         after: Callable[[float, Callable[[], object]], object],
     ) -> None:
         self._memory = memory
-        self._trail = trail
+        self._trail = to.audit
+        self._state_keeper = to.state_keeper
         self._receipts = receipts
         self._after = after
 
@@ -83,6 +86,20 @@ class Transitions:
             request_id=request_id,
             receipts=_named(self._receipts.receipts(ended.trip.id)),
         )
+
+    def drilled(self, asked: Drill, result: DrillResult) -> None:
+        """A drill is over; its result is kept."""
+        self._state_keeper.offer(SetState(DRILL_KEY, msgspec.json.encode(result)))
+        if self._trail is not None:
+            self._trail.note(
+                "killswitch.drill",
+                actor=asked.asker.name or asked.by,
+                role=asked.asker.role,
+                address=asked.asker.address,
+                detail=f"{result.answered} answered, {result.missed} did not",
+                receipts={"answers_ms": result.answers, "missing": [*result.missing]},
+                request_id=asked.request_id,
+            )
 
     def _acknowledged(self, trip: Trip) -> None:
         standing = self._receipts.standing((trip,), time.monotonic())

@@ -47,6 +47,8 @@ class GateBeat:
     """Working orders; 0 means too that no handler runs."""
     permission: Permission | None = None
     """What its gate allows; ``None``: the agent's kit does not say so."""
+    drill: str | None = None
+    """The nonce of the last drill it has heard."""
 
     @property
     def is_halted(self) -> bool:
@@ -85,6 +87,7 @@ def read_beat(fields: Mapping[str, Any]) -> GateBeat:
         None if trip_id is None else clean_text(trip_id, NAME_CHARS),
         count_in(fields, "open_orders"),
         Permission(permission) if permission in ("allowed", "reduce", "halt") else None,
+        text_in(fields, "drill"),
     )
 
 
@@ -100,4 +103,5 @@ def gate_fields(beat: GateBeat) -> dict[str, Any]:
         "open_orders": beat.open_orders,
         "permission": beat.permission,
     }
+    fields |= {} if beat.drill is None else {"drill": beat.drill}
     return fields | ({"status": "halted"} if beat.is_halted else {})

@@ -194,6 +194,40 @@ class ResumeAgent(msgspec.Struct, frozen=True):
     """Who says so."""
 
 
+class Drill(msgspec.Struct, frozen=True):
+    """Measure the way to every agent, halting nobody; answered by :class:`DrillResult`."""
+
+    by: str
+    """Who asks; cut to 100 characters."""
+    request_id: str | None = None
+    """The HTTP request, for the log."""
+    asker: Asker = Asker()
+    """Who asks."""
+
+
+class DrillResult(msgspec.Struct, frozen=True):
+    """What came of a drill; kept in ``orchestrator_state``."""
+
+    nonce: str
+    """What was sent."""
+    at: str
+    """When, ISO 8601."""
+    by: str
+    """Who asked."""
+    answered: int
+    """How many agents answered within two seconds."""
+    missed: int
+    """How many with a gate, that beat, did not."""
+    slowest: str | None
+    """Who took longest."""
+    slowest_ms: float | None
+    """How long that was."""
+    answers: dict[str, float]
+    """Milliseconds by agent, the slowest 200."""
+    missing: tuple[str, ...]
+    """Who did not answer, 200 of them."""
+
+
 class BeatsHeard(msgspec.Struct, frozen=True):
     """Heartbeats that concern stops; from the HeartbeatMonitor."""
 

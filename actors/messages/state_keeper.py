@@ -40,4 +40,5 @@ class ShowState(msgspec.Struct, frozen=True):
 Message = EventsJournalled | EventReplaced | GetRegime | GetState | SetState | ShowState
 
 KILLSWITCH_KEY: Final = "killswitch_status"
+DRILL_KEY: Final = "killswitch_drill"
 ACTIVE_COUNT_KEY: Final = "active_agents_count"

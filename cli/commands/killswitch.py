@@ -1,4 +1,4 @@
-"""``killswitch status|release|history``; ``halt`` is a file of its own."""
+"""``killswitch status|release|history|drill``; ``halt`` is a file of its own."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from ...protocol.printable import printable
 from ..client.pages import Event, Filter, Pages
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import plural
+from ..formatting import duration, plural
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen
 
@@ -315,3 +315,29 @@ def _transition(event: Event) -> Row:
         words = {name: ended.get(name) for name in ("trip_id", "reason", "by")}
         return {**row, **words, "level": None, "scope": None, "what": "released"}
     return {**row, "what": "ignored" if fields.get("enabled") is False else "stopped"}
+
+
+@killswitch_command.command("drill", examples="orc killswitch drill")
+@pass_invocation
+def killswitch_drill(invocation: Invocation) -> int:
+    """Measure the way of a stop to every agent with a gate, halting nobody.
+
+    Exit code 7 if one that beats has not answered within two seconds.
+    """
+    screen = invocation.screen
+    with Client.of(invocation) as client:
+        drill = client.post(f"{_PATH}/drill")["drill"]
+    screen.record("drill", drill, lambda: _drill_lines(drill, screen), "nonce")
+    return ExitCode.PARTIAL if drill["missed"] else ExitCode.DONE
+
+
+def _drill_lines(drill: Mapping[str, Any], screen: Screen) -> Iterator[str]:
+    for agent in drill["missing"]:
+        yield f"  {printable(agent)}  {screen.state('down')}  no answer within 2 s"
+    for agent, taken_ms in drill["answers"].items():
+        yield f"  {printable(agent)}  {duration(taken_ms / 1_000)}"
+    every = drill["answered"] + drill["missed"]
+    if not every:
+        yield "no agent with a gate beats: nothing was measured"
+        return
+    yield f"{drill['answered']} of {every} answered; nobody was halted"

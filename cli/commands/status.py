@@ -102,11 +102,25 @@ def _trading(state: Mapping[str, Any] | None, screen: Screen) -> str:
         said = printable(str((state or {}).get("message") or "agents treat this as a stop"))
         return f"{screen.state('unknown')}   {said}"
     if status == "inactive":
-        return f"{screen.state('allowed')} everywhere"
+        return f"{screen.state('allowed')} everywhere   {drill_words(state, screen)}".rstrip()
     by = printable(str(state.get("triggered_by") or "unknown"))
     when = screen.age(state.get("last_triggered"))
     reason = printable(str(state.get("reason") or ""))
     return f"{screen.state('HALT')}   since {when} by {by}: {reason}"
+
+
+def drill_words(state: Mapping[str, Any], screen: Screen) -> str:
+    """``last drill 6 d ago, slowest 0.41 s``, or ``last drill never``."""
+    if "drill" not in state:  # a daemon of before
+        return ""
+    drill = state["drill"]
+    if not isinstance(drill, dict):
+        return "last drill never"
+    age = screen.age(drill.get("at"))
+    when = f"{age} ago" if screen.terminal and screen.time not in ("iso", "local") else age
+    slowest_ms, missed = drill.get("slowest_ms"), drill.get("missed")
+    slowest = f", slowest {duration(slowest_ms / 1_000)}" if slowest_ms is not None else ""
+    return f"last drill {when}{slowest}{f', {missed} did not answer' if missed else ''}"
 
 
 def _regime(answer: Mapping[str, Any] | None, screen: Screen) -> str:

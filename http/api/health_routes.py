@@ -19,6 +19,7 @@ from ..auth import Role, caller_in
 from ..peers import ASK_TIMEOUT_S, Instance
 from ..requests import Call
 from ..routes import Answer, Route, json_answer
+from .last_drill import drill_check, last_drill
 from .schemas import AgentsAnswer, AgentsQuery, Check, HealthAnswer, ReadyAnswer, WhoAmIAnswer
 
 _CHECK_TIMEOUT_S: Final = 1.0
@@ -104,6 +105,7 @@ class ReadinessChecks:
         agents: The agents' supervisor, whose children are not the daemon's; ``None`` without.
         database: PostgreSQL.
         killswitch: The Killswitch.
+        keeper: The StateKeeper.
         guard: The guard's actor.
     """
 
@@ -116,9 +118,11 @@ class ReadinessChecks:
         agents: Address | None,
         database: Database,
         killswitch: Address,
+        keeper: Address,
         guard: Address,
     ) -> None:
         self._killswitch = killswitch
+        self._keeper = keeper
         self._guard = guard
         self._listener = listener
         self._persister = persister
@@ -135,6 +139,7 @@ class ReadinessChecks:
             "actors": _checked(self._actors),
             "killswitch": _checked(self._stop),
             "guard": _checked(self._watch),
+            "drill": drill_check(last_drill(self._keeper)),
         }
 
     def _redis(self) -> Check:

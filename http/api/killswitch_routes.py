@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 
 from ...actors.messages.killswitch import (
+    Drill,
+    DrillResult,
     Effective,
     Engage,
     Engaged,
@@ -28,8 +30,10 @@ from ..peers import ASK_TIMEOUT_S
 from ..requests import Call, Environ
 from ..routes import Answer, Route, json_answer
 from . import schemas
+from .last_drill import last_drill
 from .schemas import (
     Acknowledgements,
+    DrillAnswer,
     EffectiveAnswer,
     EffectiveQuery,
     EngagedAnswer,
@@ -49,8 +53,9 @@ _AGAIN: Final = (
 class KillswitchRoutes:
     """The killswitch over REST; its calls are never limited."""
 
-    def __init__(self, killswitch: Address) -> None:
+    def __init__(self, killswitch: Address, keeper: Address) -> None:
         self._killswitch = killswitch
+        self._keeper = keeper
 
     @Route("GET", _PATH, {200: KillswitchAnswer}, counted=False)
     def show(self, _call: Call) -> KillswitchAnswer:
@@ -59,7 +64,8 @@ class KillswitchRoutes:
         `unknown`: the daemon cannot know, so `enabled` is true, and agents do not trade. `agents`
         says who has halted. Never limited.
         """
-        return _shown(self._killswitch.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S))
+        view = self._killswitch.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S)
+        return _shown(view, last_drill(self._keeper))
 
     @Route(
         "POST",
@@ -119,10 +125,30 @@ class KillswitchRoutes:
             asker=asker_of(call),
         )
         done: Released = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
-        answer = _shown(done.view)
+        answer = _shown(done.view, last_drill(self._keeper))
         if done.written_again:
             answer = msgspec.structs.replace(answer, message=f"{answer.message} {_AGAIN}")
         return answer
+
+    @Route(
+        "POST",
+        f"{_PATH}/drill",
+        {200: DrillAnswer},
+        errors=(409,),
+        counted=False,
+        access=Role.TRIPPER,
+        audit="killswitch.drill",
+    )
+    def drill(self, call: Call) -> DrillAnswer:
+        """Measure the way of a stop to every agent with a gate, halting nobody.
+
+        A nonce goes over the bus; each gate says it back in a heartbeat. Answered when all have
+        that beat, at the latest after two seconds. 409 while a drill is under way, or without
+        Redis. The last result is kept over restarts.
+        """
+        question = Drill(_caller(call.environ), call.request_id, asker_of(call))
+        done: DrillResult = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
+        return DrillAnswer("done", utc_now(), done)
 
     @Route(
         "GET",
@@ -155,7 +181,7 @@ def _engaged(done: Engaged) -> EngagedAnswer:
     )
 
 
-def _shown(view: KillswitchView) -> KillswitchAnswer:
+def _shown(view: KillswitchView, drill: DrillResult | None) -> KillswitchAnswer:
     stop, status, standing = view.stop, view.status, view.standing
     newest = stop.newest
     return KillswitchAnswer(
@@ -176,6 +202,7 @@ def _shown(view: KillswitchView) -> KillswitchAnswer:
             standing.without_gate,
         ),
         message=_message(view),
+        drill=drill,
         timestamp=utc_now(),
     )
 

@@ -25,6 +25,7 @@ from ...actors.messages.killswitch import GetKillswitch, KillswitchView
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...actors.messages.state_keeper import GetState
 from ...actors.sources import SourceBalance
+from ...protocol.targets import Level
 from ...runtime import Address, DeadLetters, GetTree, OrchestratorError
 from ...runtime.address import HandlingTimes
 from ...runtime.processes.record import ProcessRecord
@@ -34,6 +35,7 @@ from ...sql.state import StateRow
 from ..peers import Instance, Peers
 from ..requests import Call
 from ..routes import Answer, Route
+from .last_drill import drill_in, drilled_at
 
 _ASK_TIMEOUT_S: Final = 0.5
 
@@ -219,6 +221,10 @@ def _of_state(keeper: Address) -> Iterable[Metric]:
     }
     text = "Since the value was last written, by key."
     yield _gauges("state_age_seconds", text, ("key",), bounded_ages(ages))
+    drill = drill_in(rows)
+    text = "When the last drill was, in Unix seconds; 0: never."
+    at = drilled_at(drill) if drill is not None else None
+    yield _gauge("killswitch_last_drill_timestamp_seconds", text, at or 0)
 
 
 def _of_processes(processes: Mapping[str, ProcessRecord]) -> Iterable[Metric]:
@@ -246,9 +252,21 @@ def _of_processes(processes: Mapping[str, ProcessRecord]) -> Iterable[Metric]:
 
 def _of_killswitch(killswitch: Address) -> Iterable[Metric]:
     view: KillswitchView = killswitch.ask(GetKillswitch(), timeout_s=_ASK_TIMEOUT_S)
-    level = {"inactive": 0, "active": 1}.get(view.status, -1)
-    text = "0 trading allowed, 1 halted, -1 unknown (agents treat it as halted)."
-    yield _gauges("killswitch_level", text, ("scope",), [(("all",), float(level))])
+    text = "0 allowed, 1 halted, 0.5 reduce only, -1 unknown (agents take it for 1), by scope."
+    yield _gauges("killswitch_level", text, ("scope",), killswitch_levels(view))
+    missing = len(view.standing.pending) + len(view.standing.unreachable)
+    text = "Agents that have not acknowledged a stop in force for them."
+    yield _gauge("killswitch_unacknowledged", text, missing)
+
+
+def killswitch_levels(view: KillswitchView) -> Samples:
+    """``all`` always, and each scope of a trip in force; beyond 200 together as ``other``."""
+    levels = {"all": 0.0 if view.unknown is None else -1.0}
+    for trip in view.stop.trips:
+        halts = trip.target.level is Level.HALT
+        scope = trip.target.scope if len(levels) < MAX_LABEL_VALUES else OTHER
+        levels[scope] = max(levels.get(scope, 0.0), 1.0 if halts else 0.5)
+    return [((scope,), level) for scope, level in levels.items()]
 
 
 def _of_refusals(refusals: Refusals) -> Iterable[Metric]:

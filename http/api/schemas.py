@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ...actors.messages.heartbeat_monitor import AgentView
+from ...actors.messages.killswitch import DrillResult
 from ...protocol.patterns import FEW_STARS, MAX_STARS
 from ...sql.events.event_reader import TypeRow
 from ...sql.events.minute_counts import Bucket
@@ -331,6 +332,16 @@ class KillswitchAnswer(msgspec.Struct, frozen=True):
     agents: Acknowledgements
     message: str
     timestamp: str
+    drill: DrillResult | None = None
+    """The last one; `null`: never, as far as is known."""
+
+
+class DrillAnswer(msgspec.Struct, frozen=True):
+    """``/risk/killswitch/drill``."""
+
+    status: Literal["done"]
+    timestamp: str
+    drill: DrillResult
 
 
 class EffectiveQuery(msgspec.Struct, frozen=True):

@@ -94,6 +94,35 @@ def last_order_after(agent: Trader, moment: float, wait_s: float) -> float:
     return agent.orders[-1] - moment
 
 
+# -- drills --------------------------------------------------------------------------
+
+
+def test_a_drill_is_said_back_at_once_and_halts_nobody(bus: Any, trader: Trader) -> None:
+    count = len(trader.orders)
+
+    bus.publish("risk.drill", {"drill": "01J"})
+
+    beat = bus.wait_for(BEAT, drill="01J")
+    assert (beat["gate"], beat["status"]) == ("open", "active")
+    assert trader.halts == []
+    assert trader.permission is Permission.ALLOWED
+    end = time.monotonic() + 10
+    while len(trader.orders) == count:
+        assert time.monotonic() < end, "it trades no more"
+        time.sleep(0.01)
+
+
+def test_what_is_no_drill_is_not_answered(bus: Any, trader: Trader) -> None:
+    bus.publish("risk.drill", b"no JSON")
+    bus.publish("risk.drill", {"drill": 7})
+    bus.publish("risk.drill", {"drill": "last"})
+
+    bus.wait_for(BEAT, drill="last")
+
+    assert {beat.get("drill") for beat in bus.payloads(BEAT)} <= {None, "last"}
+    assert trader.halts == []
+
+
 # -- shutting ------------------------------------------------------------------------
 
 

@@ -141,6 +141,17 @@ def test_a_stop_is_acknowledged_and_ended_by_a_higher_generation_alone(
     eventually(lambda: len(trader.orders) > count)
 
 
+def test_a_drill_is_said_back_and_halts_nobody(bus: Bus, trader: NodeAgent) -> None:
+    count = len(trader.orders)
+
+    bus.publish("risk.drill", {"drill": "01J"})
+
+    beat = bus.wait_for(BEAT, drill="01J")
+    assert (beat["gate"], beat["trip_id"]) == ("open", None)
+    eventually(lambda: len(trader.orders) > count)
+    assert trader.cancelled == []
+
+
 @pytest.mark.usefixtures("bus")
 def test_a_permit_that_is_not_renewed_runs_out(permits: Daemon, trader: NodeAgent) -> None:
     began = time.time()

@@ -6,12 +6,13 @@ from typing import Any
 from orchestrator.actors.messages.killswitch import Asker, Sender
 from orchestrator.killswitch.intake import Decision, Verdict
 from orchestrator.killswitch.receipts import Receipts
-from orchestrator.killswitch.state import Memory
+from orchestrator.killswitch.state import Memory, Neighbours
 from orchestrator.killswitch.transitions import Transitions, state
 from orchestrator.protocol.announcement import Ended
 from orchestrator.protocol.heartbeat import GateBeat, GateState
 from orchestrator.protocol.targets import Level, Target
 from orchestrator.protocol.trips import Stop, Trip
+from orchestrator.runtime import Address
 
 ANNA = Asker("anna", "tripper", "10.0.0.1")
 ALL = Trip("01ALL", "why", "http:anna", "2026-01-31T09:30:00.000Z")
@@ -19,16 +20,22 @@ ONE = Trip("01ONE", "why", "bus", "2026-01-31T09:30:01.000Z", Target(Level.REDUC
 
 
 class Notes:
-    """Keeps what is noted; a trail without a disk."""
+    """Keeps what is noted: a trail without a disk."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.timers: list[Any] = []
         self.memory = Memory()
         self.receipts = Receipts()
+        self.state_keeper = Address("state-keeper")
         self.transitions = Transitions(
             self.memory,
-            self,  # type: ignore[arg-type] # a trail as far as it is used here
+            Neighbours(
+                Address("persister"),
+                Address("broadcaster"),
+                self.state_keeper,
+                audit=self,  # type: ignore[arg-type] # as far as it is used here
+            ),
             self.receipts,
             lambda _seconds, function: self.timers.append(function),
         )

@@ -146,3 +146,11 @@ def test_what_is_sent_is_read_back() -> None:
     beat = GateBeat("halted", SHUT, 7, "A", 0, Permission.HALT)
 
     assert read_beat(gate_fields(beat)) == beat
+
+
+def test_a_drills_nonce_is_said_back() -> None:
+    beat = GateBeat("active", GateState.OPEN, 1, drill="01J")
+
+    assert gate_fields(beat)["drill"] == "01J"
+    assert read_beat({"status": "active", **gate_fields(beat)}).drill == "01J"
+    assert "drill" not in gate_fields(GateBeat("active", GateState.OPEN, 1))

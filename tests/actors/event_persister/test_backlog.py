@@ -169,7 +169,7 @@ def test_what_was_damaged_in_the_journal_meanwhile_is_missing() -> None:
     backlog = Backlog(ROOM_FOR_TWO)
     for number in range(1, 5):
         one = batch(number)
-        one.runs = [Run("data", 1), Run("control", 1)]
+        one.runs = (Run("data", 1), Run("control", 1))
         backlog.put(one)
     backlog.done(backlog.next_block(100))
 

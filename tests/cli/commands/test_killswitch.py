@@ -192,3 +192,42 @@ def test_each_change_is_watched_until_it_is_interrupted(double: Double, tmp_path
     assert first[0] == "HALT  trading is stopped\n"
     assert last.startswith("allowed  trading is allowed")
     assert watching.returncode == 130
+
+
+def answered(**fields: object) -> tuple[int, dict[str, object]]:
+    drill = {"nonce": "n", "answered": 0, "missed": 0, "answers": {}, "missing": [], **fields}
+    return 200, {"status": "done", "drill": drill}
+
+
+def test_a_drill_that_an_agent_misses_is_done_in_part(double: Double, orc: Orc) -> None:
+    double.answers["/risk/killswitch/drill"] = answered(
+        answered=1, missed=1, answers={"fast": 41.0}, missing=["lost\x1b[31m"]
+    )
+
+    done = orc("--url", double.url, "killswitch", "drill", "-o", "table")
+
+    assert done.code == 7
+    assert "no answer within 2 s" in done.out
+    assert "\x1b" not in done.out
+    assert "1 of 2 answered; nobody was halted" in done.out
+
+
+def test_a_drill_without_agents_measured_nothing(double: Double, orc: Orc) -> None:
+    double.answers["/risk/killswitch/drill"] = answered()
+
+    done = orc("--url", double.url, "killswitch", "drill", "-o", "table")
+
+    assert (done.code, done.out.strip()) == (
+        0,
+        "no agent with a gate beats: nothing was measured",
+    )
+
+
+@pytest.mark.subprocess
+def test_a_drill_is_kept_and_shown(released: RunningDaemon) -> None:
+    drill = released.orc("killswitch", "drill", "-o", "json").json
+
+    assert (
+        released.orc("killswitch", "status", "-o", "json").json["drill"]["nonce"] == drill["nonce"]
+    )
+    assert "last drill" in released.orc("status").out

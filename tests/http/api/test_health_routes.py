@@ -42,7 +42,7 @@ def test_ready_names_every_part(served: Served) -> None:
 
     assert reply.status == 200
     assert reply.json["status"] == "ok"
-    parts = {"redis", "postgres", "journal", "actors", "killswitch", "guard"}
+    parts = {"redis", "postgres", "journal", "actors", "killswitch", "guard", "drill"}
     assert set(reply.json["checks"]) == parts
     assert all(check["ok"] for check in reply.json["checks"].values())
     assert reply.json["checks"]["postgres"]["latency_ms"] > 0

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import psycopg
 import pytest
 from orchestrator.protocol.ulid import new_ulid
 
@@ -223,3 +224,39 @@ def test_a_stop_is_never_limited(serve: Serve) -> None:
     for _ in range(5):
         engage(served)
     assert served.get(PATH).status == 200
+
+
+AGENT = {"mode": "in_process", "class": "orchestrator.agents.samples.dev:DevAgent"}
+
+
+def test_a_drill_measures_real_gates_and_is_kept(serve: Serve) -> None:
+    served = serve(agents={"dev-1": AGENT})
+    assert served.get(PATH).json["drill"] is None
+    assert served.get("/ready").json["checks"]["drill"]["warning"] is True
+    gated = b'"gate":'
+    served.wait_until(lambda: gated in served.get("/bus/events?type=heartbeat.dev-1").body)
+
+    drill = served.post(f"{PATH}/drill").json["drill"]
+
+    assert drill["answers"].keys() == {"dev-1"}
+    assert (drill["slowest"], drill["missed"], drill["by"]) == ("dev-1", 0, "http:127.0.0.1")
+    assert drill["slowest_ms"] > 0
+    assert served.get(PATH).json["status"] == "inactive"
+    assert served.get(PATH).json["drill"] == drill
+    check = served.get("/ready").json["checks"]["drill"]
+    assert (check["ok"], check["warning"]) == (True, False)
+    [act] = served.get("/audit?action=killswitch.drill").json["audit"]
+    assert act["receipts"]["answers_ms"] == drill["answers"]
+    served.wait_until(lambda: served.get("/bus/events?type=risk.drill").json["events"])
+    with psycopg.connect(served.daemon.pg_url, autocommit=True) as connection:
+        query = "SELECT value ->> 'nonce' FROM orchestrator_state WHERE key = 'killswitch_drill'"
+        served.wait_until(lambda: connection.execute(query).fetchone() == (drill["nonce"],))
+
+
+def test_a_drill_under_a_stop_releases_nothing(serve: Serve) -> None:
+    served = serve(agents={"dev-1": AGENT})
+    engage(served)
+
+    served.post(f"{PATH}/drill")
+
+    assert served.get(PATH).json["status"] == "active"
