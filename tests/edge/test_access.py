@@ -21,7 +21,8 @@ from .conftest import LIMIT_S, TOKENS, Serve, Served, auth, shared
 ROLES = ("nobody", "viewer", "tripper", "operator")
 # What each route asks for, written down once more: a new route must be thought about here.
 OPEN = {"GET /", "GET /docs", "GET /dashboard/{name:path}", "GET /health", "GET /ready"}
-TRIPPER = {"POST /risk/killswitch"}
+TRIPPER = {"POST /risk/killswitch", "POST /risk/killswitch/drill"}
+OPERATOR = {"GET /audit"}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,8 @@ def least(route: Route) -> str:
         return "nobody"
     if name in TRIPPER:
         return "tripper"
+    if name in OPERATOR:
+        return "operator"
     return "viewer" if route.method == "GET" else "operator"
 
 
@@ -112,6 +115,7 @@ def test_strangers_learn_of_ready_only_whether(guarded: Served) -> None:
         "actors",
         "killswitch",
         "guard",
+        "drill",
     }
 
 

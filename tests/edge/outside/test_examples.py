@@ -53,7 +53,7 @@ def shape(said: Any, meant: Any, where: str = "") -> None:
         assert isinstance(said, list), where
         for one in said[:1] if meant else ():
             shape(one, meant[0], f"{where}[]")
-    elif not isinstance(meant, bool | str):
+    elif meant is not None and not isinstance(meant, bool | str):
         assert isinstance(said, int | float), where
     else:
         assert isinstance(said, type(meant)), where

@@ -276,15 +276,15 @@ def test_what_was_not_published_is_published_when_redis_is_back(
 
     redis_server.start()
     with redis.Redis.from_url(redis_server.url()) as client:
-        heard = client.pubsub(ignore_subscribe_messages=True)
-        heard.subscribe("risk.killswitch")
         client.set(PERMIT, "permitted")
+        heard = client.pubsub(ignore_subscribe_messages=True)
+        heard.subscribe("risk.killswitch")  # last: what is heard came after the permit
         messages: list[dict[str, Any]] = []
         until(lambda: (m := heard.get_message()) and messages.append(m) is None, 15)
         heard.close()
 
         assert json.loads(messages[0]["data"])["trip_id"] == post.trips[0].id
-        assert not client.exists(PERMIT)
+        until(lambda: not client.exists(PERMIT))
     until(lambda: not post.status().bus)
 
 

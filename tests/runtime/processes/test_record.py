@@ -39,15 +39,16 @@ def test_one_that_does_not_run_uses_nothing() -> None:
 def test_this_process_is_measured() -> None:
     meter = UsageMeter(os.getpid())
     meter.sample()
-    end = time.perf_counter() + 0.3
-    while time.perf_counter() < end:
+    began, end = time.perf_counter(), time.process_time() + 0.3
+    while time.process_time() < end:
         pass
 
     usage = meter.sample()
+    busy_percent = 100 * 0.3 / (time.perf_counter() - began)  # of a machine that others share
 
     assert usage.processes >= 1
     assert usage.memory_bytes > 10 * 2**20
-    assert usage.cpu_percent > 20
+    assert usage.cpu_percent > busy_percent / 2
 
 
 def test_a_process_that_is_gone_uses_nothing() -> None:
