@@ -209,6 +209,7 @@ class RowCopy:
 
     def _begin(self) -> None:
         self._read, self._ending = None, False
+        self.error = "not read yet"  # so that each run says what it finds
 
     def end(self) -> None:
         """Write what is wanted, if that can be had, and return from `run`."""

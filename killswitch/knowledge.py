@@ -5,7 +5,7 @@ While a copy that is needed has not been read, no permit is issued and the state
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from ..actors.messages.state_keeper import KILLSWITCH_KEY, ShowState
 from ..protocol.document import read_document, write_document
@@ -16,12 +16,10 @@ from .copies import keep_aside
 from .foreign import damaged, found_document
 from .heard_events import read_heard
 from .intake import Decision, Origin, Verdict
-from .readings import Copy, Reading, away
+from .readings import UNREAD, Copy, Reading
 from .receipts import Receipts
 from .resolve import Resolution, Unknown, resolve
 from .state import Copies, Memory, Neighbours, holds
-
-_NOT_YET: Final = away("it has not been asked yet")
 
 OnTrip = Callable[[Trip, str], None]
 """Called with each new trip that a copy means, already in `Memory`, and how it came."""
@@ -68,7 +66,7 @@ class Knowledge:
         """Read the latch; the guard may have put a stop there while there was no daemon."""
         self._copies.lease.forbid()
         self._read_latch()
-        self._readings |= {Copy.POSTGRES: _NOT_YET, Copy.REDIS: _NOT_YET}
+        self._readings |= {Copy.POSTGRES: UNREAD, Copy.REDIS: UNREAD}
         latched = _sets(self._readings[Copy.LATCH]).union(self._memory.stop)
         self.resolve()
         for trip in _sets(self._readings[Copy.GUARD]).trips:
@@ -91,7 +89,7 @@ class Knowledge:
         if resolution.unknown is None:
             self._log.info("killswitch known", status=resolution.status)
             return True
-        if _NOT_YET not in self._readings.values():  # until then a permit of before may run out
+        if UNREAD not in self._readings.values():  # until then a permit of before may run out
             self._copies.link.revoke()
         if before is None or before.why != resolution.unknown.why:
             self._log.warning("killswitch unknown", reason=resolution.unknown.why)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Copy(StrEnum):
@@ -24,6 +25,8 @@ class Condition(StrEnum):
     """No such file, row or key."""
     FOUND = "found"
     """There is something."""
+    UNREAD = "unread"
+    """It is being asked."""
     AWAY = "away"
     """It cannot be asked now."""
     HIDDEN = "hidden"
@@ -58,6 +61,9 @@ def found(*documents: bytes | str, xmin: str = "") -> Reading:
     """A copy that holds these documents."""
     held = tuple(item.encode() if isinstance(item, str) else item for item in documents)
     return Reading(Condition.FOUND, held, xmin=xmin)
+
+
+UNREAD: Final = Reading(Condition.UNREAD, why="it has not been asked yet")
 
 
 def away(why: str) -> Reading:

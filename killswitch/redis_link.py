@@ -160,6 +160,7 @@ class RedisLink:
     def run(self, tell: Tell) -> None:
         """Serve until `end`; for a greenlet that may be killed at any time."""
         self._ending = False
+        self.error = "not connected yet"  # so that each run says what it finds
         while not self._ending:
             try:
                 self._connect(tell)

@@ -107,7 +107,8 @@ def _unknown(readings: Mapping[Copy, Reading]) -> Unknown | None:
         return Unknown(f"row security hides killswitch_status ({row.why})", _GRANT)
     missing = [(name, r) for name, r in (("PostgreSQL", row), ("Redis", key)) if not r.answers]
     intact = _is_intact(latch)
-    if not missing or (intact and len(missing) == 1):
+    unread = any(reading.condition is Condition.UNREAD for _, reading in missing)
+    if not missing or (intact and len(missing) == 1 and not unread):
         return None
     names = [name for name, _ in missing]
     whys = "; ".join(f"{name} is away ({reading.why})" for name, reading in missing)

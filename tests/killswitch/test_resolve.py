@@ -9,7 +9,15 @@ import pytest
 from orchestrator.killswitch.foreign import row_identity
 from orchestrator.killswitch.intake import Origin
 from orchestrator.killswitch.latch import LATCH_NAME, Latch
-from orchestrator.killswitch.readings import Condition, Copy, Reading, away, found, hidden
+from orchestrator.killswitch.readings import (
+    UNREAD,
+    Condition,
+    Copy,
+    Reading,
+    away,
+    found,
+    hidden,
+)
 from orchestrator.killswitch.resolve import Resolution, resolve
 from orchestrator.protocol.document import write_document
 from orchestrator.protocol.permit import PLAUSIBLE_AHEAD_S
@@ -154,6 +162,13 @@ def test_what_is_unknown_says_why_and_what_ends_it() -> None:
     assert row.way_out == "it is known when PostgreSQL answers"
     assert many is not None
     assert many.way_out == "it is known when PostgreSQL and Redis answers"
+
+
+@pytest.mark.parametrize("asked", ["row", "key"])
+def test_nothing_is_known_while_a_copy_is_still_being_asked(asked: str) -> None:
+    """An intact latch excuses a copy that is away, not one that will answer in a moment."""
+    assert look(**{asked: away("timed out")}).unknown is None
+    assert look(**{asked: UNREAD}).unknown is not None
 
 
 def test_a_hidden_row_says_what_lets_it_be_read() -> None:
