@@ -51,6 +51,8 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Only events that are, or are not, marked as processed."""
     chain: str | None = None
     """Only events of this chain of causes (`protocol.causes`)."""
+    others: bool = False
+    """Also rows of other programs, by their time: for pages, not for streams that go by ids."""
 
     @property
     def filtered(self) -> bool:
@@ -96,6 +98,8 @@ class NeedsDatabase(msgspec.Struct, frozen=True):
     """Our ids up to this one are in PostgreSQL."""
     newest_id: int
     """The newest id known to memory."""
+    others: tuple[Event, ...] = ()
+    """Rows of other programs, newest first by time."""
 
     @property
     def readable(self) -> bool:
@@ -140,7 +144,8 @@ class NeedsDatabase(msgspec.Struct, frozen=True):
             return None
         else:
             found = (*rows, *self.part)
-        return page_of(self.query, found, max(self.newest_id, *(row.id for row in rows), 0))
+        newest_id = max(self.newest_id, *(row.id for row in rows), 0)
+        return with_others(page_of(self.query, found, newest_id), self.query, self.others)
 
 
 def page_of(query: EventQuery, found: Sequence[Event | EventRow], newest_id: int) -> EventPage:
@@ -153,6 +158,29 @@ def page_of(query: EventQuery, found: Sequence[Event | EventRow], newest_id: int
         return EventPage(tuple(reversed(events)), cursor, has_more)
     cursor = max(highest, newest_id) if query.before is None else highest
     return EventPage(tuple(events), cursor, has_more)
+
+
+def with_others(page: EventPage, query: EventQuery, others: Sequence[Event]) -> EventPage:
+    """Put rows of other programs into a page that goes backwards; its cursor stays.
+
+    Args:
+        page: Of our events, newest first.
+        query: What was asked.
+        others: Newest first by time.
+    """
+    ours = {event.id for event in page.events}
+    oldest = (page.events[-1].ts or "") if page.has_more and page.events else ""
+    pending = [row for row in others if row.id not in ours and row.ts >= oldest][::-1]
+    if not pending:
+        return page
+    found: list[Event | EventRow] = []
+    for event in page.events:
+        while pending and pending[-1].ts > (event.ts or ""):
+            found.append(pending.pop())
+        found.append(event)
+    found += reversed(pending)
+    events = found[: min(query.limit, _fitting(found))]
+    return EventPage(tuple(events), page.cursor, page.has_more or len(found) > len(events))
 
 
 def _fitting(found: Sequence[Event | EventRow]) -> int:
@@ -191,7 +219,7 @@ class _Causes(msgspec.Struct):
 def _is_of_chain(event: Event, chain: str) -> bool:
     try:
         causes = msgspec.json.decode(event.payload, type=_Causes)
-    except msgspec.ValidationError:  # no object
+    except (msgspec.DecodeError, RecursionError):  # no object, or another program's
         return False
     return is_of_chain(msgspec.structs.asdict(causes), event.source, event.type, chain=chain)
 

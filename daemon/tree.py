@@ -65,6 +65,7 @@ from ..runtime.telemetry.metrics import Metrics
 from ..settings import Settings
 from ..settings.reload import changes
 from ..sql.database import Database
+from ..sql.events.event_reader import EventReader
 from ..sql.events.event_writer import EventWriter
 from ..sql.registry import AgentRegistry
 from ..sql.schema.retention import RetentionRule
@@ -309,7 +310,7 @@ class Daemon:
         ]
 
     def _actor_specs(self, subscriptions: BusConnections) -> list[ChildSpec]:
-        to = self._to
+        to, reader = self._to, EventReader(self._database)
         # Each gets only its own types: a flood of prices must not push a stop out of a mailbox.
         consumers = {
             to.monitor: frozenset({HEARTBEAT}),
@@ -330,11 +331,13 @@ class Daemon:
                     stops=to.killswitch,
                     instance=self.data.instance,
                     on_fenced=lambda error: self._give_up(str(error)),
+                    reader=reader,
+                    on_foreign=self._clients.note_foreign,
                 ),
                 shutdown_s=10.0,
             ),
             ChildSpec(to.killswitch, lambda: self.stop.actor(self._agents.processes)),
-            ChildSpec(to.state_keeper, lambda: StateKeeper(store=StateStore(self._database))),
+            ChildSpec(to.state_keeper, lambda: StateKeeper(StateStore(self._database), reader)),
             ChildSpec(
                 to.monitor,
                 lambda: HeartbeatMonitor(

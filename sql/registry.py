@@ -1,12 +1,18 @@
 """The table `agents`: read whole at the start, written in batches."""
 
+from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from .database import Database
 from .errors import KeptOut
 from .named_queries import query
+
+OWN_TRANSACTIONS: Final = 100
+"""Whose rows are not others'; one or two between two looks."""
+_XID: Final = "SELECT pg_current_xact_id()::xid::text"
 
 
 class AgentRow(msgspec.Struct, frozen=True):
@@ -38,10 +44,20 @@ class AgentRegistry:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._since: str | None = None
+        self._own: deque[str] = deque(maxlen=OWN_TRANSACTIONS)
 
     def load(self) -> list[AgentRow]:
-        """All agents, in order of id."""
-        return [AgentRow(*row) for row in self._database.rows(query("agents_load"))]
+        """All agents, in order of id; from now on `changed` tells what others write."""
+        self._since = None
+        return self.changed()
+
+    def changed(self) -> list[AgentRow]:
+        """The agents that other programs have written since the last call, in order of id."""
+        given = {"since": self._since, "own": list(self._own)}
+        rows = self._database.rows(query("agents_changed"), given)
+        self._since = rows[0][0]
+        return [AgentRow(*row[1:]) for row in rows if row[1] is not None]
 
     def upsert(self, agents: Iterable[AgentRow]) -> list[AgentRow]:
         """Write agents in one statement; of two with one id the later counts.
@@ -64,6 +80,8 @@ class AgentRegistry:
         with self._database.transaction() as connection:
             if connection.execute(query("agents_upsert"), columns).rowcount < len(rows):
                 raise KeptOut
+            for (xid,) in connection.execute(_XID):
+                self._own.append(xid)
 
 
 def _without_beat(row: AgentRow) -> AgentRow:

@@ -314,6 +314,10 @@ class Clients:
             if client.wants(event):
                 self._correct_one(client, Chunk(client.wire(frame, None), event.id, event.id, 1))
 
+    def note_foreign(self) -> None:
+        """Another program has written events: what was read before may be out of date."""
+        self.replaced += 1
+
     def _correct_one(self, client: Client, chunk: Chunk) -> None:
         behind = self._behind.get(client)
         if behind is None or behind.must_know(chunk):

@@ -19,6 +19,7 @@ from gevent import Greenlet
 from ...runtime import Actor, Address, Outbox, deadline, give_way
 from ...runtime.errors import OrchestratorError
 from ...sql.errors import StoreError
+from ...sql.events.event_reader import EventReader
 from ...sql.events.event_writer import EventWriter
 from ...sql.events.fenced_connection import STALE_AFTER_S
 from ..events import DROPPED, Event, NewEvent
@@ -36,7 +37,8 @@ from ..messages.event_persister import (
     StoredEvent,
 )
 from ..messages.events import StopFound
-from ..recent_events import EventPage, NeedsDatabase
+from ..recent_events import EventPage, NeedsDatabase, with_others
+from .foreign_rows import ForeignRowsWatch
 from .pipeline import Pipeline
 from .recovery import Loader, Newest, Stops, survey
 from .state import PersisterState
@@ -85,6 +87,8 @@ class EventPersister(Actor):
         instance: The name under which the database's fence is claimed.
         stale_after_s: When another daemon may take the fence over.
         on_fenced: Called when another daemon writes to this database; this one must stop.
+        reader: Finds the rows of other programs.
+        on_foreign: Called when some were found or are gone.
     """
 
     drain_on_stop = True
@@ -101,8 +105,19 @@ class EventPersister(Actor):
         instance: str = "orchestrator",
         stale_after_s: float = STALE_AFTER_S,
         on_fenced: Callable[[StoreError], None] = lambda _error: None,
+        reader: EventReader | None = None,
+        on_foreign: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self._foreign: ForeignRowsWatch | None = None
+        if reader is not None:
+            self._foreign = ForeignRowsWatch(
+                state.id_map,
+                state.foreign,
+                reader,
+                newest_id=lambda: state.newest_id,
+                on_change=on_foreign,
+            )
         self._state = state
         self._writer = writer
         self._pipeline = Pipeline(
@@ -143,6 +158,8 @@ class EventPersister(Actor):
             self.spawn(self._to_listener.pump, name="stream-outbox")
             self.every(BEGIN_S, self._keep_stream)
         self.spawn(self._pipeline.run, name="pipeline")
+        if self._foreign is not None:
+            self.spawn(self._foreign.run, name="foreign-rows")
         storer = Storer(
             state,
             self._writer,
@@ -202,6 +219,7 @@ class EventPersister(Actor):
                 return self._handle_get_event(message)
             case NoteProcessed():
                 self._state.window.mark_processed(message.ids)
+                self._state.foreign.mark_processed(message.ids)
             case GetPersisterStatus():
                 return self.status()
             case GetBooks():
@@ -264,8 +282,13 @@ class EventPersister(Actor):
             state.room.wait(ROOM_WAIT_S)
 
     def _handle_get_events(self, message: GetEvents) -> EventPage | NeedsDatabase:
-        state = self._state
-        return state.window.ask(message.query, state.committed_id, give_way)
+        state, query = self._state, message.query
+        answer = state.window.ask(query, state.committed_id, give_way)
+        boundary = None if query.before is None else state.window.get(query.before)
+        others = state.foreign.matching(query, boundary)
+        if isinstance(answer, EventPage):
+            return with_others(answer, query, others)
+        return msgspec.structs.replace(answer, others=others)
 
     def _handle_get_event(self, message: GetEvent) -> Event | StillStoring | None:
         found = self._state.window.get(message.id)

@@ -29,6 +29,7 @@ from ..recent_events import EventWindow
 from ..sources import SourceBalance
 from .backlog import Backlog, stream_of
 from .batch import Batch
+from .foreign_rows import ForeignRows, IdMap
 from .inbox import Inbox
 from .ingest import Ingest
 from .lag import StoreLag
@@ -106,6 +107,9 @@ class PersisterState:
         self.backlog = Backlog(limit)
         """Batches that are to be stored."""
         self.window = EventWindow(50_000) if window is None else window
+        self.id_map = IdMap()
+        self.foreign = ForeignRows()
+        """Rows that other programs inserted."""
         self.reconciliation = Reconciliation(self.inbox, self.ingest, self.backlog, self.held)
         self.journalled: Counter[str] = Counter()
         """Events, by source."""
@@ -220,8 +224,11 @@ class PersisterState:
         """Nothing of ours is uncommitted below ``event_id``."""
         self.committed_id = max(self.committed_id, event_id - 1)
 
-    def note_in_database(self, highest_id: int) -> None:
+    def note_in_database(self, highest_id: int, oldest_id: int | None = None) -> None:
         """The table holds rows up to ``highest_id``, ours or others'."""
+        # What lies above the ids that this data directory remembers was written by others.
+        self.id_map.begin(oldest_id=oldest_id, highest_id=self.newest_id or highest_id)
+        self.id_map.add(self.ids.ranges)
         self.window.raise_floor(highest_id)
         if not self.backlog:
             self.committed_id = max(self.committed_id, highest_id)
@@ -278,5 +285,6 @@ class PersisterState:
             self.journal.work(write_ids, self.ids_path, (*self.ids.ranges, *ranges))
         except OSError as error:
             self._log.warning("ids are not on disk", reason=str(error))
+        self.id_map.add(ranges)
         self.ids.add(ranges)
         self.to_journal.set()

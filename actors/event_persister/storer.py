@@ -189,20 +189,20 @@ class Storer:
         )
         state = self._state
         try:
-            highest, stream = self._within(self._look_round)
+            highest, oldest, stream = self._within(self._look_round)
         except (StoreError, PostgresSilent):
             self._writer.epoch = None
             raise
-        state.note_in_database(highest)
+        state.note_in_database(highest, oldest)
         state.note_stream_in_database(stream)
 
-    def _look_round(self) -> tuple[int, StreamPosition | None]:
-        """The highest id there is, and how far the stream was read."""
+    def _look_round(self) -> tuple[int, int | None, StreamPosition | None]:
+        """The highest and the lowest id there is, and how far the stream was read."""
         state, highest = self._state, self._writer.committed_max()
         self._warn_if_set_back(highest)
         state.ids.discard_through(highest)
         self._writer.raise_sequence(max(highest, state.newest_id, state.ids.highest))
-        return highest, self._stream_position()
+        return highest, self._writer.oldest_id(), self._stream_position()
 
     def _stream_position(self) -> StreamPosition | None:
         """PostgreSQL's; where it refuses to say, the data directory's will do, if it has one."""

@@ -93,6 +93,7 @@ class HeartbeatMonitor(Actor):
         self._canary_at: dict[str, float] = {}
         self._canary_rtt_s: float | None = None
         self._visible = False
+        self._is_read = False
 
     def on_start(self) -> None:
         """Start loading, writing and checking; ready without PostgreSQL."""
@@ -214,9 +215,11 @@ class HeartbeatMonitor(Actor):
     def _load_then_save(self) -> None:
         while not self._load():
             gevent.sleep(RETRY_S)
+        self._is_read = True
         while True:
             gevent.sleep(SAVE_INTERVAL_S)
             self._save()
+            self._take_changed()
 
     def _load(self) -> bool:
         try:
@@ -226,6 +229,16 @@ class HeartbeatMonitor(Actor):
             return False
         self._table.load(rows, now=time.monotonic(), wall=datetime.now(UTC))
         return True
+
+    def _take_changed(self) -> None:
+        """What other programs wrote: seen within 5 s."""
+        try:
+            rows = self._registry.changed()
+        except StoreError as error:
+            self.log.debug("agent registry not read", reason=str(error))
+            return
+        now = time.monotonic()
+        self._publish(self._table.load(rows, now=now, wall=datetime.now(UTC)), now)
 
     def _save(self) -> None:
         rows: list[AgentRow] = self._table.take_dirty()

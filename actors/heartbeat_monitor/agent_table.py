@@ -113,12 +113,27 @@ class AgentTable:
 
     # -- what comes in -----------------------------------------------------------------------
 
-    def load(self, rows: Iterable[AgentRow], *, now: float, wall: datetime) -> None:
-        """Add the rows of a former run; what has been heard since then stands."""
+    def load(self, rows: Iterable[AgentRow], *, now: float, wall: datetime) -> list[Change]:
+        """Take rows of a former run, or of another program; what was heard since then stands.
+
+        Returns:
+            A change for each agent that is new or seen later than we heard of it.
+        """
+        changes = []
         for row in rows:
-            if row.id not in self._agents:
-                age_s = _age_s(row.last_beat, wall)
-                self._agents[row.id] = _Agent(row, now - max(0.0, age_s))
+            agent = self._agents.get(row.id)
+            if agent is None:
+                if len(self._agents) >= MAX_AGENTS:
+                    self.refused += 1
+                    continue
+                agent = self._agents[row.id] = _Agent(row, now)
+            elif (row.last_beat or "") <= (agent.row.last_beat or ""):
+                continue
+            agent.row = row
+            agent.beat_at = now - max(0.0, _age_s(row.last_beat, wall))
+            agent.liveness = self._liveness(agent, now)
+            changes.append(Change(row.id, None, "written by another program"))
+        return changes
 
     def set_visible(self, visible: bool, *, now: float) -> None:  # noqa: FBT001 a state, not an option
         """Note whether the daemon sees the bus; when it sees it again, all timeouts restart."""

@@ -5,6 +5,7 @@ through: every change goes to PostgreSQL at once, and until it is there it is re
 of a key replaces one that is pending.
 """
 
+import time
 from typing import Any, Final, assert_never
 
 import gevent
@@ -13,6 +14,7 @@ from gevent.event import Event as Signal
 from ...protocol.timestamps import utc_now
 from ...runtime import Actor
 from ...sql.errors import StoreError
+from ...sql.events.event_reader import EventReader
 from ...sql.refusals import RETRY_REFUSED_S
 from ...sql.state import StateStore
 from ..events import REGIME, Event
@@ -20,6 +22,12 @@ from ..messages.events import EventReplaced, EventsJournalled
 from ..messages.state_keeper import GetRegime, GetState, Message, SetState, ShowState
 from .regime import Regime, read_regime, regime_value
 from .values import REGIME_KEY, StateValues
+
+REGIME_TYPES: Final = (REGIME, "state")
+"""Ours, and the original's, which stored the last word of a channel."""
+
+LOOK_S: Final = 1.0
+"""How often events are asked for a regime while the state has none."""
 
 RETRY_S: Final = 1.0
 """How long to wait when PostgreSQL is away."""
@@ -30,13 +38,18 @@ class StateKeeper(Actor):
 
     Args:
         store: Where the state is kept for others to read.
+        events: Where the regime is read while the state has none.
     """
 
     drain_on_stop = True
 
-    def __init__(self, *, store: StateStore) -> None:
+    def __init__(self, store: StateStore, events: EventReader) -> None:
         super().__init__()
         self._store = store
+        self._events = events
+        self._regime_is_kept = False
+        self._is_read = False
+        self._regime_is_read = False
         self._values = StateValues()
         self._saving = Signal()
 
@@ -75,6 +88,7 @@ class StateKeeper(Actor):
 
     def _look_at(self, event: Event) -> None:
         if event.type == REGIME:
+            self._regime_is_kept = True
             self._keep(REGIME_KEY, regime_value(event))
 
     def _handle_get_regime(self) -> Regime | None:
@@ -90,12 +104,18 @@ class StateKeeper(Actor):
     def _load_then_save(self) -> None:
         while not self._load():
             gevent.sleep(RETRY_S)
+        self._is_read = True
+        retry_at = 0.0
         while True:
-            self._saving.wait(RETRY_REFUSED_S)
-            self._saving.clear()
-            if not self._save_all():
-                gevent.sleep(RETRY_S)
-                self._saving.set()
+            if not self._regime_is_kept:
+                self._find_regime()
+            self._saving.wait(RETRY_REFUSED_S if self._regime_is_kept else LOOK_S)
+            if self._saving.is_set() or time.monotonic() >= retry_at:
+                self._saving.clear()
+                retry_at = time.monotonic() + RETRY_REFUSED_S
+                if not self._save_all():
+                    gevent.sleep(RETRY_S)
+                    self._saving.set()
 
     def _load(self) -> bool:
         try:
@@ -104,7 +124,20 @@ class StateKeeper(Actor):
             self.log.debug("state not readable yet", reason=str(error))
             return False
         self._values.merge(rows)
+        self._regime_is_kept = self._values.get(REGIME_KEY) is not None
         return True
+
+    def _find_regime(self) -> None:
+        """Show the regime of the newest event; it is written once an agent reports one."""
+        try:
+            row = self._events.newest_of(REGIME_TYPES)
+        except StoreError as error:
+            self.log.debug("no regime read from events", reason=str(error))
+            return
+        self._regime_is_read = True
+        if row is not None and not self._regime_is_kept:
+            event = Event(row.id, row.type, bytes(row.payload), row.ts or "", row.source)
+            self._values.show(REGIME_KEY, regime_value(event), now=event.ts)
 
     def _save_all(self) -> bool:
         """Write what is pending but what PostgreSQL refuses; False if it cannot be reached."""

@@ -17,7 +17,7 @@ from ...actors.messages.event_persister import GetEvent, GetEvents, StillStoring
 from ...actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ...runtime import Address, give_way
 from ...sql.events.event_filter import EventFilter
-from ...sql.events.event_reader import EventReader, EventRow
+from ...sql.events.event_reader import OWN_IDS_END, EventReader, EventRow
 from ..errors import Unavailable
 from ..peers import ASK_TIMEOUT_S
 from .event_shape import EventShape, shape_of
@@ -175,7 +175,8 @@ class EventPages:
         if wanted.oldest_first:
             after = wanted.after or 0
             return self._reader.after(after, wanted.limit, narrowed, up_to_id=wanted.through)
-        return self._reader.latest(wanted.limit, narrowed, up_to_id=wanted.through)
+        through = OWN_IDS_END if wanted.through is None else wanted.through
+        return self._reader.latest(wanted.limit, narrowed, up_to_id=through)
 
     def _is_settled(self, query: EventQuery, page: EventPage) -> bool:
         """Whether no newer event can change ``page``."""

@@ -272,6 +272,7 @@ def event_query(wanted: EventsQuery) -> EventQuery:
         from_ts=_time(wanted.from_, "from"),
         to_ts=_time(wanted.to, "to"),
         processed=wanted.processed,
+        others=True,
         chain=wanted.correlation_id,
     )
 

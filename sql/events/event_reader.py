@@ -1,6 +1,6 @@
 """Reading events: pages by id with filters, single events, the types there are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -13,6 +13,8 @@ from .page_search import search
 
 # bigint's largest: no upper bound.
 MAX_ID: Final = 2**63 - 1
+# Ids from here on are another program's: no JSON number carries them all.
+OWN_IDS_END: Final = 2**52
 # Rows that are searched first for a filtered page. It is nearly always found there, in some 5 ms.
 NEAR_ROWS: Final = 5_000
 # Types are counted up to this table size in disk pages (16 MB), else estimated from as many.
@@ -105,6 +107,23 @@ class EventReader:
     def newest_id(self) -> int:
         """The highest id in the table, 0 if it is empty."""
         return int(self._database.rows(query("committed_max"))[0][0])
+
+    def ids_within(
+        self, ranges: Iterable[tuple[int, int]], known: Iterable[int], *, limit: int
+    ) -> list[int]:
+        """Ids in some ranges (the highest `limit`), and those of `known` that are still there."""
+        lows, highs = zip(*ranges, strict=True)
+        given = {"lows": list(lows), "highs": list(highs), "known": list(known), "limit": limit}
+        return [row[0] for row in self._database.rows(query("events_within"), given)]
+
+    def rows(self, ids: Sequence[int]) -> list[EventRow]:
+        """Those of some events that are there, in no order."""
+        return list(map(_event, self._database.rows(query("events_by_ids"), {"ids": list(ids)})))
+
+    def newest_of(self, types: Sequence[str]) -> EventRow | None:
+        """The newest event, by time, of some types whose payload is an object."""
+        rows = self._database.rows(query("events_newest_of"), {"types": list(types)})
+        return _event(rows[0]) if rows else None
 
     def mark_processed(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
         """Mark events as processed; returns the ids that exist and those that do not, as given."""

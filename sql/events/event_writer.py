@@ -107,8 +107,13 @@ class EventWriter(FencedConnection):
                 connection.execute(query("sequence_burn"), {"sequence": name, "count": gap})
 
     def committed_max(self) -> int:
-        """The highest id in the table, 0 if it is empty."""
+        """The highest id in the table that may be ours, 0 without any."""
         return _first(self._rows("committed_max")[0])
+
+    def oldest_id(self) -> int | None:
+        """The lowest id in the table; ``None`` if it is empty."""
+        found: int | None = self._rows("oldest_id")[0][0]
+        return found
 
     def rejected_at(self, event_id: int) -> tuple[str, int, str] | None:
         """Channel, size and raw of the ``bus.rejected`` at ``event_id``; None if there is none."""

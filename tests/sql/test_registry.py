@@ -1,5 +1,5 @@
 import pytest
-from orchestrator.sql.connection import Connection
+from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.database import Database
 from orchestrator.sql.registry import AgentRegistry, AgentRow
 
@@ -125,3 +125,34 @@ def test_without_the_table_or_a_right_all_are_set_aside(
 
     (report,) = database.refusals.report()
     assert 'relation "agents" does not exist' in report.reason
+
+
+def test_what_others_write_is_seen_and_our_own_is_not(
+    database: Database, admin: Connection
+) -> None:
+    registry = AgentRegistry(database)
+    admin.execute("INSERT INTO agents (id, name) VALUES ('old', 'x')")
+    assert [row.id for row in registry.load()] == ["old"]
+    assert registry.changed() == []
+
+    registry.upsert([agent("ours")])
+    admin.execute("INSERT INTO agents (id, name) VALUES ('sql', 'y')")
+    admin.execute("UPDATE agents SET last_beat = now() WHERE id = 'old'")
+
+    assert [row.id for row in registry.changed()] == ["old", "sql"]
+    assert registry.changed() == []
+
+
+def test_a_row_is_seen_although_its_transaction_began_long_before(
+    database: Database, admin: Connection, pg_url: str
+) -> None:
+    registry = AgentRegistry(database)
+    with connect(pg_url) as slow:
+        slow.execute("BEGIN")
+        slow.execute("INSERT INTO agents (id, name) VALUES ('slow', 'x')")
+        registry.load()
+        admin.execute("INSERT INTO agents (id, name) VALUES ('fast', 'y')")
+        assert [row.id for row in registry.changed()] == ["fast"]
+        slow.execute("COMMIT")
+
+    assert "slow" in [row.id for row in registry.changed()]

@@ -276,3 +276,35 @@ def test_a_row_with_a_time_that_no_calendar_has_is_loaded(last_beat: str) -> Non
     agents.load([row], now=5, wall=datetime(2026, 1, 31, tzinfo=UTC))
 
     assert agents.view("a1", now=5).last_beat == last_beat
+
+
+def written(agent_id: str, last_beat: str | None, name: str = "By SQL") -> AgentRow:
+    return AgentRow(agent_id, name, "signals", "active", last_beat, None)
+
+
+def test_rows_of_another_program_are_taken_if_they_are_newer() -> None:
+    agents = table()
+    agents.beat(beat("a1", name="Ours"), now=1)
+    later, wall = "2026-01-31T09:31:00.000Z", datetime(2026, 1, 31, 9, 31, 5, tzinfo=UTC)
+
+    rows = [written("a1", TS), written("a2", later), written("a3", None)]
+    changes = agents.load(rows, now=10, wall=wall)
+
+    assert [change.agent_id for change in changes] == ["a2", "a3"]
+    assert agents.view("a1", now=10).name == "Ours"
+    assert (agents.view("a2", now=10).seconds_since_beat, agents.view("a2", now=10).is_alive) == (
+        5,
+        True,
+    )
+    [change] = agents.load([written("a1", later)], now=11, wall=wall)
+    assert (change.agent_id, agents.view("a1", now=11).name) == ("a1", "By SQL")
+    assert agents.take_dirty() == [written("a1", later)]
+
+
+def test_rows_of_another_program_do_not_fill_the_memory() -> None:
+    agents = table()
+    rows = (written(f"a{n}", None) for n in range(MAX_AGENTS + 3))
+
+    agents.load(rows, now=0, wall=datetime.now(UTC))
+
+    assert (len(agents), agents.refused) == (MAX_AGENTS, 3)

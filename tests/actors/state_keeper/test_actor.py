@@ -12,6 +12,7 @@ from orchestrator.actors.state_keeper.actor import StateKeeper
 from orchestrator.runtime import Address, start_actor, stop_actor
 from orchestrator.sql.database import Database
 from orchestrator.sql.errors import StoreError
+from orchestrator.sql.events.event_reader import EventReader
 from orchestrator.sql.state import StateStore
 
 pytestmark = pytest.mark.db
@@ -21,14 +22,15 @@ TS = "2026-01-31T09:30:00.000Z"
 class Office:
     """A keeper, which can be restarted."""
 
-    def __init__(self, store: StateStore) -> None:
+    def __init__(self, store: StateStore, events: EventReader) -> None:
         self.store = store
+        self.events = events
         self.address = Address("keeper")
         self.keeper: StateKeeper | None = None
 
     def start(self) -> None:
         self.address = Address("keeper")
-        self.keeper = StateKeeper(store=self.store)
+        self.keeper = StateKeeper(self.store, self.events)
         start_actor(self.keeper, self.address)
 
     def stop(self) -> None:
@@ -53,7 +55,7 @@ class Office:
 
 @pytest.fixture
 def office(database: Database) -> Iterator[Office]:
-    office = Office(StateStore(database))
+    office = Office(StateStore(database), EventReader(database))
     office.start()
     yield office
     office.stop()
@@ -123,3 +125,34 @@ def test_a_value_that_is_refused_holds_up_no_other(
 
     assert database.refusals.totals["orchestrator_state"] >= 1
     assert office.ask(GetState())
+
+
+@pytest.mark.parametrize("event_type", [REGIME, "state"])
+def test_without_a_key_the_regime_is_the_newest_events(
+    office: Office, database: Database, wait_until: Callable[..., None], event_type: str
+) -> None:
+    insert = "INSERT INTO events (type, payload, source, ts) VALUES (%s, %s, 'sql', %s)"
+    with database.transaction() as connection:
+        for regime, ts in (("volatile", TS), ("stable", "2026-01-30T00:00:00Z")):
+            connection.execute(insert, (event_type, f'{{"regime": "{regime}"}}', ts))
+        connection.execute(insert, (event_type, "[7]", "2026-01-31T10:00:00Z"))
+
+    wait_until(lambda: office.ask(GetRegime()) is not None)
+
+    regime = office.ask(GetRegime())
+    assert msgspec.json.decode(regime.payload)["regime"] == "volatile"
+    assert (regime.source, regime.last_update) == ("sql", TS)
+    assert office.stored("regime_state") is None
+
+
+def test_a_report_that_comes_replaces_the_regime_of_an_old_event(
+    office: Office, database: Database, wait_until: Callable[..., None]
+) -> None:
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO events (type, payload) VALUES (%s, '{}')", (REGIME,))
+    wait_until(lambda: office.ask(GetRegime()) is not None)
+
+    office.hear(REGIME, b'{"regime":"stable"}', "detector")
+
+    wait_until(lambda: office.stored("regime_state") is not None)
+    assert office.ask(GetRegime()).source == "detector"

@@ -177,7 +177,7 @@ def test_unknown_parameters_are_ignored(served: Served) -> None:
 
 
 def test_since_0_goes_with_before() -> None:
-    assert event_query(EventsQuery(since=0, before=9)) == EventQuery(before=9)
+    assert event_query(EventsQuery(since=0, before=9)) == EventQuery(before=9, others=True)
 
 
 def test_times_without_a_zone_are_utc() -> None:
@@ -504,3 +504,60 @@ def test_what_was_posted_is_found_by_its_request(served: Served) -> None:
 
     assert event["id"] == reply.json["id"]
     assert event["payload"]["traceparent"] == TRACE
+
+
+# -- rows of other programs ----------------------------------------------------------------------
+
+LOG_EVENT = """
+    CREATE FUNCTION log_orchestrator_event(p_type text, p_payload jsonb, p_source text)
+    RETURNS bigint LANGUAGE sql AS
+      $$ INSERT INTO events (type, payload, source) VALUES (p_type, p_payload, p_source)
+         RETURNING id $$
+"""
+
+
+def test_rows_of_other_programs_appear_by_their_time_and_move_no_cursor(serve: Serve) -> None:
+    served = serve()
+    served.wait_ready()
+    first = served.stored("strategy.ours", {"n": 1})
+    served.wait_until(lambda: served.get("/bus/events").json["cursor"] >= first)
+    with psycopg.connect(served.daemon.pg_url, autocommit=True) as host:
+        host.execute(LOG_EVENT)
+        host.execute("SELECT log_orchestrator_event('agent.status', '{\"a\": 1}', 'original')")
+        host.execute(
+            "INSERT INTO events (id, type, source, ts) VALUES (-3, 'strategy.old', 'sql', 'epoch')"
+        )
+
+    def sources(query: str) -> list[Any]:
+        return [event["source"] for event in served.get(f"/bus/events{query}").json["events"]]
+
+    served.wait_until(lambda: "original" in sources("?limit=200"), limit_s=4)
+    assert sources("?limit=200")[-1] == "sql"
+    assert sources("?type=strategy.old") == ["sql"]
+    assert sources("?source=original&order=asc") == ["original"]
+    assert sources("?to=1971-01-01T00:00:00Z") == ["sql"]
+    assert sources(f"?since={first}&source=original") == []
+    last = served.stored("strategy.ours", {"n": 2})
+    page = served.get(f"/bus/events?since={first}").json
+    assert page["cursor"] >= last
+    assert "original" not in [event["source"] for event in page["events"]]
+    newest = served.get("/bus/events?type=agent.status&type=strategy.ours").json
+    assert [event["source"] for event in newest["events"]] == [None, "original", None]
+    assert newest["cursor"] < newest["events"][1]["id"]
+    assert {"agent.status", "strategy.old"} <= {
+        row["type"] for row in served.get("/bus/types").json["types"]
+    }
+
+
+def test_marking_a_row_of_another_program_shows(serve: Serve) -> None:
+    served = serve()
+    with psycopg.connect(served.daemon.pg_url, autocommit=True) as host:
+        row = host.execute("INSERT INTO events (type) VALUES ('strategy.sql') RETURNING id")
+        [event_id] = row.fetchone() or (0,)
+    found = "/bus/events?type=strategy.sql"
+    served.wait_until(lambda: served.get(found).json["events"], limit_s=4)
+
+    assert served.post("/bus/events/processed", {"ids": [event_id]}).json["updated"] == [event_id]
+
+    assert served.get(f"{found}&processed=true").json["events"][0]["processed"] is True
+    assert served.get(f"{found}&processed=false").json["events"] == []

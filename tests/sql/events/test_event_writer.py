@@ -485,3 +485,14 @@ def test_when_even_what_stands_for_a_row_is_refused_nothing_is_stored(
         writer.sift(lines, lambda line, _error: line)
 
     assert admin.execute("SELECT count(*) FROM events").fetchone() == (0,)
+
+
+def test_an_id_beyond_what_json_carries_is_not_continued_from(
+    writer: EventWriter, admin: Connection
+) -> None:
+    admin.execute("INSERT INTO events (id, type) VALUES (3, 'a'), (4503599627370496, 'b')")
+
+    assert writer.committed_max() == 3
+    assert writer.oldest_id() == 3
+    writer.raise_sequence(writer.committed_max())
+    assert writer.take_ids(2) == [(4, 5)]
