@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final
 
+from ..event_query import type_test
 from ..events import Event
 from ..messages.events import EventReplaced, EventsJournalled
-from ..recent_events import type_test
 from .frames import Wire, as_is
 from .send_buffer import Chunk, SendBuffer
 

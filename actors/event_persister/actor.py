@@ -22,6 +22,7 @@ from ...sql.errors import StoreError
 from ...sql.events.event_reader import EventReader
 from ...sql.events.event_writer import EventWriter
 from ...sql.events.fenced_connection import STALE_AFTER_S
+from ..event_query import EventPage, NeedsDatabase, with_others
 from ..events import DROPPED, Event, NewEvent
 from ..messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from ..messages.event_persister import (
@@ -37,7 +38,6 @@ from ..messages.event_persister import (
     StoredEvent,
 )
 from ..messages.events import StopFound
-from ..recent_events import EventPage, NeedsDatabase, with_others
 from .foreign_rows import ForeignRowsWatch
 from .pipeline import Pipeline
 from .recovery import Loader, Newest, Stops, survey

@@ -14,9 +14,9 @@ import structlog
 
 from ...sql.errors import StoreError
 from ...sql.events.event_reader import MAX_ID, EventReader, EventRow
+from ..event_query import EventQuery, matcher
 from ..events import Event
 from ..journal.record_format import IdRange
-from ..recent_events import EventQuery, matcher
 
 LOOK_S: Final = 1.0
 """Between two looks; a row is shown within 2 s of its commit."""

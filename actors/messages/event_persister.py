@@ -11,8 +11,8 @@ import msgspec
 
 from ...runtime import Address
 from ...runtime.address import HandlingTimes
+from ..event_query import EventQuery
 from ..events import NewEvent
-from ..recent_events import EventQuery
 
 MAX_TURN_EVENTS: Final = 1_000
 """Events of one batch: some 4 ms of work. Longer turns starve the storer: PostgreSQL has worked off

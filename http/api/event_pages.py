@@ -12,9 +12,9 @@ from typing import Final, Generic, Protocol, TypeVar
 import msgspec
 
 from ...actors.broadcaster.clients import Clients
+from ...actors.event_query import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ...actors.events import Event
 from ...actors.messages.event_persister import GetEvent, GetEvents, StillStoring
-from ...actors.recent_events import DatabaseRange, EventPage, EventQuery, NeedsDatabase
 from ...runtime import Address, give_way
 from ...sql.events.event_filter import EventFilter
 from ...sql.events.event_reader import OWN_IDS_END, EventReader, EventRow

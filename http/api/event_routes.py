@@ -9,6 +9,7 @@ import gevent
 import msgspec
 
 from ...actors.broadcaster.clients import Clients
+from ...actors.event_query import EventQuery
 from ...actors.events import KILLSWITCH, NewEvent
 from ...actors.messages.event_persister import (
     GetPersisterStatus,
@@ -17,7 +18,6 @@ from ...actors.messages.event_persister import (
     PersistEvents,
 )
 from ...actors.payloads import examine
-from ...actors.recent_events import EventQuery
 from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.targets import MAX_NAME_BYTES
 from ...protocol.timestamps import timestamp, utc_now

@@ -16,9 +16,9 @@ from gevent.lock import BoundedSemaphore
 from ...actors.broadcaster.clients import ALL_TYPES, Clients
 from ...actors.broadcaster.frames import EventFrames, Wire
 from ...actors.broadcaster.send_buffer import Chunk
+from ...actors.event_query import EventPage, EventQuery, NeedsDatabase, type_test
 from ...actors.events import Event
 from ...actors.messages.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
-from ...actors.recent_events import EventPage, EventQuery, NeedsDatabase, type_test
 from ...runtime import Address, OrchestratorError, deadline
 from ...sql.database import Database
 from ...sql.errors import StoreError

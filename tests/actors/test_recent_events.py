@@ -2,17 +2,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.actors.events import Event
-from orchestrator.actors.recent_events import (
+from orchestrator.actors.event_query import (
     MAX_PAGE_BYTES,
     DatabaseRange,
     EventPage,
     EventQuery,
-    EventWindow,
     NeedsDatabase,
-    matcher,
-    with_others,
 )
+from orchestrator.actors.events import Event
+from orchestrator.actors.recent_events import EventWindow
 
 
 def event(event_id: int, type_: str = "a", source: str | None = None, second: int = 0) -> Event:
@@ -269,11 +267,6 @@ def test_a_chain_is_its_first_event_and_all_that_name_it() -> None:
     assert ids(page(window, chain="own")) == []
 
 
-def test_without_filters_all_matches() -> None:
-    assert matcher(EventQuery())(event(1))
-    assert not EventQuery().filtered
-
-
 def test_one_event_can_be_found_replaced_and_taken_out() -> None:
     window = window_of(range(1, 3000, 2))
 
@@ -329,53 +322,3 @@ def test_a_long_look_pauses_and_answers_for_the_moment_of_the_call() -> None:
 @pytest.mark.parametrize("limit", [1, 200])
 def test_limits_hold_over_chunks(limit: int) -> None:
     assert len(page(window_of(range(1, 3000)), limit=limit).events) == limit
-
-
-def mixed(query: EventQuery, *others: Event, has_more: bool = False) -> tuple[list[int], EventPage]:
-    """A page of ours at seconds 30, 20 and 10 with the rows of others in it."""
-    ours = tuple(event(n, second=n * 10) for n in (3, 2, 1))
-    found = with_others(EventPage(ours, 3, has_more), query, others)
-    return ids(found), found
-
-
-def test_rows_of_others_stand_where_their_time_says_and_move_no_cursor() -> None:
-    rows = [event(10**9, second=25), event(-4, second=15), event(999, second=1)]
-
-    found, whole = mixed(EventQuery(), *rows)
-
-    assert found == [3, 10**9, 2, -4, 1, 999]
-    assert (whole.cursor, whole.has_more) == (3, False)
-
-
-def test_what_does_not_fit_any_more_is_more() -> None:
-    found, whole = mixed(EventQuery(limit=3), event(99, second=25))
-
-    assert found == [3, 99, 2]
-    assert (whole.cursor, whole.has_more) == (3, True)
-
-
-def test_rows_older_than_a_page_that_has_more_are_of_the_next_one() -> None:
-    assert mixed(EventQuery(), event(99, second=5), has_more=True)[0] == [3, 2, 1]
-
-
-def test_a_row_that_the_page_has_already_is_not_repeated() -> None:
-    assert mixed(EventQuery(), event(2, second=25))[0] == [3, 2, 1]
-
-
-def test_our_order_is_that_of_ids_even_where_the_clock_was_set_back() -> None:
-    ours = (event(3, second=1), event(2, second=30), event(1, second=10))
-
-    found = with_others(EventPage(ours, 3, has_more=False), EventQuery(), [event(99, second=20)])
-
-    assert ids(found) == [99, 3, 2, 1]
-
-
-def test_a_page_that_postgresql_completes_has_them_too() -> None:
-    window = EventWindow(floor_id=5)
-    window.append((event(6, second=20),), 2)
-    asked = msgspec.structs.replace(needs(window, 5), others=(event(77, second=15),))
-
-    done = asked.complete([event(5, second=10)])
-
-    assert done is not None
-    assert ids(done) == [6, 77, 5]

@@ -20,6 +20,7 @@ from orchestrator.actors.event_persister.actor import EventPersister
 from orchestrator.actors.event_persister.recovery import sweep
 from orchestrator.actors.event_persister.state import PersisterState
 from orchestrator.actors.event_persister.status import percentiles
+from orchestrator.actors.event_query import EventPage, EventQuery, NeedsDatabase
 from orchestrator.actors.events import Event, NewEvent
 from orchestrator.actors.journal.journal import JournalSettings, _read_into
 from orchestrator.actors.messages.event_persister import (
@@ -37,7 +38,7 @@ from orchestrator.actors.messages.event_persister import (
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
 from orchestrator.actors.messages.redis_listener import Publish
 from orchestrator.actors.payloads import reject
-from orchestrator.actors.recent_events import EventPage, EventQuery, EventWindow, NeedsDatabase
+from orchestrator.actors.recent_events import EventWindow
 from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import ActorFailed, Address, Mailbox, start_actor, stop_actor
 from orchestrator.sql.connection import connect

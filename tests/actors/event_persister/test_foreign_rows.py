@@ -11,8 +11,8 @@ from orchestrator.actors.event_persister.foreign_rows import (
     ForeignRowsWatch,
     IdMap,
 )
+from orchestrator.actors.event_query import EventQuery
 from orchestrator.actors.events import Event
-from orchestrator.actors.recent_events import EventQuery
 from orchestrator.sql.connection import connect
 from orchestrator.sql.database import Database
 from orchestrator.sql.events.event_reader import MAX_ID, EventReader, EventRow

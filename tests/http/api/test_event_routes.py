@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
-from orchestrator.actors.recent_events import EventQuery
+from orchestrator.actors.event_query import EventQuery
 from orchestrator.http.api.event_routes import event_query, with_causes
 from orchestrator.http.api.schemas import EventsQuery
 from orchestrator.http.errors import BadRequest

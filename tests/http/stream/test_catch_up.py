@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from orchestrator.actors.broadcaster.clients import Client, Clients
 from orchestrator.actors.broadcaster.frames import EventFrames
+from orchestrator.actors.event_query import EventQuery, matcher
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.event_persister import (
     GetEvents,
@@ -20,7 +21,7 @@ from orchestrator.actors.messages.event_persister import (
     PersisterStatus,
 )
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
-from orchestrator.actors.recent_events import EventQuery, EventWindow, matcher
+from orchestrator.actors.recent_events import EventWindow
 from orchestrator.http.peers import Instance
 from orchestrator.http.settings import WebSocketSettings
 from orchestrator.http.stream.catch_up import CatchUp, Feed, Feeds

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from orchestrator.actors.event_query import EventQuery, matcher
 from orchestrator.actors.events import Event
-from orchestrator.actors.recent_events import EventQuery, matcher
 from orchestrator.protocol.timestamps import timestamp
 from orchestrator.sql.connection import Connection
 from orchestrator.sql.database import Database
