@@ -371,14 +371,10 @@ class Daemon:
             ),
         ]
 
-    # -- reports ---------------------------------------------------------------------------
-
     def _loop_stalled(self, seconds: float) -> None:
         self._stalls.observe(seconds)
         if seconds >= LOG_AFTER_S:
             self._own_events.record("runtime.loop_stalled", {"seconds": round(seconds, 3)})
-
-    # -- what children need ------------------------------------------------------------------
 
     def _retention_rules(self) -> list[RetentionRule]:
         kept = self.settings.retention.items()

@@ -75,6 +75,7 @@ from .state import (
     NotResumable,
     WrongTrip,
     holds,
+    not_in_force,
 )
 from .transitions import Transitions
 
@@ -321,7 +322,7 @@ class Killswitch(Actor):
 
     def _check_release(self, trip_id: str) -> None:
         if self._memory.stop.find(trip_id) is None:
-            raise WrongTrip(_not_in_force(self._memory.stop, trip_id))
+            raise WrongTrip(not_in_force(self._memory.stop, trip_id))
         if trip_id in self._releases:
             raise WrongTrip(f"trip {trip_id} is being released")
         if names := self._to.hand_made():
@@ -395,10 +396,3 @@ class Killswitch(Actor):
 
 def _origin(way: Way) -> Origin:
     return Origin(way, time.time())
-
-
-def _not_in_force(stop: Stop, trip_id: str) -> str:
-    if not stop.in_force:
-        return "the killswitch is not active, there is nothing to release"
-    known = ", ".join(trip.id for trip in stop.trips)
-    return f"trip {trip_id} is not in force; in force: {known}"

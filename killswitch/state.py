@@ -89,3 +89,11 @@ class Neighbours:
 def holds(stop: Stop, trip_id: str) -> bool:
     """Whether a copy with these sets knows the trip, in force or released."""
     return stop.find(trip_id) is not None or stop.released(trip_id) is not None
+
+
+def not_in_force(stop: Stop, trip_id: str) -> str:
+    """Why a trip cannot be released, for `WrongTrip`."""
+    if not stop.in_force:
+        return "the killswitch is not active, there is nothing to release"
+    known = ", ".join(trip.id for trip in stop.trips)
+    return f"trip {trip_id} is not in force; in force: {known}"

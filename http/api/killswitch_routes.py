@@ -30,10 +30,9 @@ from ..peers import ASK_TIMEOUT_S
 from ..requests import Call, Environ
 from ..routes import Answer, Route, json_answer
 from . import schemas
-from .last_drill import last_drill
+from .last_drill import DrillAnswer, last_drill
 from .schemas import (
     Acknowledgements,
-    DrillAnswer,
     EffectiveAnswer,
     EffectiveQuery,
     EngagedAnswer,

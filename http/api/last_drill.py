@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,6 +16,14 @@ from .schemas import Check
 DUE_S: Final = 24 * 3600.0
 """After a day a drill is due: agents and networks change."""
 _ASK_TIMEOUT_S: Final = 0.5
+
+
+class DrillAnswer(msgspec.Struct, frozen=True):
+    """``/risk/killswitch/drill``."""
+
+    status: Literal["done"]
+    timestamp: str
+    drill: DrillResult
 
 
 def last_drill(keeper: Address) -> DrillResult | None:

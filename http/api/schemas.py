@@ -336,14 +336,6 @@ class KillswitchAnswer(msgspec.Struct, frozen=True):
     """The last one; `null`: never, as far as is known."""
 
 
-class DrillAnswer(msgspec.Struct, frozen=True):
-    """``/risk/killswitch/drill``."""
-
-    status: Literal["done"]
-    timestamp: str
-    drill: DrillResult
-
-
 class EffectiveQuery(msgspec.Struct, frozen=True):
     """The query of ``/risk/killswitch/effective``."""
 
