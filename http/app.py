@@ -28,12 +28,12 @@ from .api.page_routes import PageRoutes
 from .api.runtime_routes import RuntimeRoutes
 from .api.schemas import ErrorAnswer
 from .api.state_routes import StateRoutes
-from .auth import CALLER, Access, Caller, Role, require
+from .auth import CALLER, Access, Caller, require
 from .docs.asyncapi import AsyncApi
 from .docs.openapi import OpenApi
 from .errors import ApiError, BadRequest, Headers, NotFound, WrongMethod, as_api_error
 from .etag import tagged
-from .origins import HostRule, Origins
+from .origins import HostRule, Origins, client_key
 from .peers import Peers
 from .rate_limit import RateLimit
 from .requests import (
@@ -147,7 +147,7 @@ class Api:
                 answer = self._preflight(origin, asked, **values)
             else:
                 caller = environ[CALLER] = self.access.caller_of(
-                    environ, may_limit=not route.always
+                    environ, needs=route.needs, may_limit=not route.always
                 )
                 if route.counted:
                     limits = self.limit.hit(_bucket(environ, caller))
@@ -307,9 +307,10 @@ def _named(environ: Environ, request_id: str) -> dict[str, str]:
 
 
 def _bucket(environ: Environ, caller: Caller) -> str:
-    """The key of the rate limit; calls without a token are counted apart."""
-    address = str(environ.get("REMOTE_ADDR") or "unix")
-    return address if caller.role > Role.OPEN else f"{address} without a token"
+    """The key of the rate limit: the good token, else the address."""
+    if caller.digest is not None:
+        return f"token {caller.digest.hex()}"
+    return client_key(str(environ.get("REMOTE_ADDR") or "unix"))
 
 
 def _bottle_path(route: Route) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from gevent.event import Event as Signal
 
 from .errors import Forbidden, TooManyRequests, Unauthorized
+from .origins import client_key
 from .rate_limit import MovingWindow
 from .requests import Environ
 from .settings import AuthSettings
@@ -93,11 +94,13 @@ class Access:
         """Whether a caller authenticated earlier still would be."""
         return not self._tokens or caller.digest in self._tokens
 
-    def caller_of(self, environ: Environ, *, may_limit: bool = True) -> Caller:
+    def caller_of(
+        self, environ: Environ, *, needs: Role = Role.VIEWER, may_limit: bool = True
+    ) -> Caller:
         """Authenticate by header, or by the subprotocols of an upgrade.
 
-        A valid token is accepted whatever failed from its address. ``may_limit`` is false for the
-        killswitch, which is never answered 429.
+        A valid token is accepted whatever failed from its address; a wrong one is as none where
+        none is needed. ``may_limit`` is false for the killswitch, which is never answered 429.
 
         Raises:
             Unauthorized: The credential is wrong.
@@ -109,7 +112,7 @@ class Access:
         if given is None:
             return ANONYMOUS
         caller = self._known(given)
-        if caller is None:
+        if caller is None and needs > Role.OPEN:
             self._refuse(str(environ.get("REMOTE_ADDR") or "unix"), may_limit=may_limit)
         return caller or ANONYMOUS
 
@@ -123,7 +126,7 @@ class Access:
         return found
 
     def _refuse(self, address: str, *, may_limit: bool) -> None:
-        standing = self._failures.hit(address, now=time.monotonic())
+        standing = self._failures.hit(client_key(address), now=time.monotonic())
         if standing.allowed or not may_limit:
             raise Unauthorized("Unknown token.", headers=_CHALLENGE)
         raise TooManyRequests(
@@ -198,14 +201,14 @@ def caller_in(environ: Environ) -> Caller:
 def offered_protocols(environ: Environ) -> Sequence[str]:
     """The subprotocols that a WebSocket client offers."""
     given = str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", ""))
-    return [part.strip() for part in given.split(",") if part.strip()]
+    return [part.strip(" \t") for part in given.split(",") if part.strip(" \t")]
 
 
 def _credential(environ: Environ) -> str | None:
     """The token; empty if there is a credential of another form, ``None`` if there is none."""
     header = environ.get("HTTP_AUTHORIZATION")
     if header is not None:
-        found = _BEARER.fullmatch(str(header).strip())
+        found = _BEARER.fullmatch(str(header).strip(" \t"))
         return found[1] if found else ""
     if "HTTP_UPGRADE" not in environ:
         return None

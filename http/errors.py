@@ -29,6 +29,9 @@ from ..sql.errors import Unavailable as StoreUnavailable
 RETRY_AFTER_S: Final = 1
 """A restarting actor is back within 100 ms; PostgreSQL may be: retry soon."""
 
+MESSAGE_CHARS: Final = 500
+"""A message may quote the caller, and is logged and sent."""
+
 _log = structlog.get_logger(actor="http")
 
 Headers = tuple[tuple[str, str], ...]
@@ -41,6 +44,7 @@ class ApiError(OrchestratorError):
     error: ClassVar[str] = "Internal error"
 
     def __init__(self, message: str, *, error: str | None = None, headers: Headers = ()) -> None:
+        message = message if len(message) <= MESSAGE_CHARS else f"{message[: MESSAGE_CHARS - 1]}…"
         super().__init__(message)
         self.message = message
         self.short = error or self.error

@@ -3,8 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
 
 from .errors import BadRequest, Forbidden, Headers
 from .settings import is_loopback, origins_of
@@ -14,6 +14,8 @@ EXPOSED_HEADERS: Final = (
     "X-Request-ID, Retry-After, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 )
 _PREFLIGHT_MAX_AGE_S: Final = 600
+_ULA: Final = ipaddress.IPv6Network("fc00::/7")
+_CUSTOMER_BITS: Final = 56
 # RFC 9110, section 5.1 (token).
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -66,9 +68,8 @@ class Origins:
         """Whether a call with this ``Origin`` (if any) may change state or open a stream."""
         if origin is None or self.in_front(origin):
             return True
-        parts = urlsplit(origin.lower())
-        own = parts.scheme in {"http", "https"} and bool(host)
-        return own and parts.netloc == (host or "").lower()
+        name = (host or "").lower()
+        return bool(name) and origin.lower() in {f"http://{name}", f"https://{name}"}
 
     def check(self, origin: str | None, host: str | None) -> None:
         """Check the ``Origin`` of a call that changes state or opens a stream.
@@ -142,6 +143,26 @@ def _others(asked: str) -> list[str]:
     ours = ALLOWED_HEADERS.lower().split(", ")
     names = dict.fromkeys(name.strip(" \t") for name in asked.split(","))
     return [name for name in names if _FIELD_NAME.fullmatch(name) and name.lower() not in ours]
+
+
+@lru_cache(maxsize=1024)  # asked for each request
+def client_key(address: str) -> str:
+    """What limits count as one client at ``address``.
+
+    IPv4 (also mapped into IPv6) whole; of global IPv6 the /56, since a customer gets as many
+    addresses as he likes of one; ULA, link-local and loopback whole. Else the text as it is.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    if parsed.is_loopback or parsed.is_link_local or parsed in _ULA:
+        return str(parsed)
+    return str(ipaddress.ip_network((int(parsed), _CUSTOMER_BITS), strict=False))
 
 
 def without_port(host: str) -> str:

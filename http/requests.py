@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ..runtime import deadline
+from .body_room import BODIES, PIECE_BYTES
 from .errors import BadRequest, BodyTooLarge, NotJson, TooSlow
 from .validation_messages import A_TIME, explain
 
@@ -22,7 +23,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 BODY_TIMEOUT_S: Final = 10.0
 BODY_READ: Final = "orchestrator.body_read"
 """The key in WSGI's environment of a function, called once the body is complete."""
-_READ_BYTES: Final = 64 * 1024
 _MAX_FIELDS: Final = 100
 # What others use as ids of requests: UUIDs, ULIDs, traces. It goes into logs and headers.
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
@@ -216,7 +216,7 @@ def check_content_type(environ: Environ) -> None:
     """
     kind, _, parameters = str(environ.get("CONTENT_TYPE", "")).lower().partition(";")
     charset = parameters.partition("charset=")[2].strip(' "')
-    if kind.strip() != "application/json" or charset not in {"", "utf-8", "utf8"}:
+    if kind.strip(" \t") != "application/json" or charset not in {"", "utf-8", "utf8"}:
         raise NotJson("Send Content-Type: application/json.")
 
 
@@ -224,11 +224,15 @@ def _read(environ: Environ, limit_bytes: int, timeout_s: float) -> bytes:
     too_large = BodyTooLarge(f"The body may have {limit_bytes} bytes.")
     if int(environ.get("CONTENT_LENGTH") or 0) > limit_bytes:
         raise too_large
+    if str(environ.get("HTTP_CONTENT_ENCODING") or "identity").lower() != "identity":
+        raise NotJson("Send the body as it is, without Content-Encoding.")
     source = environ["wsgi.input"]
     body = bytearray()
+    slow = TooSlow(f"The body did not arrive within {timeout_s:g} s.")
     try:
-        with deadline(timeout_s, TooSlow(f"The body did not arrive within {timeout_s:g} s.")):
-            while piece := source.read(_READ_BYTES):
+        with BODIES.held() as hold, deadline(timeout_s, slow):
+            while piece := source.read(PIECE_BYTES):
+                hold(len(piece))
                 body += piece
                 if len(body) > limit_bytes:
                     raise too_large

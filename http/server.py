@@ -22,7 +22,7 @@ from .edge.handler import Handler, Upgrades
 from .edge.listener import ControlSocket, ListeningSocket
 from .edge.tls import Tls
 from .edge.wsgi import WSGIServer
-from .origins import Proxies
+from .origins import Proxies, client_key
 from .peers import Peers
 from .settings import HttpSettings, WebSocketSettings
 from .stream.catch_up import Feeds
@@ -69,7 +69,7 @@ class _Server(WSGIServer):  # type: ignore[misc] # gevent is untyped here
         """Serve one connection, unless the limits are reached."""
         client = str(address[0]) if isinstance(address, tuple) else "unix"
         counted = not self.proxies.trusts(client)
-        held = OpenConnection(client, lambda: _cut(sock), counted=counted)
+        held = OpenConnection(client_key(client), lambda: _cut(sock), counted=counted)
         if not self.connections.enter(held):
             return
         try:

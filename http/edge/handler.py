@@ -20,7 +20,7 @@ from ...runtime import OrchestratorError, deadline
 from ..api.schemas import ErrorAnswer
 from ..app import Api, Endless, send
 from ..auth import CALLER, Role, Sessions, caller_in, require
-from ..errors import ApiError, Internal, NotFound, Unavailable
+from ..errors import ApiError, BadRequest, Internal, NotFound, Unavailable
 from ..origins import without_port
 from ..requests import BODY_READ, Environ, request_id_of
 from ..routes import Answer, plain_path
@@ -29,6 +29,7 @@ from ..stream.sender import Stalled, send_all
 from ..stream.websocket import Connection, Handshake
 from .connections import OpenConnection
 from .request_head import (
+    BLANKS,
     MAX_LINE_BYTES,
     Malformed,
     RequestLine,
@@ -38,7 +39,7 @@ from .request_head import (
     request_line,
 )
 from .tls import TlsSocket
-from .wsgi import DISCARD_BYTES, Body, OldMessage, WebSocketHandler
+from .wsgi import DISCARD_BYTES, Body, OldMessage, WebSocketHandler, has_body
 
 WEBSOCKET_PATHS: Final = frozenset({"/", "/ws"})
 _LAST_SEND_S: Final = 1.0
@@ -88,6 +89,8 @@ class Upgrades:
         require(caller, Role.VIEWER)
         if plain_path(str(environ.get("PATH_INFO"))).lower() not in WEBSOCKET_PATHS:
             raise NotFound("The event stream is at / and /ws.")
+        if has_body(environ):
+            raise BadRequest("A WebSocket begins without a body.")
         handshake = self.check(environ)
         if not self.clients.reserve():
             raise Unavailable("There are too many WebSocket clients; try again.", retry_after_s=5)
@@ -114,7 +117,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
 
     def upgrade_websocket(self) -> Iterable[bytes] | None:
         """Upgrade a request that asks for it; ``None`` leaves it to the application."""
-        if "websocket" not in str(self.environ.get("HTTP_UPGRADE", "")).lower():
+        asked = str(self.environ.get("HTTP_UPGRADE", "")).lower()
+        if "websocket" not in asked or self.command != "GET":
             return None
         return self.upgrade_connection()
 
@@ -247,23 +251,26 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         self.headers = OldMessage()
         for text in lines:
             name, _, value = text.partition(":")
-            self.headers[name] = value.strip()
+            self.headers[name] = value.strip(BLANKS)
         length = self.headers.get("content-length")
         self.content_length = None if length is None else int(length)
-        options = {part.strip() for part in self.headers.get("connection", "").lower().split(",")}
+        options = {
+            part.strip(BLANKS) for part in self.headers.get("connection", "").lower().split(",")
+        }
         keeps = line.version == "HTTP/1.1" or "keep-alive" in options
         self.close_connection = not keeps or "close" in options
 
     def get_environ(self) -> dict[str, Any]:
         """WSGI's environment, with a body of which only a little is read if no handler reads it."""
         environ: dict[str, Any] = super().get_environ()
-        body = self.wsgi_input = environ["wsgi.input"] = Body.of(self.wsgi_input)
+        body = Body.of(self.wsgi_input, self.server.settings.max_body_bytes)
+        self.wsgi_input = environ["wsgi.input"] = body
         if address := environ.get("REMOTE_ADDR"):
             forwarded = str(environ.get("HTTP_X_FORWARDED_FOR", ""))
             environ["REMOTE_ADDR"] = self.server.proxies.client(address, forwarded)
         if self.server.tls is not None:
             environ["wsgi.url_scheme"] = "https"
-        if body.chunked_input or body.content_length:
+        if has_body(environ):
             environ[BODY_READ] = partial(self.server.connections.busy, self._held)
         else:
             self.server.connections.busy(self._held)

@@ -11,6 +11,9 @@ from typing import Final, NamedTuple
 MAX_LINE_BYTES: Final = 8 * 1024
 """Of the request line; browsers and proxies have the same limit."""
 
+BLANKS: Final = " \t\r\n"
+"""Around a field's value in its line. Python's own idea of blanks (NEL, NBSP) is not HTTP's."""
+
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST_LINE: Final = re.compile(rf"({_WORD}) ([!-~\x80-\xff]+) (HTTP/1\.[01])\r\n")
 _FIELD: Final = re.compile(rf"({_WORD}):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r\n")
@@ -30,7 +33,12 @@ _ONCE: Final = frozenset(
         "sec-websocket-version",
     }
 )
-_HOST: Final = re.compile(r"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
+# Without user information; a port has digits, and nothing follows an address in brackets but one.
+_HOST: Final = re.compile(
+    r"(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?"
+)
+# Of these a proxy may strip what we do not, or the other way round.
+_ASCII: Final = frozenset({"host", "content-length", "transfer-encoding", "origin", "connection"})
 
 
 class Malformed(ValueError):
@@ -106,10 +114,12 @@ def check_fields(lines: Iterable[str], line: RequestLine) -> None:
     for text in lines:
         name, _, value = text.partition(":")
         name = name.lower()
+        if name in _ASCII and not value.isascii():
+            raise Malformed(f"{name} is not ASCII")
         if name in _ONCE:
             if name in once:
                 raise Malformed(f"{name} given twice")
-            once[name] = value.strip()
+            once[name] = value.strip(BLANKS)
     _check_body(once, line)
     if "host" not in once and line.version == "HTTP/1.1":
         raise Malformed("no Host")

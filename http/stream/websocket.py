@@ -29,6 +29,8 @@ from .transport import Readable, Transport
 # What we send is JSON, whether a client says so or not.
 _SUBPROTOCOLS: Final = (Subprotocol(SUBPROTOCOL), Subprotocol("json"))
 _SWITCHING: Final = 101
+# Of a decoder's fault, which quotes the message.
+_QUOTED_CHARS: Final = 200
 
 _decode_action = msgspec.json.Decoder(Subscribe | Ping).decode
 
@@ -145,4 +147,4 @@ def _headers_of(environ: Environ) -> HandshakeHeaders:
 
 def _advice(error: Exception) -> str:
     actions = '{"action":"subscribe","types":["risk.*"]} or {"action":"ping"}'
-    return f"Send {actions} ({error})."
+    return f"Send {actions} ({str(error)[:_QUOTED_CHARS]})."

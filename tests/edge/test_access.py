@@ -93,6 +93,11 @@ def test_paths_and_methods_that_are_none_tell_nothing_to_strangers(
     assert reply.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready", "/"])
+def test_a_wrong_token_is_as_none_where_none_is_needed(guarded: Served, path: str) -> None:
+    assert guarded.call("GET", path, headers={"Authorization": "Bearer wrong"}).status == 200
+
+
 def test_each_caller_learns_who_it_is(guarded: Served) -> None:
     answers = [guarded.call("GET", "/whoami", headers=bearer(role)).json for role in ROLES[1:]]
 

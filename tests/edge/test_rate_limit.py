@@ -4,7 +4,7 @@ import pytest
 from orchestrator.http.origins import Proxies
 from pydantic import ValidationError
 
-from .conftest import Serve
+from .conftest import TOKENS, Serve, auth
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,13 @@ def test_the_stop_and_health_are_served_when_all_calls_are_used_up(serve: Serve)
     assert used_up[-1] == 429
     assert served.get("/health").status == 200
     assert served.post("/risk/killswitch", {"reason": "drill"}).status == 200
+
+
+def test_a_viewer_at_the_operators_address_uses_up_calls_of_his_own(serve: Serve) -> None:
+    served = serve(http=auth(rate_limit_max=10), token=TOKENS["operator"])
+    of_viewer = f"Bearer {TOKENS['viewer']}"
+    viewer = [served.get("/state", Authorization=of_viewer).status for _ in range(12)]
+    operator = served.get("/state")
+
+    assert viewer[-1] == 429
+    assert (operator.status, operator.headers["RateLimit-Remaining"]) == (200, "9")

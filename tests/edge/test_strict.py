@@ -71,6 +71,16 @@ MALFORMED = {
     "nothing but blanks": b"   \r\n\r\n",
     "the hello of TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "two credentials": GET + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n",
+    "NBSP before a coding": POST + b"Transfer-Encoding:\xa0chunked\r\n\r\n0\r\n\r\n",
+    "NEL after a coding": POST + b"Transfer-Encoding: chunked\x85\r\n\r\n0\r\n\r\n",
+    "NBSP after a length": POST + b"Content-Length: 2\xa0\r\n\r\n{}",
+    "NEL before a length": POST + b"Content-Length: \x852\r\n\r\n{}",
+    "NBSP before a Host": b"GET /health HTTP/1.1\r\nHost: \xa0localhost\r\n\r\n",
+    "NEL after an origin": GET + b"Origin: http://localhost\x85\r\n\r\n",
+    "NBSP in a connection's options": GET + b"Connection: close\xa0\r\n\r\n",
+    "a name after an address in brackets": b"GET /health HTTP/1.1\r\nHost: [::1]evil.com\r\n\r\n",
+    "a port of letters": b"GET /health HTTP/1.1\r\nHost: localhost:80x\r\n\r\n",
+    "a user in a Host": b"GET /health HTTP/1.1\r\nHost: me@localhost\r\n\r\n",
     "an unknown expectation": POST + b"Expect: 200-ok\r\nContent-Length: 41\r\n\r\n" + BODY,
 }
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -83,6 +93,10 @@ BAD_CHUNKS = {
     "a chunk that is longer than said": b"5\r\n" + BODY + b"\r\n0\r\n\r\n",
     "a size that ends in a bare LF": b"29\n" + BODY + b"\r\n0\r\n\r\n",
     "an endless extension": b"29;" + b"a" * 20_000,
+    "a bare LF in an extension": b"29;a=b\nc\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a NUL in an extension": b"29;a=\0\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "8 bits in an extension": b"29;a=\xe9\r\n" + BODY + b"\r\n0\r\n\r\n",
+    "a trailer without a colon": b"29\r\n" + BODY + b"\r\n0\r\nnothing\r\n\r\n",
 }
 
 
@@ -146,6 +160,45 @@ def test_too_long_a_chunked_body_is_refused_in_the_middle(served: Served) -> Non
     received = exchange(served, CHUNKED + chunks * 20, end=True)
 
     assert statuses(received) == [413]
+
+
+@pytest.mark.parametrize("size", [b"1000000000000", b"200000"])
+def test_a_chunk_that_is_too_large_is_refused_by_its_size(served: Served, size: bytes) -> None:
+    head = answered(served, CHUNKED + size + b"\r\n")  # and no byte of it
+
+    assert statuses(head) == [413]
+    assert b"Connection: close" in head
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"br", b"identity, gzip"])
+def test_an_encoded_body_is_refused_and_not_taken_for_json(served: Served, coding: bytes) -> None:
+    head = POST + b"Content-Encoding: " + coding + b"\r\nContent-Length: 41\r\n\r\n" + BODY
+
+    assert statuses(exchange(served, head, end=True)) == [415]
+
+
+UPGRADE = HOST + (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+@pytest.mark.parametrize("method", [b"POST", b"HEAD", b"PUT", b"FOO"])
+def test_only_a_get_becomes_a_websocket(served: Served, method: bytes) -> None:
+    (status,) = statuses(
+        exchange(served, method + b" /ws HTTP/1.1\r\n" + UPGRADE + b"\r\n", end=True)
+    )
+
+    assert 400 <= status < 500
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 2\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
+)
+def test_a_websocket_begins_without_a_body(served: Served, body: bytes) -> None:
+    received = exchange(served, b"GET /ws HTTP/1.1\r\n" + UPGRADE + body, end=True)
+
+    assert statuses(received) == [400]
 
 
 def test_nothing_was_stored_by_all_that(served: Served) -> None:

@@ -1,6 +1,6 @@
 import pytest
 from orchestrator.http.errors import BadRequest, Forbidden
-from orchestrator.http.origins import HostRule, Origins
+from orchestrator.http.origins import HostRule, Origins, client_key
 
 FRONT = "https://desk.example.com"
 
@@ -111,3 +111,21 @@ def test_preflights_allow_the_headers_of_the_contract() -> None:
 
 def test_without_front_origin_there_are_no_cors_headers() -> None:
     assert Origins("").headers(FRONT) == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2ff::1", "2001:db8:1:200::/56"),
+        ("2001:db8:1:201:9::7", "2001:db8:1:200::/56"),
+        ("2001:db8:1:300::1", "2001:db8:1:300::/56"),
+        ("fd00::1:2", "fd00::1:2"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::1", "::1"),
+        ("unix", "unix"),
+    ],
+)
+def test_limits_count_a_customers_network_as_one_client(address: str, key: str) -> None:
+    assert client_key(address) == key

@@ -28,6 +28,8 @@ OF_HANDLER = {
 }
 OF_SERVER = {"handle": 2, "stop": 1, "update_environ": 0}
 
+MAX_BYTES = 2**20
+
 
 class Source:
     """A request's body on its way."""
@@ -82,7 +84,7 @@ def test_a_body_has_the_parts_that_ours_uses() -> None:
 @pytest.mark.parametrize("unread", [0, 1, 100_000])
 def test_a_little_that_is_left_of_a_body_is_discarded(unread: int) -> None:
     source = Source(b"x" * unread + b"next")
-    body = Body.of(Input(source, unread))
+    body = Body.of(Input(source, unread), MAX_BYTES)
 
     body._discard()
 
@@ -90,7 +92,7 @@ def test_a_little_that_is_left_of_a_body_is_discarded(unread: int) -> None:
 
 
 def test_a_body_of_which_much_is_left_ends_the_connection() -> None:
-    body = Body.of(Input(Source(b"x" * 1_000_000), 1_000_000))
+    body = Body.of(Input(Source(b"x" * 1_000_000), 1_000_000), MAX_BYTES)
 
     with pytest.raises(_InvalidClientInput):
         body._discard()
