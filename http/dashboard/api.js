@@ -117,6 +117,7 @@ export class Api {
   /** `act`: start, stop, restart or resume. */
   actOnAgent = (id, act) => this.#call("POST", `/runtime/agents/${encodeURIComponent(id)}/${act}`, {});
   restartActor = (name) => this.#call("POST", `/runtime/actors/${encodeURIComponent(name)}/restart`, {});
+  drill = () => this.#call("POST", "/risk/killswitch/drill", {});
   health = () => this.#call("GET", "/health");
   ready = () => this.#call("GET", "/ready", undefined, { accept: [503] });
   killswitch = () => this.#call("GET", "/risk/killswitch");

@@ -72,7 +72,7 @@ const places = mountPlaces($("places"), { state, onStop: stopDialog.open, onChan
 const announcer = mountAnnouncer({ state });
 const panels = {
   header: mountHeader($("strip"), { state, onStop: stopDialog.open, onHelp: help.open, onAccount: account.open, themes: themes() }),
-  killswitch: mountKillswitch($("killswitch"), { state, onStop: stopDialog.open, onRelease: releaseDialog.open, onRetry: () => sync.read("killswitch") }),
+  killswitch: mountKillswitch($("killswitch"), { state, onStop: stopDialog.open, onRelease: releaseDialog.open, onRetry: () => sync.read("killswitch"), onDrill: () => api.drill().then(() => sync.read("killswitch")) }),
   agents: mountAgents($("agents"), { state, onSelect: openAgent, onRetry: () => sync.read("agents") }),
   regime: mountRegime($("regime"), { state, onEarlier: () => sync.regimeHistory(), onPick: (from, to) => {
     goTo("events");

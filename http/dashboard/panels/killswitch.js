@@ -6,6 +6,7 @@ import { unreadable } from "../faults.js";
 import { age, clip, moment, parseTime } from "../format.js";
 import { haltedWords, permissions, standings } from "../permissions.js";
 import { trading, tripsInForce } from "../trading.js";
+import { mountDrill } from "./drill.js";
 import { mountTrips } from "./trips.js";
 
 /** "31 Jan 21:08:27 UTC (1 h ago): prices look wrong", of a stop that is over. */
@@ -51,10 +52,10 @@ function overview(state) {
   } };
 }
 
-function actions({ state, onStop }) {
+function actions({ state, onStop, drill }) {
   const stop = h("button", { type: "button", class: "stop-quiet", on: { click: onStop } }, "Stop trading…");
   const why = h("p", { class: "why", hidden: true });
-  const element = h("div", { class: "act-box" }, why, h("div", { class: "acts" }, stop));
+  const element = h("div", { class: "act-box" }, why, h("div", { class: "acts" }, stop, drill.button));
   return { element, render({ open, barredBy }) {
     const objection = objectionTo(state.access, "stop");
     const reasons = [objection, barredBy].filter(Boolean).join(" ");
@@ -73,7 +74,7 @@ function objectionToRelease(access, open, proven) {
   return [objectionTo(access, "release"), blind].filter(Boolean).join(" ") || null;
 }
 
-export function mountKillswitch(root, { state, onStop, onRelease, onRetry }) {
+export function mountKillswitch(root, { state, onStop, onRelease, onRetry, onDrill }) {
   const shape = sign("unknown");
   const words = h("p", { class: "state-words" }, "Reading state");
   const meaning = h("p", { class: "state-meaning" });
@@ -84,12 +85,13 @@ export function mountKillswitch(root, { state, onStop, onRelease, onRetry }) {
   const last = fact(before, "Last stop");
   const trips = mountTrips({ state, onRelease });
   const more = overview(state);
-  const act = actions({ state, onStop });
+  const drill = mountDrill({ state, onDrill });
+  const act = actions({ state, onStop, drill });
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "killswitch-title" }, "Killswitch"), aged),
     h("div", { class: "panel-body killswitch", tabindex: 0 },
       h("div", { class: "state" }, shape, h("div", {}, words, meaning)),
-      fault, trips.element, more.element, before, act.element),
+      fault, trips.element, more.element, before, drill.element, act.element),
   );
 
   function showState(now, nowMs) {
@@ -113,6 +115,7 @@ export function mountKillswitch(root, { state, onStop, onRelease, onRetry }) {
     more.render(now);
     setHidden(before, open || state.killswitch === null);
     if (!before.hidden) last.set(lastStop(state.killswitch, nowMs));
+    drill.render(nowMs);
     act.render({ open, barredBy });
   }
   return { render };

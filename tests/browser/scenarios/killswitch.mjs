@@ -27,6 +27,10 @@ async function release(page) {
 
 await withPage({}, async (page) => {
   await allowed(page);
+  await reads(page, "#killswitch", /Last drill\s*never/);
+  await page.getByRole("button", { name: "Drill" }).click();
+  await reads(page, "#killswitch", /Last drill\s*\d+ s ago: \d+ agents? answered/);
+  assert.equal((await call("/risk/killswitch")).status, "inactive", "a drill halts nobody");
   await page.click("#stop");
   await audit(page);
   await hold(page, 700);
