@@ -24,9 +24,11 @@ await withPage({}, async (page) => {
   for (let n = 0; n < 40; n += 1) bus.publish("strategy.candidate", { mark, n });
   for (let n = 0; n < 3; n += 1) bus.publish("quant.regime.state", { regime: "volatile", trend: "bearish", confidence: 0.8 });
   await reads(page, ".event-list", /strategy\.candidate/);
+  const drawn = (token) => until(() => shows(page, ".timeline", token), `${token} is drawn`);
   const { trip_id: trip } = await call("/risk/killswitch", { reason: "charts" });
+  await drawn("--chart-stop"); // Before its release, whose mark may cover it: a pixel is a second.
   await call("/risk/killswitch/release", { trip_id: trip, reason: "end" });
-  for (const token of ["--chart-strategy", "--chart-stop", "--chart-release"]) await until(() => shows(page, ".timeline", token), `${token} is drawn`);
+  for (const token of ["--chart-strategy", "--chart-release"]) await drawn(token);
   await until(() => shows(page, "#regime", "--chart-volatile"), "the ribbon is drawn");
   assert.equal(await shows(page, "#regime", "--chart-gap"), false, "what is not there is not drawn");
   await until(async () => (await call("/bus/histogram?type=strategy.candidate")).buckets.length > 0, "the daemon counts");
