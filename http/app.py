@@ -131,7 +131,7 @@ class Api:
     # -- one request -------------------------------------------------------------------------
 
     def _answer(self, environ: dict[str, Any], request_id: str) -> tuple[Answer, str]:
-        """Host → route → credential → rate limit → role → origin → body and query → handler.
+        """Host → route → site → credential → rate limit → role → origin → body and query → handler.
 
         Returns the answer, and the path of the route for the metrics.
         """
@@ -146,6 +146,7 @@ class Api:
                 asked = str(environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", ""))
                 answer = self._preflight(origin, asked, **values)
             else:
+                self._check_site(environ, route, origin)
                 caller = environ[CALLER] = self.access.caller_of(
                     environ, needs=route.needs, may_limit=not route.always
                 )
@@ -163,6 +164,11 @@ class Api:
             return _with(answer, limits), route.path
         cors = self.origins.plain if origin is None else self.origins.headers(origin)
         return _with(answer, (*limits, *cors)), route.path
+
+    def _check_site(self, environ: Environ, route: Route, origin: str | None) -> None:
+        if route.method == "GET" and route.path not in _FOR_ANY_SITE:
+            site, mode, dest = (environ.get(f"HTTP_SEC_FETCH_{name}") for name in _FETCH)
+            self.origins.check_read(origin, site=site, mode=mode, dest=dest)
 
     def _find(self, environ: dict[str, Any]) -> tuple[Route, dict[str, Any]]:
         """The route and the values in the path; a route that raises what is wrong with them."""
@@ -338,6 +344,11 @@ def _raise(call: Call) -> Answer:
 
 
 _NO_ROUTE: Final = Route("GET", "(none)", {}, handler=_raise)
+# What any site's page may load: the page's own files say nothing of the desk, nor does /health.
+_FOR_ANY_SITE: Final = frozenset(
+    {_NO_ROUTE.path, "/", "/docs", "/dashboard/{name:path}", "/health"}
+)
+_FETCH: Final = ("SITE", "MODE", "DEST")
 
 
 def _encoded(environ: Environ, route: Route, value: Any) -> Answer:

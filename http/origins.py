@@ -80,6 +80,28 @@ class Origins:
         if not self.may_change(origin, host):
             raise Forbidden("This origin may not call; add it to FRONT_ORIGIN.")
 
+    def check_read(
+        self, origin: str | None, *, site: str | None, mode: str | None, dest: str | None
+    ) -> None:
+        """Check a read by what its browser says of it (W3C, Fetch Metadata Request Headers).
+
+        Another site's page cannot read the answer, but could cause the work. A person's own
+        navigation passes.
+
+        Args:
+            origin: ``Origin``.
+            site: ``Sec-Fetch-Site``; `None` from clients that are no browsers.
+            mode: ``Sec-Fetch-Mode``.
+            dest: ``Sec-Fetch-Dest``.
+
+        Raises:
+            Forbidden: It is another site's.
+        """
+        if (site or "").lower() != "cross-site" or (mode, dest) == ("navigate", "document"):
+            return
+        if origin is None or not self.in_front(origin):
+            raise Forbidden("Another site may not call; add its origin to FRONT_ORIGIN.")
+
     def headers(self, origin: str | None) -> Headers:
         """CORS headers of an answer; of no other origin than those in front."""
         if origin is None or not self.in_front(origin):

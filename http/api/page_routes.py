@@ -103,9 +103,12 @@ class PageRoutes:
             raise missing
         path = (self._folder / name).resolve()
         inside = path.is_relative_to(self._folder)
-        if not inside or path.suffix not in _CONTENT_TYPES or not path.is_file():
-            raise missing
-        return path
+        try:
+            if inside and path.suffix in _CONTENT_TYPES and path.is_file():
+                return path
+        except OSError:  # a name longer than names may be
+            raise missing from None
+        raise missing
 
     def _read(self, path: Path) -> _File:
         there = path.stat()

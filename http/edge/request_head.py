@@ -38,7 +38,9 @@ _HOST: Final = re.compile(
     r"(?:\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?"
 )
 # Of these a proxy may strip what we do not, or the other way round.
-_ASCII: Final = frozenset({"host", "content-length", "transfer-encoding", "origin", "connection"})
+_ASCII: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "origin", "connection", "upgrade"}
+)
 
 
 class Malformed(ValueError):

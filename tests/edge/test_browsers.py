@@ -136,3 +136,56 @@ def test_the_page_has_no_script_or_style_of_its_own(fronted: Served, path: str) 
     assert "<script>" not in page
     assert "onclick=" not in page
     assert "style=" not in page.replace('rel="stylesheet"', "")
+
+
+IMAGE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+READS = ("/bus/events", "/bus/types", "/state", "/metrics", "/events/stream", "/audit", "/ready")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", READS)
+def test_another_sites_page_causes_no_work(fronted: Served, method: str, path: str) -> None:
+    for origin in (None, "https://evil.example", "null"):
+        reply = fronted.call(method, path, headers={**IMAGE, "Origin": origin})
+
+        assert reply.status == 403, origin
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/dashboard/app.js", "/health"])
+def test_the_pages_own_files_may_be_loaded_by_any(fronted: Served, path: str) -> None:
+    assert fronted.call("GET", path, headers=dict(IMAGE)).status == 200
+
+
+@pytest.mark.parametrize(
+    "fetch",
+    [
+        {
+            "Sec-Fetch-Site": "cross-site",
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": "document",
+        },
+        {**IMAGE, "Origin": FRONT},
+        {**IMAGE, "Sec-Fetch-Site": "same-origin"},
+        {**IMAGE, "Sec-Fetch-Site": "same-site"},
+        {**IMAGE, "Sec-Fetch-Site": "none"},
+        {},
+    ],
+)
+def test_navigation_allowed_origins_and_other_clients_read(
+    fronted: Served, fetch: dict[str, str | None]
+) -> None:
+    assert fronted.call("GET", "/bus/events", headers=fetch).status == 200
+
+
+@pytest.mark.parametrize("dest", ["iframe", "embed", "object"])
+def test_a_frame_of_another_site_is_no_navigation_of_a_person(fronted: Served, dest: str) -> None:
+    fetch: dict[str, str | None] = {**IMAGE, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": dest}
+
+    assert fronted.call("GET", "/bus/events", headers=fetch).status == 403
+
+
+@pytest.mark.parametrize("length", [252, 253, 5_000])
+def test_a_file_with_a_name_longer_than_names_may_be_is_not_there(
+    fronted: Served, length: int
+) -> None:
+    assert fronted.get(f"/dashboard/{'a' * length}.js").status == 404
