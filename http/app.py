@@ -284,7 +284,7 @@ def send(
     if not any(name == "Cache-Control" for name, _ in answer.headers):
         headers.append(("Cache-Control", "no-store"))
     if endless or answer.status in {408, 413}:
-        # The stream has no other end; the rest of a body is not worth reading.
+        # The stream has no other end; where a refused body ends is not certain.
         headers.append(("Connection", "close"))
     start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
     if answer.stream is not None:

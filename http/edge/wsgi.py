@@ -19,10 +19,12 @@ from .request_head import Malformed, read_fields
 __all__ = ["DISCARD_BYTES", "Body", "OldMessage", "WSGIServer", "WebSocketHandler", "has_body"]
 
 DISCARD_BYTES: Final = 256 * 1024
-"""Of what no handler has read so much is read, lest closing resets the connection."""
+"""So much is read behind a head that is refused, lest closing resets the connection."""
 
-_DISCARD_S: Final = 2.0
-
+# Closing with unread data resets the connection: a client, or a proxy that still forwards the body,
+# loses the answer that says why. Bodies of up to so many times the limit are read to their end.
+_DISCARD_TIMES: Final = 2
+_DISCARD_S: Final = 5.0
 
 # Of the line before a chunk, extensions included, and of all trailers together.
 _CHUNK_LINE_BYTES: Final = 8 * 1024
@@ -71,7 +73,7 @@ class Body(Input):  # type: ignore[misc] # gevent is untyped here
         return size
 
     def _discard(self) -> None:
-        """Read what was left unread, up to 256 KiB and for 2 s; the server calls it.
+        """Read what was left unread, up to twice the limit and for 5 s; the server calls it.
 
         Raises:
             _InvalidClientInput: There is more; the server then closes the connection.
@@ -82,7 +84,7 @@ class Body(Input):  # type: ignore[misc] # gevent is untyped here
         if not unread and self.position >= (self.content_length or 0):
             return
         self.socket = None  # type: ignore[misc] # no "100 Continue" any more
-        left = DISCARD_BYTES
+        left = _DISCARD_TIMES * self.max_bytes
         with suppress(_Idle), deadline(_DISCARD_S, _Idle()):
             while left > 0:
                 try:

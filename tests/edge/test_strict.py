@@ -1,6 +1,8 @@
 """What two programs could read in two ways: refused once, and the connection closed."""
 
 import json
+import socket
+import time
 
 import pytest
 
@@ -146,6 +148,22 @@ def test_too_long_a_body_is_refused_before_it_is_read(served: Served) -> None:
 
     assert statuses(head) == [413]
     assert b"Connection: close" in head
+
+
+def test_a_client_that_sends_on_after_413_is_not_reset(served: Served) -> None:
+    rest = b"x" * 2_000_000
+    head = POST + b"Content-Length: 2000000\r\n\r\n"
+    with socket.create_connection((served.host, served.port), timeout=10) as sock:
+        sock.sendall(head + rest[:1000])
+        received = sock.recv(65_536)
+        for begin in range(1000, len(rest), 100_000):  # as a proxy forwards what it gets
+            sock.sendall(rest[begin : begin + 100_000])
+            time.sleep(0.001)
+        sock.shutdown(socket.SHUT_WR)
+        while piece := sock.recv(65_536):
+            received += piece
+
+    assert statuses(received) == [413]
 
 
 def test_too_long_a_body_is_not_even_asked_for(served: Served) -> None:

@@ -81,7 +81,7 @@ def test_a_body_has_the_parts_that_ours_uses() -> None:
     assert parts | {"_chunked_input_error"} <= set(Input.__slots__)
 
 
-@pytest.mark.parametrize("unread", [0, 1, 100_000])
+@pytest.mark.parametrize("unread", [0, 1, 100_000, 2 * MAX_BYTES - 1])
 def test_a_little_that_is_left_of_a_body_is_discarded(unread: int) -> None:
     source = Source(b"x" * unread + b"next")
     body = Body.of(Input(source, unread), MAX_BYTES)
@@ -92,7 +92,8 @@ def test_a_little_that_is_left_of_a_body_is_discarded(unread: int) -> None:
 
 
 def test_a_body_of_which_much_is_left_ends_the_connection() -> None:
-    body = Body.of(Input(Source(b"x" * 1_000_000), 1_000_000), MAX_BYTES)
+    much = 2 * MAX_BYTES + 1
+    body = Body.of(Input(Source(b"x" * much), much), MAX_BYTES)
 
     with pytest.raises(_InvalidClientInput):
         body._discard()
