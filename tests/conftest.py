@@ -7,6 +7,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gc
 import os
 import secrets
 import shutil
@@ -67,6 +68,12 @@ class Server:
             if process.is_running():
                 process.send_signal(signal.SIGKILL)
         wait_until(lambda: not self.embedded.alive(), what="end of the server")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from looking through thousands of collected tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

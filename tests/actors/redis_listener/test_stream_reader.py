@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ import msgspec
 import pytest
 import redis
 from faults.proxy import Proxy
+from loop_meter import loop_meter
 from orchestrator.actors.messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from orchestrator.actors.payloads import Cut
 from orchestrator.actors.redis_listener import stream_reader
@@ -346,6 +346,7 @@ def test_what_is_journalled_while_it_is_told_takes_no_room(
 
 
 @pytest.mark.timing
+@pytest.mark.timing
 def test_an_entry_of_a_hundred_megabytes_holds_nobody_up_and_its_size_is_told(
     new_reader: Callable[..., Reader],
     client: redis.Redis,
@@ -354,24 +355,15 @@ def test_an_entry_of_a_hundred_megabytes_holds_nobody_up_and_its_size_is_told(
 ) -> None:
     reader = new_reader()
     wait_until(reader.at_end)
-    held_s: list[float] = []
-
-    def measure() -> None:
-        while True:
-            began = time.thread_time()  # what others do on this machine is not ours
-            gevent.sleep(0.001)
-            held_s.append(time.thread_time() - began)
-
-    meter = gevent.spawn(measure)
     add_elsewhere = (
         f"import redis; redis.Redis.from_url({redis_url!r}, socket_timeout=60).xadd("
         f"{STREAM!r}, {{'channel': 'strategy.x', 'payload': b'x' * {100 * 1024 * 1024}}})"
     )
-    adder = subprocess.Popen([sys.executable, "-c", add_elsewhere])
-    wait_until(reader.payloads, limit_s=30)
-    wait_until(reader.at_end)
-    adder.wait(timeout=30)
-    meter.kill()
+    with loop_meter() as meter:
+        adder = subprocess.Popen([sys.executable, "-c", add_elsewhere])
+        wait_until(reader.payloads, limit_s=30)
+        wait_until(reader.at_end)
+        adder.wait(timeout=30)
     reader.acknowledge()
     add(client, 2)
     wait_until(lambda: len(reader.payloads()) == 2)
@@ -380,4 +372,4 @@ def test_an_entry_of_a_hundred_megabytes_holds_nobody_up_and_its_size_is_told(
     assert isinstance(large, Cut)
     assert (large.size, bytes(large)) == (100 * 1024 * 1024, b"x" * 4096)
     assert small == b"2"
-    assert max(held_s) < 0.010 * float(os.environ.get("TEST_TIME_SCALE", "1"))
+    assert meter.longest_s < 0.010 * float(os.environ.get("TEST_TIME_SCALE", "1"))
