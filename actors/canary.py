@@ -34,7 +34,7 @@ def is_canary_channel(channel: str) -> bool:
 
 class _Payload(msgspec.Struct, frozen=True):
     canary: str
-    lane: str
+    connection: str
     number: int
     sent_at: float
 
@@ -74,10 +74,14 @@ class Canaries:
             found = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found = None
-        if found is None or found.canary != self._mine or self.channels[found.lane] != channel:
+        if (
+            found is None
+            or found.canary != self._mine
+            or self.channels[found.connection] != channel
+        ):
             self.foreign += 1
             return None
-        return Canary(found.lane, found.sent_at)
+        return Canary(found.connection, found.sent_at)
 
 
 _decode = msgspec.json.Decoder(_Payload).decode

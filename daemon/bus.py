@@ -51,12 +51,12 @@ class Bus:
         self._stream_limits = StreamLimits(
             bus.stream_read_entries, bus.stream_read_bytes, bus.stream_trim_s
         )
-        self._lanes = {CONTROL: bus.control_patterns, DATA: bus.data_patterns}
+        self._patterns_of = {CONTROL: bus.control_patterns, DATA: bus.data_patterns}
         self._url = url
         self._on_unusable = on_unusable
-        self.patterns = (*self._lanes[CONTROL], *self._lanes[DATA])
+        self.patterns = (*self._patterns_of[CONTROL], *self._patterns_of[DATA])
         """All that is subscribed to."""
-        self.canaries = Canaries(instance, self._lanes)
+        self.canaries = Canaries(instance, self._patterns_of)
         """Prove that what is published arrives."""
 
     def check(self) -> None:
@@ -79,8 +79,8 @@ class Bus:
         """
         return BusConnections(
             self._url,
-            control_patterns=self._lanes[CONTROL],
-            data_patterns=self._lanes[DATA],
+            control_patterns=self._patterns_of[CONTROL],
+            data_patterns=self._patterns_of[DATA],
             connect_timeout_s=self._redis.connect_timeout_s,
             down_since=timestamp(down_since_ms / 1000) if down_since_ms else None,
             canaries=self.canaries,

@@ -63,7 +63,7 @@ class _Pending:
     def urgent(self) -> bool:
         """Whether it goes first."""
         if isinstance(self.message, PersistReplies):
-            return self.message.lane == CONTROL
+            return self.message.connection == CONTROL
         return isinstance(self.message, PersistEvents) and self.message.publish
 
     def large(self, ingest: Ingest) -> bytes | None:
@@ -206,7 +206,7 @@ class Inbox:
         room: int,
         now: float,
     ) -> None:
-        start, source = queue[0].taken, message.lane
+        start, source = queue[0].taken, message.connection
         replies = message.replies[start : start + room]
         replies = replies[: _within(len(reply[-1]) for reply in replies)]
         self._note_taken(queue, len(replies), source)

@@ -149,8 +149,8 @@ class HeartbeatMonitor(Actor):
 
     def _handle_canary(self, message: Canary) -> None:
         now = time.monotonic()
-        first = message.lane not in self._canary_at
-        self._canary_at[message.lane] = now
+        first = message.connection not in self._canary_at
+        self._canary_at[message.connection] = now
         self._canary_rtt_s = now - message.sent_at
         if first:
             self._check()
@@ -158,7 +158,7 @@ class HeartbeatMonitor(Actor):
     def _update_visibility(self, now: float) -> None:
         """Heartbeats count as visible as long as canaries arrive."""
         heard = all(
-            now - self._canary_at.get(lane, -math.inf) < LOST_AFTER_S for lane in self._bus.canaries
+            now - self._canary_at.get(name, -math.inf) < LOST_AFTER_S for name in self._bus.canaries
         )
         visible = self._bus.visible and heard
         if self._bus.visible and visible != self._visible and self._canary_at:

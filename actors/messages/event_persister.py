@@ -22,7 +22,7 @@ what its socket holds (200 KB) after 7 ms, and then waits for us (measured: a te
 class PersistReplies(msgspec.Struct, frozen=True):
     """Store what one read of a subscription's socket brought; never asked."""
 
-    lane: str
+    connection: str
     """``control`` (goes first) or ``data``."""
     ts: str
     """When it was read, in the contract's form."""
@@ -97,9 +97,9 @@ class PersisterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How storing stands. Counts are since the daemon's start if nothing else is said."""
 
     received: dict[str, int]
-    """Messages taken in, by lane: ``control``, ``data``, ``daemon`` (its own and posted ones)."""
+    """Messages taken in, by source: ``control``, ``data``, ``daemon`` (its own and posted ones)."""
     journalled: dict[str, int]
-    """Events journalled, by lane."""
+    """Events journalled, by source."""
     journalled_total: int
     """Rows the journal ever took, over all starts."""
     stored: int

@@ -80,7 +80,7 @@ class SetBusVisible(msgspec.Struct, frozen=True):
 class Canary(msgspec.Struct, frozen=True, gc=False):
     """From the persister: a canary has come the whole way."""
 
-    lane: str
+    connection: str
     """The connection it came by."""
     sent_at: float
     """When it was published, monotonic seconds."""

@@ -8,7 +8,7 @@ LANES = {
 }
 
 
-def test_each_lane_has_a_channel_that_its_own_pattern_matches_heartbeats_first() -> None:
+def test_each_connection_has_a_channel_that_its_own_pattern_matches_heartbeats_first() -> None:
     canaries = Canaries("word", LANES)
 
     assert canaries.channels["control"].startswith(b"heartbeat.canary-")
@@ -34,13 +34,13 @@ def test_anything_else_on_its_channel_is_foreign(payload: bytes) -> None:
     assert canaries.read(canaries.channels["data"], payload) is None
 
 
-def test_a_copy_by_the_other_lanes_channel_does_not_count() -> None:
+def test_a_copy_by_the_other_connections_channel_does_not_count() -> None:
     canaries = Canaries("word", LANES)
 
     assert canaries.read(canaries.channels["data"], canaries.next("control", 1.0)) is None
 
 
-def test_a_lane_without_a_wildcard_of_its_own_has_none() -> None:
+def test_a_connection_without_a_wildcard_of_its_own_has_none() -> None:
     canaries = Canaries("word", {"control": ("*",), "data": ("risk.*", "strategy.candidate")})
 
     assert list(canaries.channels) == ["control"]

@@ -19,9 +19,9 @@ def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.actors.event_persister.inbox.MAX_TURN_S", 60.0)
 
 
-def replies(lane: str, *names: str, payload: bytes = b"{}") -> PersistReplies:
+def replies(connection: str, *names: str, payload: bytes = b"{}") -> PersistReplies:
     made = [[b"pmessage", b"t.*", f"t.{name}".encode(), payload] for name in names]
-    return PersistReplies(lane, TS, made)
+    return PersistReplies(connection, TS, made)
 
 
 def own(*names: str, publish: bool = False) -> PersistEvents:
@@ -100,7 +100,7 @@ def test_a_slice_holds_few_payloads_where_these_are_not_small() -> None:
     assert inbox.received == {"data": 6}
 
 
-def test_what_became_of_each_message_is_noted_by_lane() -> None:
+def test_what_became_of_each_message_is_noted_by_source() -> None:
     bad = [b"pmessage", b"t.*", b"t.bad", b"{"]
     copy = [b"pmessage", b"other.*", b"t.a", b"{}"]
     good = [b"pmessage", b"t.*", b"t.a", b"{}"]

@@ -176,7 +176,7 @@ def test_without_canaries_nobody_is_declared_gone_and_liveness_is_unknown(
     assert "agent.offline" not in ward.event_types()
 
 
-def test_a_canary_of_another_lane_proves_nothing(ward: Ward) -> None:
+def test_a_canary_of_another_connection_proves_nothing(ward: Ward) -> None:
     ward.address.tell(SetBusVisible(True, canaries=("control",)))
     ward.address.tell(Canary("data", time.monotonic()))
 

@@ -71,8 +71,8 @@ class Collector(Actor):
     def of(self, cls: type) -> list[Any]:
         return [message for message in self.got if isinstance(message, cls)]
 
-    def payloads(self, lane: str = "data") -> list[bytes]:
-        batches = [batch for batch in self.of(PersistReplies) if batch.lane == lane]
+    def payloads(self, connection: str = "data") -> list[bytes]:
+        batches = [batch for batch in self.of(PersistReplies) if batch.connection == connection]
         return [reply[3] for batch in batches for reply in batch.replies]
 
     def gaps(self) -> list[Any]:
@@ -169,7 +169,7 @@ def publish_numbers(client: redis.Redis, numbers: range, channel: str = "data.ma
         pipeline.execute()
 
 
-def test_both_lanes_are_told_as_read_with_the_time_of_reading(
+def test_both_connections_are_told_as_read_with_the_time_of_reading(
     make_bench: Callable[..., Bench], client: redis.Redis
 ) -> None:
     bench = make_bench()
@@ -180,8 +180,8 @@ def test_both_lanes_are_told_as_read_with_the_time_of_reading(
     client.publish("elsewhere", b"{}")
     wait_until(lambda: len(bench.persister.got) == 2)
 
-    control = next(batch for batch in bench.persister.got if batch.lane == "control")
-    data = next(batch for batch in bench.persister.got if batch.lane == "data")
+    control = next(batch for batch in bench.persister.got if batch.connection == "control")
+    data = next(batch for batch in bench.persister.got if batch.connection == "data")
     assert control.replies == [[b"pmessage", b"risk.*", b"risk.alert", b'{"a": 1}']]
     assert data.replies == [[b"pmessage", b"data.market.*", b"data.market.AAPL.1m", b'{"b": 2}']]
     assert len(data.ts) == len("2026-01-31T09:30:00.123Z")
@@ -277,7 +277,9 @@ def test_a_stop_overtakes_a_flood_of_prices(
     bench.persister.open.set()
     wait_until(lambda: len(bench.persister.payloads()) == 50_000)
 
-    first = next(n for n, message in enumerate(bench.persister.got) if message.lane == "control")
+    first = next(
+        n for n, message in enumerate(bench.persister.got) if message.connection == "control"
+    )
     assert first <= 1  # behind the one that was in hand
 
 
@@ -288,7 +290,7 @@ def test_each_copy_of_overlapping_patterns_is_told_with_its_pattern(
     wait_until(bench.connected)
 
     receivers = client.publish("risk.x", b"1") + client.publish("data.x", b"2")
-    wait_until(lambda: sum(lane.received for lane in bench.status().subscriptions) == 4)
+    wait_until(lambda: sum(one.received for one in bench.status().subscriptions) == 4)
 
     copies = [reply[1:] for batch in bench.persister.got for reply in batch.replies]
     assert sorted(copies) == [
@@ -331,7 +333,7 @@ def test_a_killed_server_gives_one_gap_for_each_connection_once_it_is_back(
     bench.persister.got.clear()
 
     redis_server.kill()
-    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
+    wait_until(lambda: not any(one.connected for one in bench.status().subscriptions))
     assert bench.status().last_error is not None
     redis_server.start()
     wait_until(bench.connected)
@@ -343,7 +345,7 @@ def test_a_killed_server_gives_one_gap_for_each_connection_once_it_is_back(
     assert sorted(gap["patterns"] for gap in gaps) == sorted([list(CONTROL), list(DATA)])
     assert all(gap["cause"] == "subscription" for gap in gaps)
     assert all(gap["from"] < gap["to"] and gap["count"] is None for gap in gaps)
-    assert [lane.cuts for lane in bench.status().subscriptions] == [1, 1]
+    assert [one.cuts for one in bench.status().subscriptions] == [1, 1]
 
 
 def test_the_gap_of_a_cut_is_told_before_what_came_after(
@@ -355,14 +357,14 @@ def test_the_gap_of_a_cut_is_told_before_what_came_after(
     wait_until(lambda: bench.persister.payloads() == [b"before"])
 
     proxy.cut()
-    wait_until(lambda: all(lane.connects == 2 for lane in bench.status().subscriptions))
+    wait_until(lambda: all(one.connects == 2 for one in bench.status().subscriptions))
     client.publish("data.market.A", b"after")
     wait_until(lambda: bench.persister.payloads() == [b"before", b"after"])
 
     data: list[Any] = [
         message
         for message in bench.persister.got
-        if (isinstance(message, PersistReplies) and message.lane == "data")
+        if (isinstance(message, PersistReplies) and message.connection == "data")
         or (isinstance(message, PersistEvents) and b"strategy" in message.events[0].payload)
     ]
     assert [type(message) for message in data] == [PersistReplies, PersistEvents, PersistReplies]
@@ -377,7 +379,7 @@ def test_a_restart_between_cut_and_return_still_gives_one_gap(
     wait_until(bench.connected)
 
     proxy.refuse()
-    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
+    wait_until(lambda: not any(one.connected for one in bench.status().subscriptions))
     bench.made[-1].kill(ActorHung("RedisListener", 5.0))
     wait_until(lambda: len(bench.made) == 2)
     proxy.accept()
@@ -394,7 +396,7 @@ def test_in_an_outage_attempts_are_seldomer_than_one_a_second(
     wait_until(bench.connected)
 
     proxy.refuse()
-    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
+    wait_until(lambda: not any(one.connected for one in bench.status().subscriptions))
     before, began = bench.connections.attempts, time.monotonic()
     wait_until(lambda: bench.connections.attempts >= before + 3, limit_s=15)
 
@@ -415,7 +417,7 @@ def test_a_silent_connection_is_noticed_within_five_seconds_and_the_monitor_told
     proxy.freeze()
     began = time.monotonic()
     wait_until(lambda: bench.visible() == [False, True, False])
-    wait_until(lambda: not any(lane.connected for lane in bench.status().subscriptions))
+    wait_until(lambda: not any(one.connected for one in bench.status().subscriptions))
     noticed_s = time.monotonic() - began
     proxy.thaw()
     wait_until(lambda: bench.visible() == [False, True, False, True])
@@ -434,7 +436,7 @@ def test_a_quiet_connection_is_not_taken_for_a_dead_one(
 
     wait_until(lambda: time.monotonic() > began + 20 * 0.05)
 
-    assert [lane.connects for lane in bench.status().subscriptions] == [1, 1]
+    assert [one.connects for one in bench.status().subscriptions] == [1, 1]
     assert bench.persister.got == []
     latency_ms = bench.status().latency_ms
     assert latency_ms is not None
@@ -455,7 +457,7 @@ def test_a_long_wait_for_the_persister_is_not_taken_for_a_dead_connection(
     bench.persister.open.set()
     wait_until(lambda: len(bench.persister.payloads()) == 5000)
 
-    assert [lane.connects for lane in bench.status().subscriptions] == [1, 1]
+    assert [one.connects for one in bench.status().subscriptions] == [1, 1]
 
 
 def test_without_a_server_it_is_up_at_once_and_says_so(
@@ -613,7 +615,7 @@ def test_an_idle_publisher_finds_out_that_its_connection_is_gone(
     assert bench.monitor.of(Published) == [Published("once", 0)]
 
 
-def test_a_lane_without_a_pattern_of_its_own_is_refused() -> None:
+def test_a_connection_without_a_pattern_of_its_own_is_refused() -> None:
     with pytest.raises(ValueError, match="pattern"):
         BusConnections("redis://x", control_patterns=["a"], data_patterns=["a"])
 
@@ -628,20 +630,22 @@ def test_an_unusable_url_is_refused_without_repeating_it() -> None:
 LANES = {"control": CONTROL, "data": DATA}
 
 
-def test_canaries_come_back_by_each_lane_with_their_pattern(
+def test_canaries_come_back_by_each_connection_with_their_pattern(
     make_bench: Callable[..., Bench],
 ) -> None:
     canaries = Canaries("word", LANES)
     bench = make_bench(canaries=canaries)
 
-    wait_until(lambda: {batch.lane for batch in bench.persister.of(PersistReplies)} == {*LANES})
+    wait_until(
+        lambda: {batch.connection for batch in bench.persister.of(PersistReplies)} == {*LANES}
+    )
 
     for batch in bench.persister.of(PersistReplies):
         for _kind, _pattern, channel, payload in batch.replies:
-            assert channel == canaries.channels[batch.lane]
+            assert channel == canaries.channels[batch.connection]
             canary = canaries.read(channel, payload)
             assert canary is not None
-            assert canary.lane == batch.lane
+            assert canary.connection == batch.connection
     assert bench.monitor.of(SetBusVisible)[-1].canaries == ("control",)
     assert bench.status().published == 0
 
@@ -655,7 +659,7 @@ def test_a_subscription_that_answers_pings_but_brings_nothing_is_noticed_within_
     message = re.compile(rb"\*4\r\n\$8\r\npmessage\r\n(?:\$\d+\r\n[^\r]*\r\n){3}")
     proxy.to_client = lambda data: message.sub(b"", data)
     began = time.monotonic()
-    wait_until(lambda: [lane.cuts for lane in bench.status().subscriptions] >= [1, 1])
+    wait_until(lambda: [one.cuts for one in bench.status().subscriptions] >= [1, 1])
     noticed_s = time.monotonic() - began
     proxy.to_client = None
     wait_until(lambda: len(bench.persister.gaps()) >= 2)
@@ -678,7 +682,7 @@ def test_no_gap_is_invented_in_quiet_hours(
     wait_until(lambda: canaries() >= 1_000, limit_s=60)
 
     assert bench.persister.gaps() == []
-    assert [lane.cuts for lane in bench.status().subscriptions] == [0, 0]
+    assert [one.cuts for one in bench.status().subscriptions] == [0, 0]
 
 
 def test_a_flood_is_not_taken_for_deafness(
@@ -695,7 +699,7 @@ def test_a_flood_is_not_taken_for_deafness(
     bench.persister.open.set()
     wait_until(lambda: len(bench.persister.payloads()) >= 50_000, limit_s=30)
 
-    assert [lane.cuts for lane in bench.status().subscriptions] == [0, 0]
+    assert [one.cuts for one in bench.status().subscriptions] == [0, 0]
     assert bench.persister.gaps() == []
 
 
