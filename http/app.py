@@ -21,10 +21,11 @@ from .acts import Acts
 from .api.agent_routes import AgentRoutes
 from .api.audit_routes import AuditRoutes
 from .api.event_routes import EventRoutes
-from .api.health_routes import HealthRoutes, ReadinessChecks
+from .api.health_routes import HealthRoutes
 from .api.killswitch_routes import KillswitchRoutes
 from .api.metrics import MetricsPage, parts_of
 from .api.page_routes import PageRoutes
+from .api.readiness import ReadinessChecks
 from .api.runtime_routes import RuntimeRoutes
 from .api.schemas import ErrorAnswer
 from .api.state_routes import StateRoutes

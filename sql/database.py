@@ -27,6 +27,8 @@ log = structlog.get_logger(actor="postgres")
 
 # How long a caller waits for a free connection. Short: HTTP answers 503 while PostgreSQL is away.
 POOL_WAIT_S = 2.0
+# A check that finds none has to say why, too, all within 2 s.
+HEALTH_WAIT_S = 0.8
 # A lost server is tried again this long by the pool itself; after that, at the next use. Short,
 # since the pool doubles its delays up to here: a server that is back is to be found within seconds.
 RECONNECT_S = 2.0
@@ -175,7 +177,11 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, *, timeout_ms: int | None = None, planned_once: bool = False
+        self,
+        *,
+        timeout_ms: int | None = None,
+        planned_once: bool = False,
+        wait_s: float = POOL_WAIT_S,
     ) -> Iterator[Connection]:
         """A transaction on a pooled connection, under the statement limit; errors translated.
 
@@ -184,13 +190,13 @@ class Database:
         costs more for each partition than many a page.
 
         Raises:
-            Unavailable: no connection within 2 s, or lost on the way.
+            Unavailable: no connection within `wait_s`, or lost on the way.
             TimedOut: a statement ran longer than `timeout_ms` (default: the setting).
             StoreError: and its other kinds.
         """
         limit_ms = timeout_ms or self.settings.statement_timeout_ms
         try:
-            with self._checked_out() as connection, connection.transaction():
+            with self._checked_out(wait_s) as connection, connection.transaction():
                 connection.execute(
                     _LIMIT % (limit_ms, limit_ms) + (_PLANNED_ONCE if planned_once else b"")
                 )
@@ -203,8 +209,8 @@ class Database:
             raise RefusedRows(f"text cannot be encoded: {error.reason}") from error
 
     @contextmanager
-    def _checked_out(self) -> Iterator[Connection]:
-        with self.pool.connection() as connection:
+    def _checked_out(self, wait_s: float) -> Iterator[Connection]:
+        with self.pool.connection(timeout=wait_s) as connection:
             if not self._prepares:
                 connection.prepare_threshold = None
             yield connection
@@ -249,10 +255,10 @@ class Database:
         return dict(self.rows(query("database_bytes")))
 
     def health(self) -> Health:
-        """Check that PostgreSQL answers; waits 5 s at most."""
+        """Check that PostgreSQL answers; one that hangs is the caller's to give up."""
         start = time.monotonic()
         try:
-            with self.transaction(timeout_ms=1_000) as connection:
+            with self.transaction(timeout_ms=1_000, wait_s=HEALTH_WAIT_S) as connection:
                 connection.execute("SELECT 1")
         except StoreError as error:
             return Health(ok=False, message=self._reason(error), latency_ms=None)

@@ -15,6 +15,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -60,14 +61,26 @@ class Server:
 
     def kill(self) -> None:
         """End it and all its children as `kill -9` does; returns when all are gone."""
+        self._signal(signal.SIGKILL)
+        wait_until(lambda: not self.embedded.alive(), what="end of the server")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop it and all its children for the block: connections stand, nothing is answered."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
         pid = self.embedded.pid()
         if pid is None:
             return
         parent = psutil.Process(pid)
         for process in [parent, *parent.children(recursive=True)]:
-            if process.is_running():
-                process.send_signal(signal.SIGKILL)
-        wait_until(lambda: not self.embedded.alive(), what="end of the server")
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
 
 def pytest_collection_finish() -> None:

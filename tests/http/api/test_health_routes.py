@@ -3,8 +3,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from orchestrator.http.api.health_routes import guard_check, not_running
-from orchestrator.killswitch.guard.link import GuardStatus
 
 from ..conftest import Serve, Served
 
@@ -133,37 +131,3 @@ def test_a_filter_that_is_no_boolean_is_400_and_named(served: Served) -> None:
 
     assert reply.status == 400
     assert "alive" in reply.json["message"]
-
-
-def test_troubles_below_the_agents_supervisor_do_not_count() -> None:
-    def node(name: str, state: str, *children: Any) -> Any:
-        return {"name": name, "state": state, "children": children}
-
-    tree = [
-        node("persister", "BACKOFF"),
-        node("http", "RUNNING"),
-        node("agents", "RUNNING", node("dev-1", "FATAL")),
-        node("others", "RUNNING", node("below", "STOPPED")),
-    ]
-
-    assert not_running(tree, but_below="agents") == ["persister", "below"]
-
-
-@pytest.mark.parametrize(
-    ("status", "ok", "message"),
-    [
-        (GuardStatus(), False, "no guard runs"),
-        (GuardStatus(pid=7), False, "the guard is starting"),
-        (GuardStatus(pid=7, ready=True), True, "ready"),
-        (GuardStatus(pid=7, ready=True, replaced=2), True, "ready, replaced 2 times"),
-        (GuardStatus(pid=7, ready=True, disk="full"), False, "disk: full"),
-        (GuardStatus(pid=7, ready=True, bus="refused"), False, "Redis: refused"),
-        (GuardStatus(pid=7, ready=True, ignored="TRIP is a pipe"), True, "ready; TRIP is a pipe"),
-    ],
-)
-def test_the_check_of_the_guard_follows_its_status(
-    status: GuardStatus, ok: bool, message: str
-) -> None:
-    check = guard_check(status)
-
-    assert (check.ok, check.message) == (ok, message)
