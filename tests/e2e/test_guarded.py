@@ -22,6 +22,7 @@ from orchestrator.killswitch.latch import (
 from orchestrator.killswitch.slots import SlotFile
 from orchestrator.protocol.document import read_document
 from orchestrator.protocol.timestamps import utc_now
+from quiet_clock import quiet_s
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -73,9 +74,9 @@ class Hanging(Agent):
 
 
 def until(condition: Callable[[], object], limit_s: float = 30.0) -> None:
-    end = time.monotonic() + limit_s
+    end = quiet_s() + limit_s
     while not condition():
-        assert time.monotonic() < end, f"not within {limit_s:g} s"
+        assert quiet_s() < end, f"not within {limit_s:g} s"
         time.sleep(0.05)
 
 

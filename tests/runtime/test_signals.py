@@ -2,18 +2,18 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 import gevent
 import structlog
 from orchestrator.runtime.signals import log_stacks, running_signals, stop_signals
+from quiet_clock import quiet_s
 
 
 def until(condition: Callable[[], object], limit_s: float = 5.0) -> None:
-    end = time.monotonic() + limit_s
+    end = quiet_s() + limit_s
     while not condition():
-        assert time.monotonic() < end, "not in time"
+        assert quiet_s() < end, "not in time"
         gevent.sleep(0.01)
 
 

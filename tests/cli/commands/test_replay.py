@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 from faults.proxy import Proxy
+from quiet_clock import quiet_s
 
 from ..conftest import Done, Orc, clean_environ
 
@@ -228,9 +229,9 @@ def begin(place: dict[str, str], folder: Path, *words: str) -> subprocess.Popen[
 
 def wait_for(process: subprocess.Popen[bytes] | None, condition: Callable[[], object]) -> None:
     """The condition holds, while the process (if any) lives."""
-    end = time.monotonic() + 30
+    end = quiet_s() + 30
     while not condition():
         if process is not None:
             assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < end
+        assert quiet_s() < end
         time.sleep(0.01)

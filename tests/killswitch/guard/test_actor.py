@@ -20,6 +20,7 @@ from orchestrator.killswitch.latch import GUARD_NAME, Latch
 from orchestrator.killswitch.readings import Copy
 from orchestrator.protocol.trips import Stop
 from orchestrator.protocol.ways import Way
+from quiet_clock import quiet_s
 from structlog.testing import capture_logs
 
 from .posts import PERMIT, Post, slots, until
@@ -122,10 +123,10 @@ def test_what_is_no_regular_file_is_ignored_and_said(
 def test_sigusr1_reaches_the_guard_while_the_loop_hangs(post: Post) -> None:
     former = signal.signal(signal.SIGUSR1, lambda *_: None)
     try:
-        began = time.perf_counter()
+        began = quiet_s()
         os.kill(os.getpid(), signal.SIGUSR1)
         while not post.latch.exists():  # no other greenlet gets a turn
-            assert time.perf_counter() - began < 1.0, "not in time"
+            assert quiet_s() - began < 1.0, "not in time"
     finally:
         signal.signal(signal.SIGUSR1, former)
 
@@ -134,9 +135,9 @@ def test_sigusr1_reaches_the_guard_while_the_loop_hangs(post: Post) -> None:
 
 
 def test_a_hung_loop_is_silence(post: Post) -> None:
-    began = time.perf_counter()
+    began, quiet_began_s = time.perf_counter(), quiet_s()
     while not post.latch.exists():  # no other greenlet gets a turn
-        assert time.perf_counter() - began < 4.0, "not in time"
+        assert quiet_s() - quiet_began_s < 4.0, "not in time"
     assert time.perf_counter() - began > 1.0
 
     assert "no beat of the daemon for 1.5 s" in post.published()["reason"]
@@ -199,12 +200,13 @@ def test_a_frozen_guard_is_ended_within_seconds_and_leaves_no_stop(post: Post) -
     assert post.actor is not None
     pid = post.pid
     os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
+    began, quiet_began_s = time.monotonic(), quiet_s()
 
-    until(lambda: post.actor is not None and post.actor.ended, 10.0)
+    until(lambda: post.actor is not None and post.actor.ended, 30.0)
 
     assert isinstance(post.actor.exit_error, GuardSilent)
-    assert 1.5 < time.monotonic() - began < 8.0
+    assert time.monotonic() - began > 1.5
+    assert quiet_s() - quiet_began_s < 8.0
     assert "has not answered for 2" in str(post.actor.exit_error)
     until(lambda: not psutil.pid_exists(pid))
     assert (post.permitted, post.trips, post.link.status.replaced) == (True, [], 1)
