@@ -13,9 +13,15 @@ from typing import Final, Self
 
 import msgspec
 
+from ..protocol.json_object import clean_text
+
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 """The contract's limit."""
 
+MAX_NAME_BYTES: Final = 512
+"""The contract's limit of a channel, a source, an agent's id."""
+MAX_REASON_CHARS: Final = 500
+"""Of why something was rejected, as far as PostgreSQL's words are kept."""
 MAX_DEPTH: Final = 512
 """The contract's limit, far below what PostgreSQL's stack takes."""
 
@@ -148,6 +154,8 @@ def _said(payload: bytes) -> Envelope:
     if type(source) is not str or not source:
         agent_id = marks.agent_id
         source = agent_id if type(agent_id) is str and agent_id else None
+    if source is not None and (is_long_name(source) or is_long_name(marks.agent_id)):
+        return Envelope(None, f"a source or agent id of more than {MAX_NAME_BYTES} bytes")
     if marks.seq is None and marks.durable is None and marks.sequence is None:
         return Envelope(source, None)
     return Envelope(source, None, marks)
@@ -278,6 +286,18 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 def reject(channel: str, payload: bytes, reason: str) -> bytes:
-    """The payload of the ``bus.rejected`` for ``payload``."""
+    """The payload of the ``bus.rejected`` for ``payload``.
+
+    It can always be stored, lest a rejection is rejected: its texts are cut, NUL and what is not
+    UTF-8 is replaced.
+    """
     raw = b64encode(payload[:RAW_BYTES]).decode()
-    return msgspec.json.encode(Rejection(channel, reason, size_of(payload), raw))
+    name, why = clean_text(channel, MAX_NAME_BYTES), clean_text(reason, MAX_REASON_CHARS)
+    return msgspec.json.encode(Rejection(name, why, size_of(payload), raw))
+
+
+def is_long_name(name: object) -> bool:
+    """Whether it is a text of more than `MAX_NAME_BYTES`."""
+    if type(name) is not str or len(name) <= MAX_NAME_BYTES // 4:
+        return False
+    return len(name.encode()) > MAX_NAME_BYTES

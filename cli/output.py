@@ -6,6 +6,7 @@ there is no colour, times are ISO 8601 in UTC, numbers plain digits, and nothing
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -106,16 +107,17 @@ class Screen:
 
     def line(self, text: str = "") -> None:
         """One line of a result."""
-        click.echo(text, color=self.color)
+        click.echo(_one_line(text), color=self.color)
 
     def note(self, text: str) -> None:
         """Additional information, on stderr."""
         if not self.quiet:
-            click.echo(self._dim(text), err=True, color=self.color_err)
+            click.echo(self._dim(_one_line(text)), err=True, color=self.color_err)
 
     def warn(self, text: str) -> None:
         """A warning, on stderr."""
-        click.echo(click.style(text, fg="yellow"), err=True, color=self.color_err)
+        text = click.style(_one_line(text), fg="yellow")
+        click.echo(text, err=True, color=self.color_err)
 
     def failure(self, failure: Failure) -> None:
         """An error: three lines for people, an object for programs."""
@@ -249,6 +251,18 @@ class Screen:
         return [f"{self.strong(f'{label:<{width}}')}  {value}" for label, value in known]
 
 
+_STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def _one_line(text: str) -> str:
+    """The last line of defence: whatever a command forgot to escape, colours excepted."""
+    if text.isprintable():
+        return text
+    return "".join(
+        part if _STYLE.fullmatch(part) else printable(part) for part in _STYLE.split(text)
+    )
+
+
 def wants_color(choice: str, *, terminal: bool) -> bool:
     """Whether to colour; by default on a capable terminal, unless NO_COLOR is set."""
     if choice != "auto":
@@ -301,7 +315,8 @@ def _joined(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[in
     return "  ".join(_padded(texts, columns, widths)).rstrip()
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The full-width ones are the same to a spreadsheet in Japanese and Chinese.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def write_csv(rows: Sequence[Row], columns: Sequence[Column]) -> None:

@@ -59,4 +59,9 @@ HOSTILE: Final = (
     "%s%n",
     "\r",
     "\x00=1",
+    "\uff1d1+1",
+    "\uff20SUM(1)",
+    "](javascript:alert(1)) | # `x`",
+    "quotes-\u0430gent",
+    "quote\uff53-agent",
 )

@@ -17,7 +17,16 @@ from ..canary import Canaries, is_canary_channel
 from ..events import HEARTBEAT, HEARTBEAT_PREFIX, KILLSWITCH, REJECTED, Event, NewEvent, type_of
 from ..journal.rows import row_prefix
 from ..messages.durable_stream import StreamItem
-from ..payloads import MAX_PAYLOAD_BYTES, Cut, Envelope, examine, examine_in_turns, reject
+from ..payloads import (
+    MAX_NAME_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Cut,
+    Envelope,
+    examine,
+    examine_in_turns,
+    is_long_name,
+    reject,
+)
 from ..sources import STREAM
 from .batch import Draft
 from .dedup import DurableCopies, EchoTable
@@ -269,4 +278,6 @@ def _fault(name: str) -> str | None:
     """Why PostgreSQL could not keep ``name`` as a text, if so."""
     if "\x00" in name:
         return "the channel contains NUL"
+    if is_long_name(name):
+        return f"the channel is longer than {MAX_NAME_BYTES} bytes"
     return None

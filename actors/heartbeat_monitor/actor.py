@@ -210,7 +210,14 @@ class HeartbeatMonitor(Actor):
             self._outbox.send(PersistEvents(events))
         for change in changes:
             if change.event_type:
-                self.log.info(change.event_type, agent=change.agent_id, reason=change.reason)
+                self._log_change(change, views[change.agent_id].id_note)
+
+    def _log_change(self, change: Change, id_note: str | None) -> None:
+        about = {"agent": change.agent_id, "reason": change.reason}
+        if id_note is None:
+            self.log.info(change.event_type, **about)
+        else:
+            self.log.warning(change.event_type, **about, id_note=id_note)
 
     def _load_then_save(self) -> None:
         while not self._load():

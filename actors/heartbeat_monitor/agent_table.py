@@ -11,6 +11,7 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 
 from ...protocol.heartbeat import normal_status
+from ...protocol.look_alikes import look_alikes
 from ...protocol.patterns import TypeMatcher, checked
 from ...sql.registry import AgentRow
 from ..events import HEARTBEAT_PREFIX, Event
@@ -70,7 +71,7 @@ class Change(msgspec.Struct, frozen=True):
 class _Agent:
     """An agent's row, and when it was last heard of."""
 
-    __slots__ = ("beat_at", "interval_s", "liveness", "row", "version")
+    __slots__ = ("beat_at", "id_note", "interval_s", "liveness", "row", "version")
 
     def __init__(self, row: AgentRow, beat_at: float) -> None:
         self.row = row
@@ -78,6 +79,7 @@ class _Agent:
         self.interval_s = DEFAULT_INTERVAL_S
         self.version: str | None = None
         self.liveness: Liveness | None = None
+        self.id_note = look_alikes(row.id)
 
 
 _decode_beat = msgspec.json.Decoder(Beat).decode
@@ -272,6 +274,7 @@ class AgentTable:
             kind=self._kinds.get(row.id, "external"),
             interval_s=agent.interval_s,
             version=agent.version,
+            id_note=agent.id_note,
         )
 
 

@@ -33,6 +33,8 @@ class AgentView(msgspec.Struct, frozen=True):
     kind: str
     interval_s: float
     version: str | None
+    id_note: str | None = None
+    """Which characters of the id look like others, if it has any."""
 
 
 class GetAgents(msgspec.Struct, frozen=True):

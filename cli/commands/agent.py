@@ -41,6 +41,13 @@ def _show_interval(row: Row, _: Screen) -> str:
     return duration(every_s) if isinstance(every_s, int | float) else "-"
 
 
+def _notes(row: Row) -> str:
+    """Its last error, and what its id holds that looks like another."""
+    id_note = row.get("id_note")
+    notes = [row.get("last_error"), id_note and f"its id {id_note}"]
+    return "; ".join(str(note) for note in notes if note) or "-"
+
+
 AGENT_COLUMNS = (
     Column("STATE", "state", lambda row, _: agent_state(row), state=True),
     Column("ID", "id"),
@@ -51,7 +58,7 @@ AGENT_COLUMNS = (
     Column("STATUS", "status", wide=True),
     Column("VERSION", "version", wide=True),
     Column("NAME", "name", wide=True),
-    Column("NOTE", "last_error", shrinks=True),
+    Column("NOTE", "last_error", lambda row, _: _notes(row), shrinks=True),
 )
 
 
@@ -156,6 +163,7 @@ def _agent_lines(about: Row, screen: Screen) -> list[str]:
     lines = screen.facts(
         [
             ("id", printable(str(about["id"]))),
+            ("id note", printable(str(about.get("id_note") or ""))),
             ("name", printable(str(about.get("name") or ""))),
             ("group", printable(str(about.get("agent_group") or ""))),
             ("state", screen.state(agent_state(about)) if "status" in about else "never reported"),
@@ -241,7 +249,7 @@ def _line_writer(screen: Screen) -> Callable[[Row], None]:
     if screen.output in ("json", "jsonl"):
         return screen.json_line
     if screen.output == "name":
-        return lambda row: screen.line(str(row.get("text")))
+        return lambda row: screen.name(str(row.get("text")))
     if screen.output == "csv":
         raise BadUsage("a stream cannot be CSV", advice="use -o jsonl, or leave out -f")
     return lambda row: screen.line("  ".join(cell(row, one, screen) for one in _LOG_COLUMNS))

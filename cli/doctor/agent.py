@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ...protocol.look_alikes import look_alikes
 from ...protocol.patterns import matches
 from ..client.rest import Client, cause_of
 from ..errors import Failure
@@ -56,7 +57,8 @@ def check_id(agent_id: str) -> Iterator[CheckResult]:
         yield critical(name, f"{agent_id!r} has blanks around it", "take them off in the agent")
     elif not GOOD_ID.fullmatch(agent_id):
         advice = "use letters, digits, dot, dash and underscore"
-        yield warning(name, f"{agent_id!r} has unusual characters", advice)
+        said = look_alikes(agent_id) or "has unusual characters"
+        yield warning(name, f"{agent_id!r} {said}", advice)
     elif agent_id.startswith(PREFIX):
         advice = f"its id is {agent_id.removeprefix(PREFIX)!r}: the channel is {PREFIX}<id>"
         yield critical(name, f"{agent_id!r} is a channel, not an id", advice)

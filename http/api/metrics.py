@@ -204,7 +204,7 @@ def _of_agents(monitor: Address) -> Iterable[Metric]:
 
 def bounded_ages(ages_s: Mapping[str, float]) -> Samples:
     """The ages of 200 names, always the same ones; the highest of all others as ``other``."""
-    names = sorted(ages_s)
+    names = sorted(ages_s, key=lambda name: (name == OTHER, name))  # an agent may be called so
     for name in names[:MAX_LABEL_VALUES]:
         yield (name,), ages_s[name]
     if rest := names[MAX_LABEL_VALUES:]:

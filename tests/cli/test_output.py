@@ -177,6 +177,22 @@ def test_no_output_carries_what_bites(
 
 
 @pytest.mark.parametrize("text", HOSTILE)
+def test_a_line_that_a_command_forgot_to_escape_is_one_line_all_the_same(
+    capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    screen = Screen(color="always")
+    for write in (screen.line, screen.note, screen.warn):
+        write(screen.state("up") + text)
+
+    written = capsys.readouterr()
+    assert [written.out.count("\n"), written.err.count("\n")] == [1, 2]
+    signs = {unicodedata.category(sign) for sign in (written.out + written.err).replace("\n", "")}
+    assert not signs & {"Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
+    assert "\x1b[2J" not in written.out + written.err
+    assert "\x1b[32mup" in written.out
+
+
+@pytest.mark.parametrize("text", HOSTILE)
 def test_name_writes_the_very_name_or_leaves_it_out_and_says_so(
     capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
@@ -188,7 +204,8 @@ def test_name_writes_the_very_name_or_leaves_it_out_and_says_so(
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1+2", "@SUM(1)", "\t=1", "\r=1", "=cmd|' /C x'!A0"]
+    "text",
+    ["=1+1", "+1", "-1+2", "@SUM(1)", "\t=1", "\r=1", "=cmd|' /C x'!A0", "\uff1d1", "\uff20A"],
 )
 def test_no_cell_of_csv_is_a_formula_and_numbers_stay_numbers(
     capsys: pytest.CaptureFixture[str], text: str

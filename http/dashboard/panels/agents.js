@@ -59,7 +59,7 @@ function card({ onSelect }) {
       setHidden(error, !agent.last_error);
       setText(error, errorWords(agent, nowMs));
       setAttr(bars, "d", beatsPath(agent));
-      setAttr(element, "title", agent.name === agent.id ? agent.id : `${agent.name} (${agent.id})`);
+      setAttr(element, "title", [agent.name === agent.id ? agent.id : `${agent.name} (${agent.id})`, agent.id_note && `its id ${agent.id_note}`].filter(Boolean).join(": "));
     },
   };
 }

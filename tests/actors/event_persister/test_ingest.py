@@ -7,8 +7,10 @@ from orchestrator.actors.event_persister.batch import Draft
 from orchestrator.actors.event_persister.ingest import Ingest
 from orchestrator.actors.events import NewEvent
 from orchestrator.actors.messages.durable_stream import StreamItem
-from orchestrator.actors.payloads import Cut, Envelope, reject
+from orchestrator.actors.payloads import Cut, Envelope, examine, reject
 from orchestrator.sql.events.stream_position import StreamPosition
+
+from ...hostile import HOSTILE
 
 PATTERNS = ["data.market.*", "strategy.*", "risk.*", "heartbeat.*", "data.*"]
 TS = "2026-01-31T09:30:00.123Z"
@@ -121,6 +123,42 @@ def test_channels_that_are_no_text_for_postgresql_are_rejected() -> None:
 
     reasons = [msgspec.json.decode(event.payload)["reason"] for event in draft.events([1, 2])]
     assert reasons == ["the channel is not UTF-8", "the channel contains NUL"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_rejection_of_whatever_name_can_be_stored_itself(text: str) -> None:
+    channel = b"strategy." + text.encode("utf-8", "surrogatepass")
+
+    event = only(form([b"pmessage", b"strategy.*", channel, b"{"]))
+
+    assert event.type == "bus.rejected"
+    assert examine(event.payload).reason is None
+    assert len(event.payload) < 2000
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload", "reason"),
+    [
+        ("strategy." + "x" * 503, b"{}", None),
+        ("strategy." + "x" * 504, b"{}", "the channel is longer than 512 bytes"),
+        ("strategy." + "\xe9" * 252, b"{}", "the channel is longer than 512 bytes"),
+        ("strategy.x", msgspec.json.encode({"source": "s" * 512}), None),
+        ("strategy.x", msgspec.json.encode({"source": "s" * 513}), "a source or agent id"),
+        ("heartbeat.x", msgspec.json.encode({"agent_id": "\xe9" * 257}), "a source or agent id"),
+        ("heartbeat.x", msgspec.json.encode({"source": "s", "agent_id": "a" * 513}), "a source or"),
+        ("heartbeat." + "x" * 503, b"{}", "the channel is longer than 512 bytes"),
+    ],
+)
+def test_longer_names_than_the_contracts_are_rejected(
+    channel: str, payload: bytes, reason: str | None
+) -> None:
+    event = only(form(reply(channel, payload)))
+
+    if reason is None:
+        assert event.type == channel
+    else:
+        assert event.type == "bus.rejected"
+        assert msgspec.json.decode(event.payload)["reason"].startswith(reason)
 
 
 def test_an_event_of_the_daemons_own_names_its_source_itself() -> None:

@@ -43,6 +43,15 @@ def test_the_first_beat_registers_an_agent() -> None:
     assert (view.is_alive, view.seconds_since_beat, view.liveness) == (True, 2, Liveness.UP)
 
 
+def test_an_id_that_looks_like_another_says_so() -> None:
+    agents = table()
+    for agent_id in ("quotes-agent", "quotes-\u0430gent"):
+        agents.beat(beat(agent_id), now=0)
+
+    assert agents.view("quotes-agent", now=0).id_note is None
+    assert "CYRILLIC" in (agents.view("quotes-\u0430gent", now=0).id_note or "")
+
+
 def test_a_bare_beat_is_named_by_its_channel() -> None:
     agents = table()
     agents.beat(raw_beat(b"{}", channel="heartbeat.bare", source="someone-else"), now=0)

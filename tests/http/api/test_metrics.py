@@ -166,3 +166,11 @@ def test_of_many_ages_the_same_names_stay_and_the_longest_of_the_rest_counts() -
 
     assert [*found] == [*((f"a-{number:03}",) for number in range(MAX_LABEL_VALUES)), ("other",)]
     assert found["other",] == 299
+
+
+def test_an_agent_called_other_gives_no_second_series_of_that_name() -> None:
+    ages = {f"z-{number:03}": float(number) for number in range(300)} | {"other": 999.0}
+    found = list(bounded_ages(ages))
+
+    assert len(dict(found)) == len(found)
+    assert dict(found)["other",] == 999
