@@ -6,7 +6,17 @@ Plain blocking Python over redis-py; neither gevent nor pykka is needed.
 from ..protocol.gate import Resume
 from ..protocol.targets import Permission
 from .agent import Agent
-from .errors import AgentError, BadAgent, BadOptions, BadPayload, BusUnavailable, Halted, Refused
+from .errors import (
+    AgentError,
+    BadAgent,
+    BadOptions,
+    BadPayload,
+    BadState,
+    BusUnavailable,
+    Halted,
+    NoAnswer,
+    Refused,
+)
 from .event import Event, TypedEvent
 from .gate import Halt, acts, deadman
 from .routing import every, on_event
@@ -17,10 +27,12 @@ __all__ = [
     "BadAgent",
     "BadOptions",
     "BadPayload",
+    "BadState",
     "BusUnavailable",
     "Event",
     "Halt",
     "Halted",
+    "NoAnswer",
     "Permission",
     "Refused",
     "Resume",

@@ -34,6 +34,7 @@ the running handler has run) and ``last_handled_s``, and says ``error`` once
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ from .dead_letters import DeadLetter
 from .definition import Definition
 from .engine import Engine
 from .errors import AgentError
-from .event import LOG_CAUSES, Event, caused
+from .event import LOG_CAUSES, Event, caused, fields_of
 from .naming import checked_id, kebab_case
 from .options import read_options
 from .routing import TimerSpec
@@ -63,6 +64,7 @@ class Agent(Definition):
         redis_url: the bus.
         interval_s: from heartbeat to heartbeat.
         options: checked against the class's ``Options``.
+        state_dir: the folder in which its `state` is kept.
 
     Raises:
         BadAgent: the id cannot be one.
@@ -81,17 +83,21 @@ class Agent(Definition):
         redis_url: str | None = None,
         interval_s: float | None = None,
         options: Mapping[str, Any] | None = None,
+        state_dir: str | Path | None = None,
     ) -> None:
         self.agent_id = checked_id(agent_id or self.agent_id or kebab_case(type(self).__name__))
         self.name = name or self.name or self.agent_id
         self.group = group or self.group
         self.redis_url = redis_url or self.redis_url
         self.interval_s = interval_s or self.interval_s
+        self.state_dir = state_dir or self.state_dir
         self.options = read_options(type(self).Options, options)
         self.log = logging.getLogger(f"agent.{self.agent_id}")
         self.log.addFilter(LOG_CAUSES)
         self.engine = Engine(self, current())
         """What runs it; for hosts."""
+        self.state = self.engine.state
+        """What it keeps over its restarts."""
         self.boot = self.engine.boot
         """Tells this run from the one before, for the daemon."""
 
@@ -134,9 +140,51 @@ class Agent(Definition):
         """
         if self.engine.gate is not None:
             self.engine.gate.require(channel)
-        fields = msgspec.to_builtins(payload) if isinstance(payload, msgspec.Struct) else payload
-        body = caused(fields, correlation_id=correlation_id, causation_id=causation_id)
-        return self.engine.publisher.publish(channel, body, durable=durable)
+        body = caused(fields_of(payload), correlation_id=correlation_id, causation_id=causation_id)
+        receivers = self.engine.publisher.publish(channel, body, durable=durable)
+        self.engine.unstored.note(channel, receivers)
+        return receivers
+
+    def ask(
+        self,
+        channel: str,
+        payload: Mapping[str, Any] | msgspec.Struct,
+        timeout_s: float = 5.0,
+    ) -> Event:
+        """Ask whoever listens on a channel, and wait for the first answer. Blocks. Any thread.
+
+        The question is published like any other message (and stored, if the channel is), with a
+        ``reply_to`` in it; the answer is stored by nobody. In a handler it holds up the others:
+        an agent cannot answer itself there. What the answer says is not checked.
+
+        Args:
+            channel: where; to publish there may be acting, as in `publish`.
+            payload: as for `publish`.
+            timeout_s: how long an answer may take.
+
+        Raises:
+            NoAnswer: none in time, nobody listens, or the agent is stopped.
+            BadPayload: what was asked, or answered, is no JSON.
+            BusUnavailable: Redis is away, or 19 other questions of this agent wait.
+            Halted: as in `publish`.
+        """
+        if self.engine.gate is not None:
+            self.engine.gate.require(channel)
+        return self.engine.questions.ask(channel, caused(fields_of(payload)), timeout_s)
+
+    def reply(self, event: Event, payload: Mapping[str, Any] | msgspec.Struct) -> int:
+        """Answer an event that asks; also while the gate is shut. Any thread.
+
+        Returns:
+            How many got the answer; 0 if the event asks nothing, or the asker waits no longer.
+
+        Raises:
+            BadPayload: as `publish`.
+            BusUnavailable: likewise.
+        """
+        if event.reply_to is None:
+            return 0
+        return self.engine.publisher.publish(event.reply_to, caused(fields_of(payload)))
 
     def report_error(self, error: BaseException | str) -> None:
         """Make the heartbeat say ``error``, until `clear_error`. Any thread."""

@@ -1,6 +1,7 @@
 """What the author of an agent writes: settings as class attributes, and hooks."""
 
 import logging
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -50,6 +51,9 @@ class Definition:
     """Patterns of the channels to publish on is acting; ``None``: all but `FREE_CHANNELS`."""
     open_orders: int = 0
     """Orders of this agent that work at a venue; the author counts."""
+    state_dir: str | Path | None = None
+    """The folder of the file in which `Agent.state` is kept; ``None``: the daemon's that runs the
+    agent, else ``orchestrator/agents`` where this account keeps state (``~/.local/state``)."""
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
     """A struct with the settings of this class, each with a default."""
 

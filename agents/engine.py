@@ -8,6 +8,7 @@ from typing import Any
 from ..protocol.announcement import CHANNEL as KILLSWITCH_CHANNEL
 from ..protocol.drill import CHANNEL as DRILL_CHANNEL
 from ..protocol.heartbeat import GateBeat, gate_fields
+from ..protocol.patterns import matches
 from .attempts import Attempts
 from .definition import GRACE_S, Definition, gate_of
 from .errors import AgentError
@@ -19,10 +20,13 @@ from .killswitch import read_message
 from .pace import Throttle
 from .permit_reader import ANSWER_S, PermitReader
 from .publisher import SOCKET_TIMEOUT_S, Publisher, read_url
+from .questions import Questions
 from .routing import Router, marked_events, marked_timers
 from .schedule import Schedule
+from .state import State
 from .subscriber import Received, Subscriber
-from .surroundings import Surroundings
+from .surroundings import Bus, Surroundings
+from .unstored import Unstored
 from .work_queue import Work, WorkQueue
 
 FIRST_LOOK_S = 2.0
@@ -42,9 +46,21 @@ class Engine:
         self._surroundings = surroundings
         self.clock = surroundings.clock
         self.boot = surroundings.new_boot()
-        self.publisher = self._new_publisher()
+        self.bus = surroundings.connect(agent.redis_url, SOCKET_TIMEOUT_S)
+        self.publisher = self._publisher_on(self.bus)
         self.gate = gate_of(agent, self.clock)
         self.router = Router(marked_events(agent))
+        self.unstored = Unstored(self._own_copies, agent.log)
+        self.state = State(surroundings.open_store(agent.agent_id, agent.state_dir))
+        self.stopping = threading.Event()
+        self.questions = Questions(
+            self.bus,
+            self.publisher,
+            agent_id=agent.agent_id,
+            boot=self.boot,
+            stopping=self.stopping,
+            unix_s=self.clock.unix_s,
+        )
         self.schedule = Schedule(marked_timers(agent))
         self.queue = WorkQueue(agent.queue_capacity, self._on_drop)
         self.health = Health(self.clock.monotonic_s(), agent.handler_limit_s)
@@ -59,7 +75,6 @@ class Engine:
         )
         self.subscriber: Subscriber | None = None
         self.permits: PermitReader | None = None
-        self.stopping = threading.Event()
         self.handlers = Handlers(
             queue=self.queue,
             schedule=self.schedule,
@@ -108,9 +123,17 @@ class Engine:
         """Close the connections."""
         self.publisher.close()
         self.heart.close()
+        self.state.close()
         for job in (self.subscriber, self.permits):
             if job is not None:
                 job.close()
+
+    def _own_copies(self, channel: str) -> int:
+        """How many copies of a message on a channel come back to this agent."""
+        if self.subscriber is None or not self.subscriber.connected.is_set():
+            return 0
+        by_name = channel in (KILLSWITCH_CHANNEL, DRILL_CHANNEL)
+        return by_name + sum(matches(pattern, channel) for pattern in self.router.patterns())
 
     # -- the reader's job ------------------------------------------------------------
 
@@ -213,9 +236,9 @@ class Engine:
             log=self.agent.log,
         )
 
-    def _new_publisher(self) -> Publisher:
+    def _publisher_on(self, bus: Bus) -> Publisher:
         return Publisher(
-            self._surroundings.connect(self.agent.redis_url, SOCKET_TIMEOUT_S),
+            bus,
             agent_id=self.agent.agent_id,
             boot=self.boot,
             unix_s=self.clock.unix_s,
@@ -223,7 +246,7 @@ class Engine:
 
     def _new_heart(self) -> Heart:
         return Heart(
-            self._new_publisher(),
+            self._publisher_on(self._surroundings.connect(self.agent.redis_url, SOCKET_TIMEOUT_S)),
             channel=f"heartbeat.{self.agent.agent_id}",
             interval_s=self.agent.interval_s,
             health=self.health,

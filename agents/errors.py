@@ -6,8 +6,10 @@
      +-- BadAgent          "module:Class" names no agent, or an id cannot be one
      +-- BadOptions        an option is unknown or of the wrong type, or a URL is none
      +-- BadPayload        what was to be published is no JSON object, or too large
+     +-- BadState          what the agent keeps cannot be read, or not be kept
      +-- BusUnavailable    Redis did not take it
      +-- Halted            the gate is shut: the agent may not act now
+     +-- NoAnswer          nobody answered a question in time
      +-- Refused           a payload is not what its handler's model says
 """
 
@@ -26,6 +28,10 @@ class BadOptions(AgentError):
 
 class BadPayload(AgentError):
     """A payload cannot go on the bus."""
+
+
+class BadState(AgentError):
+    """What an agent keeps over restarts cannot be read, or a change of it was not kept."""
 
 
 class BusUnavailable(AgentError):
@@ -78,3 +84,18 @@ class Refused(AgentError):
     def __str__(self) -> str:
         """Say what was refused and why."""
         return f"refused an event on {self.channel}: {self.reason}"
+
+
+class NoAnswer(AgentError):
+    """Nobody answered a question in time; whether anybody acted on it is unknown."""
+
+    def __init__(self, channel: str, why: str) -> None:
+        super().__init__(channel, why)
+        self.channel = channel
+        """Where it was asked."""
+        self.why = why
+        """Such as ``not within 5 s``."""
+
+    def __str__(self) -> str:
+        """Say what was asked and why there is no answer."""
+        return f"no answer to what was asked on {self.channel}: {self.why}"

@@ -9,10 +9,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from ..protocol.causes import event_name
+from ..protocol.channels import REPLIES
 from ..protocol.json_object import text_in
 from ..protocol.timestamps import timestamp
 
 Model = TypeVar("Model")
+
+MAX_CHANNEL_CHARS = 512
+"""What is longer is no channel of anyone's (contract, section 1)."""
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -58,6 +62,13 @@ class Event(msgspec.Struct, frozen=True):
     def causation_id(self) -> str | None:
         """The event that it was published because of."""
         return self._text("causation_id")
+
+    @property
+    def reply_to(self) -> str | None:
+        """The channel of the answer, if somebody asks (`Agent.ask`); `Agent.reply` answers."""
+        channel = self._text("reply_to")
+        usable = channel is not None and channel.startswith(REPLIES)
+        return channel if usable and len(channel or "") <= MAX_CHANNEL_CHARS else None
 
     def passed_on(self) -> dict[str, str]:
         """The fields of an event that is published because of this one."""
@@ -120,6 +131,11 @@ class CausesFilter(logging.Filter):
 
 LOG_CAUSES = CausesFilter()
 """The same for every log: a logger takes it once."""
+
+
+def fields_of(payload: Mapping[str, Any] | msgspec.Struct) -> Mapping[str, Any]:
+    """A payload as the fields that go on the bus."""
+    return msgspec.to_builtins(payload) if isinstance(payload, msgspec.Struct) else payload
 
 
 def caused(payload: Mapping[str, Any], **given: str | None) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from ..protocol.channels import REPLIES
 from ..protocol.gate import Gate, Resume, Shut, Verdict
 from ..protocol.heartbeat import GateBeat, GateState
 from ..protocol.patterns import matches
@@ -40,7 +41,7 @@ from .surroundings import REAL
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
-FREE_CHANNELS = ("heartbeat.*", "risk.*")
+FREE_CHANNELS = ("heartbeat.*", "risk.*", f"{REPLIES}*")
 """On these an agent publishes whatever its gate says, unless it names its ``acting_channels``."""
 RETRY_S = 1.0
 """How soon an ``on_halt`` that has raised is tried again."""

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ..protocol.bus_url import BadBusUrl, BusUrl, read_bus_url
+from ..protocol.channels import REPLIES
 from ..protocol.timestamps import timestamp
 from .errors import BadOptions, BadPayload, BusUnavailable
 
@@ -22,6 +23,8 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 """What is larger the daemon rejects (contract, section 1)."""
 SOCKET_TIMEOUT_S = 2.0
 """A server that does not answer for so long is as good as away."""
+MAX_CONNECTIONS = 20
+"""Of one client: one to publish, and one for each question that waits for its answer."""
 STREAM = "orchestrator:events"
 """Where durable messages go (contract, section 1)."""
 MAX_CHANNELS = 10_000
@@ -46,7 +49,7 @@ def connect(redis_url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Red
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
-        max_connections=4,
+        max_connections=MAX_CONNECTIONS,
     )
 
 
@@ -136,6 +139,8 @@ class Publisher:
         return body
 
     def _numbering(self, channel: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        if channel.startswith(REPLIES):
+            return {}  # each is used once
         source = fields.get("source")
         key = (source if isinstance(source, str) and source else self._agent_id, channel)
         if key not in self._last_seq and len(self._last_seq) >= MAX_CHANNELS:

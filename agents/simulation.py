@@ -7,12 +7,16 @@ import msgspec
 import redis
 
 from ..protocol.announcement import Stamp, announcement
+from ..protocol.channels import CONTROL_PATTERNS, DATA_PATTERNS
 from ..protocol.patterns import matches
 from ..protocol.permit import TTL_MS, Permit, write_permit
 from ..protocol.targets import Target
 from ..protocol.timestamps import timestamp
 from ..protocol.trips import Stop, Trip
+from .surroundings import Question
 
+STORED = (*CONTROL_PATTERNS, *DATA_PATTERNS)
+"""What the daemon of a bench stores."""
 BEGIN_S = 1_767_225_600.0
 """2026-01-01T00:00:00Z: tests begin at the same moment each time."""
 
@@ -74,8 +78,12 @@ class MemoryBus:
         self.sent: list[Published] = []
         self.beats: dict[str, dict[str, Any]] = {}
         """Agent → its last heartbeat."""
-        self.on_sent: Callable[[Published], object] = lambda _message: None
-        """Called with each message but heartbeats."""
+        self.replies: dict[str, bytes] = {}
+        """Channel that somebody waits on → the answer, once there is one."""
+        self.on_sent: Callable[[Published], int] = lambda _message: 0
+        """Called with each message; returns how many agents got it."""
+        self.wait: Callable[[Callable[[], bool], float], object] = lambda _there, _limit_s: None
+        """Lets the others run until something is there, so many seconds at most."""
         self._generation = 1
         self._count = 0
 
@@ -89,8 +97,10 @@ class MemoryBus:
             self.beats[channel.partition(".")[2]] = message.payload
         else:
             self.sent.append(message)
-        self.on_sent(message)
-        return 1
+        if channel in self.replies:
+            self.replies[channel] = self.replies[channel] or body
+            return 1
+        return self.on_sent(message) + any(matches(pattern, channel) for pattern in STORED)
 
     def read_permit(self) -> tuple[bytes | None, int]:
         """See `surroundings.Bus`."""
@@ -106,6 +116,17 @@ class MemoryBus:
             resumed=self.resumed,
         )
         return write_permit(permit), TTL_MS
+
+    def ask(self, question: Question) -> bytes | None:
+        """See `surroundings.Bus`. Time passes while nobody answers."""
+        self._check()
+        self.replies[question.reply_to] = b""
+        try:
+            if question.send():
+                self.wait(lambda: bool(self.replies[question.reply_to]), question.timeout_s)
+            return self.replies[question.reply_to] or None
+        finally:
+            del self.replies[question.reply_to]
 
     def close(self) -> None:
         """See `surroundings.Bus`."""
@@ -153,3 +174,27 @@ def selected(messages: list[Published], pattern: str, fields: Mapping[str, Any])
             or (isinstance(message.payload, dict) and fields.items() <= message.payload.items())
         )
     ]
+
+
+class MemoryStore:
+    """The state of one agent of a bench. What another run of it has kept is there.
+
+    Args:
+        kept: agent → state, of all agents of the bench.
+        agent_id: whose.
+    """
+
+    def __init__(self, kept: dict[str, bytes], agent_id: str) -> None:
+        self._kept = kept
+        self._agent_id = agent_id
+
+    def load(self) -> bytes | None:
+        """See `state.Store`."""
+        return self._kept.get(self._agent_id)
+
+    def save(self, data: bytes) -> None:
+        """See `state.Store`."""
+        self._kept[self._agent_id] = data
+
+    def close(self) -> None:
+        """See `state.Store`."""

@@ -1,15 +1,23 @@
 """Where an agent runs: its clock and its way to the bus. In tests both are others (`testing`)."""
 
+import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import NamedTuple, Protocol
+
+import redis
 
 from ..protocol.permit import KEY
 from .publisher import STREAM, connect
+from .state import FileStore, Store, state_file
 
+POLL_S = 0.25
+"""How soon one who waits for an answer sees that the agent shall end."""
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -26,6 +34,19 @@ class Clock(Protocol):
         """The time of day."""
 
 
+class Question(NamedTuple):
+    """One question to whoever listens."""
+
+    reply_to: str
+    """The channel of the answer, used once."""
+    send: Callable[[], int]
+    """Publishes it; returns how many subscribers got it."""
+    timeout_s: float
+    """How long an answer may take."""
+    stopping: threading.Event
+    """Set when the agent shall end: then nobody waits any more."""
+
+
 class Bus(Protocol):
     """One connection of an agent's for all that it sends and asks; may be shared by threads."""
 
@@ -34,6 +55,12 @@ class Bus(Protocol):
 
     def read_permit(self) -> tuple[bytes | None, int]:
         """The permit's key: its value and its PTTL in milliseconds. Raises as redis-py does."""
+
+    def ask(self, question: Question) -> bytes | None:
+        """Send a question and wait for its answer; ``None`` if there is none in time.
+
+        Raises as redis-py does.
+        """
 
     def close(self) -> None:
         """Close the connection."""
@@ -68,6 +95,7 @@ class RedisBus:
 
     def __init__(self, redis_url: str, timeout_s: float) -> None:
         self._client = connect(redis_url, timeout_s=timeout_s)
+        self._timeout_s = timeout_s
 
     def send(self, channel: str, body: bytes, *, durable: bool) -> int:
         """See `Bus`. A durable message goes to stream and channel, both or neither."""
@@ -87,6 +115,25 @@ class RedisBus:
             value, pttl_ms = both.execute()
         return value, pttl_ms
 
+    def ask(self, question: Question) -> bytes | None:
+        """See `Bus`. On a connection of its own, subscribed before the question goes out."""
+        with self._client.pubsub() as replies:  # type: ignore[no-untyped-call]
+            replies.subscribe(question.reply_to)
+            confirmed = replies.get_message(timeout=self._timeout_s)
+            if confirmed is None:
+                raise redis.TimeoutError("the subscription to the answer is not confirmed")
+            if not question.send():
+                return None
+            deadline = time.monotonic() + question.timeout_s
+            while not question.stopping.is_set():
+                left_s = deadline - time.monotonic()
+                message = replies.get_message(timeout=max(0.0, min(POLL_S, left_s)))
+                if message is not None and message["type"] == "message":
+                    return bytes(message["data"])
+                if left_s <= 0:
+                    return None
+        return None
+
     def close(self) -> None:
         """See `Bus`."""
         self._client.close()
@@ -103,6 +150,10 @@ class Surroundings(NamedTuple):
     """Tells one run of an agent from another."""
     on_failure: Callable[[Exception], object] = lambda _error: None
     """Called with what a handler raised, once it is counted and logged."""
+    open_store: Callable[[str, str | Path | None], Store] = lambda agent_id, folder: FileStore(
+        state_file(agent_id, folder, os.environ)
+    )
+    """Where an agent's state is: from its id and its ``state_dir``. Opens nothing yet."""
 
 
 REAL = Surroundings(MachineClock(), RedisBus, lambda: uuid.uuid4().hex)

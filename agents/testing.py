@@ -14,7 +14,9 @@ its bus is a list. Nothing runs beside the test: when a call returns, all that i
 The fixture ``bench`` comes by ``pytest_plugins = ["orchestrator.agents.pytest_plugin"]``.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +29,9 @@ from ..protocol.targets import STOP_ALL, read_target
 from ..protocol.timestamps import unix_seconds
 from .agent import Agent
 from .engine import Engine
+from .event import Event
 from .killswitch import read_message
-from .simulation import BEGIN_S, MemoryBus, Published, VirtualClock, selected
+from .simulation import BEGIN_S, MemoryBus, MemoryStore, Published, VirtualClock, selected
 from .subscriber import Received
 from .surroundings import Surroundings, within
 
@@ -60,10 +63,14 @@ class Bench:
         self.bus = MemoryBus(self.clock, permitted=permitted)
         """The list that agents publish on."""
         self.bus.on_sent = self._echo
+        self.bus.wait = self._wait
+        self.kept: dict[str, bytes] = {}
+        """Agent → the file of its state."""
         self.errors: list[Exception] = []
         """What handlers raised."""
         self._raises = raises
         self._driven: list[_Driven] = []
+        self._answers: list[tuple[str, Any]] = []
         self._boots = 0
 
     # -- agents ----------------------------------------------------------------------
@@ -76,7 +83,11 @@ class Bench:
             settings: as for `Agent`: ``options``, ``agent_id``, …
         """
         surroundings = Surroundings(
-            self.clock, lambda _url, _limit_s: self.bus, self._new_boot, self.errors.append
+            self.clock,
+            lambda _url, _limit_s: self.bus,
+            self._new_boot,
+            self.errors.append,
+            lambda agent_id, _folder: MemoryStore(self.kept, agent_id),
         )
         with within(surroundings):
             made = agent(**settings)
@@ -100,6 +111,15 @@ class Bench:
         body = payload if isinstance(payload, bytes) else msgspec.json.encode(payload or fields)
         self._receive(channel, body)
         self._settle()
+
+    def answer(self, pattern: str, reply: Any) -> None:
+        """Answer each question on a channel, from now on.
+
+        Args:
+            pattern: of channels.
+            reply: a payload, or a function from the question's payload to one.
+        """
+        self._answers.append((pattern, reply))
 
     def advance(self, seconds: float) -> None:
         """Let time pass: timers, heartbeats and reads of the permit that are due run in order."""
@@ -145,13 +165,25 @@ class Bench:
         self._boots += 1
         return f"boot-{self._boots}"
 
-    def _echo(self, message: Published) -> None:
+    def _echo(self, message: Published) -> int:
         """What an agent publishes reaches all that subscribe to it, itself included."""
-        self._receive(message.channel, message.body)
+        answered = 0
+        reply_to = Event(message.channel, message.payload).reply_to
+        for pattern, reply in self._answers:
+            if reply_to in self.bus.replies and matches(pattern, message.channel):
+                payload = reply(message.payload) if callable(reply) else reply
+                self.bus.replies[reply_to] = msgspec.json.encode(payload)
+                answered = 1
+        return answered + self._receive(message.channel, message.body)
 
-    def _receive(self, channel: str, body: bytes) -> None:
-        for driven in self._driven:
-            driven.receive(channel, body, self.clock.unix_s())
+    def _receive(self, channel: str, body: bytes) -> int:
+        now_s = self.clock.unix_s()
+        return sum(driven.receive(channel, body, now_s) for driven in self._driven)
+
+    def _wait(self, there: Callable[[], bool], limit_s: float) -> None:
+        """Run the others while an agent waits for an answer within a handler."""
+        self._turn_all()
+        self._advance_to(self.clock.unix_s() + limit_s, there)
 
     def _announce(self, body: bytes) -> None:
         self._receive(KILLSWITCH_CHANNEL, body)
@@ -162,21 +194,27 @@ class Bench:
             driven.look()
         self._settle()
 
-    def _advance_to(self, end_s: float) -> None:
-        while True:
+    def _advance_to(self, end_s: float, until: Callable[[], bool] | None = None) -> None:
+        while until is None or not until():
             due_s = min([driven.due_s() for driven in self._driven], default=end_s)
             if due_s > end_s:
+                self.clock.set(end_s)
                 break
             self.clock.set(due_s)
             for driven in self._driven:
                 driven.run_due()
-            self._settle()
-        self.clock.set(end_s)
+            if until is None:
+                self._settle()
+            else:
+                self._turn_all()
 
-    def _settle(self) -> None:
+    def _turn_all(self) -> None:
         """Run until nothing is left to do at this moment."""
         while sum(driven.turn() for driven in self._driven):
             continue
+
+    def _settle(self) -> None:
+        self._turn_all()
         if self.errors and self._raises:
             raise self.errors.pop(0)
 
@@ -190,6 +228,7 @@ class _Driven:
         self._clock = engine.clock
         self._patterns: tuple[str, ...] = ()
         self._started = False
+        self._busy = False
         self._retry_s = self._beat_s = self._look_s = 0.0
 
     def start(self) -> None:
@@ -204,12 +243,13 @@ class _Driven:
         self._engine.heart.beat("stopped")
         self._engine.close()
 
-    def receive(self, channel: str, body: bytes, unix_s: float) -> None:
+    def receive(self, channel: str, body: bytes, unix_s: float) -> bool:
         if channel == KILLSWITCH_CHANNEL:
             self._engine.receive(Received(None, channel, body, unix_s))
-        for pattern in self._patterns:
-            if matches(pattern, channel):
-                self._engine.receive(Received(pattern, channel, body, unix_s))
+        patterns = [pattern for pattern in self._patterns if matches(pattern, channel)]
+        for pattern in patterns:
+            self._engine.receive(Received(pattern, channel, body, unix_s))
+        return bool(patterns)
 
     def look(self) -> None:
         self._look_s = self._clock.unix_s() + READ_S
@@ -218,9 +258,10 @@ class _Driven:
 
     def turn(self) -> bool:
         """Run what is due; returns whether there may be more."""
-        if not self._started:
+        if not self._started or self._busy:  # busy: it waits within a handler
             return False
-        more = self._engine.handlers.turn(0.0)
+        with self._at_work():
+            more = self._engine.handlers.turn(0.0)
         if self._engine.heart.take_hurry():
             self._beat()
         return more or bool(len(self._engine.queue))
@@ -228,6 +269,8 @@ class _Driven:
     def due_s(self) -> float:
         """When the next thing is to be done, in Unix seconds."""
         now_s = self._clock.unix_s()
+        if self._busy:
+            return self._look_s if self._engine.permits is not None else math.inf
         if not self._started:
             return self._retry_s
         due = [self._beat_s, now_s + self._engine.schedule.wait_s(now_s, LONGEST_S)]
@@ -237,6 +280,8 @@ class _Driven:
         now_s = self._clock.unix_s()
         if now_s >= self._look_s:
             self.look()
+        if self._busy:
+            return
         if not self._started:
             self._try_start()
         elif now_s >= self._beat_s:
@@ -244,10 +289,20 @@ class _Driven:
 
     def _try_start(self) -> None:
         self._retry_s = self._clock.unix_s() + RETRY_S
-        self._started = self._engine.handlers.start(self.agent.on_start, self._engine.heart.beat)
+        with self._at_work():
+            on_start = self.agent.on_start
+            self._started = self._engine.handlers.start(on_start, self._engine.heart.beat)
         if self._started:
             self._engine.schedule.set_up(self._clock.monotonic_s())
             self._beat()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
 
     def _beat(self) -> None:
         self._beat_s = self._clock.unix_s() + self.agent.interval_s

@@ -64,6 +64,7 @@ class HostedAgents:
                 record=self.processes.get(agent_id),
                 guard=guard,
                 dead_letters=dead_letters,
+                state_dir=folder / "agents",
             )
             for agent_id, agent in settings.agents.items()
         ]

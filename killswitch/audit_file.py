@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ..runtime.files import write_atomically
+from ..protocol.files import write_atomically
 from ..sql.audit import AuditRow
 from .regular_files import open_regular, write_all
 

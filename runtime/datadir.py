@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Self
 
+from ..protocol.files import write_atomically
 from ..protocol.timestamps import timestamp
 from .errors import OrchestratorError
-from .files import write_atomically
 
 
 class DataDirError(OrchestratorError):

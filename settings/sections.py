@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from ..protocol.channels import CONTROL_PATTERNS, DATA_PATTERNS
 from ..protocol.patterns import checked
 from ..runtime.policy import RestartLimits
 from .urls import redis_problem
@@ -111,14 +112,9 @@ class RedisSettings(Section):
 class BusSettings(Section):
     """``[bus]``: the channels the daemon subscribes to, ``*`` standing for any characters."""
 
-    control_patterns: Patterns = ("risk.*", "heartbeat.*")
+    control_patterns: Patterns = CONTROL_PATTERNS
     """Read on a connection of their own, so that no burst delays a stop."""
-    data_patterns: Patterns = (
-        "data.market.*",
-        "news.signal.entity",
-        "quant.regime.state",
-        "strategy.*",
-    )
+    data_patterns: Patterns = DATA_PATTERNS
     """All the rest."""
     stream_read_entries: int = Field(default=500, ge=1, le=10_000)
     """Entries of the durable stream that one read asks for at most."""

@@ -10,11 +10,14 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from ...agents import Agent
 from ...agents.runner import load_agent
+from ...agents.state import FOLDER_VARIABLE
+from ...agents.surroundings import within
 from ...runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, Restart
 from ...runtime.processes.actor import ProcessActor, ProcessCommand
 from ...runtime.processes.groups import GroupWatch
 from ...runtime.processes.record import ProcessRecord
 from .actor import AgentHost
+from .surroundings import hosted
 
 KILL_MARGIN_S = 3.0
 """What an actor needs beyond its agent's own limit: to kill, to reap, to read the last output."""
@@ -80,6 +83,7 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
     guard: GroupWatch | None = None,
     dead_letters: DeadLetters | None = None,
     autostart: bool = True,
+    state_dir: Path | None = None,
 ) -> ChildSpec:
     """The child spec of an agent, for the agents' supervisor (``escalate=False``).
 
@@ -92,13 +96,16 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
         guard: kills the process group when the daemon has died.
         dead_letters: the daemon's.
         autostart: whether it starts with the daemon, or only on request.
+        state_dir: where agents of the kit keep their state; None: as if nobody ran them.
     """
     address = Address(agent_id, Mailbox(MAILBOX_CAPACITY), dead_letters)
     factory: Callable[[], Actor]
     if settings.mode == "in_process":
-        factory = _host_factory(agent_id, settings, redis_url)
+        factory = _host_factory(agent_id, settings, redis_url, state_dir)
     else:
-        command = process_command(agent_id, settings, redis_url, environment)
+        given = {} if state_dir is None else {FOLDER_VARIABLE: str(state_dir)}
+        own = settings.model_copy(update={"env": given | settings.env})
+        command = process_command(agent_id, own, redis_url, environment)
         kept = record if record is not None else ProcessRecord()
 
         def factory() -> Actor:
@@ -115,17 +122,18 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
 
 
 def _host_factory(
-    agent_id: str, settings: AgentSettings, redis_url: str
+    agent_id: str, settings: AgentSettings, redis_url: str, state_dir: Path | None
 ) -> Callable[[], AgentHost]:
     def make_agent() -> Agent:
-        return load_agent(settings.class_ or "")(
-            agent_id=agent_id,
-            name=settings.name,
-            group=settings.group,
-            redis_url=redis_url,
-            interval_s=settings.interval_s,
-            options=settings.options,
-        )
+        with within(hosted(state_dir)):
+            return load_agent(settings.class_ or "")(
+                agent_id=agent_id,
+                name=settings.name,
+                group=settings.group,
+                redis_url=redis_url,
+                interval_s=settings.interval_s,
+                options=settings.options,
+            )
 
     return lambda: AgentHost(make_agent, stop_timeout_s=settings.shutdown_s)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ...runtime.files import write_atomically
+from ...protocol.files import write_atomically
 
 
 class StoppedAgents:

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from ...agents.routing import redis_glob
+from ...protocol.channels import is_private
 from ...protocol.patterns import TypeMatcher
 from ...sql.events.stream_position import STREAM as STREAM_KEY
 from ..canary import Canaries, is_canary_channel
@@ -37,8 +38,8 @@ _CHANNELS: Final = 10_000
 # Nor by much: longer names are not cached.
 _CHANNEL_BYTES: Final = 2048
 
-# No pattern: so what comes on a canary's channel leaves the common path, at no cost to that.
-_CANARY: Final = b"\0canary"
+# No pattern: so what is no event (canaries, answers) leaves the common path, at no cost to that.
+_PRIVATE: Final = b"\0private"
 _NO_MESSAGE: Final = "not a message of the bus"
 
 _log = structlog.get_logger(actor="EventPersister")
@@ -76,7 +77,7 @@ class Ingest:
         self.echoes: Counter[str] = Counter()
         """Left out: echoes of our own, by source."""
         self.aside: Counter[str] = Counter()
-        """Left out: canaries, and durable copies of which the other one is stored, by source."""
+        """Left out: canaries, answers, durable copies whose other one is stored, by source."""
         self.expected_echoes = EchoTable()
         self.durable = DurableCopies()
         self.sequences = Sequences()
@@ -156,7 +157,7 @@ class Ingest:
             return
         known = self._channels.get(item.channel) or self._learn(item.channel, b"")
         at, fault = len(draft), item.fault or known.fault
-        if fault is None and self._matcher.first(known.name) is None:
+        if fault is None and (known.pattern is _PRIVATE or not self._matcher.first(known.name)):
             fault = "the channel matches no pattern"
         if fault is not None:
             self._add_rejected(draft, known.name, item.payload, ts, fault)
@@ -174,7 +175,7 @@ class Ingest:
     def _leave_out(
         self, draft: Draft, source: str, known: Channel, channel: bytes, payload: bytes
     ) -> None:
-        if known.pattern is not _CANARY:
+        if known.pattern is not _PRIVATE:
             self.copies[source] += 1
             return
         self.aside[source] += 1
@@ -263,7 +264,7 @@ class Ingest:
         first = self._matcher.first(name)
         pattern = pattern if first is None else redis_glob(first).encode()
         known = Channel(
-            _CANARY if is_canary_channel(name) else pattern,
+            _PRIVATE if is_canary_channel(name) or is_private(name) else pattern,
             name,
             type_of(name),
             name.removeprefix(HEARTBEAT_PREFIX) or None if type_of(name) == HEARTBEAT else None,

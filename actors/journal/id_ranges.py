@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...runtime.files import write_atomically
+from ...protocol.files import write_atomically
 from .record_format import IdRange
 
 # Taking this many is one statement of some 60 ms.

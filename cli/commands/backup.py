@@ -39,7 +39,7 @@ def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> 
     The daemon may run, and goes on storing meanwhile. What is stored later is in the journal's
     segments, if [journal] keep_hours is set.
     """
-    from ...runtime.files import draft_of, replace_durably
+    from ...protocol.files import draft_of, replace_durably
 
     url = Place(read_settings(config)).needed_pg_url()
     draft = draft_of(file)

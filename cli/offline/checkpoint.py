@@ -31,7 +31,7 @@ class Checkpoint:
 
     def save(self) -> None:
         """Replace the file atomically; after a kill the previous one is intact."""
-        from ...runtime.files import write_atomically
+        from ...protocol.files import write_atomically
 
         values = asdict(self) | {"path": str(self.path)}
         write_atomically(self.path, json.dumps(values).encode())

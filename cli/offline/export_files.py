@@ -116,7 +116,7 @@ class ParquetFile:
 
     def _write_part(self) -> None:
         part = self._folder / f"{self._parts:06}"
-        from ...runtime.files import draft_of, replace_durably
+        from ...protocol.files import draft_of, replace_durably
 
         self._arrow.parquet.write_table(self._table(self._pending), draft_of(part))
         replace_durably(draft_of(part), part)  # before a checkpoint counts it
@@ -142,7 +142,7 @@ class ParquetFile:
 
     def finish(self) -> None:
         """Write the last part and join all parts, one at a time in memory."""
-        from ...runtime.files import draft_of, replace_durably
+        from ...protocol.files import draft_of, replace_durably
 
         if self._pending or not self._parts:
             self._write_part()

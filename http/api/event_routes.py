@@ -18,6 +18,7 @@ from ...actors.messages.event_persister import (
     PersistEvents,
 )
 from ...actors.payloads import examine
+from ...protocol.channels import is_private
 from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.targets import MAX_NAME_BYTES
 from ...protocol.timestamps import timestamp, utc_now
@@ -129,7 +130,8 @@ class EventRoutes:
         Journalled on disk before it is answered, then published on the channel `type`. 202 with
         `id: null` while no id is available. A caller's `X-Request-ID` and `traceparent` become the
         payload's `correlation_id` and `traceparent` where it has none. Types `bus.*`, `runtime.*`,
-        `agent.*` and `risk.killswitch` are the daemon's own.
+        `agent.*` and `risk.killswitch` are the daemon's own; `orchestrator.*` and `reply.*` are
+        never stored.
         """
         posted: PostEvent = call.body
         for name, text in (("type", posted.type), ("source", posted.source or "")):
@@ -138,6 +140,8 @@ class EventRoutes:
         payload = with_causes(bytes(posted.payload), call.environ)
         if _RESERVED.fullmatch(posted.type):
             raise BadRequest(f"type: {posted.type} is only made by the daemon itself.")
+        if is_private(posted.type):
+            raise BadRequest(f"type: {posted.type} is never stored; publish it on Redis.")
         envelope = examine(payload)
         if envelope.reason is not None:
             raise BadRequest(f"payload: {envelope.reason}.")

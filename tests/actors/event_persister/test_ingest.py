@@ -226,6 +226,20 @@ def test_a_canary_of_another_daemon_is_nobodys_event() -> None:
     assert len(form(reply(f"heartbeat.canary-{'0' * 32}", b'{"canary":"x"}'))) == 0
 
 
+def test_answers_are_nobodys_event_whatever_the_settings_say() -> None:
+    ingest = Ingest(["*"])
+    answer = StreamItem(None, channel=b"reply.buyer-1.7", payload=b"{}")
+
+    heard = form(
+        reply("reply.buyer-1.7", b"{}", "*"), reply("orchestrator.x", b"{}", "*"), ingest=ingest
+    )
+    durable = Draft()
+    ingest.add_item(durable, answer, ts="2026-01-31T09:30:00.000Z", now=0.0)
+
+    assert len(heard) == 0
+    assert [event.type for event in durable.events([7])] == ["bus.rejected"]
+
+
 def test_of_what_was_cut_the_whole_size_is_told() -> None:
     replies = [
         [b"pmessage", b"strategy.*", b"strategy.big", Cut(b"x" * 4096, 100 * 1024 * 1024)],

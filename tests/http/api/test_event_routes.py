@@ -262,7 +262,8 @@ def test_the_log_leads_from_the_request_to_the_stored_event(served: Served) -> N
 
 
 @pytest.mark.parametrize(
-    "type_", ["bus.gap", "runtime.started", "agent.online", "agent.x", "risk.killswitch"]
+    "type_",
+    ["bus.gap", "runtime.started", "agent.online", "agent.x", "risk.killswitch", "reply.a.1"],
 )
 def test_types_of_the_daemons_own_cannot_be_posted(served: Served, type_: str) -> None:
     reply = served.post("/bus/events", {"type": type_, "payload": {}})

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from orchestrator.runtime.files import draft_of, replace_durably, write_atomically
+from orchestrator.protocol.files import draft_of, replace_durably, write_atomically
 
 
 class Disk:
