@@ -8,7 +8,7 @@ from ..errors import Headers, NotFound
 from ..etag import tag_of, unless_known
 from ..requests import Call
 from ..routes import Answer, Route
-from .comments import without_comments
+from .lean_text import lean
 
 FOLDER: Final = Path(__file__).parents[1] / "dashboard"
 
@@ -49,10 +49,10 @@ class _File(NamedTuple):
 
 
 def served_bytes(path: Path) -> bytes:
-    """The file at ``path`` as it is sent: scripts, styles and pages without their comments."""
+    """The file at ``path`` as it is sent; :mod:`.lean_text` says what is left out."""
     if path.suffix not in {".css", ".html", ".js"}:
         return path.read_bytes()
-    return without_comments(path.read_text("utf-8"), path.suffix).encode()
+    return lean(path.read_text("utf-8"), path.suffix).encode()
 
 
 class PageRoutes:
