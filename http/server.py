@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 
 import msgspec
 import structlog
+from prometheus_client import Gauge
 from websockets.frames import CloseCode
 
 from ..runtime import Actor
@@ -134,6 +135,10 @@ class HttpServer(Actor):
         routes = all_routes(self._peers, self.address.name, self._feeds)
         self._api = Api(routes, self._settings, self._peers.metrics, Acts(self._peers.audit))
         self._listening.sessions.close_revoked(self._api.access)
+        text = "Open HTTP connections, WebSockets included."
+        self._peers.metrics.watch(
+            Gauge, "http_connections", text, lambda: len(self._listening.connections)
+        )
         tls = self._listening.tls
         if tls is not None:
             tls.watch(self._peers.metrics)

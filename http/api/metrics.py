@@ -30,6 +30,7 @@ from ...runtime import Address, DeadLetters, GetTree, OrchestratorError
 from ...runtime.address import HandlingTimes
 from ...runtime.processes.record import ProcessRecord
 from ...runtime.telemetry.metrics import MAX_LABEL_VALUES, OTHER, PREFIX, Metrics
+from ...sql.database import Database
 from ...sql.refusals import SMALL_TABLES, Refusals
 from ...sql.state import StateRow
 from ..peers import Instance, Peers
@@ -87,6 +88,7 @@ def parts_of(peers: Peers) -> Iterable[Part]:
         partial(_of_processes, peers.agents.processes),
         partial(_of_killswitch, peers.killswitch),
         partial(_of_refusals, peers.database.refusals),
+        partial(_of_pool, peers.database),
     )
 
 
@@ -272,6 +274,16 @@ def killswitch_levels(view: KillswitchView) -> Samples:
 def _of_refusals(refusals: Refusals) -> Iterable[Metric]:
     samples = [((table,), float(refusals.totals[table])) for table in SMALL_TABLES]
     yield _counters("rows_refused", "Rows that PostgreSQL refused.", "table", samples)
+
+
+def _of_pool(database: Database) -> Iterable[Metric]:
+    stats = database.pool.get_stats()
+    size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+    samples = [(("busy",), float(size - idle)), (("idle",), float(idle))]
+    text = "Connections to PostgreSQL in the pool; the writer has its own."
+    yield _gauges("db_connections", text, ("state",), samples)
+    waiting = stats.get("requests_waiting", 0)
+    yield _gauge("db_waiting", "Requests that wait for one of them.", waiting)
 
 
 def _flat(tree: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

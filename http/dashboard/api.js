@@ -15,7 +15,7 @@ const TIMEOUT_MS = 8_000;
 const STOP_TIMEOUT_MS = 15_000;
 /** After a 429 that does not say. */
 const LEAST_WAIT_MS = 5_000;
-const FREE = /^\/(risk\/killswitch|health$|ready$)/;
+const FREE = /^\/(risk\/killswitch|health$|ready$|metrics$)/;
 
 /** A call that did not bring what was asked for; `message` can be shown as it is. `spared`: it was never sent. */
 export class ApiError extends Error {
@@ -75,7 +75,7 @@ export class Api {
     this.onAnswer = onAnswer;
   }
 
-  async #call(method, path, body, { accept = [], timeoutMs = TIMEOUT_MS } = {}) {
+  async #call(method, path, body, { accept = [], timeoutMs = TIMEOUT_MS, read = readBody } = {}) {
     const sentMs = Date.now();
     if (!FREE.test(path.split("?")[0]) && !this.budget.take(sentMs)) {
       throw new ApiError("The page spares the daemon: too many calls in the last minute. Try again in a moment.", { status: 429, spared: true });
@@ -90,8 +90,8 @@ export class Api {
     } catch (error) {
       throw new ApiError(error.name === "TimeoutError" ? `No answer within ${timeoutMs / 1000} s.` : "The daemon cannot be reached.");
     }
-    const answer = await readBody(response);
-    if (answer) this.onAnswer(answer, sentMs, Date.now());
+    const answer = await read(response);
+    if (answer?.timestamp) this.onAnswer(answer, sentMs, Date.now());
     if (response.ok || accept.includes(response.status)) return answer ?? {};
     throw this.#failure(response, answer);
   }
@@ -110,6 +110,10 @@ export class Api {
 
   agents = () => this.#call("GET", "/health/agents");
   regime = () => this.#call("GET", "/regime/state");
+  /** As text. */
+  metrics = () => this.#call("GET", "/metrics", undefined, { read: (response) => response.text() });
+  letters = () => this.#call("GET", "/runtime/dead-letters");
+  books = () => this.#call("GET", "/runtime/books");
   actors = () => this.#call("GET", "/runtime/actors");
   whoami = () => this.#call("GET", "/whoami");
   managedAgents = () => this.#call("GET", "/runtime/agents");

@@ -28,6 +28,7 @@ import { mountReleaseDialog } from "./panels/release_dialog.js";
 import { mountSignIn, signOut } from "./panels/sign_in.js";
 import { mountStopDialog } from "./panels/stop_dialog.js";
 import { mountSupervision } from "./panels/supervision.js";
+import { mountSystem } from "./panels/system.js";
 import * as store from "./store.js";
 import { Sync } from "./sync.js";
 import { themes } from "./themes.js";
@@ -67,7 +68,8 @@ const details = mountDetails($("details"), {
 const events = mountEvents($("events"), { state, log, history, onSelect: openEvent, onChange: remember, onSpan: () => sync.read("histogram") });
 const places = mountPlaces($("places"), { state, onStop: stopDialog.open, onChange: () => {
   remember();
-  changed(["events"]);
+  sync.tick();
+  changed(["events", "actors", "system"]);
 } });
 const announcer = mountAnnouncer({ state });
 const panels = {
@@ -80,7 +82,8 @@ const panels = {
   } }),
   events,
   details,
-  actors: mountSupervision($("supervision"), { state, onRetry: () => sync.read("actors"), onSelect: (name) => details.showActor(name) }),
+  actors: mountSupervision($("supervision"), { state, onRetry: () => sync.read("actors"), onSelect: (name) => details.showActor(name), onSystem: () => goTo("system") }),
+  system: mountSystem($("system"), { state, onRetry: () => sync.read("metrics"), onBack: () => goTo("supervision") }),
 };
 
 /* ---- what is open ---- */
@@ -116,7 +119,9 @@ async function recall() {
 
 function goTo(section) {
   const phone = matchMedia("(max-width: 719px)").matches;
-  if (phone) places.go({ killswitch: "desk", supervision: "agents" }[section] ?? section);
+  if (section === "system") places.go(section);
+  else if (phone) places.go({ killswitch: "desk", supervision: "agents" }[section] ?? section);
+  else if (places.place === "system") places.go("desk");
   $(section).focus();
 }
 

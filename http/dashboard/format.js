@@ -21,6 +21,11 @@ export function compact(n) {
   return count(n);
 }
 
+/** A rate: with a tenth where it is small. */
+export function perSecond(n) {
+  return n < 10 ? String(Number(n.toFixed(1))) : compact(n);
+}
+
 /** A length of time with one unit and at most three digits. */
 export function duration(ms) {
   if (!Number.isFinite(ms)) return NONE;

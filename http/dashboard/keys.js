@@ -3,7 +3,7 @@
 import { closeOutside, h } from "./dom.js";
 
 const KEYS = [
-  ["g k", "Killswitch"], ["g a", "Agents"], ["g e", "Events"], ["g r", "Regime"], ["g s", "Supervision"],
+  ["g k", "Killswitch"], ["g a", "Agents"], ["g e", "Events"], ["g r", "Regime"], ["g s", "Supervision"], ["g y", "System"],
   ["/", "Filter the events"], ["space", "Pause or resume the events"], [".", "Newest event"],
   ["j / k", "Older / newer event"], ["Enter", "In the list: load the newest gap"], ["Esc", "Close the side panel"], ["?", "This sheet"],
 ];
@@ -15,7 +15,7 @@ const FILTER_WORDS = [
   ["severity:warning", "this severity and above"],
   ["\"fat finger\"", "a text anywhere in it"],
 ];
-const SECTIONS = { k: "killswitch", a: "agents", e: "events", r: "regime", s: "supervision" };
+const SECTIONS = { k: "killswitch", a: "agents", e: "events", r: "regime", s: "supervision", y: "system" };
 const SEQUENCE_MS = 1200;
 
 const rows = (pairs) => h("dl", { class: "keys" }, ...pairs.flatMap(([key, words]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, words)]));

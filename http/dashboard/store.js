@@ -11,6 +11,7 @@ import * as beats from "./agent_state.js";
 import { parseTime } from "./format.js";
 import { toStored } from "./histogram.js";
 import { addMarks } from "./marks.js";
+import { Series } from "./series.js";
 
 const { isObject } = beats;
 
@@ -34,6 +35,11 @@ export function createState({ hasToken = false } = {}) {
     /** Whether there are none before the first of them. */
     regimeComplete: false,
     actors: null,
+    /** Where the page is: one of the phone's places, or "system". */
+    place: "desk",
+    /** What the system tab reads (system.js), and how figures went. */
+    system: { metrics: null, letters: null, books: null },
+    series: new Series(),
     ready: null,
     /** Moments that charts mark, and since when (ms) all of them are known. */
     marks: { list: [], since: NaN },
@@ -43,7 +49,7 @@ export function createState({ hasToken = false } = {}) {
     asOf: null,
     /** Since when each of `/ready`'s checks fails, as far as this page has seen. */
     failingSince: {},
-    sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source(), histogram: source() },
+    sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source(), histogram: source(), metrics: source(), letters: source(), books: source() },
   };
 }
 
@@ -143,12 +149,6 @@ function applyRegimeEvent(state, frame, nowMs) {
   applyRegimeHistory(state, [toReading(frame.id, frame.timestamp, frame.data)]);
   answered(state, "regime", nowMs);
   return ["regime"];
-}
-
-export function applyActors(state, body, nowMs) {
-  state.actors = body.tree ?? null;
-  answered(state, "actors", nowMs);
-  return ["actors"];
 }
 
 export function applyReady(state, body, nowMs) {

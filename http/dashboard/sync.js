@@ -10,6 +10,7 @@ import { queryOf } from "./histogram.js";
 import { PAGE } from "./history.js";
 import { MARKED_TYPES } from "./marks.js";
 import * as store from "./store.js";
+import * as system from "./system.js";
 
 const LOADED_KEY = "orchestrator.loaded";
 const RELOAD_MS = 30_000;
@@ -26,7 +27,12 @@ const EVERY = {
   regime: [120_000, 30_000],
   histogram: [60_000, 60_000],
   events: [Infinity, 6_000],
+  metrics: [5_000, 10_000],
+  letters: [20_000, 30_000],
+  books: [20_000, 30_000],
 };
+/** What is only read while it is looked at. */
+const OF_SYSTEM = new Set(["metrics", "letters", "books"]);
 /** A page in the background asks this much less, but for the stop: its title and icon are still looked at. */
 const HIDDEN_FACTOR = 4;
 const DAY_MS = 86_400_000;
@@ -39,9 +45,12 @@ const APPLY = {
   ready: store.applyReady,
   killswitch: store.applyKillswitch,
   agents: store.applyAgents,
-  actors: store.applyActors,
+  actors: system.applyActors,
   regime: store.applyRegime,
   histogram: store.applyHistogram,
+  metrics: system.applyMetrics,
+  letters: system.applyLetters,
+  books: system.applyBooks,
 };
 
 export class Sync {
@@ -94,7 +103,7 @@ export class Sync {
     const reloaded = loadedJustNow();
     this.api.health().then((body) => this.changed(store.applyHealth(this.state, body)), () => {});
     this.whoAmI();
-    await Promise.all([...Object.keys(APPLY).map((name) => this.read(name)), this.#firstPage()]);
+    await Promise.all([...Object.keys(APPLY).filter((name) => this.#isLookedAt(name)).map((name) => this.read(name)), this.#firstPage()]);
     await Promise.all([this.#marks(), this.#agentHistory("agent.offline")]);
     if (reloaded) return;
     await Promise.all([this.regimeHistory(), this.#agentHistory("heartbeat")]);
@@ -113,10 +122,15 @@ export class Sync {
     for (const [name, every] of Object.entries(EVERY)) {
       const started = this.#started.get(name) ?? 0;
       const lacking = name === "histogram" && this.state.axis.stored === null && this.state.sources.histogram.error === null;
+      if (!this.#isLookedAt(name)) continue;
       if (Date.now() - started < (lacking ? RETRY_MS : every[live] * (name === "killswitch" ? 1 : factor))) continue;
       if (name === "events") this.#pollEvents();
       else this.read(name);
     }
+  }
+
+  #isLookedAt(name) {
+    return !OF_SYSTEM.has(name) || this.state.place === "system";
   }
 
   #pollEvents() {

@@ -80,7 +80,17 @@ def _play(name: str, daemon: Daemon, **more: str) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["overview", "header", "events", "charts", "hostile", "killswitch", "reference", "compression"],
+    [
+        "overview",
+        "system",
+        "header",
+        "events",
+        "charts",
+        "hostile",
+        "killswitch",
+        "reference",
+        "compression",
+    ],
 )
 def test_an_operator_sees_and_does(name: str, modules: Path, daemon: Daemon) -> None:
     assert modules.exists()

@@ -12,7 +12,8 @@ export function mountPlaces(root, { state, onStop, onChange }) {
   root.append(...all.slice(0, 2), stop, ...all.slice(2));
 
   function go(place) {
-    if (!buttons.has(place)) return;
+    if (!buttons.has(place) && place !== "system") return;
+    state.place = place;
     document.body.dataset.place = place;
     for (const [name, button] of buttons) setAttr(button, "aria-current", name === place ? "page" : null);
     window.scrollTo(0, 0);

@@ -2,7 +2,9 @@
 
 import { h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { plainWords, unreadable } from "../faults.js";
-import { age, compact, plural } from "../format.js";
+import { age, compact, perSecond, plural } from "../format.js";
+import { flatten } from "../system.js";
+import { spark } from "./spark.js";
 
 /** Supervisor states (runtime words, any case) to signs. */
 const SIGNS = {
@@ -10,19 +12,6 @@ const SIGNS = {
   stopped: "halted", exited: "down", failed: "down", fatal: "error", dead: "down",
 };
 const BUSY = 0.5;
-
-/** The tree as a list in order, each with its depth; bounded. */
-export function flatten(tree, limit = 300) {
-  const rows = [];
-  const visit = (node, depth, path) => {
-    if (node === null || typeof node !== "object" || rows.length >= limit) return;
-    const key = `${path}/${node.name}`;
-    rows.push({ node, depth, key });
-    for (const child of Array.isArray(node.children) ? node.children : []) visit(child, depth + 1, key);
-  };
-  visit(tree, 0, "");
-  return rows;
-}
 
 function row(onSelect) {
   const shape = sign("unknown");
@@ -32,12 +21,14 @@ function row(onSelect) {
   const done = h("td", { class: "number" });
   const restarts = h("td", { class: "number" });
   const up = h("td", { class: "number" });
+  const rate = h("td", { class: "number extra" });
+  const picture = spark();
   const error = h("span", { class: "actor-error" });
   const first = h("th", { scope: "row" }, h("span", { class: "actor" }, shape, name, word), error);
-  const element = h("tr", {}, first, box, done, restarts, up);
+  const element = h("tr", {}, first, box, done, restarts, up, rate, h("td", { class: "extra" }, picture.element));
   return {
     element,
-    update({ node, depth }) {
+    update({ node, depth, series, nowMs }) {
       const state = String(node.state ?? "unknown").toLowerCase();
       const kind = SIGNS[state] ?? "unknown";
       setSign(shape, kind);
@@ -54,30 +45,36 @@ function row(onSelect) {
       setText(restarts, Number.isFinite(node.restarts) ? node.restarts : "–");
       setAttr(restarts, "data-some", node.restarts > 0);
       setText(up, Number.isFinite(node.uptime_seconds) ? age(node.uptime_seconds * 1000) : "–");
+      if (series) {
+        setText(rate, perSecond(series.rate(`done ${node.name}`)));
+        picture.set(series.points(`waiting ${node.name}`), nowMs, series.spanMs(nowMs));
+      }
       setHidden(error, !node.last_error);
       setText(error, node.last_error ? `last failure: ${plainWords(node.last_error)}` : "");
     },
   };
 }
 
-export function mountSupervision(root, { state, onRetry, onSelect }) {
+export function mountSupervision(root, { state, onRetry, onSelect, onSystem }) {
   const known = new Map();
   const note = h("span", { class: "panel-note" });
   const aged = h("span", { class: "panel-age" });
   const body = h("tbody");
-  const heads = [["Actor", ""], ["Waiting", "number"], ["Done", "number"], ["Restarts", "number"], ["Up", "number"]];
+  const heads = [["Actor", ""], ["Waiting", "number"], ["Done", "number"], ["Restarts", "number"], ["Up", "number"], ["Per second", "number extra"], ["Waiting over time", "extra"]];
   const table = h("table", { class: "actors" }, h("caption", { class: "offscreen" }, "Actors under supervision"),
     h("thead", {}, h("tr", {}, ...heads.map(([label, kind]) => h("th", { scope: "col", class: kind || null }, label)))), body);
   const empty = h("p", { class: "empty", hidden: true });
   const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
   const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
-  root.append(h("div", { class: "panel-head" }, h("h2", { id: "supervision-title" }, "Supervision"), note, aged),
+  const system = h("button", { type: "button", class: "quiet to-system", title: "Store, journal, loop, pool, sockets, dead letters and books", on: { click: onSystem } }, "System");
+  root.append(h("div", { class: "panel-head" }, h("h2", { id: "supervision-title" }, "Supervision"), note, aged, system),
     h("div", { class: "panel-body", tabindex: 0 }, fault, table, empty));
 
   function render(nowMs) {
     const { at, error } = state.sources.actors;
     const rows = flatten(state.actors);
-    keyed(body, known, rows, (r) => r.key, () => row(onSelect));
+    const series = state.place === "system" ? state.series : null;
+    keyed(body, known, rows.map((r) => ({ ...r, series, nowMs })), (r) => r.key, () => row(onSelect));
     const restarts = rows.reduce((sum, r) => sum + (Number(r.node.restarts) || 0), 0);
     setText(note, rows.length ? `${plural(rows.length, "actor")}, ${restarts === 0 ? "no restarts" : plural(restarts, "restart")}` : "");
     setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");

@@ -6,7 +6,7 @@ import { linkState, linkWords } from "../../../http/dashboard/announcer.js";
 import { ServerClock } from "../../../http/dashboard/clock.js";
 import { retryDelay } from "../../../http/dashboard/link.js";
 import { namesTrip } from "../../../http/dashboard/panels/release_dialog.js";
-import { flatten } from "../../../http/dashboard/panels/supervision.js";
+import { flatten } from "../../../http/dashboard/system.js";
 import { preview, severity } from "../../../http/dashboard/preview.js";
 
 test("the budget holds in any window", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as store from "../../../http/dashboard/store.js";
+import { applyActors } from "../../../http/dashboard/system.js";
 
 const T0 = Date.parse("2026-01-31T09:30:00.000Z");
 const iso = (ms) => new Date(ms).toISOString();
@@ -38,9 +39,9 @@ test("greeting and health name the instance; the tree is kept", () => {
   store.applyFrame(state, { type: "connection", instance: "desk-a", env: "paper" }, T0);
   store.applyHealth(state, { version: "1" });
   assert.deepEqual([state.instance, state.env, state.version], ["desk-a", "paper", "1"]);
-  store.applyActors(state, { tree: { name: "root" } }, T0);
+  applyActors(state, { tree: { name: "root" } }, T0);
   assert.equal(state.actors.name, "root");
-  store.applyActors(state, {}, T0);
+  applyActors(state, {}, T0);
   assert.equal(state.actors, null);
   assert.deepEqual(store.applyFrame(state, { type: "pong" }, T0), []);
 });

@@ -45,6 +45,9 @@ def test_the_page_tells_of_every_part(served: Served) -> None:
     assert found["orchestrator_killswitch_level,scope=all"] == 0
     assert found["orchestrator_http_requests_total,code=201,route=/bus/events"] >= 1
     assert found["orchestrator_http_request_seconds_count"] >= 1
+    assert found["orchestrator_http_connections"] >= 1
+    assert found["orchestrator_db_connections,state=idle"] >= 1
+    assert found["orchestrator_db_waiting"] == 0
     assert found["process_start_time_seconds"] > 0
     assert [name for name in found if name.startswith("orchestrator_build_info,")]
     assert [name for name in found if name.startswith("orchestrator_instance_info,")]
