@@ -1,5 +1,6 @@
 """What waits for copies and for Redis: engages, and trip files. All times are monotonic seconds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,9 +44,14 @@ class EngageUnderWay:
 
 
 class Answers:
-    """Of one incarnation: with it die the answers under way, and nothing else."""
+    """Of one incarnation: with it die the answers under way, and nothing else.
 
-    def __init__(self) -> None:
+    Args:
+        unpublished: why Redis takes no announcement; ``None`` while it does.
+    """
+
+    def __init__(self, unpublished: Callable[[], str | None] = lambda: None) -> None:
+        self._unpublished = unpublished
         self._engages: list[EngageUnderWay] = []
         self._files: dict[str, list[DeferredReply]] = {}
 
@@ -75,7 +81,11 @@ class Answers:
             if engage.is_due(now):
                 self._engages.remove(engage)
                 standing = receipts.standing((engage.result.trip,), now)
-                engage.reply.set(msgspec.structs.replace(engage.result, standing=standing))
+                engage.reply.set(
+                    msgspec.structs.replace(
+                        engage.result, standing=standing, unpublished=self._unpublished()
+                    )
+                )
         for trip_id in [name for name in self._files if holds(latch, name)]:
             for reply in self._files.pop(trip_id):
                 reply.set(True)

@@ -106,7 +106,7 @@ class Killswitch(Actor):
         self._copies = copies
         self._to = to
         self._receipts = Receipts()
-        self._answers = Answers()
+        self._answers = Answers(lambda: copies.link.error)
         self._releases: dict[str, tuple[Release, DeferredReply | None]] = {}
         self._heard_before = memory.heard
         self._alerted: frozenset[str] = frozenset()

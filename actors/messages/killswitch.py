@@ -112,6 +112,8 @@ class Engaged(msgspec.Struct, frozen=True):
     """In the durable stream."""
     published_to: int | None = None
     """Receivers on Redis without our own; ``None``: not published yet."""
+    unpublished: str | None = None
+    """Why it is not published yet, where that is known."""
 
     @property
     def held(self) -> bool:

@@ -58,6 +58,12 @@ class SubscriptionStatus(msgspec.Struct, frozen=True):
     """Why the last one ended, or the last attempt failed."""
     latency_ms: float | None
     """The last round trip of a ping, messages before its answer included."""
+    not_master: str | None
+    """Why the server it dialled is none for a bus; ``None`` at a master, and while it is away."""
+    canary_age_s: float | None
+    """Since the last canary came back by it; ``None``: none has since it is subscribed."""
+    expects_canary: bool
+    """Whether any can: a pattern without a star has none."""
 
 
 class DurableStreamStatus(msgspec.Struct, frozen=True):
@@ -77,6 +83,8 @@ class DurableStreamStatus(msgspec.Struct, frozen=True):
     """Entries trimmed."""
     last_error: str | None
     """Why the last read failed, if one has."""
+    read_age_s: float | None
+    """Since it was last read to what was then its end, or a full page; ``None``: never."""
 
 
 class BusStatus(msgspec.Struct, frozen=True):
@@ -98,5 +106,7 @@ class BusStatus(msgspec.Struct, frozen=True):
     """Messages published."""
     publish_failures: int
     """Attempts to connect or to publish that failed."""
+    not_master: str | None
+    """Why the server that is published to is none for a bus; ``None`` at a master."""
     stream: DurableStreamStatus
     """The durable stream."""

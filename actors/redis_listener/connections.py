@@ -9,6 +9,7 @@ from .gaps import GapTracker
 from .publisher import Publisher
 from .reconnect import Dialer, connection_pool
 from .server_checks import Danger
+from .server_role import RoleWatch
 from .stream_reader import StreamLimits, StreamReader
 from .subscription import Subscription
 
@@ -50,9 +51,18 @@ class BusConnections:
             raise ValueError("each subscription needs a pattern of its own")
         patterns = {CONTROL: control, DATA: data}
         self._dialer = dialer = Dialer(connection_pool(url, connect_timeout_s))
-        gaps = GapTracker(patterns, down_since)
+        gaps, watch = GapTracker(patterns, down_since), RoleWatch()
+        self._with_canary = tuple(canaries.channels) if canaries else ()
         self.control, self.data = (
-            Subscription(name, patterns[name], dialer=dialer, gaps=gaps) for name in patterns
+            Subscription(
+                name,
+                patterns[name],
+                dialer=dialer,
+                gaps=gaps,
+                watch=watch,
+                expects_canary=name in self._with_canary,
+            )
+            for name in patterns
         )
         self.publisher = Publisher(
             dialer,
@@ -60,9 +70,10 @@ class BusConnections:
             canaries=canaries,
             subscriptions=self.subscriptions,
             on_danger=on_danger,
+            watch=watch,
         )
-        self._with_canary = tuple(canaries.channels) if canaries else ()
-        self.stream = StreamReader(dialer, stream_limits)
+        self._watch = watch
+        self.stream = StreamReader(dialer, stream_limits, watch)
 
     @property
     def subscriptions(self) -> tuple[Subscription, Subscription]:
@@ -112,5 +123,6 @@ class BusConnections:
             latency_ms=statuses[0].latency_ms,
             published=self.publisher.published,
             publish_failures=self.publisher.failures,
+            not_master=self._watch.role.trouble if self._watch.role is not None else None,
             stream=self.stream.status(),
         )

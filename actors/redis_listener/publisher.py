@@ -1,4 +1,4 @@
-"""The connection that publishes, sends the canaries and inspects the server.
+"""The connection that publishes, sends the canaries, inspects the server and watches its role.
 
 Stops go first and are sent until one arrives. Any other message that is being sent when the
 connection breaks is dropped, since it is unknown whether Redis got it; messages not yet sent wait.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+import gevent
 import redis
 import structlog
 from gevent.event import Event as Signal
@@ -20,10 +21,11 @@ from ..messages.redis_listener import Publish
 from .publish_queue import PublishQueue
 from .reconnect import Dialer
 from .server_checks import Danger, ServerFacts, ask, inspect
+from .server_role import ROLE_S, RoleWatch, ServerRole, ask_role
 from .subscription import BUS_ERRORS, Subscription
 
-IDLE_PING_S: Final = 5.0
-"""Finds a broken connection before the next stop needs it."""
+REDIAL_S: Final = 5.0
+"""A server that is no master is left after so long: its name may lead to the master by then."""
 
 OnSettled = Callable[[Publish, int | None], None]
 """Called with each settled message and its receivers (None: unknown); must not block."""
@@ -38,9 +40,10 @@ class Publisher:
         canaries: Makes those.
         subscriptions: By which they come back.
         on_danger: Called with the server's settings that endanger events, after a connect.
+        watch: Gets the server's role, each second.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 wired in one place
         self,
         dialer: Dialer,
         own_copies: Callable[[str], int],
@@ -48,7 +51,9 @@ class Publisher:
         canaries: Canaries | None = None,
         subscriptions: Sequence[Subscription] = (),
         on_danger: Callable[[tuple[Danger, ...]], None] = lambda _dangers: None,
+        watch: RoleWatch | None = None,
     ) -> None:
+        self._watch = watch or RoleWatch()
         self._on_danger = on_danger
         self._dialer = dialer
         self._own_copies = own_copies
@@ -57,7 +62,8 @@ class Publisher:
             each for each in subscriptions if canaries and each.name in canaries.channels
         ]
         self._canary_at = 0.0
-        self._ping_at = 0.0
+        self._role_at = 0.0
+        self._redial_at = 0.0
         self._queue = PublishQueue()
         self._connection: Any = None  # redis-py's, whose methods have no types
         self._filled = Signal()
@@ -118,8 +124,22 @@ class Publisher:
     def _connect(self) -> None:
         with self._dialer.connect("publish") as connection:
             facts = inspect(partial(ask, connection))
+            role = ask_role(partial(ask, connection))
         self._connection = connection
+        self._role_at = time.monotonic() + ROLE_S
+        self._redial_at = time.monotonic() + REDIAL_S
+        self._note_role(role)
         self._note_facts(facts)
+
+    def _note_role(self, role: ServerRole) -> bool:
+        before = self._watch.role
+        changed = self._watch.note(role)
+        if changed or before is None:
+            if role.trouble is not None:
+                self._log.error("Redis cannot carry the bus", reason=role.trouble)
+            elif before is not None:
+                self._log.info("Redis is a master again")
+        return changed
 
     def _note_facts(self, facts: ServerFacts) -> None:
         known, self.facts = self.facts, facts
@@ -137,6 +157,7 @@ class Publisher:
 
     def _serve(self, connection: Any, on_settled: OnSettled) -> None:
         while True:
+            self._watch_role(connection)
             self._send_canaries(connection)
             publish = self._queue.take()
             if publish is not None:
@@ -144,19 +165,31 @@ class Publisher:
                 continue
             self.idle.set()
             self._filled.clear()
-            if not self._filled.wait(self._idle_s()):
-                self._ping_if_due(connection)
+            self._filled.wait(self._idle_s())
 
     def _idle_s(self) -> float:
-        """How long to wait for a message: until the next canary or ping is due."""
-        due = min(self._ping_at, self._canary_at) if self._subscriptions else self._ping_at
+        """How long to wait for a message: until the next canary or look at the role is due."""
+        due = min(self._role_at, self._canary_at) if self._subscriptions else self._role_at
         return max(0.0, due - time.monotonic())
 
-    def _ping_if_due(self, connection: Any) -> None:
+    def _watch_role(self, connection: Any) -> None:
+        """Leave the server when its role has changed, or when it has been no master for long.
+
+        The answer also shows a broken connection before the next stop needs it.
+        """
         now = time.monotonic()
-        if now >= self._ping_at:
-            self._ping_at = now + IDLE_PING_S
-            ask(connection, "PING")
+        if now < self._role_at:
+            return
+        self._role_at = now + ROLE_S
+        try:
+            role = ask_role(partial(ask, connection))
+        except gevent.GreenletExit:  # its reply would be taken for the next one's
+            self.close()
+            raise
+        if self._note_role(role):
+            raise redis.ConnectionError("the server's role has changed")
+        if role.trouble is not None and now >= self._redial_at:
+            raise redis.ConnectionError(role.trouble)
 
     def _send_canaries(self, connection: Any) -> None:
         """Publish a canary for each subscription that has none on its way, once a second."""
@@ -166,7 +199,6 @@ class Publisher:
         self._canary_at = now + INTERVAL_S
         for subscription in self._subscriptions:
             if subscription.wants_canary:
-                self._ping_at = now + IDLE_PING_S
                 payload = self._canaries.next(subscription.name, time.monotonic())
                 subscription.expect_canary(payload)
                 channel = self._canaries.channels[subscription.name]

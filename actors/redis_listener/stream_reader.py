@@ -28,6 +28,7 @@ from ..payloads import size_of
 from .oversized import INCOMPLETE, ReplyParser
 from .raw_socket import socket_of
 from .reconnect import Dialer
+from .server_role import RoleWatch
 from .stream_cursor import Entry, StreamCursor, StreamFacts, read_facts
 from .subscription import BUS_ERRORS, Send
 
@@ -64,9 +65,18 @@ class StreamReader:
     Args:
         dialer: Shared with the subscriptions.
         limits: From the settings.
+        watch: Whether the server is a master; after a change it is dialled again.
     """
 
-    def __init__(self, dialer: Dialer, limits: StreamLimits | None = None) -> None:
+    def __init__(
+        self,
+        dialer: Dialer,
+        limits: StreamLimits | None = None,
+        watch: RoleWatch | None = None,
+    ) -> None:
+        self._watch = watch or RoleWatch()
+        self._dialled_under = 0
+        self._read_at: float | None = None
         self._dialer = dialer
         self._limits = limits or StreamLimits()
         self._running = BoundedSemaphore(1)
@@ -105,6 +115,7 @@ class StreamReader:
             gaps=self.gaps,
             trimmed=self.trimmed,
             last_error=self.last_error,
+            read_age_s=None if self._read_at is None else time.monotonic() - self._read_at,
         )
 
     # -- from the persister ----------------------------------------------------------------------
@@ -178,6 +189,7 @@ class StreamReader:
                 self._unacknowledged.append(message.end)
 
     def _connect(self) -> None:
+        self._dialled_under = self._watch.changes
         with self._dialer.connect("stream") as connection:
             self._connection = connection
         self._parser = ReplyParser(_refusal)
@@ -193,8 +205,11 @@ class StreamReader:
 
     def _read(self) -> None:
         assert self._cursor is not None  # noqa: S101 waited for
+        if self._dialled_under != self._watch.changes:
+            raise redis.ConnectionError("the server's role has changed")
         epoch, began = self._epoch, time.monotonic()
         entries, facts = self._fetch(self._cursor.position.entry_id)
+        self._read_at = time.monotonic()
         if epoch != self._epoch:
             return
         self._note_size(entries)
@@ -273,7 +288,9 @@ class StreamReader:
 
 
 def _refusal(text: str) -> redis.RedisError:
-    """A server that is still loading counts as away; any other error is a refusal."""
+    """A server that is loading or changes its role counts as away; other errors are refusals."""
     if text.startswith("LOADING"):
         return redis.BusyLoadingError(text)
+    if text.startswith("UNBLOCKED"):
+        return redis.ConnectionError(text)
     return redis.ResponseError(text)

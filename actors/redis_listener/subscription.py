@@ -8,6 +8,7 @@ before all that was read is sent, so a full mailbox pushes back to the socket, a
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from socket import socket as Socket  # noqa: N812 a class
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ from .gaps import GapTracker
 from .pubsub_parser import PubsubParser, ServerRefused
 from .raw_socket import socket_of
 from .reconnect import Dialer
+from .server_checks import ask
+from .server_role import RoleWatch, ServerRole, ask_role
 
 BUS_ERRORS: Final = (OSError, redis.RedisError, hiredis.HiredisError, ServerRefused)
 """What a server or a network may cause; anything else is a defect of ours."""
@@ -62,20 +65,28 @@ class Subscription:
         patterns: As the contract writes them.
         dialer: Connects; shared by all connections.
         gaps: Turns outages into events; shared by both subscriptions.
+        watch: Whether the server is a master; after a change it is dialled again.
+        expects_canary: Whether canaries come by it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 wired in one place
         self,
         name: str,
         patterns: tuple[str, ...],
         *,
         dialer: Dialer,
         gaps: GapTracker,
+        watch: RoleWatch,
+        expects_canary: bool = False,
     ) -> None:
         self.name = name
         self.patterns = patterns
         self._dialer = dialer
         self._gaps = gaps
+        self._watch = watch
+        self._expects_canary = expects_canary
+        self._role: ServerRole | None = None
+        self._dialled_under = 0
         self._log: Any = structlog.get_logger(actor="RedisListener", connection=name)
         self._reading = BoundedSemaphore(1)
         self._buffer = bytearray(READ_BYTES)
@@ -92,6 +103,7 @@ class Subscription:
         self._pinged_at: float | None = None
         self._canary: bytes | None = None
         self._canary_published_at: float | None = None
+        self._canary_seen_at: float | None = None
         self.received = 0
         """Messages read."""
         self.connects = 0
@@ -134,7 +146,15 @@ class Subscription:
             cuts=self.cuts,
             last_error=self.last_error,
             latency_ms=self.latency_ms,
+            not_master=self._role.trouble if self._role is not None else None,
+            canary_age_s=self._canary_age_s,
+            expects_canary=self._expects_canary,
         )
+
+    @property
+    def _canary_age_s(self) -> float | None:
+        seen_at = self._canary_seen_at
+        return None if seen_at is None else time.monotonic() - seen_at
 
     def run(self, send: Send, on_change: Callable[[], None]) -> None:
         """Read until killed, reconnecting. Run it in a linked greenlet.
@@ -163,6 +183,7 @@ class Subscription:
             self.received += len(replies)
             if self._canary is not None and any(reply[3] == self._canary for reply in replies):
                 self._forget_canary()
+                self._canary_seen_at = time.monotonic()
             self._pending.append(PersistReplies(self.name, self._heard_at, replies))
             self._send_pending(send)
             give_way()
@@ -211,6 +232,8 @@ class Subscription:
     # -- reading -----------------------------------------------------------------------------
 
     def _read(self) -> None:
+        if self._dialled_under != self._watch.changes:
+            raise redis.ConnectionError("the server's role has changed")
         now = time.monotonic()
         if now >= self._ping_at:
             self._ping(now)
@@ -244,7 +267,9 @@ class Subscription:
     # -- connecting --------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
+        self._dialled_under = self._watch.changes
         with self._dialer.connect(self.name) as connection:
+            self._role = ask_role(partial(ask, connection))
             early = self._handshake(connection)
         self._connection = connection
         self._established(early)
@@ -275,7 +300,7 @@ class Subscription:
             self._log.warning("cannot subscribe, retrying", reason=reason)
         self.last_error = reason
         self._parser = PubsubParser()
-        self._pinged_at = self.latency_ms = None
+        self._pinged_at = self.latency_ms = self._canary_seen_at = self._role = None
         self._forget_canary()
         self.close()
 

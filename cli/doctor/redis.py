@@ -4,9 +4,11 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...actors.redis_listener.server_role import RoleKind, ask_role
 from ...agents.tls_advice import tls_advice
 from ...protocol.bus_url import read_bus_url
 from ...protocol.permit import KEY as PERMIT_KEY
+from ...sql.events.stream_position import STREAM
 from ..client.rest import cause_of
 from ..formatting import duration
 from .check_results import CheckResult, critical, ok, unknown, warning
@@ -62,6 +64,8 @@ def check_redis(url: str) -> Iterator[CheckResult]:
             yield _unreachable(error)
             return
         yield ok("redis", f"answers in {duration(time.monotonic() - began)}")
+        yield _role(client)
+        yield _stream(client)
         yield _version(client.info("server"))
         yield _buffer(_config(client, "client-output-buffer-limit"))
         yield _eviction(_config(client, "maxmemory"), _config(client, "maxmemory-policy"))
@@ -79,6 +83,41 @@ def _unreachable(error: Exception) -> CheckResult:
     return critical(
         "redis", said, 'start it, correct redis.url or REDIS_URL, or set it to "embedded"'
     )
+
+
+def _role(client: "Redis") -> CheckResult:
+    """What is published at a replica or a Sentinel reaches no agent."""
+    import redis
+
+    def ask(*command: str) -> Any:
+        connection.send_command(*command)
+        try:
+            return connection.read_response()
+        except redis.ResponseError:
+            return None
+
+    connection: Any = client.connection_pool.get_connection()
+    try:
+        role = ask_role(ask)
+    finally:
+        client.connection_pool.release(connection)
+    if role.trouble is None:
+        return ok("redis role", "a master")
+    if role.kind is RoleKind.UNKNOWN:
+        return unknown("redis role", role.trouble, "allow the account +role or +info")
+    return critical("redis role", role.trouble, "set redis.url or REDIS_URL to the master")
+
+
+def _stream(client: "Redis") -> CheckResult:
+    """A node of a cluster takes every subscription, and the keys of its own slots only."""
+    import redis
+
+    try:
+        entries = int(client.xlen(STREAM))
+    except redis.RedisError as error:
+        advice = "set redis.url or REDIS_URL to a server that has this key, or allow the account"
+        return critical("redis durable stream", f"{STREAM}: {cause_of(error)}", advice)
+    return ok("redis durable stream", f"{entries} entries wait")
 
 
 def _version(info: Mapping[str, Any]) -> CheckResult:

@@ -232,7 +232,10 @@ def _said(done: Engaged) -> str:
     missing = [name for name, there in places if not there]
     notified = _halted(done.standing)
     if done.published_to is None:
-        notified = "No agent is notified yet."
+        why = f" ({done.unpublished})" if done.unpublished else ""
+        notified = f"No agent is notified yet{why}."
+    elif done.published_to == 0:
+        notified = f"Redis passed it on to nobody: no agent is subscribed. {notified}"
     if not missing:
         return f"The stop is in force, on disk and in PostgreSQL. {notified}"
     return f"The stop is in force; not yet {' nor '.join(missing)}, which is retried. {notified}"

@@ -1,6 +1,6 @@
 """The checks of ``/ready``: all at once, each with a limit of its own; no answer is no good one."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import gevent
@@ -19,6 +19,9 @@ from .schemas import Check
 
 LIMIT_S: Final = 1.8
 """Of each check: the answer is there within 2 s, whatever hangs."""
+
+PROVEN_S: Final = 5.0
+"""So old may be what proves that the bus works; both are looked at each second."""
 
 _ASK_TIMEOUT_S: Final = 1.0
 
@@ -131,13 +134,7 @@ class ReadinessChecks:
 
     def _redis(self) -> Check:
         status: BusStatus = self._listener.ask(GetBusStatus(), timeout_s=_ASK_TIMEOUT_S)
-        if status.connected:
-            return Check(
-                ok=True,
-                message=f"subscribed since {status.since}",
-                latency_ms=_rounded(status.latency_ms),
-            )
-        return Check(ok=False, message=status.last_error or "not connected yet")
+        return bus_check(status)
 
     def _postgres(self) -> Check:
         health = self._database.health()
@@ -188,6 +185,38 @@ class ReadinessChecks:
         if missing:
             return Check(ok=False, message=f"not running: {', '.join(missing)}")
         return Check(ok=True, message="all running")
+
+
+def bus_check(status: BusStatus) -> Check:
+    """Good while all of it is known: subscribed, to a master, stream and canaries are read."""
+    missing = "; ".join(_bus_troubles(status))
+    latency_ms = _rounded(status.latency_ms) if status.connected else None
+    if missing:
+        return Check(ok=False, message=missing, latency_ms=latency_ms)
+    return Check(ok=True, message=f"subscribed since {status.since}", latency_ms=latency_ms)
+
+
+def _bus_troubles(status: BusStatus) -> Iterator[str]:
+    if not status.connected:
+        yield f"not subscribed: {status.last_error or 'not connected yet'}"
+        return
+    roles = (status.not_master, *(one.not_master for one in status.subscriptions))
+    yield from dict.fromkeys(filter(None, roles))
+    stream = status.stream
+    if not _recent(stream.read_age_s):
+        why = stream.last_error or ("" if stream.reading else "where to read on is not known yet")
+        yield f"durable stream {_not_for(stream.read_age_s, 'read')}{why and ': '}{why}"
+    for one in status.subscriptions:
+        if one.expects_canary and not _recent(one.canary_age_s):
+            yield f"{one.name}: canary {_not_for(one.canary_age_s, 'seen')}"
+
+
+def _recent(age_s: float | None) -> bool:
+    return age_s is not None and age_s <= PROVEN_S
+
+
+def _not_for(age_s: float | None, done: str) -> str:
+    return f"not {done} yet" if age_s is None else f"not {done} for {age_s:.0f} s"
 
 
 def guard_check(status: GuardStatus) -> Check:

@@ -162,6 +162,7 @@ def _serving(
     folder: Path, redis_url: str, pg_url: str, sections: dict[str, Any]
 ) -> Iterator[Served]:
     token, trust = sections.pop("token", None), sections.pop("trust", None)
+    ready = sections.pop("ready", True)
     given: dict[str, Any] = {
         "redis": {"url": redis_url},
         "postgres": {"url": pg_url},
@@ -175,14 +176,18 @@ def _serving(
         stack.callback(listening.close)
         daemon = Daemon(settings, data, listening)
         stack.enter_context(daemon.running())
-        served = Served(daemon, listening, redis_url, token, trust)
-        served.wait_ready()
+        served = Served(daemon, listening, settings.redis.url, token, trust)
+        if ready:
+            served.wait_ready()
         yield served
 
 
 @pytest.fixture
 def serve(tmp_path: Path, redis_url: str, pg_url: str) -> Iterator[Serve]:
-    """Starts a daemon of the test's own, with sections of settings as keywords."""
+    """Starts a daemon of the test's own, with sections of settings as keywords.
+
+    ``ready=False`` does not wait until it is.
+    """
     with ExitStack() as stack:
 
         def start(**sections: Any) -> Served:

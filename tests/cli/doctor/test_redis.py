@@ -8,6 +8,7 @@ import pytest
 import redis
 from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.cli.doctor.redis import check_redis, clock_result
+from valkeys import valkey
 
 
 def by_name(results: Iterable[CheckResult]) -> dict[str, CheckResult]:
@@ -60,6 +61,39 @@ def test_eviction_and_a_missing_append_only_file_are_warned_of(redis_url: str) -
     assert found["redis eviction"].level is Level.WARNING
     assert found["redis append-only file"].level is Level.WARNING
     assert found["redis version"].level is found["redis clock"].level is Level.OK
+
+
+@pytest.mark.redis
+def test_a_master_with_the_stream_is_well(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd("orchestrator:events", {"channel": "strategy.a", "payload": "{}"})
+
+    found = by_name(check_redis(redis_url))
+
+    assert (found["redis role"].level, found["redis role"].said) == (Level.OK, "a master")
+    assert found["redis durable stream"].said == "1 entries wait"
+
+
+@pytest.mark.redis
+def test_a_replica_a_sentinel_and_a_node_of_a_cluster_are_named(
+    tmp_path: Path, redis_url: str
+) -> None:
+    address = urlsplit(redis_url)
+    kinds = {
+        "replica": ("--replicaof", str(address.hostname), str(address.port)),
+        "sentinel": ("--sentinel",),
+        "node": ("--cluster-enabled", "yes"),
+    }
+    found = {}
+    for kind, options in kinds.items():
+        with valkey(tmp_path / kind, *options) as url:
+            found[kind] = by_name(check_redis(url))
+
+    assert found["replica"]["redis role"].level is Level.CRITICAL
+    assert "a replica of" in found["replica"]["redis role"].said
+    assert "a Sentinel" in found["sentinel"]["redis role"].said
+    assert found["node"]["redis role"].level is Level.OK
+    assert found["node"]["redis durable stream"].level is Level.CRITICAL
 
 
 ACL_LINES = [

@@ -1,17 +1,27 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
+import msgspec
 import pytest
+import redis
 from gevent.event import Event as Signal
-from orchestrator.http.api.readiness import Probe, guard_check, not_running, run_all
+from orchestrator.actors.messages.redis_listener import (
+    BusStatus,
+    DurableStreamStatus,
+    SubscriptionStatus,
+)
+from orchestrator.http.api.readiness import Probe, bus_check, guard_check, not_running, run_all
 from orchestrator.http.api.schemas import Check
 from orchestrator.killswitch.guard.link import GuardStatus
 from orchestrator.runtime import AskTimeout, OrchestratorError
 from quiet_clock import quiet_s
+from valkeys import valkey
 
-from ..conftest import Serve
+from ..conftest import Serve, Served
 
 GOOD = Check(ok=True, message="ok")
 
@@ -117,6 +127,181 @@ def test_a_flood_of_calls_leaves_connections_for_others_while_the_database_is_fr
     assert [caller.value.status for caller in callers] == [503] * 40
     assert pool.get_stats()["requests_num"] - before < 20  # others read as well
     served.wait_ready()
+
+
+# -- Redis that is not what it seems ---------------------------------------------------------------
+
+
+def redis_check(served: Served) -> dict[str, Any]:
+    reply = served.get("/ready")
+    check: dict[str, Any] = reply.json["checks"]["redis"]
+    assert reply.status == 503 or check["ok"]
+    return check
+
+
+def is_named(served: Served, *words: str) -> None:
+    """Redis becomes not ready, for a reason with these words in it."""
+    served.wait_until(lambda: all(word in redis_check(served)["message"] for word in words))
+    assert not redis_check(served)["ok"]
+
+
+def test_a_replica_is_not_ready_and_a_stop_there_says_whom_it_reached(
+    serve: Serve, tmp_path: Path, redis_url: str
+) -> None:
+    address = urlsplit(redis_url)
+    options = ("--replicaof", str(address.hostname), str(address.port))
+    with valkey(tmp_path / "replica", *options) as url:
+        served = serve(redis={"url": url}, ready=False)
+
+        is_named(served, f"a replica of {address.hostname}:{address.port}", "reaches no agent")
+
+        stop = served.post("/risk/killswitch", {"reason": "nobody hears it"}).json
+        assert (stop["latched"], stop["published_to"]) == (True, 0)
+        assert "No agent is notified yet" in stop["message"]
+        assert "the server is no master" in stop["message"]
+
+        with redis.Redis.from_url(url) as admin:
+            admin.replicaof("NO", "ONE")
+            served.wait_until(lambda: redis_check(served)["ok"])
+
+
+def test_a_master_that_becomes_a_replica_is_noticed_and_its_return_too(
+    serve: Serve, tmp_path: Path, redis_url: str
+) -> None:
+    address = urlsplit(redis_url)
+    with valkey(tmp_path / "master") as url, redis.Redis.from_url(url) as admin:
+        served = serve(redis={"url": url})
+        assert redis_check(served)["ok"]
+
+        admin.replicaof(str(address.hostname), str(address.port))
+        is_named(served, "a replica of")
+
+        admin.replicaof("NO", "ONE")
+        served.wait_until(lambda: redis_check(served)["ok"])
+        served.wait_until(
+            lambda: any(
+                event["payload"]["cause"] == "subscription"
+                for event in served.get("/bus/events?type=bus.gap").json["events"]
+            )
+        )
+
+
+def test_a_sentinel_is_not_ready(serve: Serve, tmp_path: Path) -> None:
+    with valkey(tmp_path / "sentinel", "--sentinel") as url:
+        served = serve(redis={"url": url}, ready=False)
+
+        is_named(served, "a Sentinel", "name its master")
+
+
+def test_a_node_without_the_stream_is_not_ready(serve: Serve, tmp_path: Path) -> None:
+    with (
+        valkey(tmp_path / "node", "--cluster-enabled", "yes") as url,
+        redis.Redis.from_url(url) as admin,
+    ):
+        admin.execute_command("CLUSTER ADDSLOTSRANGE 0 100")
+        admin.execute_command("CONFIG SET cluster-require-full-coverage no")
+        served = serve(redis={"url": url}, ready=False)
+
+        is_named(served, "durable stream not read", "Hash slot not served")
+
+
+def test_a_stop_that_nobody_hears_says_so(serve: Serve) -> None:
+    served = serve()
+
+    stop = served.post("/risk/killswitch", {"reason": "is anybody there?"}).json
+
+    assert stop["published_to"] == 0
+    assert "Redis passed it on to nobody: no agent is subscribed." in stop["message"]
+
+
+SUBSCRIBED = SubscriptionStatus(
+    name="control",
+    patterns=("risk.*",),
+    connected=True,
+    since="2026-01-31T09:30:00.000Z",
+    received=1,
+    connects=1,
+    cuts=0,
+    last_error=None,
+    latency_ms=0.5,
+    not_master=None,
+    canary_age_s=1.0,
+    expects_canary=True,
+)
+READ = DurableStreamStatus(
+    reading=True,
+    position=None,
+    committed=None,
+    entries=0,
+    gaps=0,
+    trimmed=0,
+    last_error="MOVED 1 10.0.0.1:6379",
+    read_age_s=5.0,
+)
+GOOD_BUS = BusStatus(
+    connected=True,
+    since=SUBSCRIBED.since,
+    subscriptions=(SUBSCRIBED,),
+    attempts=1,
+    last_error=None,
+    latency_ms=0.5,
+    published=0,
+    publish_failures=0,
+    not_master=None,
+    stream=READ,
+)
+
+
+def test_a_bus_of_which_all_is_known_is_good() -> None:
+    assert bus_check(GOOD_BUS) == Check(
+        ok=True, message=f"subscribed since {SUBSCRIBED.since}", latency_ms=0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("bus", "subscription", "stream", "message"),
+    [
+        ({"connected": False, "last_error": "refused"}, {}, {}, "not subscribed: refused"),
+        ({"connected": False}, {}, {}, "not subscribed: not connected yet"),
+        ({"not_master": "a replica"}, {"not_master": "a replica"}, {}, "a replica"),
+        ({}, {"not_master": "a replica"}, {}, "a replica"),
+        ({}, {}, {"read_age_s": 5.1}, "durable stream not read for 5 s: MOVED 1 10.0.0.1:6379"),
+        ({}, {}, {"read_age_s": None, "last_error": None}, "durable stream not read yet"),
+        (
+            {},
+            {},
+            {"read_age_s": None, "last_error": None, "reading": False},
+            "durable stream not read yet: where to read on is not known yet",
+        ),
+        ({}, {"canary_age_s": None}, {}, "control: canary not seen yet"),
+        (
+            {"not_master": "a replica"},
+            {"canary_age_s": 9.0},
+            {},
+            "a replica; control: canary not seen for 9 s",
+        ),
+    ],
+)
+def test_what_is_missing_is_said(
+    bus: dict[str, Any], subscription: dict[str, Any], stream: dict[str, Any], message: str
+) -> None:
+    replace = msgspec.structs.replace
+    status = replace(
+        GOOD_BUS,
+        subscriptions=(replace(SUBSCRIBED, **subscription),),
+        stream=replace(READ, **stream),
+        **bus,
+    )
+
+    check = bus_check(status)
+
+    assert (check.ok, check.message) == (False, message)
+
+
+def test_a_connection_without_a_canary_is_not_waited_for() -> None:
+    without = msgspec.structs.replace(SUBSCRIBED, canary_age_s=None, expects_canary=False)
+
+    assert bus_check(msgspec.structs.replace(GOOD_BUS, subscriptions=(without,))).ok
 
 
 def test_troubles_below_the_agents_supervisor_do_not_count() -> None:

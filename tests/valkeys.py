@@ -1,0 +1,48 @@
+"""Valkey servers of other kinds than the session's: replicas, Sentinels, nodes of a cluster."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from orchestrator.runtime.embedded import EmbeddedValkey
+from quiet_clock import quiet_s
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def valkey(folder: Path, *options: str) -> Iterator[str]:
+    """A server with these options on a port of its own; its URL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    config = folder / "valkey.conf"
+    config.write_text(f'port {port}\nbind 127.0.0.1\ndir "{folder}"\nlogfile valkey.log\n')
+    process = subprocess.Popen([EmbeddedValkey(folder)._binary(), config, *options])
+    try:
+        with redis.Redis(port=port) as client:
+            _wait(client)
+            yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait(client: redis.Redis) -> None:
+    end = quiet_s() + 20.0
+    while quiet_s() < end:
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError("the server does not answer")
