@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from bus_peers import Bus
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.db, pytest.mark.redis]
 
@@ -158,6 +159,7 @@ def test_a_start_that_fails_has_its_exit_code_where_the_reason_cannot_be_written
 def test_an_agent_ends_as_asked_where_its_stderr_is_on_a_full_disk(
     tmp_path: Path, redis_url: str
 ) -> None:
+    bus = Bus(redis_url)
     command = "agent run orchestrator.agents.samples.dev:DevAgent"
     process = subprocess.Popen(
         ["/bin/sh", "-c", f"exec {sys.executable} -m orchestrator {command} 2>/dev/full"],
@@ -165,9 +167,9 @@ def test_an_agent_ends_as_asked_where_its_stderr_is_on_a_full_disk(
         cwd=tmp_path,
     )
     try:
-        time.sleep(1.5)
-        assert process.poll() is None
+        bus.wait_for("heartbeat.dev-agent", limit_s=30)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
+        bus.close()

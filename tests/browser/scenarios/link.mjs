@@ -30,7 +30,7 @@ await withPage({ tolerate: /WebSocket|ERR_CONNECTION|Failed to load resource/ },
   await request("start");
   bus.publish("strategy.after", { n: 2 });
   await until(async () => (await page.locator("body").getAttribute("data-link")) === "live", "the link is back", 60_000);
-  assert.ok(await page.locator("#link-bar").isHidden());
+  await until(() => page.locator("#link-bar").isHidden(), "the bar goes");
   await reads(page, ".event-list", /strategy\.after/);
   assert.match(await text(page, ".event-list"), /strategy\.before/);
 
