@@ -188,7 +188,7 @@ class Publisher:
             raise
         if self._note_role(role):
             raise redis.ConnectionError("the server's role has changed")
-        if role.trouble is not None and now >= self._redial_at:
+        if role.elsewhere and now >= self._redial_at:
             raise redis.ConnectionError(role.trouble)
 
     def _send_canaries(self, connection: Any) -> None:

@@ -42,6 +42,11 @@ class ServerRole(msgspec.Struct, frozen=True):
     """A replica's master, ``host:port``."""
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether it says that the master is another server; one that says nothing may be it."""
+        return self.kind in {RoleKind.REPLICA, RoleKind.SENTINEL}
+
+    @property
     def trouble(self) -> str | None:
         """What is wrong with it for a bus; ``None`` at a master."""
         match self.kind:

@@ -56,6 +56,10 @@ def test_only_a_master_is_without_trouble(role: ServerRole, words: str | None) -
     assert (role.trouble is None) if words is None else (words in str(role.trouble))
 
 
+def test_only_a_server_that_names_another_one_is_left_for_it() -> None:
+    assert [role.elsewhere for role in (MASTER, REPLICA, SENTINEL, UNKNOWN)] == [0, 1, 1, 0]
+
+
 def test_a_change_is_counted_and_the_first_look_is_none() -> None:
     watch = RoleWatch()
 
