@@ -110,6 +110,15 @@ def test_both_commands_are_installed(install: Install, command: str) -> None:
     assert install.run(command, "--version", cwd=Path("/")).split()[-1] == by_module
 
 
+def test_every_install_writes_a_project_for_an_agent(install: Install, tmp_path: Path) -> None:
+    for language, test in (("python", "test_new_one.py"), ("node", "gate.js")):
+        folder = tmp_path / language
+        words = ("agent", "new", "new-one", "--lang", language, "--into", str(folder))
+        install.run("orc", *words, cwd=tmp_path)
+
+        assert (folder / test).exists()
+
+
 def test_the_standard_librarys_http_is_not_shadowed(install: Install) -> None:
     code = "import http, http.client, http.server; print(http.__file__)"
 

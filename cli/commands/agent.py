@@ -14,6 +14,7 @@ from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import duration, event_summary
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
+from .agent_new import new_command
 
 RECENT_EVENTS = 5
 """Number of latest events shown with an agent."""
@@ -361,6 +362,7 @@ _CALL_COLUMNS = (
     Column("RESTARTS", "restarts", right=True),
 )
 
+agent_command.add_command(new_command)
 _verb("start", "Start agents that the daemon runs.", asks=True)
 _verb("stop", "Stop agents that the daemon runs; they stay stopped.", asks=False)
 _verb("restart", "Stop and start agents that the daemon runs.", asks=True)

@@ -1,0 +1,96 @@
+"""Every snippet of docs/agents.md runs as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from orchestrator.actors.agent_host.child_spec import AgentSettings
+
+from .conftest import RunningDaemon, clean_environ
+
+pytestmark = pytest.mark.subprocess
+
+GUIDE = Path(__file__).parents[2] / "docs" / "agents.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+LIMIT_S = 120.0
+
+# `agent run` goes on for ever: it is put into the background, and has to be seen by the daemon.
+SHELL = """
+set -e
+python() { "$PYTHON" "$@"; }
+orc() {
+  if [ "$1 $2" != "agent run" ]; then "$PYTHON" -m orchestrator "$@"; return; fi
+  "$PYTHON" -m orchestrator "$@" & AGENT=$!
+  trap 'kill $AGENT; wait $AGENT' EXIT
+  for _ in $(seq 300); do
+    "$PYTHON" -m orchestrator agent ls --state up -o name | grep -qx "$SEEN" && return
+    sleep 0.2
+  done
+  exit 9
+}
+"""
+
+
+def snippets(language: str) -> list[str]:
+    found = [text for kind, text in BLOCKS if kind == language]
+    assert found
+    return found
+
+
+def test_there_is_no_snippet_of_a_language_that_nothing_runs() -> None:
+    assert {kind for kind, _ in BLOCKS} == {"bash", "python", "toml"}
+
+
+def test_the_python_snippets_run(tmp_path: Path) -> None:
+    text = "\n\n".join(snippets("python"))
+    (tmp_path / "test_guide.py").write_text(text)
+    (tmp_path / "conftest.py").write_text(
+        'pytest_plugins = ["orchestrator.agents.pytest_plugin"]\n'
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."],
+        cwd=tmp_path,
+        env=clean_environ(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert f"{len(re.findall(r'^def test_', text, re.MULTILINE))} passed" in done.stdout
+
+
+def test_the_shell_snippets_run(daemon: RunningDaemon, tmp_path: Path) -> None:
+    (script,) = snippets("bash")
+
+    done = subprocess.run(
+        ["bash", "-c", SHELL + script],
+        cwd=tmp_path,
+        env=clean_environ(
+            PYTHON=sys.executable,
+            SEEN="momentum-1",
+            REDIS_URL=daemon.redis_url,
+            ORCHESTRATOR_URL=daemon.url,
+            XDG_STATE_HOME=str(tmp_path / "state"),
+            PATH=os.environ["PATH"],
+        ),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_the_settings_are_settings() -> None:
+    for text in snippets("toml"):
+        for table in tomllib.loads(text)["agents"].values():
+            AgentSettings.model_validate(table)
