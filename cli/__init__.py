@@ -40,6 +40,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     "Stop": {
         "halt": ("halt", "Stop trading, at once, by whatever way works."),
         "killswitch": ("killswitch", "Show the stop, and release it."),
+        "rule": ("rule", "The rules that stop by themselves."),
         "audit": ("audit", "Who did what, and who was refused what."),
     },
     "Look and do": {

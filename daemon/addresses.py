@@ -14,6 +14,7 @@ class Addresses:
     guard: Address
     persister: Address
     killswitch: Address
+    rules: Address
     state_keeper: Address
     monitor: Address
     broadcaster: Address
@@ -37,6 +38,7 @@ def addresses(dead_letters: DeadLetters, clients: Clients) -> Addresses:
         guard=address("guard", 100),
         persister=address("persister", 64),  # batches; full: the sockets are not read on
         killswitch=address("killswitch", 1_000, FullPolicy.DROP_OLDEST),
+        rules=address("rules", 1_000, FullPolicy.DROP_OLDEST),
         state_keeper=address("state-keeper", 1_000, FullPolicy.DROP_OLDEST),
         monitor=address("heartbeat-monitor", 1_000, FullPolicy.DROP_OLDEST),
         broadcaster=Address("broadcaster", shown, dead_letters),

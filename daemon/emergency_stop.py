@@ -15,8 +15,10 @@ from ..killswitch.keeper import Killswitch
 from ..killswitch.latch import Latch
 from ..killswitch.lease import Lease
 from ..killswitch.redis_link import RedisLink
+from ..killswitch.rules.rules import Rules
 from ..killswitch.state import Copies, Memory, Neighbours
 from ..killswitch.ways import TripFiles, Ways
+from ..protocol.timestamps import utc_now
 from ..runtime import RestartChild
 from ..runtime.datadir import DataDir
 from ..runtime.hang_watch import PING_INTERVAL_S
@@ -57,6 +59,7 @@ class EmergencyStop:
         self._redis_url = redis_url
         self.audit = AuditTrail(data.path, AuditTable(database))
         self._memory = Memory()
+        self.rules = Rules(settings.rules, lambda: self._memory.stop, began_at=utc_now())
         self._row = RowCopy(StopRow(database))
         self._lease = Lease(data.instance)
         self._link: RedisLink | None = None

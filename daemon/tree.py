@@ -7,6 +7,7 @@
     ├── postgres, valkey      embedded servers, if the settings ask for them
     ├── persister             journal and PostgreSQL; everything flows through it
     ├── killswitch            the stop: trips, releases, copies, lease
+    ├── rules                 stops by themselves, if [rules] has any
     ├── state-keeper          regime, values
     ├── heartbeat-monitor     the agent registry
     ├── broadcaster           WebSocket clients
@@ -77,6 +78,7 @@ from .emergency_stop import EmergencyStop
 from .hosted_agents import HostedAgents
 from .notifications import Notifications
 from .own_events import OwnEvents
+from .stop_rules import StopRules
 from .tables import Tables
 
 SERVER_START_LIMIT_S = 150.0
@@ -144,6 +146,7 @@ class Daemon:
             settings, data, to=self._to, redis_url=self.redis_url, database=self._database
         )
         self.stop.measure(self.metrics)
+        self._rules = StopRules(self.stop.rules, self._to, self.metrics)
         self._guard = self.stop.guard
         self._agents = HostedAgents(
             settings,
@@ -317,6 +320,7 @@ class Daemon:
             to.killswitch: frozenset({KILLSWITCH, REJECTED}),
             to.state_keeper: frozenset({REGIME}),
             to.broadcaster: None,
+            **self._rules.consumer(),
             **self._notify.consumer(to.notifier),
         }
         return [
@@ -337,6 +341,7 @@ class Daemon:
                 shutdown_s=10.0,
             ),
             ChildSpec(to.killswitch, lambda: self.stop.actor(self._agents.processes)),
+            *self._rules.specs(),
             ChildSpec(to.state_keeper, lambda: StateKeeper(StateStore(self._database), reader)),
             ChildSpec(
                 to.monitor,
@@ -347,6 +352,7 @@ class Daemon:
                     broadcaster=to.broadcaster,
                     state_keeper=to.state_keeper,
                     killswitch=to.killswitch,
+                    rules=self._rules.address,
                 ),
             ),
             ChildSpec(to.broadcaster, lambda: Broadcaster(clients=self._clients)),
@@ -397,4 +403,5 @@ class Daemon:
             metrics=self.metrics,
             instance=self._instance,
             audit=self.stop.audit,
+            rules=self.stop.rules,
         )

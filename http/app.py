@@ -26,6 +26,7 @@ from .api.killswitch_routes import KillswitchRoutes
 from .api.metrics import MetricsPage, parts_of
 from .api.page_routes import PageRoutes
 from .api.readiness import ReadinessChecks
+from .api.rule_routes import RuleRoutes
 from .api.runtime_routes import RuntimeRoutes
 from .api.schemas import ErrorAnswer
 from .api.state_routes import StateRoutes
@@ -258,6 +259,7 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         SseRoutes(feeds),
         KillswitchRoutes(peers.killswitch, peers.keeper),
         AuditRoutes(peers.audit),
+        RuleRoutes(peers.rules),
         StateRoutes(peers.keeper),
         runtime,
         AgentRoutes(peers.agents, peers.killswitch, acts),

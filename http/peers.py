@@ -8,6 +8,7 @@ from typing import Final
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.broadcaster.clients import Clients
 from ..killswitch.audit import AuditTrail
+from ..killswitch.rules.rules import Rules
 from ..runtime import Address, DeadLetters
 from ..runtime.processes.record import ProcessRecord
 from ..runtime.telemetry.metrics import Metrics
@@ -78,5 +79,7 @@ class Peers:
     """The daemon's registry."""
     audit: AuditTrail
     """Who did what."""
+    rules: Rules
+    """Those that stop by themselves."""
     instance: Instance
     """This daemon."""

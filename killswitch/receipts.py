@@ -62,7 +62,7 @@ class _Agent:
 
     @property
     def must(self) -> bool:
-        return self.beat.gate is not None or self.sender.group == EXECUTION
+        return must_obey(self.sender, self.beat)
 
     def concerned(self, trips: Iterable[Trip]) -> list[Trip]:
         if self.beat.status == "inactive":  # it has ended, and said so
@@ -169,6 +169,11 @@ class Receipts:
         if not agent.beat.is_quiet:
             receipt.quiet_s = None
         return receipt if known is None else None
+
+
+def must_obey(sender: Sender, beat: GateBeat) -> bool:
+    """Whether an agent that beats so has to acknowledge stops: others may not know of them."""
+    return beat.gate is not None or sender.group == EXECUTION
 
 
 def _covered(beat: GateBeat, trips: list[Trip], stop: Stop) -> list[Trip]:

@@ -15,6 +15,8 @@ class Way(StrEnum):
     GUARD = "guard"
     UNCLEAN = "unclean"
     """Too many unclean ends."""
+    RULE = "rule"
+    """A rule of the settings; each has a bounded number of trips in force."""
     BUS = "bus"
     STREAM = "stream"
     FILE = "file"
@@ -32,5 +34,5 @@ class Way(StrEnum):
 
 
 _AUTHORISED: Final = frozenset(
-    (Way.HTTP, Way.SOCKET, Way.PROCESS, Way.SIGNAL, Way.GUARD, Way.UNCLEAN)
+    (Way.HTTP, Way.SOCKET, Way.PROCESS, Way.SIGNAL, Way.GUARD, Way.UNCLEAN, Way.RULE)
 )

@@ -24,6 +24,7 @@ from ..actors.journal.journal import JournalSettings
 from ..actors.notifier.settings import NotifySettings
 from ..http.settings import HttpSettings, WebSocketSettings, is_loopback
 from ..killswitch.guard.settings import GuardSettings
+from ..killswitch.rules.settings import MAX_RULES, RuleName, RuleSettings
 from ..runtime.telemetry.log import LogSettings
 from ..sql.database import PostgresSettings
 from .errors import STARS, Fault, SettingsError, faults_of, masked, origin_of
@@ -55,6 +56,7 @@ __all__ = [
     "HttpSettings",
     "InstanceSettings",
     "RedisSettings",
+    "RuleSettings",
     "Setting",
     "Settings",
     "SettingsError",
@@ -90,6 +92,7 @@ class Settings(BaseModel):
     match they are kept for ever."""
     supervisor: SupervisorSettings = SupervisorSettings()
     guard: GuardSettings = GuardSettings()
+    rules: dict[RuleName, RuleSettings] = Field(default_factory=dict, max_length=MAX_RULES)
     notify: NotifySettings = NotifySettings()
     log: LogSettings = LogSettings()
     agents: dict[AgentId, AgentSettings] = Field(default_factory=dict)

@@ -69,6 +69,7 @@ class HeartbeatMonitor(Actor):
         broadcaster: Gets every change of an agent.
         state_keeper: Gets the count of active agents.
         killswitch: Gets every heartbeat, as far as it concerns stops.
+        rules: Likewise, if there are rules that stop by themselves.
     """
 
     def __init__(  # noqa: PLR0913 wired in one place
@@ -80,6 +81,7 @@ class HeartbeatMonitor(Actor):
         broadcaster: Address,
         state_keeper: Address,
         killswitch: Address,
+        rules: Address | None = None,
     ) -> None:
         super().__init__()
         self._table = table
@@ -87,6 +89,7 @@ class HeartbeatMonitor(Actor):
         self._broadcaster = broadcaster
         self._state_keeper = state_keeper
         self._killswitch = killswitch
+        self._rules = rules
         self._outbox = Outbox(persister, on_drop=self._dropped)
         self._active_count: int | None = None
         self._bus = SetBusVisible(visible=False)
@@ -138,6 +141,8 @@ class HeartbeatMonitor(Actor):
                 beats += self._concerning_stops(event)
         if beats:
             self._killswitch.offer(BeatsHeard(tuple(beats)), urgent=True)
+            if self._rules is not None:
+                self._rules.offer(BeatsHeard(tuple(beats)), urgent=True)
         if changes:
             self._publish(changes, now)
 

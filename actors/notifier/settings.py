@@ -12,7 +12,14 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 Standard Webhooks' own mark
 KEY_BYTES = 24
 """The least that the standard allows."""
 
-EVENTS = ("risk.killswitch", "agent.offline", "agent.error", "bus.gap", "bus.dropped")
+EVENTS = (
+    "risk.killswitch",
+    "risk.rule",
+    "agent.offline",
+    "agent.error",
+    "bus.gap",
+    "bus.dropped",
+)
 """Types of events that are notified by default."""
 
 

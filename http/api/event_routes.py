@@ -10,7 +10,7 @@ import msgspec
 
 from ...actors.broadcaster.clients import Clients
 from ...actors.event_query import EventQuery
-from ...actors.events import KILLSWITCH, NewEvent
+from ...actors.events import NewEvent
 from ...actors.messages.event_persister import (
     GetPersisterStatus,
     NoteProcessed,
@@ -47,7 +47,7 @@ from .schemas import (
 )
 
 # Facts about the daemon itself, which no caller can know.
-_RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|" + re.escape(KILLSWITCH), re.DOTALL)
+_RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|risk\.(killswitch|rule)", re.DOTALL)
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _HISTOGRAM_SPAN: Final = timedelta(hours=1)
@@ -130,8 +130,8 @@ class EventRoutes:
         Journalled on disk before it is answered, then published on the channel `type`. 202 with
         `id: null` while no id is available. A caller's `X-Request-ID` and `traceparent` become the
         payload's `correlation_id` and `traceparent` where it has none. Types `bus.*`, `runtime.*`,
-        `agent.*` and `risk.killswitch` are the daemon's own; `orchestrator.*` and `reply.*` are
-        never stored.
+        `agent.*`, `risk.killswitch` and `risk.rule` are the daemon's own; `orchestrator.*` and
+        `reply.*` are never stored.
         """
         posted: PostEvent = call.body
         for name, text in (("type", posted.type), ("source", posted.source or "")):

@@ -19,6 +19,7 @@ from .bus_messages import (
     Quote,
     RegimeReport,
     Rejected,
+    RuleBroken,
     Traced,
 )
 from .feed_messages import FROM_CLIENT, TO_CLIENT, StreamQuery
@@ -69,6 +70,7 @@ OWN_EVENTS: Final[dict[str, Shape]] = {
     "bus.gap": Gap,
     "bus.rejected": Rejected,
     "bus.dropped": Dropped,
+    "risk.rule": RuleBroken,
 }
 """Types of events that the daemon makes itself: stored and shown, never on the bus."""
 

@@ -182,3 +182,34 @@ class Dropped(msgspec.Struct, frozen=True):
     types: dict[str, int]
     """How many of each type."""
     count: int
+
+
+class RuleBroken(msgspec.Struct, frozen=True):
+    """An agent was over the limit of a rule of the settings."""
+
+    rule: str
+    """Its name."""
+    kind: Literal["acting", "messages"]
+    agent_id: str
+    """Whose messages: an agent, or `(all)`, `(others)`, `(unnamed)`."""
+    group: str | None
+    """The agent's, if it is known."""
+    channel: str
+    """Of the last message."""
+    counted: int
+    """Messages within the window."""
+    limit: int
+    """So many are allowed."""
+    window_s: float
+    level: Literal["halt", "reduce"]
+    scope: str
+    """With `level`: what is stopped, or would be."""
+    dry_run: bool
+    """Whether it only says so."""
+    trip_id: str | None
+    """The stop that it asked for; `null` in a dry run, and while one is in force already."""
+    reason: str
+    """In words."""
+    suppressed: int
+    """Others by the same rule since its last event."""
+    timestamp: str

@@ -1,0 +1,46 @@
+"""``rule ls``: the rules that stop by themselves."""
+
+from ...protocol.printable import printable
+from ..client.rest import Client
+from ..options import Invocation, noun, pass_invocation
+from ..output import Column, Row
+
+RULE_COLUMNS = (
+    Column("NAME", "name"),
+    Column("KIND", "kind"),
+    Column("LIMIT", "limit"),
+    Column("STOPS", "stops"),
+    Column("VIOLATIONS", "violations", right=True),
+    Column("LAST", "last_at", lambda row, screen: screen.moment(row.get("last_at"))),
+    Column("TRIPS", "trips"),
+    Column("WHY", "reason", shrinks=True),
+)
+
+
+@noun("rule", examples="orc rule ls")
+def rule_command() -> None:
+    """See the rules that stop by themselves."""
+
+
+@rule_command.command("ls", examples="orc rule ls")
+@pass_invocation
+def rule_ls(invocation: Invocation) -> None:
+    """List the rules of the settings, what they stop, and what they found since the start."""
+    with Client.of(invocation) as client:
+        rules = client.get("/rules")["rules"]
+    invocation.screen.records("rules", [_row(rule) for rule in rules], RULE_COLUMNS, "name")
+
+
+def _row(rule: Row) -> Row:
+    settings, last = rule["settings"], rule["last"] or {}
+    stops = f"{settings['level']} {settings['scope']}"
+    return {
+        "name": rule["name"],
+        "kind": settings["kind"],
+        "limit": f"{settings['messages'] or 0} per {settings['per']} in {settings['window_s']:g} s",
+        "stops": printable(f"nothing (dry run), else {stops}" if settings["dry_run"] else stops),
+        "violations": rule["violations"],
+        "last_at": last.get("timestamp"),
+        "trips": " ".join(rule["trips"]),
+        "reason": last.get("reason"),
+    }

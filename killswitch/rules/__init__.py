@@ -1,0 +1,1 @@
+"""Rules that stop by themselves: too many messages, acting after a stop."""
