@@ -129,7 +129,8 @@ def adopted(trip: Trip, stop: Stop, source: str | None) -> Trip:
 def heard_beat(agent: str, beat: GateBeat, stop: Stop, origin: Origin) -> Decision | None:
     """A heartbeat: ``halted`` by a trip that is unknown here, under this generation, engages it.
 
-    Such a stop reached the agent and not the daemon. What it stops is not known: halt/all.
+    Such a stop reached the agent and not the daemon, or not yet. What it stops is not known:
+    halt/all. An id of the form of ours is kept, so that it is one trip when it comes by itself.
     """
     name = beat.trip_id
     if not beat.is_halted or name is None or beat.generation != stop.generation:
@@ -138,7 +139,8 @@ def heard_beat(agent: str, beat: GateBeat, stop: Stop, origin: Origin) -> Decisi
         return None
     reason = f"{agent} has halted for a stop that had not come here"
     trip = called(reason, agent, STOP_ALL, replace(origin, way=Way.BEAT))
-    return within_bounds(replace(trip, alias=name), stop)
+    is_ours = ulid_unix_s(name) is not None
+    return within_bounds(replace(trip, id=name) if is_ours else replace(trip, alias=name), stop)
 
 
 def found_file(name: str, data: bytes, stop: Stop, origin: Origin) -> Decision:

@@ -225,6 +225,19 @@ def test_a_receipt_for_a_trip_that_is_unknown_here_engages_it() -> None:
     assert "a has halted" in made.reason
 
 
+def test_a_receipt_that_comes_before_its_stop_makes_the_same_trip() -> None:
+    name = new_ulid(NOW)
+    decision = beat(replace(HALTED, trip_id=name))
+    assert decision is not None
+    first = new(decision)
+    assert (first.id, first.alias, first.target) == (name, "", STOP_ALL)
+    stored = stop_of([trip(name, target=GROUP)])
+
+    assert [known.id for known in stop_of([first]).union(stored).trips] == [name]
+    joined = hear({"trip_id": name}, stop_of([first]))
+    assert (joined.verdict, joined.trip) == (Verdict.JOINS, first)
+
+
 @pytest.mark.parametrize(
     "said",
     [
