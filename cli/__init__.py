@@ -46,6 +46,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     "Look and do": {
         "agent": ("agent", "List, run, start and stop agents."),
         "event": ("event", "Read, follow, emit, export and replay events."),
+        "incident": ("incident", "Collect what was around a moment, in one archive."),
         "regime": ("state", "The market regime, as last detected."),
         "state": ("state", "State kept by the daemon, by key."),
     },

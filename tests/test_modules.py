@@ -35,6 +35,10 @@ COVERED_BY = {
     "killswitch/redis_link.py": "tests/killswitch/test_keeper.py",
     "killswitch/state.py": "tests/killswitch/test_keeper.py",
     "runtime/processes/groups.py": "tests/runtime/processes/test_actor.py",
+    # An archive is read as its readers get it.
+    "cli/incident/export.py": "tests/cli/commands/test_incident.py",
+    "cli/incident/left_files.py": "tests/cli/commands/test_incident.py",
+    "cli/incident/sources.py": "tests/cli/commands/test_incident.py",
     # Servers as a whole.
     "runtime/embedded/postgres.py": "tests/runtime/embedded/test_embedded.py",
     "runtime/embedded/postgres_binaries.py": "tests/runtime/embedded/test_embedded.py",

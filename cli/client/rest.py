@@ -109,6 +109,22 @@ class Client:
         """
         return self._checked("POST", path, {} if body is None else body).body
 
+    def text(self, path: str) -> str:
+        """Send a GET request for what is not JSON, as ``/metrics``.
+
+        Raises:
+            Failure: no answer, or an error.
+        """
+        try:
+            status, headers, content = self._exchange("GET", path, None)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._unreachable(error) from error
+        if status >= http.client.BAD_REQUEST:
+            retry_after_s = _seconds(headers.get("Retry-After"))
+            raise refusal(Answer(status, self._decoded(status, content), 0.0, retry_after_s))
+        return content.decode("utf-8", "replace")
+
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """Send one request; answers of 400 and more are returned too.
 

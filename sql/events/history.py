@@ -4,7 +4,7 @@ Reads in pages behind an id (keyset), so memory is bounded by a page, nothing is
 server between two pages, and a reader that knows the last id goes on from there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -120,6 +120,23 @@ def pages(
         rows = connection.execute(query("history_page"), given | {"after": after}).fetchall()
         after = bounds.up_to if len(rows) < scan_rows else rows[-1][0]
         yield Page(after, [_event(row) for row in rows if row[1]])
+
+
+def newest_before(
+    connection: Connection, types: Sequence[str], moment: datetime, limit: int
+) -> list[EventRow]:
+    """The newest events of each type (no patterns) up to a moment, newest first.
+
+    Args:
+        connection: To the database.
+        types: Which ones.
+        moment: Not after it.
+        limit: At most so many of each type.
+    """
+    up_to = bounds_between(connection, None, moment).up_to
+    given = {"types": list(types), "moment": moment, "up_to": up_to, "limit": limit}
+    rows = connection.execute(query("events_newest_before"), given).fetchall()
+    return [_event(row) for row in rows]
 
 
 def sizes(connection: Connection, *, exact: bool = False) -> Sizes:

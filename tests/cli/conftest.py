@@ -216,13 +216,13 @@ def _free_port() -> int:
 
 
 @contextmanager
-def started_daemon(folder: Path, *, env: str = "dev") -> Iterator[RunningDaemon]:
-    """Start one on embedded servers, with one agent; stop it as Ctrl-C does."""
+def started_daemon(folder: Path, *, env: str = "dev", more: str = "") -> Iterator[RunningDaemon]:
+    """Start one on embedded servers, with one agent and more settings; stop it as Ctrl-C does."""
     port = _free_port()
     text = SETTINGS.format(
         env=env, data=folder / "data", redis="embedded", postgres="embedded", port=port
     )
-    (folder / "supervisor.toml").write_text(text)
+    (folder / "supervisor.toml").write_text(text + more)
     (folder / "supervisor.toml").chmod(0o600)
     with (folder / "daemon.log").open("wb") as log:
         process = subprocess.Popen(
