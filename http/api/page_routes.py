@@ -76,6 +76,8 @@ class PageRoutes:
 
         `/openapi.json` and `/asyncapi.json` as a page to read.
         """
+        if call.environ["PATH_INFO"].endswith("/"):  # its links are relative to where it lies
+            return Answer(b"", 308, headers=(("Location", "../docs"),))
         return self._answer("reference/index.html", call)
 
     @Route(

@@ -6,7 +6,7 @@ import { announce, setAttr, setHidden, setText } from "./dom.js";
 import { dependencyFaults } from "./faults.js";
 import { age, clock, duration } from "./format.js";
 import { PROOF_MS, trading, tradingState } from "./trading.js";
-import { titleOf, worst } from "./worst.js";
+import { iconOf, titleOf, worst } from "./worst.js";
 
 /** "connecting", "live", "polling" (by HTTP) or "lost" (blind): a socket that has fallen silent proves nothing. */
 export function linkState({ phase, since, lastFrameAt, polledAt }, nowMs) {
@@ -61,8 +61,9 @@ export function mountAnnouncer({ state }) {
     setAttr(document.body, "data-trading", tradingState(state, nowMs));
     showBar(how, nowMs);
     const { words, detail } = trading(state, nowMs);
-    const { kind, icon: name, words: worstWords } = worst(state, nowMs);
-    setAttr(icon, "href", `/dashboard/${name}.svg`);
+    const { kind, words: worstWords } = worst(state, nowMs);
+    setAttr(icon, "href", iconOf(kind));
+    setAttr(icon, "data-kind", kind);
     const now = { kind, worst: worstWords, trading: tradingState(state, nowMs), words, detail, how, down: agentCounts(state, nowMs).down };
     if (said && state.killswitch) changes(now, said);
     if (state.killswitch) said = now;

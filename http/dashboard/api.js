@@ -68,7 +68,7 @@ async function readBody(response) {
 
 export class Api {
   /** `onAnswer(body, sentMs, receivedMs)` sees every answer (for the clock); `onRefused()`: a token is needed. */
-  constructor({ base = "", onAnswer = () => {}, onRefused = () => {} } = {}) {
+  constructor({ base = ".", onAnswer = () => {}, onRefused = () => {} } = {}) {
     this.onRefused = onRefused;
     this.base = base;
     this.budget = new Budget();

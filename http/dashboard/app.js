@@ -16,7 +16,7 @@ import { parseTime } from "./format.js";
 import { listenToKeys, mountHelp } from "./keys.js";
 import { Link } from "./link.js";
 import { MARKED_TYPES } from "./marks.js";
-import { mountAccount } from "./panels/account.js";
+import { mountAccount, mountSignIn, signOut } from "./panels/sign_in.js";
 import { mountAgents } from "./panels/agents.js";
 import { mountDetails } from "./panels/details.js";
 import { mountEvents } from "./panels/events.js";
@@ -25,7 +25,6 @@ import { mountKillswitch } from "./panels/killswitch.js";
 import { mountPlaces } from "./panels/places.js";
 import { mountRegime } from "./panels/regime.js";
 import { mountReleaseDialog } from "./panels/release_dialog.js";
-import { mountSignIn, signOut } from "./panels/sign_in.js";
 import { mountStopDialog } from "./panels/stop_dialog.js";
 import { mountSupervision } from "./panels/supervision.js";
 import { mountSystem } from "./panels/system.js";
@@ -200,7 +199,7 @@ function onPhase(phase, { retryAt = NaN }) {
   changed(Object.keys(panels));
 }
 
-const link = new Link({ url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`, onPhase, onFrame, since: resumeBehind });
+const link = new Link({ url: new URL(".", location.href).href.replace(/^http/, "ws"), onPhase, onFrame, since: resumeBehind });
 
 listenToKeys({
   goTo,

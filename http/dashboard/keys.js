@@ -25,7 +25,7 @@ export function mountHelp() {
   const dialog = h("dialog", { class: "dialog", "aria-labelledby": "help-title" },
     h("h2", { id: "help-title" }, "Keys"), rows(KEYS), h("h3", {}, "Filter"), rows(FILTER_WORDS),
     h("p", { class: "note" }, "Figures carry their age; hatched ones are from before the link was lost. Times are the daemon's, in UTC."),
-    h("p", {}, h("a", { href: "/docs" }, "API reference")),
+    h("p", {}, h("a", { href: "docs" }, "API reference")),
     h("div", { class: "acts" }, close));
   closeOutside(dialog);
   document.body.append(dialog);

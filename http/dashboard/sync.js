@@ -6,7 +6,7 @@
  */
 
 import { applyIdentity } from "./access.js";
-import { queryOf } from "./histogram.js";
+import { queryOf } from "./event_counts.js";
 import { PAGE } from "./history.js";
 import { MARKED_TYPES } from "./marks.js";
 import * as store from "./store.js";

@@ -3,7 +3,23 @@
 import { agentCondition, executes, seenUntil, TROUBLES } from "./agent_state.js";
 import { trading } from "./trading.js";
 
-const ICONS = { stop: "icon-stopped", link: "icon-blind", bus: "icon-fault", store: "icon-fault", execution: "icon-fault", agents: "icon-trouble", ok: "icon" };
+/** Colour, outline and sign: no icon is fetched while the daemon does not answer. */
+const BANG = "M16 9v9M16 22v1.5";
+const FAULT = ["c2410c", "M16 1 31 16 16 31 1 16z", BANG];
+const ICONS = {
+  stop: ["d1343f", "M10 2h12l8 8v12l-8 8H10l-8-8V10z", "M10 16h12"],
+  link: ["6b7785", "M3 3h26v26H3z", "M11 11l10 10M21 11l-10 10"],
+  bus: FAULT, store: FAULT, execution: FAULT,
+  agents: ["b7791f", "M16 2 31 29H1z", BANG],
+  ok: ["2f9e6e", "M16 2a14 14 0 1 0 0 28a14 14 0 1 0 0-28z", "M10 16.5l4 4 8-9"],
+};
+
+/** The page's icon while `kind` is the worst, as an address. */
+export function iconOf(kind) {
+  const [colour, outline, inner] = ICONS[kind];
+  const draws = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path d="${outline}" fill="#${colour}"/><path d="${inner}" fill="none" stroke="#fff" stroke-width="3.4" stroke-linecap="round"/></svg>`;
+  return `data:image/svg+xml,${encodeURIComponent(draws)}`;
+}
 
 function stop(now) {
   if (now.kind === "allowed" || now.kind === "unread") return null;
@@ -35,7 +51,7 @@ function troubles(state, nowMs, only) {
   return one ? words[0].replace("1", name) : words.join(", ");
 }
 
-/** `{kind, icon, words}`; `words` are empty when all is well. */
+/** `{kind, words}`; `words` are empty when all is well. */
 export function worst(state, nowMs) {
   const now = trading(state, nowMs);
   const ranks = [
@@ -48,9 +64,9 @@ export function worst(state, nowMs) {
   ];
   for (const [kind, look] of ranks) {
     const words = look();
-    if (words !== null) return { kind, icon: ICONS[kind], words };
+    if (words !== null) return { kind, words };
   }
-  return { kind: "ok", icon: ICONS.ok, words: "" };
+  return { kind: "ok", words: "" };
 }
 
 /** The page's title: the worst first, then whose it is; a live desk says so. */

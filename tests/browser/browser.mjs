@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  "--disable-background-networking", "--disable-component-update", "--disable-sync", ...(process.env.CHROMIUM_ARGS?.split(";") ?? [])];
 export const BASE = process.env.BASE_URL;
 export const DESKTOP = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
@@ -22,7 +22,7 @@ export async function withPage({ size = DESKTOP, scheme = "dark", path = "/", to
   const phone = size === PHONE;
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS, viewport: size, colorScheme: scheme,
-    isMobile: phone, hasTouch: phone, deviceScaleFactor: phone ? 2 : 1,
+    ignoreHTTPSErrors: BASE.startsWith("https:"), isMobile: phone, hasTouch: phone, deviceScaleFactor: phone ? 2 : 1,
   });
   context.setDefaultTimeout(LIMIT_MS);
   try {

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import redis
+from edge.outside.proxies import NAME
 
 TOKENS = {"viewer": "viewer-canary-2b7d", "operator": "operator-canary-8e11"}
 QUOTES_AGENT = """
@@ -44,6 +45,7 @@ class Daemon:
             f'[instance]\nname = "desk-a"\nenv = "paper"\n[http]\nport = {port}\n'
             # One page stays far below 60 (the link scenario counts); a dozen fresh ones may not.
             "rate_limit_max = 1000\n"
+            f'allowed_hosts = ["{NAME}"]\n'
             f'[redis]\nurl = "{redis_url}"\n[postgres]\nurl = "embedded"\n'
             f'[data]\ndir = "{folder / "data"}"\n{more}'
         )

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from edge.outside.proxies import NAME, PREFIX, program, running
 
 from .conftest import TOKENS, Daemon
 
@@ -112,6 +113,23 @@ def test_agents_and_actors_are_commanded_by_role(modules: Path, guarded: Daemon)
     assert modules.exists()
 
     _play("acting", guarded, **{f"{role.upper()}_TOKEN": text for role, text in TOKENS.items()})
+
+
+@pytest.mark.skipif(
+    not (program("nginx") and program("openssl")), reason="nginx and openssl are not installed"
+)
+def test_the_page_works_below_a_path_of_its_own(
+    modules: Path, daemon: Daemon, tmp_path: Path
+) -> None:
+    assert modules.exists()
+
+    with running("nginx-prefix", tmp_path, int(daemon.host.split(":")[1])) as proxy:
+        _play(
+            "prefix",
+            daemon,
+            BASE_URL=f"https://{NAME}:{proxy.tls_port}/{PREFIX}",
+            CHROMIUM_ARGS=f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
+        )
 
 
 @pytest.mark.timing

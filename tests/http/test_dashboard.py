@@ -33,7 +33,7 @@ def test_pages_have_no_inline_script_or_style(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_pages_name_only_files_that_exist(page: Path) -> None:
-    named_files = re.findall(r'(?:href|src)="/dashboard/([^"]+)"', page.read_text())
+    named_files = re.findall(r'(?:href|src)="dashboard/([^"]+)"', page.read_text())
 
     assert named_files
     assert [name for name in named_files if not (PAGE / name).is_file()] == []

@@ -1,7 +1,7 @@
 /** The side panel: one event, agent or actor. Not modal; what it shows stays true while it is open. */
 
 import { h, pick } from "../dom.js";
-import { actorDetails } from "./actor_details.js";
+import { actorDetails } from "./supervision.js";
 import { agentDetails } from "./agent_details.js";
 import { eventDetails } from "./event_details.js";
 

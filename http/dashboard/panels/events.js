@@ -117,7 +117,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   }
 
   function asCommand() {
-    return tailCommand(filterText, { url: location.origin, heartbeats: showBeats });
+    return tailCommand(filterText, { url: new URL(".", location.href).href.slice(0, -1), heartbeats: showBeats });
   }
 
   /** A command that shows more than the list does says so. */

@@ -109,7 +109,7 @@ export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) 
   const stop = h("button", { type: "button", class: "stop", id: "stop", on: { click: onStop } }, sign("halted"), "Stop trading…");
   const help = h("button", { type: "button", class: "quiet help", "aria-label": "Keys and help", on: { click: onHelp } }, "?");
   const account = h("button", { type: "button", class: "quiet account", "aria-haspopup": "dialog", on: { click: onAccount } });
-  const icon = h("img", { class: "brand", src: "/dashboard/icon.svg", alt: "", width: 20, height: 20 });
+  const icon = h("img", { class: "brand", src: "dashboard/icon.svg", alt: "", width: 20, height: 20 });
   root.append(
     h("div", { class: "who" }, icon, name, env),
     block.element,

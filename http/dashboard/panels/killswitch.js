@@ -1,13 +1,104 @@
-/** KillswitchPanel: the state in words, every stop with its release, what each scope may do, who has halted. */
+/** KillswitchPanel: the state in words, every stop with its release, what each scope may do, who has halted, drills. */
 
 import { objectionTo } from "../access.js";
-import { fact, h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { copyButton, fact, h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { unreadable } from "../faults.js";
 import { age, clip, moment, parseTime } from "../format.js";
 import { haltedWords, permissions, standings } from "../permissions.js";
-import { trading, tripsInForce } from "../trading.js";
-import { mountDrill } from "./drill.js";
-import { mountTrips } from "./trips.js";
+import { levelOf, trading, tripsInForce, tripWords } from "../trading.js";
+
+/** "anna · 21:08:27 UTC (3 s ago)", as far as the trip says. */
+function origin(trip, nowMs) {
+  const at = parseTime(trip.at ?? trip.timestamp);
+  const when = Number.isFinite(at) ? `${moment(at, nowMs)} (${age(nowMs - at)} ago)` : null;
+  return [trip.triggered_by, when].filter(Boolean).join(" · ");
+}
+
+function makeTrip(onRelease) {
+  let trip = {};
+  const shape = sign("halted");
+  const [title, reason, from] = [h("strong"), h("p", { class: "trip-reason" }), h("p", { class: "trip-from figure" })];
+  const id = h("code", { class: "trip" });
+  const release = h("button", { type: "button", class: "release", on: { click: () => onRelease(trip) } }, "Release this stop…");
+  const copyId = copyButton("copy trip id", () => String(trip.trip_id));
+  const element = h("li", { class: "trip-row" }, h("p", { class: "trip-head" }, shape, title), reason, from,
+    h("div", { class: "trip-acts" }, release, h("span", { class: "trip-id" }, id, copyId)));
+  return { element, update({ trip: next, barred, nowMs }) {
+    trip = next;
+    const words = tripWords(trip);
+    setAttr(element, "data-level", levelOf(trip));
+    setSign(shape, levelOf(trip) === "halt" ? "halted" : "late");
+    setText(title, words);
+    setText(reason, trip.reason || "no reason given");
+    setText(from, origin(trip, nowMs));
+    setText(id, trip.trip_id ?? "");
+    setHidden(id.parentElement, !trip.trip_id);
+    setAttr(release, "aria-label", `Release this stop… ${words}`);
+    release.disabled = barred || !trip.trip_id;
+  } };
+}
+
+/** `render({proven, barred, nowMs})`: `barred` while none may be released. */
+export function mountTrips({ state, onRelease }) {
+  const known = new Map();
+  const title = h("h3", { id: "trips-title" });
+  const list = h("ul", { class: "trips", "aria-labelledby": "trips-title" });
+  const element = h("div", { class: "trips-box", hidden: true }, title, list);
+  return { element, render({ proven, barred, nowMs }) {
+    const trips = tripsInForce(state.killswitch).map((trip) => ({ trip, barred, nowMs }));
+    setHidden(element, trips.length === 0);
+    setText(title, proven ? `In force: ${trips.length}` : `In force when last read: ${trips.length}`);
+    keyed(list, known, trips, ({ trip }) => trip.trip_id ?? "", () => makeTrip(onRelease));
+  } };
+}
+
+const DUE_MS = 24 * 3_600_000;
+
+/** "2 h ago: 3 agents answered, slowest execution-1 in 41 ms; 1 did not answer." `drill`: null if there was none. */
+export function drillWords(drill, nowMs) {
+  if (!drill) return "never, as far as is known.";
+  const at = parseTime(drill.at);
+  const when = Number.isFinite(at) ? `${age(nowMs - at)} ago` : "at an unknown time";
+  const slowest = typeof drill.slowest === "string" ? `, slowest ${drill.slowest} in ${Math.round(drill.slowest_ms)} ms` : "";
+  const missed = drill.missed > 0 ? `; ${drill.missed} did not answer` : "";
+  return `${when}: ${drill.answered} ${drill.answered === 1 ? "agent" : "agents"} answered${slowest}${missed}.${nowMs - at > DUE_MS ? " Over a day old: due again." : ""}`;
+}
+
+/** `onDrill()` runs one and reads the state again; it rejects with words that can be shown. */
+export function mountDrill({ state, onDrill }) {
+  const list = h("dl", { class: "facts" });
+  const last = fact(list, "Last drill");
+  const run = h("button", { type: "button", class: "quiet", on: { click: start } }, "Drill");
+  const outcome = h("p", { class: "state-meaning", role: "status", hidden: true });
+  let [known, running] = [undefined, false];
+
+  async function start() {
+    running = true;
+    say("Asking every agent with a gate; none is halted.");
+    try {
+      await onDrill();
+      say("");
+    } catch (error) {
+      say(error.message);
+    }
+    running = false;
+  }
+
+  function say(words) {
+    setText(outcome, words);
+    setHidden(outcome, words === "");
+  }
+
+  return { element: [list, outcome], button: run, render(nowMs) {
+    const k = state.killswitch;
+    if (k && "drill" in k) known = k.drill;
+    setHidden(list, known === undefined);
+    if (known !== undefined) last.set(drillWords(known, nowMs));
+    const objection = objectionTo(state.access, "drill");
+    run.disabled = running || objection !== null;
+    run.title = objection ?? "Asks every agent with a gate to answer; halts none";
+  } };
+}
 
 /** "31 Jan 21:08:27 UTC (1 h ago): prices look wrong", of a stop that is over. */
 function lastStop(k, nowMs) {

@@ -1,15 +1,37 @@
 /**
- * Asks for a token once the daemon has answered 401; with a good one the page starts anew.
+ * Signing in with a token; who is signed in, and the way out.
  *
  * The token is tried by one call before the page uses it: with all of the page's calls a wrong one
  * would soon be one too many.
  */
 
+import { roleMeaning, roleWords } from "../access.js";
 import { MAKE_TOKEN } from "../commands.js";
-import { h, setHidden, setText } from "../dom.js";
+import { closeOutside, h, setHidden, setText } from "../dom.js";
 import { dropToken, keepToken, token } from "../token.js";
 
-const TRIED_BY = "/risk/killswitch"; // needs a viewer, and counts for nobody's limit
+/** `onSignOut` is null where there is nothing to sign out of. */
+export function mountAccount({ state, onSignOut }) {
+  const who = h("dd", {});
+  const where = h("dd", {});
+  const meaning = h("p", {});
+  const out = onSignOut && h("button", { type: "button", on: { click: onSignOut } }, "Sign out");
+  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
+  const dialog = h("dialog", { id: "account", class: "dialog", "aria-labelledby": "account-title" },
+    h("h2", { id: "account-title" }, "Who you are here"),
+    h("dl", { class: "facts" }, h("dt", {}, "You"), who, h("dt", {}, "Daemon"), where),
+    meaning, h("div", { class: "acts" }, ...(out ? [out] : []), close));
+  closeOutside(dialog);
+  document.body.append(dialog);
+  return { open() {
+    setText(who, roleWords(state.access));
+    setText(where, [state.instance ?? "this daemon", String(state.env ?? "").toUpperCase(), location.host].filter(Boolean).join(" · "));
+    setText(meaning, roleMeaning(state.access));
+    dialog.showModal();
+  } };
+}
+
+const TRIED_BY = "./risk/killswitch"; // needs a viewer, and counts for nobody's limit
 const TOKEN = /^[A-Za-z0-9._~+/-]{1,512}=*$/;
 
 /** What stands against this token, in words; null if nothing does. */

@@ -2,9 +2,8 @@
 
 import { Chart } from "../chart.js";
 import { h, setAttr, setText } from "../dom.js";
-import { BUCKET_MS, CLASSES } from "../event_counts.js";
+import { axisOf, BUCKET_MS, CLASSES } from "../event_counts.js";
 import { clock, duration, plural } from "../format.js";
-import { axisOf } from "../histogram.js";
 
 const MINUTE = 60_000;
 const SPANS = [["15 min", 15 * MINUTE], ["1 h", 60 * MINUTE], ["6 h", 360 * MINUTE], ["24 h", 1440 * MINUTE]];

@@ -12,7 +12,7 @@ const $ = (id) => document.getElementById(id);
 
 const changes = [];
 let withToken = false;
-const options = { base: () => location.origin, token: () => withToken, onChange: (update) => changes.push(update) };
+const options = { base: () => new URL(".", location.href).href.slice(0, -1), token: () => withToken, onChange: (update) => changes.push(update) };
 
 // ---- reading ---------------------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ async function read(path, token) {
 
 async function start(token = "") {
   try {
-    const [rest, bus] = await Promise.all([read("/openapi.json", token), read("/asyncapi.json", token)]);
+    const [rest, bus] = await Promise.all([read("./openapi.json", token), read("./asyncapi.json", token)]);
     withToken = token !== "";
     show(rest, bus);
   } catch (error) {
@@ -96,7 +96,7 @@ function actionsOf(bus, key) {
 
 function intro(rest) {
   return h("section", { class: "intro" }, h("h1", {}, "API reference"), paragraphs(rest.info.description),
-    h("p", { class: "files" }, h("a", { href: "/openapi.json" }, "openapi.json"), h("a", { href: "/asyncapi.json" }, "asyncapi.json")));
+    h("p", { class: "files" }, h("a", { href: "openapi.json" }, "openapi.json"), h("a", { href: "asyncapi.json" }, "asyncapi.json")));
 }
 
 function mountBar(rest) {
@@ -107,7 +107,7 @@ function mountBar(rest) {
     for (const update of changes) update();
   });
   $("bar").replaceChildren(
-    h("a", { href: "/", class: "home" }, h("img", { src: "/dashboard/icon.svg", alt: "", width: "18", height: "18" }), h("strong", {}, rest.info.title)),
+    h("a", { href: "./", class: "home" }, h("img", { src: "dashboard/icon.svg", alt: "", width: "18", height: "18" }), h("strong", {}, rest.info.title)),
     h("span", { class: "version" }, rest.info.version),
     h("label", { class: "with-token" }, box, h("span", {}, "token in commands")),
     themeButton());

@@ -45,7 +45,7 @@ await withPage({}, async (page) => {
   await audit(page);
   await reads(page, "#alerts", /stopped/i);
   await until(async () => /^STOPPED/.test(await page.title()), "the title says it");
-  assert.match(await page.locator("#icon").getAttribute("href"), /stopped/);
+  assert.equal(await page.locator("#icon").getAttribute("data-kind"), "stop");
   await reads(page, ".event-list", /risk\.killswitch/);
 
   await page.reload();

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bucketAt, bucketLength, niceTop, stack, timeScale, timeTicks } from "../../../http/dashboard/chart_scale.js";
-import { BUCKET_MS, CLASSES, classOf, EventCounts, KEPT_MS } from "../../../http/dashboard/event_counts.js";
+import { axisOf, BUCKET_MS, CLASSES, classOf, EventCounts, KEPT_MS, queryOf, toStored } from "../../../http/dashboard/event_counts.js";
 import { toEvent } from "../../../http/dashboard/event.js";
 import { EventLog } from "../../../http/dashboard/event_log.js";
-import { axisOf, queryOf, toStored } from "../../../http/dashboard/histogram.js";
 import { addMarks, MARKS_KEPT } from "../../../http/dashboard/marks.js";
 import { momentWords } from "../../../http/dashboard/panels/timeline.js";
 import { bandsOf, HOLDS_MS, knownSpans } from "../../../http/dashboard/regime_bands.js";

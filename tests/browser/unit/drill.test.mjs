@@ -1,7 +1,7 @@
 /** What is said of the last drill. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { drillWords } from "../../../http/dashboard/panels/drill.js";
+import { drillWords } from "../../../http/dashboard/panels/killswitch.js";
 
 const AT = Date.parse("2026-01-31T09:30:00Z");
 const HOUR = 3_600_000;

@@ -114,6 +114,28 @@ def changed(text: str, changes: dict[str, str]) -> str:
     return text
 
 
+PREFIX = "orc"
+_BY_PREFIX = """    # location = /orc {
+    #     return 308 /orc/;
+    # }
+    # location /orc/ {
+    #     proxy_pass http://orchestrator/;
+    # }
+"""
+
+
+def nginx_with_prefix(folder: Path, plain: int, tls: int, upstream: int) -> list[str]:
+    """The same with what the file says of a prefix, and nothing else in the daemon's place."""
+    command = nginx_files(folder, plain, tls, upstream)
+    made = folder / "orchestrator.conf"
+    changes = {
+        "    location / {\n        proxy_pass http://orchestrator;\n    }\n": "",
+        _BY_PREFIX: _BY_PREFIX.replace("    # ", "    "),
+    }
+    made.write_text(changed(made.read_text(), changes))
+    return command
+
+
 def nginx_files(folder: Path, plain: int, tls: int, upstream: int) -> list[str]:
     """Write the configuration; return the command that runs it."""
     shipped = (DEPLOY / "nginx.conf").read_text()
@@ -146,8 +168,8 @@ def haproxy_files(folder: Path, plain: int, tls: int, upstream: int) -> list[str
     return [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")]
 
 
-FILES = {"nginx": nginx_files, "haproxy": haproxy_files}
-CHECK = {"nginx": "-t", "haproxy": "-c"}
+FILES = {"nginx": nginx_files, "nginx-prefix": nginx_with_prefix, "haproxy": haproxy_files}
+CHECK = {"nginx": "-t", "nginx-prefix": "-t", "haproxy": "-c"}
 
 
 def program(name: str) -> str:

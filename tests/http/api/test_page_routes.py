@@ -106,3 +106,9 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 
     with pytest.raises(NotFound):
         PageRoutes(folder).file(Call({}, "id", {"name": "link.js"}, None, None))
+
+
+def test_the_references_relative_links_hold_with_a_slash_too(served: Served) -> None:
+    reply = served.get("/docs/")
+
+    assert (reply.status, reply.headers["Location"]) == (308, "../docs")
