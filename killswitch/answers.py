@@ -16,8 +16,9 @@ SETTLE_S: Final = 0.1
 """So long an answer waits for copies it does not need: it then says what has become of each."""
 PUBLISH_S: Final = 0.5
 """How long it waits for Redis."""
-GIVE_UP_S: Final = 2.0
-"""When it is answered although nothing holds the stop but this process."""
+GIVE_UP_S: Final = 1.8
+"""When it is answered although nothing holds the stop but this process: a little before callers
+give up (contract: 2 s), since they should hear that it is in force."""
 
 
 @dataclass(slots=True)

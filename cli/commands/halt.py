@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from ..local_settings import Place
     from ..offline.halt_ways import Order, Outcome
 
-SILENCE_S: Final = 2.5
-"""The daemon answers within 2 s, even where nothing holds the stop yet."""
+SILENCE_S: Final = 2.0
+"""How long one way may be silent before the next is tried; the daemon answers within 1.8 s, even
+where nothing holds the stop yet."""
 _MISSING: Final = ("pending", "unreachable")
 # Latin-1 bytes that Python could not read as UTF-8 (PEP 383) → the characters meant.
 _LATIN_1: Final = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from orchestrator.cli.commands.halt import SILENCE_S
+from orchestrator.killswitch.answers import GIVE_UP_S
 
 from .. import conftest
 from ..conftest import Double, Orc, RunningDaemon, clean_environ, started_daemon
@@ -217,6 +219,26 @@ def test_without_daemon_and_redis_a_file_waits(orc: Orc, tmp_path: Path) -> None
     found = json.loads(file.read_text())
     assert (found["reason"], found["scope"]) == ("x", "group:execution")
     assert "redis did not work" in done.err
+
+
+def test_each_silent_way_costs_two_seconds_and_the_next_is_tried(orc: Orc, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    data = settings(tmp_path, more=f'control_socket = "{path}"')
+    with silent_port() as url, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        done = orc("--url", url, "--timeout", "30", "halt", "--reason", "x")
+
+    said = [line.strip() for line in done.err.splitlines()]
+    assert "no answer within 2 s" in said[0]
+    assert said[1].endswith("control socket did not work: no answer within 2 s")
+    assert "file worked" in said[2]
+    assert "redis did not work" in said[3]
+    assert len(list(data.glob("TRIP.*"))) == 1
+
+
+def test_the_daemon_answers_before_the_caller_goes_on() -> None:
+    assert GIVE_UP_S + 0.1 < SILENCE_S <= 2
 
 
 @pytest.mark.subprocess
