@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate, takewhile
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -10,6 +10,7 @@ from ..protocol.causes import is_of_chain
 from ..protocol.patterns import TypeMatcher
 from ..sql.events.event_reader import EventRow
 from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event
+from .fields import FieldReader
 
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
 """A page ends before its payloads grow larger; there are more then, which the cursor brings."""
@@ -195,15 +196,18 @@ def matcher(query: EventQuery) -> Callable[[Event], bool]:
 class _Causes(msgspec.Struct):
     """What a payload says of causes; the rest is skipped."""
 
-    correlation_id: Any = None
-    id: Any = None
-    boot: Any = None
-    seq: Any = None
+    correlation_id: object = None
+    id: object = None
+    boot: object = None
+    seq: object = None
+
+
+_read_causes = FieldReader(_Causes)
 
 
 def _is_of_chain(event: Event, chain: str) -> bool:
     try:
-        causes = msgspec.json.decode(event.payload, type=_Causes)
+        causes = _read_causes(event.payload)
     except (msgspec.DecodeError, RecursionError):  # no object, or another program's
         return False
     return is_of_chain(msgspec.structs.asdict(causes), event.source, event.type, chain=chain)

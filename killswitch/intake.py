@@ -4,10 +4,10 @@ Nothing here releases. What is broken stops more, never less: a message that can
 halt/all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from ..protocol.heartbeat import GateBeat
 from ..protocol.json_object import clean_text, read_object, text_in
@@ -25,6 +25,9 @@ DAEMON: Final = "orchestrator"
 
 NewId = Callable[[float], str]
 """Makes an id, given Unix seconds."""
+
+Read = Callable[[bytes], Mapping[str, Any] | None]
+"""Reads a JSON object."""
 
 
 class Verdict(StrEnum):
@@ -89,18 +92,23 @@ def with_id(trip: Trip, wanted: str, stop: Stop) -> Trip:
     )
 
 
-def heard(payload: bytes, stop: Stop, origin: Origin) -> Decision:
+def heard(payload: bytes, stop: Stop, origin: Origin, read: Read = read_object) -> Decision:
     """A message on ``risk.killswitch``, or an entry of the stream for that channel.
 
     A message that names a trip joins it only if that trip stops as much: one that asks for more
     is a new trip.
+
+    Args:
+        payload: as published.
+        stop: what is known.
+        origin: way, time, sender.
+        read: of the payload a JSON object's fields, or nothing.
     """
     if (known := stop.echo_of(payload)) is not None:
         return Decision(Verdict.ECHO, stop.find(known))
-    fields = read_object(payload)
-    if fields is not None and fields.get("enabled") is False:
+    fields = read(payload) or {}
+    if fields.get("enabled") is False:
         return Decision(Verdict.FALSE)
-    fields = fields or {}
     named = clean_text(text_in(fields, "trip_id") or "", NAME_CHARS)
     target = read_target(fields.get("level"), fields.get("scope"))
     same = _meant(stop, named, target)

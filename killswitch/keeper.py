@@ -43,14 +43,14 @@ from ..protocol.targets import Permission
 from ..protocol.timestamps import utc_now
 from ..protocol.trips import Stop, Trip, effective
 from ..protocol.ways import Way
-from ..runtime import Actor, DeferredReply
+from ..runtime import Actor, DeferredReply, give_way
 from ..sql.events.stream_position import STREAM
 from .announcer import Announcer
 from .answers import GIVE_UP_S, PUBLISH_S, SETTLE_S, Answers, EngageUnderWay
 from .copies import CopyHolds, CopyRead, ReleaseLatched
 from .drill import Drills
 from .foreign import is_written_again
-from .heard_events import HeardEvents, concerns_stop
+from .heard_events import HeardEvents, concerns_stop, in_turns, read_message
 from .intake import (
     Decision,
     Origin,
@@ -248,7 +248,7 @@ class Killswitch(Actor):
         self._settle()
 
     def _handle_events(self, message: EventsJournalled) -> None:
-        for event in message.events:
+        for event in in_turns(message.events, give_way):
             self._hear(event, self._memory.heard)
 
     def _hear(self, event: Event, heard_before: HeardEvents) -> None:
@@ -258,7 +258,7 @@ class Killswitch(Actor):
         self._memory.heard = self._memory.heard.plus(event)
         way = Way.STREAM if event.channel == STREAM else Way.BUS
         stop, origin = self._memory.stop, replace(_origin(way), source=event.source)
-        decision, how = heard(event.payload, stop, origin), f"from the {way}"
+        decision, how = heard(event.payload, stop, origin, read_message), f"from the {way}"
         if decision.verdict is Verdict.NEW and decision.trip is not None:
             self._take(adopted(decision.trip, stop, event.source), how)
         else:

@@ -1,5 +1,6 @@
-"""Text that bites in some output; one list for every output."""
+"""Text that bites in some output, and what is costly to read: one list for all of them."""
 
+from collections.abc import Iterator
 from typing import Final
 
 HOSTILE: Final = (
@@ -65,3 +66,81 @@ HOSTILE: Final = (
     "quotes-\u0430gent",
     "quote\uff53-agent",
 )
+
+COSTLY: Final = (
+    "*" * 16 + "Z",
+    "*" * 17,
+    "*" * 4_000,
+    "*a" * 16,
+    ("*" + "a" * 11) * 16,
+    "a*" * 100,
+    "%" * 1_000,
+    "_" * 1_000,
+    "\\" * 1_000,
+    "(a+)+$" * 100,
+    "," * 5_000,
+    "a," * 2_500,
+    "*a*b*c,*d*e*f," * 14,
+    "9" * 4_000,
+    "-" + "9" * 400,
+    str(2**63 - 1),
+    str(2**63),
+    "0" * 4_000 + "1",
+    "1e309",
+    "1" * 200 + "e" + "9" * 200,
+    "NaN",
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:59-23:59",
+    "2026-01-01T00:00:00." + "9" * 1_000 + "Z",
+    "1970-01-01",
+    "group:" + "x" * 4_000,
+    "agent:" + "\xe9" * 1_000,
+    "e\u0301" * 1_000,
+    "\U0001f680" * 600,
+    "../" * 1_000,
+    "/" * 1_000,
+)
+"""Values of parameters that are long, ambiguous or slow to match."""
+
+
+def costly_json(size: int) -> Iterator[tuple[str, bytes]]:
+    """Documents of about ``size`` bytes by name: deep, wide, long, with huge numbers, broken."""
+    repeated = {
+        "quotes": (b'"', b'\\"', b'"'),
+        "backslashes": (b'"', b"\\\\", b'"'),
+        "escaped letters": (b'"', b"\\u0061", b'"'),
+        "escaped NULs": (b'"', b"\\u0000", b'"'),
+        "pairs of surrogates": (b'"', b"\\ud83d\\ude80", b'"'),
+        "a plain string": (b'"', b"x", b'"'),
+        "four-byte letters": (b'"', "\U0001f680".encode(), b'"'),
+        "digits": (b"", b"9", b""),
+        "a fraction": (b"0.", b"9", b""),
+        "an exponent": (b"1e", b"9", b""),
+        "spaces": (b"", b" ", b"1"),
+        "whole numbers": (b"[0", b",7", b"]"),
+        "large numbers": (b"[0", b",9223372036854775807", b"]"),
+        "too large numbers": (b"[0", b",99999999999999999999", b"]"),
+        "fractions": (b"[0", b",1.7976931348623157e308", b"]"),
+        "numbers with zeros": (b"[0", b",1e00001", b"]"),
+        "long numbers": (b"[0", b"," + b"9" * 16_000, b"]"),
+        "empty strings": (b"[0", b',""', b"]"),
+        "nulls": (b"[0", b",null", b"]"),
+        "empty objects": (b"[0", b",{}", b"]"),
+        "empty lists": (b"[0", b",[]", b"]"),
+        "objects": (b"[0", b',{"a":{"b":[1]}}', b"]"),
+        "hedges": (b"[0", b"," + b"[" * 500 + b"]" * 500, b"]"),
+        "one key": (b'{"a":0', b',"a":0', b"}"),
+        "deep lists closed": (b"[" * (size // 2), b"", b"]" * (size // 2)),
+        "deep lists": (b"", b"[", b""),
+        "deep objects": (b"", b'{"a":', b""),
+        "no JSON": (b"", b"x", b""),
+        "no UTF-8": (b'"', b"\xff", b'"'),
+        "half a string": (b'"', b"x", b""),
+        "half a list": (b"[0", b",0", b""),
+    }
+    for name, (head, part, tail) in repeated.items():
+        times = (size - len(head) - len(tail)) // len(part) if part else 0
+        yield name, head + part * times + tail
+    count = size // 14
+    yield "keys", b"{" + b",".join(b'"k%07d":%d' % (n, n % 10) for n in range(count)) + b"}"
+    yield "ids", b"[" + b",".join(b"%d" % n for n in range(size // 8)) + b"]"

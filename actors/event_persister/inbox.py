@@ -16,6 +16,7 @@ from ...runtime import DeferredReply
 from ...sql.events.stream_position import StreamPosition
 from ..messages.durable_stream import PersistStream, StreamItem
 from ..messages.event_persister import PersistEvents, PersistReplies
+from ..payloads import LARGE_BYTES
 from ..sources import CONTROL, DAEMON, STREAM
 from .batch import Draft, Request
 from .dedup import Copy
@@ -27,9 +28,6 @@ MAX_TURN_BYTES: Final = 1024 * 1024
 MAX_TURN_S: Final = 0.005
 """After this, no further slice is checked in this turn. Common payloads never take that long;
 hostile ones take some ms per slice."""
-
-LARGE_BYTES: Final = 16 * 1024
-"""From here on a payload is examined before it is taken in, yielding in between."""
 
 # Checked together; small enough that one slice of the most hostile payloads takes a few ms.
 _SLICE: Final = 64

@@ -15,13 +15,13 @@ import gevent
 import msgspec
 
 from ...protocol.heartbeat import GateBeat, read_beat
-from ...protocol.json_object import read_object
 from ...protocol.timestamps import utc_now
 from ...runtime import Actor, Address, Outbox
 from ...sql.errors import StoreError
 from ...sql.registry import AgentRegistry, AgentRow
 from ..canary import LOST_AFTER_S
 from ..events import HEARTBEAT, Event, NewEvent
+from ..fields import FieldReader
 from ..messages.broadcaster import AgentStatusChanged
 from ..messages.event_persister import PersistEvents
 from ..messages.events import EventReplaced, EventsJournalled
@@ -53,6 +53,20 @@ class UseTimeouts(msgspec.Struct, frozen=True):
     settings: RegistrySettings
     """The new timeouts."""
 
+
+class _Receipt(msgspec.Struct):
+    """What of a heartbeat concerns stops."""
+
+    status: object = None
+    gate: object = None
+    generation: object = None
+    trip_id: object = None
+    open_orders: object = None
+    permission: object = None
+    drill: object = None
+
+
+_read_receipt = FieldReader(_Receipt)
 
 Message = (
     EventsJournalled | EventReplaced | GetAgents | GetAgent | SetBusVisible | Canary | UseTimeouts
@@ -150,7 +164,7 @@ class HeartbeatMonitor(Actor):
         sender = self._table.sender_of(event)
         if sender is None:
             return []
-        return [(sender, read_beat(read_object(event.payload) or {}))]
+        return [(sender, read_beat(_read_receipt.mapping(event.payload)))]
 
     def _handle_canary(self, message: Canary) -> None:
         now = time.monotonic()

@@ -15,6 +15,7 @@ from ...protocol.look_alikes import look_alikes
 from ...protocol.patterns import TypeMatcher, checked
 from ...sql.registry import AgentRow
 from ..events import HEARTBEAT_PREFIX, Event
+from ..fields import FieldReader
 from ..messages.heartbeat_monitor import AgentView, Liveness
 from ..messages.killswitch import Sender
 
@@ -82,7 +83,7 @@ class _Agent:
         self.id_note = look_alikes(row.id)
 
 
-_decode_beat = msgspec.json.Decoder(Beat).decode
+_read_fields = FieldReader(Beat)
 
 
 class AgentTable:
@@ -280,7 +281,7 @@ class AgentTable:
 
 def _read(payload: bytes) -> Beat:
     try:
-        return _decode_beat(payload)
+        return _read_fields(payload)
     except msgspec.ValidationError:  # JSON, but no object: a beat all the same
         return Beat()
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from ..events import KILLSWITCH, Event
+from ..fields import FieldReader
 
 TEXT_LIMIT: Final = 500
 """Characters of a text: pagers show less."""
@@ -77,12 +78,26 @@ class Condition:
         return began
 
 
+class _Said(msgspec.Struct):
+    """What is read of an event's payload."""
+
+    id: object = None
+    agent_id: object = None
+    cause: object = None
+    reason: object = None
+    last_error: object = None
+    enabled: object = None
+    level: object = None
+    scope: object = None
+    released: object = None
+    triggered_by: object = None
+
+
+_read_fields = FieldReader(_Said)
+
+
 def _text_of(event: Event) -> str:
-    try:
-        payload = msgspec.json.decode(event.payload)
-    except msgspec.DecodeError:
-        payload = {}
-    fields = payload if isinstance(payload, dict) else {}
+    fields = _read_fields.mapping(event.payload)
     if event.type == KILLSWITCH:
         return _stop(fields)
     about = fields.get("id") or fields.get("agent_id") or fields.get("cause") or ""

@@ -17,12 +17,12 @@ from ...actors.messages.event_persister import (
     PersisterStatus,
     PersistEvents,
 )
-from ...actors.payloads import examine
+from ...actors.payloads import LARGE_BYTES, examine, examine_in_turns
 from ...protocol.channels import is_private
 from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.targets import MAX_NAME_BYTES
 from ...protocol.timestamps import timestamp, utc_now
-from ...runtime import Address
+from ...runtime import Address, give_way
 from ...sql.database import Database
 from ...sql.events.event_filter import EventFilter
 from ...sql.events.event_reader import EventReader
@@ -142,7 +142,8 @@ class EventRoutes:
             raise BadRequest(f"type: {posted.type} is only made by the daemon itself.")
         if is_private(posted.type):
             raise BadRequest(f"type: {posted.type} is never stored; publish it on Redis.")
-        envelope = examine(payload)
+        large = len(payload) > LARGE_BYTES
+        envelope = examine_in_turns(payload, give_way) if large else examine(payload)
         if envelope.reason is not None:
             raise BadRequest(f"payload: {envelope.reason}.")
         event = NewEvent(posted.type, payload, posted.source, call.request_id, envelope)

@@ -10,11 +10,16 @@ from typing import Any, Final
 
 import msgspec
 
+from ...runtime import give_way
+
 _REF: Final = "#/components/schemas/{name}"
 
 
 class Schemas:
-    """The schemas of ``types``: one for each, and the components that they refer to."""
+    """The schemas of ``types``: one for each, and the components that they refer to.
+
+    Yields between two of them: it is made while others are served.
+    """
 
     def __init__(self, types: Iterable[Any]) -> None:
         listed = list(types)
@@ -23,6 +28,7 @@ class Schemas:
         for kind in _structs_of(listed):
             if (name := kind.__name__) in self.components:
                 _describe(self.components[name], kind)
+                give_way()  # a class's source takes a millisecond or more to find
 
     def of(self, kind: Any) -> dict[str, Any]:
         """The schema of one of the types, most often a reference."""

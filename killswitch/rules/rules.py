@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from ...actors.events import HEARTBEAT, KILLSWITCH, Event
+from ...actors.fields import FieldReader
 from ...actors.messages.killswitch import Sender
 from ...protocol.heartbeat import GateBeat
 from ...protocol.patterns import TypeMatcher
@@ -50,7 +51,7 @@ class _Said(msgspec.Struct, gc=False):
 
 
 _NOTHING_SAID: Final = _Said()
-_decode: Final = msgspec.json.Decoder(_Said).decode
+_read: Final = FieldReader(_Said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +299,7 @@ def _words(rule: _Rule, key: str, channel: str, counted: int, trip: Trip | None)
 
 def _said(payload: bytes) -> _Said:
     try:
-        return _decode(payload)
+        return _read(payload)
     except msgspec.DecodeError:  # no object
         return _NOTHING_SAID
 

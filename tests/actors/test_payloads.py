@@ -169,6 +169,8 @@ CRAFTED = {
     "digits": b"1" * MEGABYTE,
     "escaped NUL that is none": b'"' + b"\\\\u0000" * (MEGABYTE // 7 - 2) + b'"',
     "deep": b"[" + (b"[" * 500 + b"]" * 500 + b",") * 1000 + b"0]",
+    "a number of long fractions": b'{"seq":[' + b"1.7976931348623157e308," * 45_000 + b"1]}",
+    "a source of lists": b'{"source":[' + b"[]," * 340_000 + b"1]}",
 }
 
 

@@ -1,5 +1,7 @@
 import io
 import json
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -9,13 +11,17 @@ import pytest
 from msgspec import Meta
 from orchestrator.http.errors import BadRequest, BodyTooLarge, NotJson, TooSlow
 from orchestrator.http.requests import (
+    MAX_LOADED_CHARS,
     check_content_type,
     convert,
     read_body,
+    read_lenient_body,
     read_query,
     read_value,
     request_id_of,
 )
+
+from ..hostile import costly_json
 
 
 class Query(msgspec.Struct, frozen=True, rename={"from_": "from"}):
@@ -254,3 +260,59 @@ def test_a_body_that_does_not_come_is_408() -> None:
 def test_a_body_nested_without_end_is_400(body: bytes) -> None:
     with pytest.raises(BadRequest):
         read_body(environ(body), Body, 1_000_000)
+
+
+class Stop(msgspec.Struct):
+    reason: str
+    level: Any = "halt"
+
+
+SMALL, LARGE = 0, MAX_LOADED_CHARS
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('"level": "reduce", "reason": "x"', "x"),
+        ('"level": "reduce", "reason": "\\u00e9"', "\xe9"),
+        ('"level": "reduce", "other": [1], "reason": "x"', "x"),
+        ('"level": "reduce", "other": NaN, "reason": "x"', "x"),
+        ('"level": "reduce", "other": -Infinity, "reason": "x"', "x"),
+        ('"level": "reduce", "other": "\\ud800", "reason": "x"', "x"),
+        ('"level": "reduce", "other": "\\uD800", "reason": "x"', "x"),
+        ('"level": "reduce", "other": \xff, "reason": "x"'.replace("\xff", "9" * 5_000), "x"),
+    ],
+)
+def test_a_lenient_body_of_any_size_says_the_same(text: str, reason: str, size: int) -> None:
+    body = f'{{"padding": "{"x" * size}", {text}}}'.encode()
+
+    assert read_lenient_body(environ(body), Stop, 1_000_000) == Stop(reason, "reduce")
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"padding": "%s"}', "reason: required."),
+        ('{"padding": "%s", "reason": [1]}', "reason: must be text."),
+        ('["%s"]', "body: must be a JSON object."),
+        ('{"padding": "%s", "reason": "x"', "The body is not JSON."),
+    ],
+)
+def test_a_lenient_body_of_any_size_that_says_nothing_is_400(
+    body: str, message: str, size: int
+) -> None:
+    with pytest.raises(BadRequest) as found:
+        read_lenient_body(environ((body % ("x" * size)).encode()), Stop, 1_000_000)
+
+    assert found.value.message == message
+
+
+def test_a_lenient_body_does_not_make_lists_of_a_megabyte() -> None:
+    for name, document in costly_json(1024 * 1024):
+        body = b'{"reason": "x", "level": ' + document + b"}"
+        began = time.thread_time()
+        with suppress(BadRequest):
+            read_lenient_body(environ(body), Stop, 2 * 1024 * 1024)
+        assert time.thread_time() - began < 0.04, name

@@ -1,8 +1,17 @@
 import pytest
 from orchestrator.actors.events import REJECTED, Event
+from orchestrator.actors.fields import WHOLE_BYTES
 from orchestrator.actors.payloads import reject
-from orchestrator.killswitch.heard_events import HeardEvents, concerns_stop, read_heard
+from orchestrator.killswitch.heard_events import (
+    TURN_BYTES,
+    HeardEvents,
+    concerns_stop,
+    in_turns,
+    read_heard,
+    read_message,
+)
 from orchestrator.protocol.json_object import write_object
+from orchestrator.protocol.targets import STOP_ALL, read_target
 from stops import AT, LATER
 
 HEARD = HeardEvents(7, AT)
@@ -49,3 +58,37 @@ def test_what_says_nothing_is_the_beginning(data: bytes) -> None:
 )
 def test_which_events_concern_the_stop(event_type: str, payload: bytes, concerns: bool) -> None:
     assert concerns_stop(Event(1, event_type, payload, AT, None)) is concerns
+
+
+@pytest.mark.parametrize("size", [0, 2 * WHOLE_BYTES])
+def test_a_message_of_any_size_says_what_stops(size: int) -> None:
+    fields = {"enabled": True, "level": "reduce", "scope": "group:a", "reason": "x" * size}
+
+    assert read_message(write_object(fields | {"note": 1}))["scope"] == "group:a"  # type: ignore[index]
+    assert (read_message(write_object(fields | {"enabled": False})) or {})["enabled"] is False
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"no JSON", b"[" + b" " * WHOLE_BYTES + b"]"])
+def test_what_is_no_object_says_nothing(payload: bytes) -> None:
+    assert not read_message(payload)
+
+
+def test_of_repeated_names_a_small_message_says_nothing() -> None:
+    assert read_message(b'{"enabled":true,"enabled":false}') == {}
+
+
+def test_a_large_message_with_a_broken_scope_has_one() -> None:
+    payload = b'{"enabled":true,"level":"reduce","scope":[' + b"1," * WHOLE_BYTES + b"1]}"
+    fields = read_message(payload) or {}
+
+    assert read_target(fields["level"], fields["scope"]) == STOP_ALL
+
+
+def test_large_messages_are_heard_in_turns() -> None:
+    large = Event(1, "risk.killswitch", b"x" * (TURN_BYTES + 1), AT, None)
+    events, yields = [event(1, AT), large, event(2, AT), event(3, AT)], list[int]()
+
+    heard = [one.id for one in in_turns(events, lambda: yields.append(len(yields)))]
+
+    assert heard == [1, 1, 2, 3]
+    assert yields == [0]
