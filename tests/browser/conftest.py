@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 import redis
-from edge.outside.proxies import NAME
+
+from ..edge.outside.proxies import NAME
 
 TOKENS = {"viewer": "viewer-canary-2b7d", "operator": "operator-canary-8e11"}
 QUOTES_AGENT = """

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from edge.outside.proxies import NAME, PREFIX, program, running
 
+from ..edge.outside.proxies import NAME, PREFIX, program, running
 from .conftest import TOKENS, Daemon
 
 HERE = Path(__file__).parent
