@@ -27,7 +27,9 @@ def is_loopback(host: str) -> bool:
 class TokenSettings(BaseModel):
     """One of ``[[http.auth.tokens]]``; ``orchestrator token new`` makes it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
     """Its holder; shown in the log and as who engaged the killswitch."""
@@ -40,7 +42,9 @@ class TokenSettings(BaseModel):
 class AuthSettings(BaseModel):
     """Section ``[http.auth]``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     tokens: tuple[TokenSettings, ...] = ()
     """Without any, every caller that reaches the daemon may do everything."""
@@ -58,7 +62,7 @@ class AuthSettings(BaseModel):
 class TlsSettings(BaseModel):
     """Section ``[http.tls]``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     cert: str = ""
     """Path of the certificate in PEM, followed by its chain; empty: no TLS. Reloaded at SIGHUP."""
@@ -87,7 +91,7 @@ class TlsSettings(BaseModel):
 class HttpSettings(BaseModel):
     """Section ``[http]``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     host: str = "127.0.0.1"
     """The address to listen on; anything but loopback needs tokens, or ``insecure``."""
@@ -161,7 +165,7 @@ def is_open_to_strangers(settings: HttpSettings) -> bool:
 class WebSocketSettings(BaseModel):
     """Section ``[websocket]``: the event feed, over WebSockets and as Server-Sent Events."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_clients: int = Field(default=500, ge=1, le=50_000)
     """Further ones are refused with 503."""

@@ -76,7 +76,7 @@ FILE_NAME = "supervisor.toml"
 class Settings(BaseModel):
     """Everything in force, section by section. Made by `load` only."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     instance: InstanceSettings = InstanceSettings()
     data: DataSettings = Field(default_factory=DataSettings)

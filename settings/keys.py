@@ -30,9 +30,10 @@ def keys_at(kind: type[BaseModel], table: KeyPath) -> list[str]:
 
 def all_keys(kind: type[BaseModel]) -> Iterator[str]:
     """``section.key`` of every section."""
-    for section in _types(kind):
-        for key in keys_at(kind, (section,)):
-            yield f"{section}.{key}"
+    for section, annotation in _types(kind).items():
+        if _model_of(annotation) is not None:  # retention's keys are patterns
+            for key in keys_at(kind, (section,)):
+                yield f"{section}.{key}"
 
 
 def is_table_or_list(kind: type[BaseModel], path: KeyPath) -> bool:

@@ -41,7 +41,7 @@ _PLANNED_ONCE = b"; SET LOCAL plan_cache_mode = force_generic_plan"
 class PostgresSettings(BaseModel):
     """Section `[postgres]` of supervisor.toml."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     url: SecretStr = SecretStr("postgresql://localhost:5432/orchestrator")
     """Where PostgreSQL is, TLS parameters included; or `embedded`."""

@@ -35,7 +35,7 @@ ERROR_LIMIT: Final = 2_000
 class RegistrySettings(BaseModel):
     """``[registry]``: when an agent counts as gone."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     timeout_s: PositiveFloat = 300.0
     """Seconds without a heartbeat after which an agent is inactive."""

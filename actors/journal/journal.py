@@ -54,7 +54,7 @@ SEGMENT_NAMES: Final = "[0-9]" * 20 + ".seg"
 class JournalSettings(BaseModel):
     """Section ``[journal]``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     segment_bytes: int = Field(default=16 * 1024 * 1024, ge=4096, le=1024 * 1024 * 1024)
     """Size at which a new segment begins; one segment is held in memory while reading back."""

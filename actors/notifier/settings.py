@@ -32,7 +32,7 @@ def _check_url(url: str) -> str:
 class NotifySettings(BaseModel):
     """Receivers and events; off without ``url`` and ``command``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     url: Annotated[str, AfterValidator(_check_url)] = ""
     """Gets a POST for each notification."""

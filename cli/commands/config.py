@@ -1,5 +1,7 @@
-"""``config check|show``."""
+"""``config check|show|schema|doc``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +9,7 @@ import click
 
 from ..doctor.check_results import Level
 from ..errors import ExitCode, Failure
-from ..local_settings import config_option, read_settings
+from ..local_settings import config_option, missing_extra, read_settings
 from ..options import Invocation, noun, pass_invocation
 from ..output import Column, Screen
 
@@ -81,3 +83,30 @@ def config_show(invocation: Invocation, *, config: Path | None, changed: bool) -
         if not (changed and setting.origin == "default")
     ]
     invocation.screen.records("settings", rows, SETTING_COLUMNS, "key")
+
+
+@config_command.command("schema", examples="orc config schema > supervisor.schema.json")
+@pass_invocation
+def config_schema(invocation: Invocation) -> None:
+    """Write the settings as JSON Schema, for editors that complete and check the file."""
+    with _definitions():
+        from ...settings.schema import json_schema
+
+        invocation.screen.json(json_schema())
+
+
+@config_command.command("doc", examples="orc config doc > settings.md")
+def config_doc_command() -> None:
+    """Write the reference of all settings as Markdown."""
+    with _definitions():
+        from ...settings.reference import reference
+
+        click.echo(reference(), nl=False)
+
+
+@contextmanager
+def _definitions() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "daemon") from error

@@ -48,7 +48,7 @@ _BY_METHOD: Final = {**_LEVELS, "warn": logging.WARNING, "exception": logging.ER
 class LogSettings(BaseModel):
     """Section ``[log]`` of supervisor.toml."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged; ``DEBUG`` in the environment makes it ``debug``."""

@@ -1,6 +1,10 @@
 import json
 from pathlib import Path
 
+import pytest
+from orchestrator.settings.reference import reference
+from orchestrator.settings.schema import json_schema
+
 from ..conftest import Orc
 
 
@@ -55,3 +59,9 @@ def test_a_missing_file_is_told(orc: Orc) -> None:
 
     assert done.code == 2
     assert "nowhere.toml" in json.loads(done.err)["error"]["cause"]
+
+
+@pytest.mark.subprocess
+def test_schema_and_reference_are_written_as_they_are(orc: Orc) -> None:
+    assert orc("config", "schema").json == json_schema()
+    assert orc("config", "doc").out == reference()
