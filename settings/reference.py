@@ -83,9 +83,9 @@ def _rows(schema: Node, path: tuple[str, ...], table: Node, inner: set[str]) -> 
         for name, node in table.get("properties", {}).items()
         if name not in inner
     ]
-    for node in table.get("patternProperties", {}).values():
-        if "<name>" not in inner:
-            rows.append(f'| `"<pattern>"` | {_kind(schema, node)} | | |')
+    if "<name>" not in inner:
+        named = table.get("patternProperties", {}).values()
+        rows += [f'| `"<pattern>"` | {_kind(schema, node)} | | |' for node in named]
     if rows:
         yield "\n".join(["| key | what it takes | default | |", "|---|---|---|---|", *rows, ""])
 
