@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 import structlog
 
+from ..actors.unread import NotRead
 from ..runtime import (
     ActorUnavailable,
     AskTimeout,
@@ -153,13 +154,21 @@ def as_api_error(error: Exception) -> ApiError:
         case UnknownChild():
             return NotFound("There is no actor of that name; see /runtime/actors.")
         case Refusal():
-            return Conflict(str(error))
+            return _of_refusal(error)
         case StoreError():
             return _of_store(error)
         case OrchestratorError():
             return _of_actor(error)
     _log.error("request failed", exc_info=error)
     return Internal("This is a fault of the daemon; its log has it under the request id.")
+
+
+def _of_refusal(error: Refusal) -> ApiError:
+    if isinstance(error, NotRead):
+        _log.warning("asked about what has not been read yet", reason=str(error))
+        what = error.what[:1].upper() + error.what[1:]
+        return Unavailable(f"{what} has not been read since the start; try again.")
+    return Conflict(str(error))
 
 
 def _of_actor(error: OrchestratorError) -> ApiError:

@@ -105,7 +105,7 @@ class Killswitch(Actor):
         self._memory = memory
         self._copies = copies
         self._to = to
-        self._receipts = Receipts()
+        self._receipts = Receipts(utc_now())
         self._answers = Answers(lambda: copies.link.error)
         self._releases: dict[str, tuple[Release, DeferredReply | None]] = {}
         self._heard_before = memory.heard

@@ -35,6 +35,8 @@ END_S: Final = TTL_MS / 1000 + 1.0
 """A managed agent whose gate has been silent for so long after a stop is ended."""
 REACHABLE_INTERVALS: Final = 3
 """An agent is unreachable when this many of its beats are missing, as in ``/health/agents``."""
+HEARD_AFTER_S: Final = REACHABLE_INTERVALS * 5.0
+"""So long after a start every agent has been heard that beats each 5 s, as is the default."""
 MAX_AGENTS: Final = 10_000
 """Ids come from the bus: a hostile publisher must not fill the memory."""
 
@@ -78,14 +80,22 @@ class _Agent:
 
 
 class Receipts:
-    """What the agents have said about the trips in force."""
+    """What the agents have said about the trips in force.
 
-    def __init__(self) -> None:
+    Args:
+        started_at: When listening began, as trips have it. Who must acknowledge a trip of before
+            is not known until every agent's beat has had its time.
+    """
+
+    def __init__(self, started_at: str = "") -> None:
+        self._started_at = started_at
+        self._began: float | None = None
         self._agents: dict[str, _Agent] = {}
         self._since: dict[str, float] = {}
 
     def observe(self, stop: Stop, now: float) -> None:
         """Note what is in force; to be called at once when that changes."""
+        self._began = now if self._began is None else self._began
         in_force = {trip.id for trip in stop.trips}
         self._since = {name: self._since.get(name, now) for name in in_force}
         for agent in self._agents.values():
@@ -138,7 +148,11 @@ class Receipts:
         for name, agent in sorted(self._agents.items()):
             for kind in _kinds(agent, trips, now):
                 kinds.setdefault(kind, []).append(name)
-        return Standing(**{kind: tuple(names) for kind, names in kinds.items()})
+        unheard = any(trip.at < self._started_at for trip in trips) and not self._all_heard(now)
+        return Standing(**{kind: tuple(names) for kind, names in kinds.items()}, unheard=unheard)
+
+    def _all_heard(self, now: float) -> bool:
+        return self._began is not None and now - self._began >= HEARD_AFTER_S
 
     def receipts(self, trip_id: str) -> list[Receipt]:
         """All answers to one trip, the fastest first."""

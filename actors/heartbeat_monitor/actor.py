@@ -31,10 +31,13 @@ from ..messages.heartbeat_monitor import (
     Canary,
     GetAgent,
     GetAgents,
+    GetVisibility,
     SetBusVisible,
+    Visibility,
 )
 from ..messages.killswitch import BeatsHeard, Sender
 from ..messages.state_keeper import ACTIVE_COUNT_KEY, SetState
+from ..unread import Unread
 from .agent_table import AgentTable, Change, RegistrySettings
 
 CHECK_INTERVAL_S: Final = 0.5
@@ -69,7 +72,14 @@ class _Receipt(msgspec.Struct):
 _read_receipt = FieldReader(_Receipt)
 
 Message = (
-    EventsJournalled | EventReplaced | GetAgents | GetAgent | SetBusVisible | Canary | UseTimeouts
+    EventsJournalled
+    | EventReplaced
+    | GetAgents
+    | GetAgent
+    | GetVisibility
+    | SetBusVisible
+    | Canary
+    | UseTimeouts
 )
 
 
@@ -110,7 +120,7 @@ class HeartbeatMonitor(Actor):
         self._canary_at: dict[str, float] = {}
         self._canary_rtt_s: float | None = None
         self._visible = False
-        self._is_read = False
+        self._registry_read = Unread("the agent registry", defer=self.defer_reply, after=self.after)
 
     def on_start(self) -> None:
         """Start loading, writing and checking; ready without PostgreSQL."""
@@ -130,9 +140,13 @@ class HeartbeatMonitor(Actor):
             case EventReplaced():
                 pass  # a replaced row never was a readable heartbeat
             case GetAgents():
-                return self._handle_get_agents(message)
+                return self._registry_read.ask(
+                    lambda: self._handle_get_agents(message), wait_s=message.wait_s
+                )
             case GetAgent():
                 return self._handle_get_agent(message)
+            case GetVisibility():
+                return Visibility(self._visible, self._canary_rtt_s)
             case SetBusVisible():
                 self._bus = message
                 self._check()
@@ -199,7 +213,7 @@ class HeartbeatMonitor(Actor):
             and message.alive in (None, view.is_alive)
         )
         active = sum(view.is_alive for view in rows)
-        return Agents(rows, len(rows), active, self._canary_rtt_s, self._visible)
+        return Agents(rows, len(rows), active)
 
     def _handle_get_agent(self, message: GetAgent) -> AgentView | None:
         try:
@@ -211,6 +225,8 @@ class HeartbeatMonitor(Actor):
         now = time.monotonic()
         self._update_visibility(now)
         self._publish(self._table.check(now=now), now)
+        if not self._registry_read.is_read:
+            return
         active = self._table.count_alive(now=now)
         if active != self._active_count:
             self._active_count = active
@@ -241,7 +257,7 @@ class HeartbeatMonitor(Actor):
     def _load_then_save(self) -> None:
         while not self._load():
             gevent.sleep(RETRY_S)
-        self._is_read = True
+        self._registry_read.read()
         while True:
             gevent.sleep(SAVE_INTERVAL_S)
             self._save()
@@ -251,6 +267,7 @@ class HeartbeatMonitor(Actor):
         try:
             rows = self._registry.load()
         except StoreError as error:
+            self._registry_read.why = str(error)
             self.log.debug("agent registry not loaded yet", reason=str(error))
             return False
         self._table.load(rows, now=time.monotonic(), wall=datetime.now(UTC))

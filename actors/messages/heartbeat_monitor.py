@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
+from ..unread import WAIT_S
+
 
 class Liveness(StrEnum):
     """An agent's state at this moment."""
@@ -38,7 +40,7 @@ class AgentView(msgspec.Struct, frozen=True):
 
 
 class GetAgents(msgspec.Struct, frozen=True):
-    """Asks for the registry; answered by :class:`Agents`."""
+    """Asks for the registry; answered by :class:`Agents`, refused with ``NotRead`` before."""
 
     group: str | None = None
     """Only this group."""
@@ -46,6 +48,21 @@ class GetAgents(msgspec.Struct, frozen=True):
     """Only this status."""
     alive: bool | None = None
     """Only those that are, or are not, alive."""
+    wait_s: float = WAIT_S
+    """How long to wait for the registry to be read after a start."""
+
+
+class GetVisibility(msgspec.Struct, frozen=True):
+    """Asks whether heartbeats arrive; answered by :class:`Visibility` at once."""
+
+
+class Visibility(msgspec.Struct, frozen=True):
+    """Whether the daemon sees the bus."""
+
+    visible: bool
+    """Whether heartbeats are known to arrive."""
+    canary_rtt_s: float | None
+    """From publishing the last canary to its arrival here; None before the first."""
 
 
 class GetAgent(msgspec.Struct, frozen=True):
@@ -64,10 +81,6 @@ class Agents(msgspec.Struct, frozen=True):
     """How many rows that is."""
     active: int
     """How many of them are alive."""
-    canary_rtt_s: float | None = None
-    """From publishing the last canary to its arrival here; None before the first."""
-    bus_visible: bool = False
-    """Whether heartbeats are known to arrive."""
 
 
 class SetBusVisible(msgspec.Struct, frozen=True):

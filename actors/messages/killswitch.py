@@ -41,11 +41,13 @@ class Standing:
     """Must acknowledge, and do not beat: a gate shuts when the permit runs out."""
     without_gate: tuple[str, ...] = ()
     """In scope, not bound to acknowledge, and not known to have halted."""
+    unheard: bool = False
+    """Whether agents that must acknowledge may not have been heard yet, so soon after a start."""
 
     @property
     def complete(self) -> bool:
         """Whether all have acknowledged that must."""
-        return not self.pending and not self.unreachable
+        return not self.unheard and not self.pending and not self.unreachable
 
 
 @dataclass(frozen=True, slots=True)

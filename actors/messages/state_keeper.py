@@ -8,15 +8,25 @@ from typing import Final
 
 import msgspec
 
+from ..unread import WAIT_S
 from .events import EventReplaced, EventsJournalled
 
 
 class GetRegime(msgspec.Struct, frozen=True):
-    """Asks for the last regime; answered by a ``Regime`` or ``None``."""
+    """Asks for the last regime; answered by a ``Regime`` or ``None``.
+
+    Refused with ``NotRead`` while neither an agent nor the tables have told one since the start.
+    """
+
+    wait_s: float = WAIT_S
+    """How long to wait for that."""
 
 
 class GetState(msgspec.Struct, frozen=True):
-    """Asks for all values this actor knows; answered by a tuple of ``StateRow``."""
+    """Asks for all values; answered by a tuple of ``StateRow``, refused with ``NotRead`` before."""
+
+    wait_s: float = WAIT_S
+    """How long to wait for the state to be read after a start."""
 
 
 class SetState(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from ...sql.state import StateStore
 from ..events import REGIME, Event
 from ..messages.events import EventReplaced, EventsJournalled
 from ..messages.state_keeper import GetRegime, GetState, Message, SetState, ShowState
+from ..unread import Unread
 from .regime import Regime, read_regime, regime_value
 from .values import REGIME_KEY, StateValues
 
@@ -48,8 +49,8 @@ class StateKeeper(Actor):
         self._store = store
         self._events = events
         self._regime_is_kept = False
-        self._is_read = False
-        self._regime_is_read = False
+        self._state_read = Unread("the state", defer=self.defer_reply, after=self.after)
+        self._regime_read = Unread("the regime", defer=self.defer_reply, after=self.after)
         self._values = StateValues()
         self._saving = Signal()
 
@@ -71,9 +72,9 @@ class StateKeeper(Actor):
             case EventReplaced():
                 self._look_at(message.event)
             case GetRegime():
-                return self._handle_get_regime()
+                return self._regime_read.ask(self._regime, wait_s=message.wait_s)
             case GetState():
-                return self._values.rows()
+                return self._state_read.ask(self._values.rows, wait_s=message.wait_s)
             case SetState():
                 self._keep(message.key, message.value)
             case ShowState():
@@ -89,9 +90,10 @@ class StateKeeper(Actor):
     def _look_at(self, event: Event) -> None:
         if event.type == REGIME:
             self._regime_is_kept = True
+            self._regime_read.read()
             self._keep(REGIME_KEY, regime_value(event))
 
-    def _handle_get_regime(self) -> Regime | None:
+    def _regime(self) -> Regime | None:
         row = self._values.get(REGIME_KEY)
         return None if row is None else read_regime(row)
 
@@ -104,7 +106,6 @@ class StateKeeper(Actor):
     def _load_then_save(self) -> None:
         while not self._load():
             gevent.sleep(RETRY_S)
-        self._is_read = True
         retry_at = 0.0
         while True:
             if not self._regime_is_kept:
@@ -121,10 +122,14 @@ class StateKeeper(Actor):
         try:
             rows = self._store.load()
         except StoreError as error:
+            self._state_read.why = self._regime_read.why = str(error)
             self.log.debug("state not readable yet", reason=str(error))
             return False
         self._values.merge(rows)
-        self._regime_is_kept = self._values.get(REGIME_KEY) is not None
+        self._state_read.read()
+        if self._values.get(REGIME_KEY) is not None:
+            self._regime_is_kept = True
+            self._regime_read.read()
         return True
 
     def _find_regime(self) -> None:
@@ -132,12 +137,13 @@ class StateKeeper(Actor):
         try:
             row = self._events.newest_of(REGIME_TYPES)
         except StoreError as error:
+            self._regime_read.why = str(error)
             self.log.debug("no regime read from events", reason=str(error))
             return
-        self._regime_is_read = True
         if row is not None and not self._regime_is_kept:
             event = Event(row.id, row.type, bytes(row.payload), row.ts or "", row.source)
             self._values.show(REGIME_KEY, regime_value(event), now=event.ts)
+        self._regime_read.read()
 
     def _save_all(self) -> bool:
         """Write what is pending but what PostgreSQL refuses; False if it cannot be reached."""

@@ -30,7 +30,7 @@ from ..peers import ASK_TIMEOUT_S
 from ..requests import Call, Environ
 from ..routes import Answer, Route, json_answer
 from . import schemas
-from .last_drill import DrillAnswer, last_drill
+from .last_drill import DrillAnswer, drill_if_known
 from .schemas import (
     Acknowledgements,
     EffectiveAnswer,
@@ -64,7 +64,7 @@ class KillswitchRoutes:
         says who has halted. Never limited.
         """
         view = self._killswitch.ask(GetKillswitch(), timeout_s=ASK_TIMEOUT_S)
-        return _shown(view, last_drill(self._keeper))
+        return _shown(view, drill_if_known(self._keeper))
 
     @Route(
         "POST",
@@ -124,7 +124,7 @@ class KillswitchRoutes:
             asker=asker_of(call),
         )
         done: Released = self._killswitch.ask(question, timeout_s=_ENGAGE_TIMEOUT_S)
-        answer = _shown(done.view, last_drill(self._keeper))
+        answer = _shown(done.view, drill_if_known(self._keeper))
         if done.written_again:
             answer = msgspec.structs.replace(answer, message=f"{answer.message} {_AGAIN}")
         return answer
@@ -221,7 +221,9 @@ def _halted(standing: Standing) -> str:
     missing = (*standing.pending, *standing.unreachable)
     every = len(standing.acknowledged) + len(missing)
     known = f"{len(standing.acknowledged)} of {every} agents have halted."
-    if not every:
+    if standing.unheard:
+        known = f"{known[:-1]}; others may not have been heard since the start."
+    elif not every:
         known = "No agent is known that would acknowledge."
     bare = f" Without a gate: {', '.join(standing.without_gate)}." if standing.without_gate else ""
     return f"{known}{bare}"

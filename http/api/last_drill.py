@@ -27,9 +27,18 @@ class DrillAnswer(msgspec.Struct, frozen=True):
 
 
 def last_drill(keeper: Address) -> DrillResult | None:
+    """It; ``None``: there was none.
+
+    Raises:
+        OrchestratorError: It is not known.
+    """
+    return drill_in(keeper.ask(GetState(wait_s=0), timeout_s=_ASK_TIMEOUT_S))
+
+
+def drill_if_known(keeper: Address) -> DrillResult | None:
     """It; ``None``: there was none, as far as is known."""
     try:
-        return drill_in(keeper.ask(GetState(), timeout_s=_ASK_TIMEOUT_S))
+        return last_drill(keeper)
     except OrchestratorError:
         return None
 

@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 
 from ...actors.broadcaster.clients import Clients
 from ...actors.messages.event_persister import GetBooks, GetPersisterStatus, PersisterStatus
-from ...actors.messages.heartbeat_monitor import Agents, GetAgents
+from ...actors.messages.heartbeat_monitor import Agents, GetAgents, GetVisibility, Visibility
 from ...actors.messages.killswitch import GetKillswitch, KillswitchView
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...actors.messages.state_keeper import GetState
@@ -83,6 +83,7 @@ def parts_of(peers: Peers) -> Iterable[Part]:
         partial(_of_persister, peers.persister),
         partial(_of_books, peers.persister),
         partial(_of_bus, peers.listener),
+        partial(_of_visibility, peers.monitor),
         partial(_of_agents, peers.monitor),
         partial(_of_state, peers.keeper),
         partial(_of_processes, peers.agents.processes),
@@ -148,8 +149,10 @@ def _of_persister(persister: Address) -> Iterable[Metric]:
     yield _gauge("journal_events", "Events not committed yet.", status.pending)
     yield _gauge("journal_bytes", "Size of the journal.", status.journal_bytes)
     yield _gauge("ids_left", "Ids left.", status.ids_left)
-    yield _gauge("newest_event_id", "The highest id given.", status.newest_id)
-    yield _gauge("committed_event_id", "The highest id committed.", status.committed_id)
+    if status.newest_id:  # 0: not known yet
+        yield _gauge("newest_event_id", "The highest id given.", status.newest_id)
+    if status.committed_id:
+        yield _gauge("committed_event_id", "The highest id committed.", status.committed_id)
     text = "Age of the oldest event that PostgreSQL does not have."
     yield _gauge("persist_behind_seconds", text, status.behind_s)
     text = "Socket to journal, of the oldest event of each batch."
@@ -190,12 +193,16 @@ def _of_bus(listener: Address) -> Iterable[Metric]:
     yield _counter("bus_publish_failures", "Failed attempts.", status.publish_failures)
 
 
-def _of_agents(monitor: Address) -> Iterable[Metric]:
-    agents: Agents = monitor.ask(GetAgents(), timeout_s=_ASK_TIMEOUT_S)
-    if agents.canary_rtt_s is not None:
+def _of_visibility(monitor: Address) -> Iterable[Metric]:
+    seen: Visibility = monitor.ask(GetVisibility(), timeout_s=_ASK_TIMEOUT_S)
+    if seen.canary_rtt_s is not None:
         text = "A canary's round trip: published, read, journalled, at the monitor."
-        yield _gauge("bus_canary_rtt_seconds", text, agents.canary_rtt_s)
-    yield _gauge("bus_visible", "Whether heartbeats are known to arrive.", agents.bus_visible)
+        yield _gauge("bus_canary_rtt_seconds", text, seen.canary_rtt_s)
+    yield _gauge("bus_visible", "Whether heartbeats are known to arrive.", seen.visible)
+
+
+def _of_agents(monitor: Address) -> Iterable[Metric]:
+    agents: Agents = monitor.ask(GetAgents(wait_s=0), timeout_s=_ASK_TIMEOUT_S)
     counts = Counter((row.liveness.value, row.kind) for row in agents.rows)
     samples = [(labels, float(count)) for labels, count in counts.items()]
     yield _gauges("agents", "Agents.", ("state", "kind"), samples)
@@ -214,7 +221,7 @@ def bounded_ages(ages_s: Mapping[str, float]) -> Samples:
 
 
 def _of_state(keeper: Address) -> Iterable[Metric]:
-    rows: tuple[StateRow, ...] = keeper.ask(GetState(), timeout_s=_ASK_TIMEOUT_S)
+    rows: tuple[StateRow, ...] = keeper.ask(GetState(wait_s=0), timeout_s=_ASK_TIMEOUT_S)
     now = datetime.now(UTC)
     ages = {
         row.key: (now - datetime.fromisoformat(row.updated_at)).total_seconds()
@@ -256,9 +263,10 @@ def _of_killswitch(killswitch: Address) -> Iterable[Metric]:
     view: KillswitchView = killswitch.ask(GetKillswitch(), timeout_s=_ASK_TIMEOUT_S)
     text = "0 allowed, 1 halted, 0.5 reduce only, -1 unknown (agents take it for 1), by scope."
     yield _gauges("killswitch_level", text, ("scope",), killswitch_levels(view))
-    missing = len(view.standing.pending) + len(view.standing.unreachable)
-    text = "Agents that have not acknowledged a stop in force for them."
-    yield _gauge("killswitch_unacknowledged", text, missing)
+    if not view.standing.unheard:
+        missing = len(view.standing.pending) + len(view.standing.unreachable)
+        text = "Agents that have not acknowledged a stop in force for them."
+        yield _gauge("killswitch_unacknowledged", text, missing)
 
 
 def killswitch_levels(view: KillswitchView) -> Samples:

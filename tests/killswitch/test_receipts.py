@@ -57,6 +57,18 @@ def test_an_agent_with_a_gate_is_pending_then_halted_then_quiet() -> None:
     assert standing(receipts, known) == Standing(acknowledged=("a",), quiet=("a",))
 
 
+def test_a_stop_of_before_the_start_is_not_complete_until_all_have_had_time_to_beat() -> None:
+    receipts, known = Receipts(started_at=LATER), stop("A")
+    receipts.observe(known, 100.0)
+    receipts.observe(known, 110.0)
+
+    assert standing(receipts, known, 114.9) == Standing(unheard=True)
+    assert not standing(receipts, known, 114.9).complete
+    assert standing(receipts, known, 115.0).complete
+    assert standing(Receipts(started_at=AT), known).complete  # made after the start
+    assert not standing(Receipts(started_at=LATER), known).complete  # it never began
+
+
 def test_a_receipt_that_says_nothing_new_is_no_news() -> None:
     known = stop("A")
     receipts = engaged(known)

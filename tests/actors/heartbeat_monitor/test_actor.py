@@ -17,10 +17,12 @@ from orchestrator.actors.messages.heartbeat_monitor import (
     Canary,
     GetAgent,
     GetAgents,
+    GetVisibility,
     SetBusVisible,
 )
 from orchestrator.actors.messages.killswitch import BeatsHeard, Sender
 from orchestrator.actors.messages.state_keeper import SetState
+from orchestrator.actors.unread import NotRead
 from orchestrator.protocol.heartbeat import GateBeat, GateState
 from orchestrator.protocol.timestamps import utc_now
 from orchestrator.runtime import Address, start_actor, stop_actor
@@ -66,6 +68,9 @@ class Ward:
 
     def agents(self, **filters: Any) -> Any:
         return self.address.ask(GetAgents(**filters), timeout_s=3)
+
+    def visibility(self) -> Any:
+        return self.address.ask(GetVisibility(), timeout_s=3)
 
     def event_types(self) -> list[str]:
         return [m.events[0].type for m in self.persister.of(PersistEvents)]
@@ -148,11 +153,27 @@ def test_the_count_of_active_agents_goes_to_the_state(
 def test_the_registry_lives_in_memory_while_postgresql_is_away(
     ward: Ward, database: Database
 ) -> None:
+    assert ward.agents().total == 0
     database.close()
 
     ward.beat("a1")
 
     assert ward.agents().total == 1
+
+
+def test_what_is_in_the_registry_is_unknown_while_it_was_never_read(
+    ward: Ward, database: Database
+) -> None:
+    ward.stop()
+    database.close()
+    ward.start()
+    ward.beat("a1")
+
+    with pytest.raises(NotRead, match="no connection to PostgreSQL"):
+        ward.agents(wait_s=0.01)
+
+    assert ward.address.ask(GetAgent("a1"), timeout_s=3).id == "a1"
+    assert ward.keeper.of(SetState) == []
 
 
 def test_without_canaries_nobody_is_declared_gone_and_liveness_is_unknown(
@@ -164,13 +185,13 @@ def test_without_canaries_nobody_is_declared_gone_and_liveness_is_unknown(
     ward.address.tell(SetBusVisible(True, canaries=("control",)))
     ward.beat("a1")
     assert ward.agents().rows[0].liveness == "unknown"
-    assert not ward.agents().bus_visible
+    assert not ward.visibility().visible
 
     ward.address.tell(Canary("control", time.monotonic()))
     assert ward.agents().rows[0].liveness == "up"
-    assert ward.agents().canary_rtt_s < 1
+    assert ward.visibility().canary_rtt_s < 1
 
-    wait_until(lambda: not ward.agents().bus_visible)  # none comes any more
+    wait_until(lambda: not ward.visibility().visible)  # none comes any more
     gevent.sleep(1.6)
     assert ward.agents().rows[0].liveness == "unknown"
     assert "agent.offline" not in ward.event_types()
@@ -180,7 +201,7 @@ def test_a_canary_of_another_connection_proves_nothing(ward: Ward) -> None:
     ward.address.tell(SetBusVisible(True, canaries=("control",)))
     ward.address.tell(Canary("data", time.monotonic()))
 
-    assert not ward.agents().bus_visible
+    assert not ward.visibility().visible
 
 
 def test_heartbeats_go_to_the_killswitch_with_their_sender(
