@@ -8,7 +8,9 @@ While PostgreSQL is unavailable the table is kept in memory, and merged when it 
 
 import math
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, assert_never
 
 import gevent
@@ -16,7 +18,7 @@ import msgspec
 
 from ...protocol.heartbeat import GateBeat, read_beat
 from ...protocol.timestamps import utc_now
-from ...runtime import Actor, Address, Outbox
+from ...runtime import Actor, Address, Outbox, give_way
 from ...sql.errors import StoreError
 from ...sql.registry import AgentRegistry, AgentRow
 from ..canary import LOST_AFTER_S
@@ -45,6 +47,9 @@ CHECK_INTERVAL_S: Final = 0.5
 
 SAVE_INTERVAL_S: Final = 2.0
 """How often changed rows are written: one statement for all, instead of one per beat."""
+
+TURN_AGENTS: Final = 1_000
+"""Agents listed between two yields."""
 
 RETRY_S: Final = 2.0
 """How long to wait while PostgreSQL is unavailable."""
@@ -207,7 +212,7 @@ class HeartbeatMonitor(Actor):
     def _handle_get_agents(self, message: GetAgents) -> Agents:
         rows = tuple(
             view
-            for view in self._table.views(now=time.monotonic())
+            for view in _in_turns(self._table.views(now=time.monotonic()))
             if message.group in (None, view.agent_group)
             and message.status in (None, view.status)
             and message.alive in (None, view.is_alive)
@@ -295,6 +300,13 @@ class HeartbeatMonitor(Actor):
 
     def _dropped(self, message: object) -> None:
         self.log.error("agent events dropped, persister is too slow", dropped=repr(message))
+
+
+def _in_turns(views: Iterator[AgentView]) -> Iterator[AgentView]:
+    """The same; yields to others after each thousand, some milliseconds of work."""
+    while turn := tuple(islice(views, TURN_AGENTS)):
+        yield from turn
+        give_way()
 
 
 def _event(change: Change, view: AgentView) -> NewEvent:

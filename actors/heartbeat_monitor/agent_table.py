@@ -3,7 +3,7 @@
 Pure: every call is given ``now`` in monotonic seconds, nothing here looks at a clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -251,10 +251,10 @@ class AgentTable:
         """One agent; ``KeyError`` if it is unknown."""
         return self._view(self._agents[agent_id], now)
 
-    def views(self, *, now: float) -> list[AgentView]:
-        """All agents, the newest beat first."""
+    def views(self, *, now: float) -> Iterator[AgentView]:
+        """All agents, the newest beat first; others may be heard of meanwhile."""
         agents = sorted(self._agents.values(), key=lambda agent: agent.beat_at, reverse=True)
-        return [self._view(agent, now) for agent in agents]
+        return (self._view(agent, now) for agent in agents)
 
     def _is_alive(self, agent: _Agent, now: float) -> bool:
         heard = agent.row.last_beat is not None and agent.row.status != "inactive"

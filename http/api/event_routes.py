@@ -180,7 +180,7 @@ class EventRoutes:
     def types(self, _call: Call) -> TypesAnswer:
         """The types there are, most frequent first.
 
-        From PostgreSQL: events that are not stored yet are not counted.
+        At most 10,000. From PostgreSQL: events that are not stored yet are not counted.
         """
         return TypesAnswer("ok", utc_now(), self._reader.types())
 

@@ -26,7 +26,7 @@ from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...actors.messages.state_keeper import GetState
 from ...actors.sources import SourceBalance
 from ...protocol.targets import Level
-from ...runtime import Address, DeadLetters, GetTree, OrchestratorError
+from ...runtime import Address, DeadLetters, GetTree, OrchestratorError, give_way
 from ...runtime.address import HandlingTimes
 from ...runtime.processes.record import ProcessRecord
 from ...runtime.telemetry.metrics import MAX_LABEL_VALUES, OTHER, PREFIX, Metrics
@@ -68,9 +68,10 @@ class MetricsPage:
         return Answer(encode(self), 200, content_type)
 
     def collect(self) -> Iterator[Metric]:
-        """The registry's metrics and the actors'."""
+        """The registry's metrics and the actors'; others run in between."""
         yield from self._metrics.registry.collect()
         for part in self._parts:
+            give_way()
             with suppress(OrchestratorError):
                 yield from list(part())
 

@@ -113,7 +113,7 @@ class Connection:
                 self._subscribe(check_types(action.types))
             else:
                 self._client.urge(pong_frame())
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._client.urge(error_frame("bad_message", _advice(error)))
         except ApiError as error:
             self._client.urge(error_frame("bad_message", error.message))

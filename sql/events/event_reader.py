@@ -19,6 +19,8 @@ OWN_IDS_END: Final = 2**52
 NEAR_ROWS: Final = 5_000
 # Types are counted up to this table size in disk pages (16 MB), else estimated from as many.
 COUNTED_PAGES: Final = 2_000
+MAX_TYPES: Final = 10_000
+"""Types that are listed; a publisher may make up any number of them."""
 
 
 class EventRow(msgspec.Struct, frozen=True):
@@ -132,13 +134,14 @@ class EventReader:
         return [i for i in ids if i in there], [i for i in ids if i not in there]
 
     def types(self) -> list[TypeRow]:
-        """All types, most frequent first; cheap on a table of any size.
+        """The types, most frequent first, 10,000 at most; cheap on a table of any size.
 
         On more than some 16 MB counts are estimates, but for types of fewer than 200 rows.
         """
         pages = int(self._database.rows(query("events_pages"))[0][0])
         percent = 100.0 if pages <= COUNTED_PAGES else 100.0 * COUNTED_PAGES / pages
-        rows = self._database.rows(query("events_types"), {"percent": percent}, prepare=False)
+        given = {"percent": percent, "limit": MAX_TYPES}
+        rows = self._database.rows(query("events_types"), given, prepare=False)
         return [TypeRow(*row) for row in rows]
 
     def _page(  # noqa: PLR0913 one page, one call

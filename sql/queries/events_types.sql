@@ -36,3 +36,4 @@ CROSS JOIN LATERAL (
 LEFT JOIN sampled ON sampled.type = names.type
 LEFT JOIN rates ON rates.type = names.type
 ORDER BY count DESC, names.type
+LIMIT %(limit)s

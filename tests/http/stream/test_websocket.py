@@ -157,10 +157,11 @@ def test_a_websocket_ping_is_answered_with_its_data(served: Served) -> None:
         json.dumps({"action": "subscribe", "types": ["x" * 201]}),
         json.dumps({"action": "subscribe", "types": [f"t{n}" for n in range(101)]}),
         "[" * 10_000,
+        b'{"action":"\xff"}',
     ],
 )
 def test_a_message_that_means_nothing_is_answered_and_the_connection_stays(
-    served: Served, text: str
+    served: Served, text: str | bytes
 ) -> None:
     with served.socket("/?types=none") as client:
         client.send(text)
