@@ -1,11 +1,12 @@
 """The kit to write agents, and three samples.
 
-Plain blocking Python over redis-py; neither gevent nor pykka is needed.
+Plain blocking Python over redis-py, or asyncio (`AsyncAgent`); neither gevent nor pykka is needed.
 """
 
 from ..protocol.gate import Resume
 from ..protocol.targets import Permission
 from .agent import Agent
+from .async_agent import AsyncAgent
 from .errors import (
     AgentError,
     BadAgent,
@@ -24,6 +25,7 @@ from .routing import every, on_event
 __all__ = [
     "Agent",
     "AgentError",
+    "AsyncAgent",
     "BadAgent",
     "BadOptions",
     "BadPayload",

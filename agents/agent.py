@@ -200,15 +200,15 @@ class Agent(Definition):
         """As `on_event`, for patterns known only at run time. Before the start."""
         if self.engine.subscriber is not None:
             raise AgentError("subscribe before the agent starts, in __init__")
-        check_function(function, "event")
-        self.engine.router.add(function, (checked(pattern),))
+        check_function(function, "event", takes_async=self.takes_async)
+        self.engine.router.add(self.engine.callable(function), (checked(pattern),))
 
     def call_every(
         self, seconds: float, function: Callable[[], object], *, at_start: bool = False
     ) -> None:
         """As `every`, for intervals known only at run time. In ``__init__`` or `on_start`."""
-        check_function(function)
-        self.engine.schedule.add(function, TimerSpec(seconds, at_start))
+        check_function(function, takes_async=self.takes_async)
+        self.engine.schedule.add(self.engine.callable(function), TimerSpec(seconds, at_start))
 
     def acting(self, *, reduces: bool = False) -> AbstractContextManager[None]:
         """Within the block the agent acts: ``with self.acting(): venue.send(order)``. Any thread.

@@ -1,6 +1,7 @@
 """What the author of an agent writes: settings as class attributes, and hooks."""
 
 import logging
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -23,7 +24,7 @@ class Definition:
 
     Hooks run in the handlers' job, in this order: `on_start` once the subscription stands; then
     handlers, timers, `on_halt`, `on_killswitch`, `on_reconnect` as they come; `on_stop` at the
-    end.
+    end. Only an `AsyncAgent`'s may return something to await.
     """
 
     log: logging.Logger
@@ -54,6 +55,8 @@ class Definition:
     state_dir: str | Path | None = None
     """The folder of the file in which `Agent.state` is kept; ``None``: the daemon's that runs the
     agent, else ``orchestrator/agents`` where this account keeps state (``~/.local/state``)."""
+    takes_async: ClassVar[bool] = False
+    """Whether methods may be ``async def``: those of an `AsyncAgent`."""
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
     """A struct with the settings of this class, each with a default."""
 
@@ -66,16 +69,20 @@ class Definition:
         super().__init_subclass__(**options)
         if cls.resume is not None and cls.resume not in set(Resume):
             raise BadAgent(f"{cls.__name__}.resume is one of {', '.join(Resume)}, or None")
-        check_methods(cls)
+        check_methods(cls, takes_async=cls.takes_async)
 
-    def on_start(self) -> None:
+    def on_start(self) -> Awaitable[None] | None:
         """Prepare. The subscription stands, nothing has been handled yet.
 
         What it raises ends the agent (and its supervisor restarts it), except
         `BusUnavailable`: then it is called again when Redis is back.
         """
 
-    def on_killswitch(self, engaged: bool, message: dict[str, Any]) -> None:  # noqa: FBT001
+    def on_killswitch(
+        self,
+        engaged: bool,  # noqa: FBT001
+        message: dict[str, Any],
+    ) -> Awaitable[None] | None:
         """A stop or a release was announced on ``risk.killswitch``.
 
         News, for an agent of any kind; whether it may act is said by `permission`. Overtakes
@@ -87,7 +94,7 @@ class Definition:
                 if it was no JSON object.
         """
 
-    def on_halt(self, halt: Halt) -> None:
+    def on_halt(self, halt: Halt) -> Awaitable[None] | None:
         """The gate has shut: cancel working orders, and keep `open_orders` right.
 
         Called each time that it shuts, and after `on_start` if it is shut then: a former run may
@@ -95,10 +102,10 @@ class Definition:
         once this has ended, `open_orders` is 0 and no handler that had begun before runs.
         """
 
-    def on_reconnect(self, away_s: float) -> None:
+    def on_reconnect(self, away_s: float) -> Awaitable[None] | None:
         """The subscription stands again after ``away_s`` seconds; what came then is lost."""
 
-    def on_stop(self) -> None:
+    def on_stop(self) -> Awaitable[None] | None:
         """Clean up, within `GRACE_S`."""
 
 

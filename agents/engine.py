@@ -1,9 +1,9 @@
 """What runs one agent: its queue, handlers, heart, gate and subscription, wired together."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ..protocol.announcement import CHANNEL as KILLSWITCH_CHANNEL
 from ..protocol.drill import CHANNEL as DRILL_CHANNEL
@@ -29,6 +29,8 @@ from .surroundings import Bus, Surroundings
 from .unstored import Unstored
 from .work_queue import Work, WorkQueue
 
+T = TypeVar("T")
+
 FIRST_LOOK_S = 2.0
 """How long the first heartbeat waits for the first read of the permit."""
 
@@ -49,7 +51,8 @@ class Engine:
         self.bus = surroundings.connect(agent.redis_url, SOCKET_TIMEOUT_S)
         self.publisher = self._publisher_on(self.bus)
         self.gate = gate_of(agent, self.clock)
-        self.router = Router(marked_events(agent))
+        self.loop = surroundings.new_loop() if agent.takes_async else None
+        self.router = Router((self.callable(one), by) for one, by in marked_events(agent))
         self.unstored = Unstored(self._own_copies, agent.log)
         self.state = State(surroundings.open_store(agent.agent_id, agent.state_dir))
         self.stopping = threading.Event()
@@ -61,7 +64,7 @@ class Engine:
             stopping=self.stopping,
             unix_s=self.clock.unix_s,
         )
-        self.schedule = Schedule(marked_timers(agent))
+        self.schedule = Schedule((self.callable(one), by) for one, by in marked_timers(agent))
         self.queue = WorkQueue(agent.queue_capacity, self._on_drop)
         self.health = Health(self.clock.monotonic_s(), agent.handler_limit_s)
         self._throttle = Throttle()
@@ -100,15 +103,17 @@ class Engine:
             self.permits = self.new_permit_reader(self.gate)
             ready.append(self.permits.looked)
             jobs["gate"] = self.permits.run
-        return jobs | {
-            "handlers": partial(
-                self.handlers.run,
-                ready,
-                on_start=self.agent.on_start,
-                on_stop=self.agent.on_stop,
-                on_failed=self.heart.beat,  # here: a host may end the heart's job with this one
-            )
-        }
+        if self.loop is not None:
+            jobs["loop"] = self.loop.run
+        return jobs | {"handlers": partial(self._handle, ready)}
+
+    def callable(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """What the author wrote, as the handlers' job calls it."""
+        return function if self.loop is None else self.loop.wrap(function)
+
+    async def offload(self, call: Callable[[], T]) -> T:
+        """Run what blocks; for an `AsyncAgent`."""
+        return call() if self.loop is None else await self.loop.offload(call)
 
     def stop(self) -> None:
         """End all jobs; returns at once."""
@@ -127,6 +132,22 @@ class Engine:
         for job in (self.subscriber, self.permits):
             if job is not None:
                 job.close()
+        if self.loop is not None:
+            self.loop.close()
+
+    # -- the handlers' job -----------------------------------------------------------
+
+    def _handle(self, ready: Sequence[threading.Event]) -> None:
+        try:
+            self.handlers.run(
+                ready,
+                on_start=self.callable(self.agent.on_start),
+                on_stop=self.callable(self.agent.on_stop),
+                on_failed=self.heart.beat,  # here: a host may end the heart's job with this one
+            )
+        finally:
+            if self.loop is not None:
+                self.loop.end()
 
     def _own_copies(self, channel: str) -> int:
         """How many copies of a message on a channel come back to this agent."""
@@ -144,7 +165,7 @@ class Engine:
                 self.permits.heard(message.channel, message.data)
             if message.channel == KILLSWITCH_CHANNEL:
                 heard = read_message(message.data)
-                call = partial(self.agent.on_killswitch, heard.engaged, heard.fields)
+                call = partial(self.callable(self.agent.on_killswitch), heard.engaged, heard.fields)
                 self._call_soon("on_killswitch", call, channel=message.channel)
             return
         handlers = self.router.handlers(message.pattern, message.channel)
@@ -155,7 +176,7 @@ class Engine:
     def _connected(self, away_s: float) -> None:
         if away_s:
             self.heart.hurry()
-            self._call_soon("on_reconnect", partial(self.agent.on_reconnect, away_s))
+            self._call_soon("on_reconnect", partial(self.callable(self.agent.on_reconnect), away_s))
 
     def _call_soon(self, name: str, call: Callable[[], object], *, channel: str = "") -> None:
         self.queue.put_urgent(Work(channel, partial(self.attempts.run, name, call)))
@@ -202,7 +223,7 @@ class Engine:
     def _halt_soon(self, gate: AgentGate, halt: Halt) -> None:
         def call() -> None:
             try:
-                self.agent.on_halt(halt)
+                self.callable(self.agent.on_halt)(halt)
             except BaseException:
                 gate.halt_failed(halt)
                 raise

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -255,6 +256,14 @@ def acts(method: Method[Params, Result]) -> Method[Params, Result]:
     As a handler or a timer it is left out while the gate is shut (``withheld`` in the heartbeat
     counts); whoever calls it gets `Halted`.
     """
+    if iscoroutinefunction(method):
+
+        @wraps(method)
+        async def awaited(agent: Any, /, *args: Params.args, **kwargs: Params.kwargs) -> Any:
+            with agent.acting():
+                return await method(agent, *args, **kwargs)
+
+        return awaited  # type: ignore[return-value]
 
     @wraps(method)
     def within(agent: Any, /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
@@ -272,6 +281,14 @@ def deadman(every_s: float) -> Callable[[Method[[], object]], Method[[], object]
     """
 
     def mark(method: Method[[], object]) -> Method[[], object]:
+        if iscoroutinefunction(method):
+
+            @wraps(method)
+            async def awaited(agent: Any) -> object:
+                return None if agent.permission is Permission.HALT else await method(agent)
+
+            return every(every_s, at_start=True)(awaited)
+
         @wraps(method)
         def renewed(agent: Any) -> object:
             return None if agent.permission is Permission.HALT else method(agent)

@@ -17,7 +17,7 @@ HOOKS: Final = {
 """Hook → what it is called with."""
 
 
-def check_methods(of: type) -> None:
+def check_methods(of: type, *, takes_async: bool = False) -> None:
     """Check the hooks, handlers and timers that a class itself defines.
 
     Raises:
@@ -28,16 +28,18 @@ def check_methods(of: type) -> None:
         wanted = _wanted(name, function)
         if wanted is not None and callable(function):
             owner = () if isinstance(member, staticmethod) else ("self",)
-            _check(f"{of.__name__}.{name}", function, (*owner, *wanted))
+            called = f"{of.__name__}.{name}"
+            _check(called, function, (*owner, *wanted), takes_async=takes_async)
 
 
-def check_function(function: Callable[..., Any], *wanted: str) -> None:
+def check_function(function: Callable[..., Any], *wanted: str, takes_async: bool = False) -> None:
     """Check a function that is registered at run time; ``wanted`` is what it is called with.
 
     Raises:
         BadAgent: as `check_methods`.
     """
-    _check(getattr(function, "__qualname__", repr(function)), function, wanted)
+    name = getattr(function, "__qualname__", repr(function))
+    _check(name, function, wanted, takes_async=takes_async)
 
 
 def _wanted(name: str, function: Any) -> tuple[str, ...] | None:
@@ -48,11 +50,14 @@ def _wanted(name: str, function: Any) -> tuple[str, ...] | None:
     return HOOKS.get(name)
 
 
-def _check(name: str, function: Callable[..., Any], wanted: tuple[str, ...]) -> None:
+def _check(
+    name: str, function: Callable[..., Any], wanted: tuple[str, ...], *, takes_async: bool
+) -> None:
     written = inspect.unwrap(function)
-    if inspect.iscoroutinefunction(written) or inspect.isasyncgenfunction(written):
-        raise BadAgent(f"{name} is async, but the kit calls plain functions: write def")
-    if inspect.isgeneratorfunction(written):
+    lazy = inspect.isasyncgenfunction(written)
+    if not takes_async and (lazy or inspect.iscoroutinefunction(written)):
+        raise BadAgent(f"{name} is async: write def, or make the class an AsyncAgent")
+    if lazy or inspect.isgeneratorfunction(written):
         raise BadAgent(f"{name} has a yield: called as a method, nothing of it would run")
     try:
         inspect.signature(function).bind(*wanted)

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import redis
 
 from ..protocol.permit import KEY
+from .event_loop import Loop, ThreadLoop
 from .publisher import STREAM, connect
 from .state import FileStore, Store, state_file
 
@@ -154,6 +155,8 @@ class Surroundings(NamedTuple):
         state_file(agent_id, folder, os.environ)
     )
     """Where an agent's state is: from its id and its ``state_dir``. Opens nothing yet."""
+    new_loop: Callable[[], Loop] = ThreadLoop
+    """For an `AsyncAgent`."""
 
 
 REAL = Surroundings(MachineClock(), RedisBus, lambda: uuid.uuid4().hex)

@@ -28,6 +28,7 @@ from ..protocol.permit import READ_S
 from ..protocol.targets import STOP_ALL, read_target
 from ..protocol.timestamps import unix_seconds
 from .agent import Agent
+from .bench_loop import BenchLoop
 from .engine import Engine
 from .event import Event
 from .killswitch import read_message
@@ -88,6 +89,7 @@ class Bench:
             self._new_boot,
             self.errors.append,
             lambda agent_id, _folder: MemoryStore(self.kept, agent_id),
+            lambda: BenchLoop(self.clock),
         )
         with within(surroundings):
             made = agent(**settings)
@@ -122,7 +124,11 @@ class Bench:
         self._answers.append((pattern, reply))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: timers, heartbeats and reads of the permit that are due run in order."""
+        """Let time pass: timers, heartbeats and reads of the permit that are due run in order.
+
+        Even 0 seconds let the tasks of an `AsyncAgent` take what has come on their sockets.
+        """
+        self._settle()
         self._advance_to(self.clock.unix_s() + seconds)
 
     def halt(self, reason: str = "test", *, level: str = "halt", scope: str = "all") -> None:
@@ -210,7 +216,9 @@ class Bench:
 
     def _turn_all(self) -> None:
         """Run until nothing is left to do at this moment."""
-        while sum(driven.turn() for driven in self._driven):
+        while sum(driven.turn() for driven in self._driven) or any(
+            driven.pending for driven in self._driven
+        ):
             continue
 
     def _settle(self) -> None:
@@ -239,7 +247,9 @@ class _Driven:
 
     def end(self) -> None:
         self._engine.stop()
-        self._engine.attempts.run("on_stop", self.agent.on_stop)
+        self._engine.attempts.run("on_stop", self._engine.callable(self.agent.on_stop))
+        if self._engine.loop is not None:
+            self._engine.loop.end()
         self._engine.heart.beat("stopped")
         self._engine.close()
 
@@ -262,9 +272,16 @@ class _Driven:
             return False
         with self._at_work():
             more = self._engine.handlers.turn(0.0)
+            if isinstance(self._engine.loop, BenchLoop):
+                self._engine.loop.turn()
         if self._engine.heart.take_hurry():
             self._beat()
-        return more or bool(len(self._engine.queue))
+        return more or self.pending
+
+    @property
+    def pending(self) -> bool:
+        """Whether messages wait that it could handle now."""
+        return self._started and not self._busy and bool(len(self._engine.queue))
 
     def due_s(self) -> float:
         """When the next thing is to be done, in Unix seconds."""
@@ -273,7 +290,9 @@ class _Driven:
             return self._look_s if self._engine.permits is not None else math.inf
         if not self._started:
             return self._retry_s
-        due = [self._beat_s, now_s + self._engine.schedule.wait_s(now_s, LONGEST_S)]
+        loop = self._engine.loop
+        sleeps_s = loop.due_s() if isinstance(loop, BenchLoop) else math.inf
+        due = [sleeps_s, self._beat_s, now_s + self._engine.schedule.wait_s(now_s, LONGEST_S)]
         return min([*due, self._look_s] if self._engine.permits is not None else due)
 
     def run_due(self) -> None:
@@ -290,7 +309,7 @@ class _Driven:
     def _try_start(self) -> None:
         self._retry_s = self._clock.unix_s() + RETRY_S
         with self._at_work():
-            on_start = self.agent.on_start
+            on_start = self._engine.callable(self.agent.on_start)
             self._started = self._engine.handlers.start(on_start, self._engine.heart.beat)
         if self._started:
             self._engine.schedule.set_up(self._clock.monotonic_s())

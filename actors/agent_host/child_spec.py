@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from ...agents import Agent
+from ...agents.errors import BadAgent
 from ...agents.runner import load_agent
 from ...agents.state import FOLDER_VARIABLE
 from ...agents.surroundings import within
@@ -125,8 +126,11 @@ def _host_factory(
     agent_id: str, settings: AgentSettings, redis_url: str, state_dir: Path | None
 ) -> Callable[[], AgentHost]:
     def make_agent() -> Agent:
+        kind = load_agent(settings.class_ or "")
+        if kind.takes_async:  # asyncio knows one loop for each thread, and the daemon is one
+            raise BadAgent(f'{settings.class_} is an AsyncAgent: it needs mode = "process"')
         with within(hosted(state_dir)):
-            return load_agent(settings.class_ or "")(
+            return kind(
                 agent_id=agent_id,
                 name=settings.name,
                 group=settings.group,

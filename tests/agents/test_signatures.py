@@ -38,7 +38,10 @@ def on_data(function: Any) -> Any:
 @pytest.mark.parametrize(
     ("members", "text"),
     [
-        ({"on_price": on_data(on_price)}, r"^Bad\.on_price is async.*write def$"),
+        (
+            {"on_price": on_data(on_price)},
+            r"^Bad\.on_price is async: write def, or make the class an AsyncAgent$",
+        ),
         ({"on_price": on_event("data.*")(acts(on_price))}, r"^Bad\.on_price is async"),
         ({"on_price": acts(on_data(on_price))}, r"^Bad\.on_price is async"),
         ({"on_price": on_data(on_prices)}, r"is async"),

@@ -9,11 +9,13 @@ from typing import Any
 import psutil
 import pytest
 from bus_peers import Daemon
+from orchestrator.actors.agent_host.actor import AgentHost
 from orchestrator.actors.agent_host.child_spec import (
     AgentSettings,
     agent_child_spec,
     process_command,
 )
+from orchestrator.agents import BadAgent
 from orchestrator.runtime import (
     Address,
     ChildSpec,
@@ -59,6 +61,15 @@ def spec_of(bus: Bus, agent_id: str, **table: Any) -> ChildSpec:
     return agent_child_spec(
         agent_id, settings(**table), redis_url=bus.url, environment=dict(os.environ)
     )
+
+
+def test_an_agent_of_asyncio_is_refused_within_the_daemon(bus: Bus) -> None:
+    table = {"mode": "in_process", "class": "orchestrator.agents:AsyncAgent"}
+    host = spec_of(bus, "async-1", **table).factory()
+    assert isinstance(host, AgentHost)
+
+    with pytest.raises(BadAgent, match='it needs mode = "process"'):
+        host._make_agent()
 
 
 @pytest.mark.parametrize(
