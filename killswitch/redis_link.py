@@ -256,6 +256,8 @@ class RedisLink:
         replies = self._ask(commands) if commands else []
         if stop is not None and stores:
             self._stored(tell, replies.pop(0), stop, document)
+        elif stop is not None and self.held != stop:  # found as it was left, at a new connection
+            self._holds(tell, stop, document)
         self._announced(tell, announcements, replies)
 
     def _commands(self, one: Announcement) -> list[tuple[Any, ...]]:
@@ -273,6 +275,9 @@ class RedisLink:
             if reply != self._found:
                 self._note(tell, reply)
             return
+        self._holds(tell, stop, document)
+
+    def _holds(self, tell: Tell, stop: Stop, document: bytes) -> None:
         self._found = self._accepted = seen(document)
         self.held = stop
         tell(CopyHolds(Copy.REDIS, stop))

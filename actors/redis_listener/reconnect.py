@@ -59,6 +59,11 @@ class AttemptSchedule:
         self._not_before = now + MIN_INTERVAL_S + self._jitter() * (longest - MIN_INTERVAL_S)
 
 
+UNLIMITED: Final = 2**31
+"""A pool counts what it has ever made, also what is long closed: 100 attempts by default, and
+whoever dials by it would be cut off for good."""
+
+
 def connection_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
     """Make connections to ``url``, with ``timeout_s`` for each step of connecting.
 
@@ -72,6 +77,7 @@ def connection_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
         socket_keepalive=True,
+        max_connections=UNLIMITED,
     )
     return client.connection_pool
 

@@ -21,7 +21,9 @@ from orchestrator.actors.messages.killswitch import (
     TakeTrip,
 )
 from orchestrator.actors.payloads import reject
+from orchestrator.killswitch import redis_link
 from orchestrator.killswitch.latch import GUARD_NAME, GUARD_SLOT_BYTES, Latch
+from orchestrator.killswitch.redis_link import RedisLink
 from orchestrator.killswitch.slots import SLOTS, SlotFile
 from orchestrator.killswitch.state import FileStillThere, NotLatched, NotResumable, WrongTrip
 from orchestrator.protocol.document import read_document, write_document
@@ -219,6 +221,43 @@ def test_it_is_engaged_while_redis_is_away_and_published_when_it_is_back(
     wait_until(lambda: [trip["reason"] for trip in desk.key()["trips"]] == ["no bus"])
     wait_until(lambda: desk.not_events)
     assert [event["reason"] for event in desk.stored()] == ["no bus"]
+
+
+def test_permits_are_issued_again_once_redis_is_back_as_it_was(
+    desk: Desk, redis_server: Any, wait_until: Wait
+) -> None:
+    wait_until(lambda: desk.permit() is not None)
+    generation = desk.memory.stop.generation
+    redis_server.kill()
+    wait_until(lambda: not desk.link.connected)
+    redis_server.start()
+    with desk.redis as client:
+        client.delete("orchestrator:permit")
+
+    wait_until(lambda: desk.permit() is not None)
+
+    assert desk.memory.stop.generation == generation
+
+
+def test_however_long_redis_is_away_permits_are_issued_again_and_stops_published(
+    desk: Desk, redis_server: Any, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = []
+    connect = RedisLink._connect
+
+    def counted(link: RedisLink, tell: Any) -> None:
+        attempts.append(link)
+        connect(link, tell)
+
+    monkeypatch.setattr(RedisLink, "_connect", counted)
+    monkeypatch.setattr(redis_link, "RETRY_S", 0.001)
+    redis_server.kill()
+    wait_until(lambda: len(attempts) > 250, limit_s=30)
+    redis_server.start()
+
+    wait_until(lambda: desk.link.connected and desk.permit() is not None, limit_s=20)
+    desk.engage("after all")
+    assert [trip["reason"] for trip in desk.key()["trips"]] == ["after all"]
 
 
 def test_redis_that_breaks_during_the_engage_loses_no_event(

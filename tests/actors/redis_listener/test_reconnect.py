@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import gevent
 import pytest
@@ -134,3 +135,11 @@ def test_why_an_attempt_failed_is_raised_in_the_caller() -> None:
 
     with pytest.raises(ConnectionRefusedError, match="nobody there"):
         dial(Refusing())
+
+
+def test_no_number_of_attempts_is_the_last() -> None:
+    pool = connection_pool("redis://127.0.0.1:1", 0.1)
+
+    for _ in range(1000):
+        connection: Any = pool.make_connection()
+        connection.disconnect()
