@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 COVERED_BY = {
     # Nothing but declarations of messages and records, used by every test of their owner.
     "runtime/messages.py": "tests/runtime/test_actor.py",
+    "actors/heartbeat_monitor/changes.py": "tests/actors/heartbeat_monitor/test_agent_table.py",
     "runtime/child.py": "tests/runtime/test_supervisor.py",
     "protocol/limits.py": "tests/http/api/test_event_routes.py",
     "actors/messages/broadcaster.py": "tests/actors/broadcaster/test_actor.py",

@@ -40,7 +40,9 @@ from ..messages.heartbeat_monitor import (
 from ..messages.killswitch import BeatsHeard, Sender
 from ..messages.state_keeper import ACTIVE_COUNT_KEY, SetState
 from ..unread import Unread
-from .agent_table import AgentTable, Change, RegistrySettings
+from .agent_table import AgentTable, RegistrySettings
+from .changes import Change
+from .flapping import Flapping
 
 CHECK_INTERVAL_S: Final = 0.5
 """How often timeouts are checked; one is noticed this much later at most."""
@@ -119,6 +121,7 @@ class HeartbeatMonitor(Actor):
         self._state_keeper = state_keeper
         self._killswitch = killswitch
         self._rules = rules
+        self._flapping = Flapping()
         self._outbox = Outbox(persister, on_drop=self._dropped)
         self._active_count: int | None = None
         self._bus = SetBusVisible(visible=False)
@@ -230,6 +233,7 @@ class HeartbeatMonitor(Actor):
         now = time.monotonic()
         self._update_visibility(now)
         self._publish(self._table.check(now=now), now)
+        self._tell(self._flapping.due(now=now), now)
         if not self._registry_read.is_read:
             return
         active = self._table.count_alive(now=now)
@@ -243,14 +247,19 @@ class HeartbeatMonitor(Actor):
             return
         views = {change.agent_id: self._table.view(change.agent_id, now=now) for change in changes}
         self._broadcaster.offer(AgentStatusChanged(tuple(views.values())))
-        events = tuple(
-            _event(change, views[change.agent_id]) for change in changes if change.event_type
-        )
-        if events:
-            self._outbox.send(PersistEvents(events))
-        for change in changes:
-            if change.event_type:
-                self._log_change(change, views[change.agent_id].id_note)
+        self._tell(self._flapping.admit(changes, now=now), now)
+
+    def _tell(self, changes: list[Change], now: float) -> None:
+        """Make events of those that are any."""
+        told = [
+            (change, self._table.view(change.agent_id, now=now))
+            for change in changes
+            if change.event_type
+        ]
+        if told:
+            self._outbox.send(PersistEvents(tuple(_event(*one) for one in told)))
+        for change, view in told:
+            self._log_change(change, view.id_note)
 
     def _log_change(self, change: Change, id_note: str | None) -> None:
         about = {"agent": change.agent_id, "reason": change.reason}
@@ -310,6 +319,6 @@ def _in_turns(views: Iterator[AgentView]) -> Iterator[AgentView]:
 
 
 def _event(change: Change, view: AgentView) -> NewEvent:
-    payload = msgspec.to_builtins(view) | {"reason": change.reason}
+    payload = msgspec.to_builtins(view) | {"reason": change.reason, "count": change.count}
     event_type = change.event_type or "agent.changed"
     return NewEvent(event_type, msgspec.json.encode(payload), source="orchestrator")

@@ -18,6 +18,8 @@ from ..events import HEARTBEAT_PREFIX, Event
 from ..fields import FieldReader
 from ..messages.heartbeat_monitor import AgentView, Liveness
 from ..messages.killswitch import Sender
+from .changes import Change
+from .instances import Instances
 
 DEFAULT_INTERVAL_S: Final = 5.0
 """How often an agent beats that does not say otherwise."""
@@ -54,25 +56,17 @@ class Beat(msgspec.Struct):
     status: object = None
     interval_s: object = None
     version: object = None
+    boot: object = None
     error: object = None
     last_error: object = None
-
-
-class Change(msgspec.Struct, frozen=True):
-    """Something about an agent that people want to know at once."""
-
-    agent_id: str
-    """Which one."""
-    event_type: str | None
-    """``agent.online``, ``agent.offline``, ``agent.error``, or ``None`` for a lesser change."""
-    reason: str
-    """Why, in words."""
 
 
 class _Agent:
     """An agent's row, and when it was last heard of."""
 
-    __slots__ = ("beat_at", "id_note", "interval_s", "liveness", "row", "version")
+    __slots__ = (
+        "beat_at", "id_note", "instances", "interval_s", "liveness", "row", "several", "version"
+    )  # fmt: skip
 
     def __init__(self, row: AgentRow, beat_at: float) -> None:
         self.row = row
@@ -81,6 +75,8 @@ class _Agent:
         self.version: str | None = None
         self.liveness: Liveness | None = None
         self.id_note = look_alikes(row.id)
+        self.instances = Instances()
+        self.several = False
 
 
 _read_fields = FieldReader(Beat)
@@ -159,7 +155,10 @@ class AgentTable:
             row = AgentRow(agent_id, agent_id, "unknown", "active", None, None)
             agent = self._agents[agent_id] = _Agent(row, now)
         self._apply(agent, beat, event.ts, now)
-        return _change(agent.row, before, was_timed_out=was_timed_out)
+        change = _change(agent.row, before, was_timed_out=was_timed_out)
+        if change is None or change.event_type is None:  # else the next beat tells it
+            change = self._crowding(agent, now) or change
+        return change
 
     def sender_of(self, event: Event) -> Sender | None:
         """Who sent a heartbeat that was taken; ``None`` if the table was full."""
@@ -184,7 +183,21 @@ class AgentTable:
         agent.version = _text(beat.version) or agent.version
         agent.interval_s = _interval(beat.interval_s)
         agent.liveness = self._liveness(agent, now)
+        agent.instances.heard(beat.boot, now=now, ended=status == "inactive")
         self._dirty.add(row.id)
+
+    def _crowding(self, agent: _Agent, now: float) -> Change | None:
+        """What to tell when several processes begin, or cease, to beat under one id."""
+        count = self._instances(agent, now)
+        several, agent.several = agent.several, count > 1
+        if several == agent.several:
+            return None
+        if several:
+            return Change(agent.row.id, None, "one process again")
+        return Change(agent.row.id, "agent.error", f"{count} processes beat under this id")
+
+    def _instances(self, agent: _Agent, now: float) -> int:
+        return agent.instances.count(now=now, silent_s=LATE_AFTER_INTERVALS * agent.interval_s)
 
     # -- the passing of time -----------------------------------------------------------------
 
@@ -276,6 +289,7 @@ class AgentTable:
             interval_s=agent.interval_s,
             version=agent.version,
             id_note=agent.id_note,
+            instances=self._instances(agent, now),
         )
 
 

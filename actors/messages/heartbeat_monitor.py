@@ -37,6 +37,8 @@ class AgentView(msgspec.Struct, frozen=True):
     version: str | None
     id_note: str | None = None
     """Which characters of the id look like others, if it has any."""
+    instances: int = 1
+    """Processes that beat under this id side by side, as far as they say a ``boot``."""
 
 
 class GetAgents(msgspec.Struct, frozen=True):

@@ -45,7 +45,12 @@ def _show_interval(row: Row, _: Screen) -> str:
 def _notes(row: Row) -> str:
     """Its last error, and what its id holds that looks like another."""
     id_note = row.get("id_note")
-    notes = [row.get("last_error"), id_note and f"its id {id_note}"]
+    several = row.get("instances") or 1
+    notes = [
+        several > 1 and f"{several} processes beat under this id",
+        row.get("last_error"),
+        id_note and f"its id {id_note}",
+    ]
     return "; ".join(str(note) for note in notes if note) or "-"
 
 
@@ -164,6 +169,7 @@ def _agent_lines(about: Row, screen: Screen) -> list[str]:
     lines = screen.facts(
         [
             ("id", printable(str(about["id"]))),
+            ("processes", str(about["instances"]) if (about.get("instances") or 1) > 1 else ""),
             ("id note", printable(str(about.get("id_note") or ""))),
             ("name", printable(str(about.get("name") or ""))),
             ("group", printable(str(about.get("agent_group") or ""))),

@@ -85,6 +85,10 @@ def check_registry(client: Client, agent_id: str) -> Iterator[CheckResult]:
         said = f"known, but {row.get('status')} since its last beat at {row.get('last_beat')}"
         advice = "start it again" if row.get("status") == "inactive" else "see its own log"
         yield critical(name, said, advice)
+    several = (row or {}).get("instances") or 1
+    if several > 1:
+        said = f"{several} processes beat under this id"
+        yield critical("processes", said, "end all but one, or give each an id of its own")
     yield from _bus(client)
 
 

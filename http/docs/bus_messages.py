@@ -132,6 +132,8 @@ class AgentEvent(AgentView, frozen=True, kw_only=True):
     """An agent came, went, or reported an error: its row, and why."""
 
     reason: str
+    count: int
+    """Changes that this event stands for: more than one of an agent that flaps."""
 
 
 class ActorRestarted(msgspec.Struct, frozen=True):

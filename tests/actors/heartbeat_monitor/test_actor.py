@@ -95,6 +95,22 @@ def test_a_beat_registers_shows_and_announces_the_agent(
     wait_until(lambda: ward.screens.of(AgentStatusChanged))
 
 
+def test_an_agent_that_flaps_is_shown_each_time_and_stored_three_times(
+    ward: Ward, wait_until: Callable[..., None]
+) -> None:
+    ward.start()
+    for number in range(8):
+        ward.beat("flapper", status="stopped" if number % 2 else "active")
+    ward.agents()
+
+    shown = [v.status for m in ward.screens.of(AgentStatusChanged) for v in m.agents]
+    assert len([status for status in shown if status in ("active", "inactive")]) == 8
+    wait_until(lambda: len(ward.event_types()) >= 3)
+    payloads = [msgspec.json.decode(m.events[0].payload) for m in ward.persister.of(PersistEvents)]
+    assert [one["count"] for one in payloads] == [1, 1, 1]
+    assert ward.event_types() == ["agent.online", "agent.offline", "agent.online"]
+
+
 def test_filters_choose_agents(ward: Ward) -> None:
     ward.beat("a1", group="g")
     ward.beat("a2", group="h", status="offline")

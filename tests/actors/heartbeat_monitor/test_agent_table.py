@@ -52,6 +52,35 @@ def test_an_id_that_looks_like_another_says_so() -> None:
     assert "CYRILLIC" in (agents.view("quotes-\u0430gent", now=0).id_note or "")
 
 
+def test_two_processes_under_one_id_are_said_once_and_when_it_is_over() -> None:
+    agents = table()
+    told = [
+        agents.beat(beat(boot=boot, interval_s=5), now=now)
+        for now, boot in ((0, "a"), (1, "b"), (5, "a"), (6, "b"), (10, "a"), (26, "a"))
+    ]
+
+    assert [None if one is None else (one.event_type, one.reason) for one in told] == [
+        ("agent.online", "first heartbeat"),
+        None,
+        ("agent.error", "2 processes beat under this id"),
+        None,
+        None,
+        (None, "one process again"),
+    ]
+    assert agents.view("a1", now=26).instances == 1
+    agents.beat(beat(boot="b", interval_s=5), now=27)
+    agents.beat(beat(boot="a", interval_s=5), now=28)
+    assert agents.view("a1", now=28).instances == 2
+
+
+def test_a_restart_is_one_process() -> None:
+    agents = table()
+    for now, boot in ((0, "a"), (5, "a"), (6, "b"), (11, "b")):
+        agents.beat(beat(boot=boot), now=now)
+
+    assert agents.view("a1", now=11).instances == 1
+
+
 def test_a_bare_beat_is_named_by_its_channel() -> None:
     agents = table()
     agents.beat(raw_beat(b"{}", channel="heartbeat.bare", source="someone-else"), now=0)
