@@ -1,14 +1,11 @@
 """The table of copies (stop-stores.json), and what it does not list."""
 
-import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from orchestrator.killswitch.foreign import row_identity
 from orchestrator.killswitch.intake import Origin
-from orchestrator.killswitch.latch import LATCH_NAME, Latch
+from orchestrator.killswitch.latch import Latch
 from orchestrator.killswitch.readings import (
     UNREAD,
     Condition,
@@ -22,74 +19,18 @@ from orchestrator.killswitch.resolve import Resolution, resolve
 from orchestrator.protocol.document import write_document
 from orchestrator.protocol.permit import PLAUSIBLE_AHEAD_S
 from orchestrator.protocol.targets import STOP_ALL, Level, Target
-from orchestrator.protocol.trips import Release, Stop, stop_of
+from orchestrator.protocol.trips import Stop, stop_of
 from orchestrator.protocol.ways import Way
-from stops import AT, LATER, ids, stop, trip
+from stops import LATER, ids, stop, trip
 
-CASES = json.loads(Path(__file__).with_name("stop-stores.json").read_text())["cases"]
+from .table import CASES, document, expected, latched, remote
+
 NOW = 1_769_851_800.0
-FOREIGN = '{"enabled": true, "reason": "x"}'
-XMIN = "7001"
-OLD = {"enabled": False, "revision": 3, "trips": [], "released_trips": [], "reason": None}
 MET = found(write_document(Stop()))
-OLD_TRIP = {"trip_id": "A", "reason": "why", "triggered_by": "anna", "at": AT}
 
 
 def origin() -> Origin:
     return Origin(Way.PROCESS, NOW, new_id=ids())
-
-
-def document(text: str) -> Stop:
-    """active(A), released(A): as in the table."""
-    kind, name = re.fullmatch(r"(active|released)\((\w)\).*", text, re.DOTALL).groups()
-    if name == "S":  # this very row
-        mark = row_identity(FOREIGN.encode(), XMIN)
-        return stop_of(releases=[Release("S", LATER, identity=mark)])
-    return stop(name) if kind == "active" else stop(released=(name,))
-
-
-def remote(text: str) -> Reading:
-    """A row or a key as the table says it."""
-    if text.startswith("{"):
-        return found(text, xmin=XMIN)
-    if text.startswith("our document of released A with enabled: true"):
-        data = write_document(stop(released=("A",)))
-        return found(data.replace(b'"enabled":false', b'"enabled":true'), xmin=XMIN)
-    if text.startswith("old format"):
-        engaged = {"enabled": True, "trips": [OLD_TRIP], "trip_id": "A"}
-        return found(json.dumps(OLD | (engaged if "trip A" in text else {})), xmin=XMIN)
-    fixed = {
-        "absent": Reading(),
-        "empty": found(write_document(Stop())),
-        "away": away("connection refused"),
-        "hidden by row security": hidden("no row is visible"),
-        "damaged": found("dam\0aged", xmin=XMIN),
-    }
-    return fixed[text] if text in fixed else found(write_document(document(text)))
-
-
-def latched(text: str, folder: Path) -> Reading:
-    """A latch as the table says it, made on disk."""
-    latch, path = Latch(folder), folder / LATCH_NAME
-    if text.startswith("absent"):
-        return latch.read()
-    if text == "a directory":
-        path.mkdir()
-        return latch.read()
-    if text == "valid checksum, alien JSON":
-        latch._own.write(b'{"hello": "world"}')
-        return latch.read()
-    torn = re.fullmatch(r"one slot torn, the other (.*)", text)
-    plain = {"empty", "damaged"}
-    state = Stop() if text in plain else document(torn[1] if torn else text)
-    latch.write(state, resolved=True)
-    if torn:
-        latch.write(state, resolved=True)
-    if torn or text == "damaged":
-        data = bytearray(path.read_bytes())
-        data[100] ^= 1
-        path.write_bytes(data)
-    return latch.read()
 
 
 def guarded(text: str) -> Reading:
@@ -111,14 +52,12 @@ def outcome(case: dict[str, str], folder: Path) -> Resolution:
 def test_every_row_of_the_table(case: dict[str, str], tmp_path: Path) -> None:
     resolution = outcome(case, tmp_path)
 
-    wanted = re.fullmatch(r"(active|inactive|unknown)(.*)", case["then"]).groups()
-    assert resolution.status == wanted[0]
-    names = set(re.findall(r"\b[ABG]\b", re.sub(r"\(a .*\)", "", wanted[1])))
-    damages = set(re.findall(r"damage:\w+", wanted[1]))
+    status, names, damages, is_foreign = expected(case)
+    assert resolution.status == status
     known = {trip.id for trip in resolution.stop.trips} - {trip.id for trip in resolution.made}
     assert known == names
     assert {trip.triggered_by for trip in resolution.made if trip.way is Way.DAMAGE} == damages
-    if wanted[0] == "active" and not names and not damages:
+    if is_foreign:
         assert [trip.reason for trip in resolution.made if trip.way is Way.SQL]
 
 
