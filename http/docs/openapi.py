@@ -115,7 +115,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
             "description": ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/", "description": "This daemon"}],
+        "servers": [{"url": "./", "description": "This daemon, whatever path it lies below"}],
         "tags": [
             {"name": title, "description": text}
             for key, (title, text) in GROUPS.items()

@@ -93,12 +93,12 @@ def free_port() -> int:
 
 
 def make_certificate(folder: Path) -> Path:
-    """A self-signed certificate for NAME; its key lies beside it, and both in `both.pem`."""
+    """A self-signed certificate for NAME and loopback; its key beside it, both in `both.pem`."""
     certificate, key = folder / "fullchain.pem", folder / "privkey.pem"
     command = [
         *("openssl", "req", "-x509", "-nodes", "-days", "2"),
         *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-        *("-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"),
+        *("-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME},IP:127.0.0.1"),
         *("-keyout", str(key), "-out", str(certificate)),
     ]
     subprocess.run(command, check=True, capture_output=True)
@@ -168,8 +168,25 @@ def haproxy_files(folder: Path, plain: int, tls: int, upstream: int) -> list[str
     return [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")]
 
 
-FILES = {"nginx": nginx_files, "nginx-prefix": nginx_with_prefix, "haproxy": haproxy_files}
-CHECK = {"nginx": "-t", "nginx-prefix": "-t", "haproxy": "-c"}
+def haproxy_with_prefix(folder: Path, plain: int, tls: int, upstream: int) -> list[str]:
+    """The same with what the file says of a prefix, and nothing else in the daemon's place."""
+    command = haproxy_files(folder, plain, tls, upstream)
+    made = folder / "haproxy.cfg"
+    head, _, rest = made.read_text().partition("    default_backend orchestrator\n\n")
+    about, lines = rest.split("\n", 1)
+    assert "prefix" in about
+    block, _, after = lines.partition("\n\n")
+    made.write_text(head + block.replace("    # ", "    ") + "\n\n" + after)
+    return command
+
+
+FILES = {
+    "nginx": nginx_files,
+    "nginx-prefix": nginx_with_prefix,
+    "haproxy": haproxy_files,
+    "haproxy-prefix": haproxy_with_prefix,
+}
+CHECK = {"nginx": "-t", "haproxy": "-c"}
 
 
 def program(name: str) -> str:
@@ -184,7 +201,9 @@ def running(kind: str, folder: Path, upstream: int) -> Iterator[RunningProxy]:
     plain, tls = free_port(), free_port()
     proxy = RunningProxy(plain_port=plain, tls_port=tls, certificate=make_certificate(folder))
     command = FILES[kind](folder, plain, tls, upstream)
-    checked = subprocess.run([*command, CHECK[kind]], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        [*command, CHECK[kind.partition("-")[0]]], capture_output=True, text=True, check=False
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "warn" not in (checked.stdout + checked.stderr).lower(), checked.stderr
     with (folder / "log").open("wb") as log:

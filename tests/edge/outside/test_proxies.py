@@ -1,7 +1,10 @@
 """`deploy/nginx.conf` and `deploy/haproxy.cfg` with the real programs, a daemon behind them."""
 
 import json
+import os
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +18,7 @@ from e2e.conftest import SETTINGS, DaemonProcess
 from quiet_clock import quiet_s
 from websockets.sync.client import connect
 
-from .proxies import NAME, RunningProxy, program, running
+from .proxies import NAME, PREFIX, RunningProxy, program, running
 
 BAD_GATEWAY = {502, 503, 504}
 EVENT = json.dumps({"type": "strategy.proxied", "payload": {"n": 1}}).encode()
@@ -68,6 +71,73 @@ def test_rest_and_streams_go_through(proxied: tuple[RunningProxy, DaemonProcess]
     stop = json.dumps({"reason": "a drill through the proxy"}).encode()
     assert proxy.call("POST", "/risk/killswitch", stop).status == 200
     assert daemon.get("/risk/killswitch")["status"] == "active"
+
+
+@pytest.fixture
+def below(
+    kind: str, new_daemon: Callable[..., DaemonProcess], tmp_path: Path
+) -> Iterator[RunningProxy]:
+    """A proxy that has the daemon below a prefix, beside nothing else."""
+    daemon = new_daemon(SETTINGS + f'allowed_hosts = ["{NAME}"]\n')
+    daemon.start()
+    with running(f"{kind}-prefix", tmp_path, urlsplit(daemon.url).port or 0) as proxy:
+        yield proxy
+
+
+def test_a_prefix_is_taken_off(below: RunningProxy) -> None:
+    moved = below.call("GET", f"/{PREFIX}")
+    assert (moved.status, urlsplit(moved.headers["Location"]).path) == (308, f"/{PREFIX}/")
+    assert below.call("GET", "/health-of-others").status in {404, 503}
+    assert below.call("GET", f"/{PREFIX}x/health").status in {404, 503}
+
+    own = {"Origin": f"https://{NAME}"}
+    with connect(f"wss://{NAME}/{PREFIX}/ws", sock=below.socket(), ssl=below.context) as stream:
+        assert json.loads(stream.recv(timeout=10))["type"] == "connection"
+        posted = below.call("POST", f"/{PREFIX}/bus/events", EVENT, headers=own)
+        assert posted.status == 201
+        assert json.loads(stream.recv(timeout=10))["eventType"] == "strategy.proxied"
+    event = json.loads(posted.body)["id"]
+    with connect(f"wss://{NAME}/{PREFIX}/", sock=below.socket(), ssl=below.context) as stream:
+        assert json.loads(stream.recv(timeout=10))["cursor"] >= event
+    page = below.call("GET", f"/{PREFIX}/bus/events?type=strategy.*&limit=1")
+    assert [one["id"] for one in json.loads(page.body)["events"]] == [event]
+    foreign = {"Origin": "https://elsewhere.example"}
+    assert below.call("POST", f"/{PREFIX}/bus/events", EVENT, headers=foreign).status == 403
+    _wait_sent(
+        below, f"/{PREFIX}/events/stream?since={event - 1}", '"eventType":"strategy.proxied"'
+    )
+
+
+def _wait_sent(proxy: RunningProxy, path: str, text: str) -> None:
+    """Read an event stream until that has come."""
+    with proxy.context.wrap_socket(proxy.socket(), server_hostname=NAME) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        got = b""
+        while text.encode() not in got:
+            more = client.recv(65536)
+            assert more, got
+            got += more
+
+
+def test_commands_know_a_prefix(below: RunningProxy, tmp_path: Path) -> None:
+    def orc(*words: str) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "--url", url, *words, "-o", "jsonl"],
+            cwd=tmp_path,
+            env=os.environ | {"ORCHESTRATOR_CA_FILE": str(tmp_path / "fullchain.pem")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    url = f"https://127.0.0.1:{below.tls_port}/{PREFIX}"
+    [emitted] = orc("event", "emit", "strategy.prefixed", "{}")
+    seen = orc("tail", "strategy.prefixed", "--last", "1", "--until-idle", "1s")
+
+    assert [one["id"] for one in seen] == [emitted["id"]]
 
 
 def test_stop_and_start_go_through(proxied: tuple[RunningProxy, DaemonProcess], kind: str) -> None:
