@@ -20,6 +20,7 @@ from .errors import (
     Unavailable,
     translate,
 )
+from .limited_connection import MARGIN_S, LimitedConnection
 from .named_queries import query
 from .refusals import Refusals
 
@@ -86,8 +87,9 @@ class Database:
         """Rows of small tables that are set aside."""
         self._url = url or settings.url.get_secret_value()
         self._prepares = settings.prepare_threshold > 0 and prepares(self._url)
-        self.pool: ConnectionPool[Connection] = ConnectionPool(
+        self.pool: ConnectionPool[LimitedConnection] = ConnectionPool(
             conninfo(self._url),
+            connection_class=LimitedConnection,
             kwargs={"autocommit": True, "prepare_threshold": self._prepare_threshold},
             min_size=1,
             max_size=settings.pool_max - 1,
@@ -190,13 +192,14 @@ class Database:
         costs more for each partition than many a page.
 
         Raises:
-            Unavailable: no connection within `wait_s`, or lost on the way.
+            Unavailable: no connection within `wait_s`, lost on the way, or no answer within the
+                limit and half a second.
             TimedOut: a statement ran longer than `timeout_ms` (default: the setting).
             StoreError: and its other kinds.
         """
         limit_ms = timeout_ms or self.settings.statement_timeout_ms
         try:
-            with self._checked_out(wait_s) as connection, connection.transaction():
+            with self._checked_out(wait_s, limit_ms) as connection, connection.transaction():
                 connection.execute(
                     _LIMIT % (limit_ms, limit_ms) + (_PLANNED_ONCE if planned_once else b"")
                 )
@@ -209,8 +212,9 @@ class Database:
             raise RefusedRows(f"text cannot be encoded: {error.reason}") from error
 
     @contextmanager
-    def _checked_out(self, wait_s: float) -> Iterator[Connection]:
+    def _checked_out(self, wait_s: float, limit_ms: int) -> Iterator[Connection]:
         with self.pool.connection(timeout=wait_s) as connection:
+            connection.answer_within_s = limit_ms / 1_000 + MARGIN_S
             if not self._prepares:
                 connection.prepare_threshold = None
             yield connection
@@ -255,7 +259,7 @@ class Database:
         return dict(self.rows(query("database_bytes")))
 
     def health(self) -> Health:
-        """Check that PostgreSQL answers; one that hangs is the caller's to give up."""
+        """Check that PostgreSQL answers; waits 2.3 s at most, 5 s where it has to say why not."""
         start = time.monotonic()
         try:
             with self.transaction(timeout_ms=1_000, wait_s=HEALTH_WAIT_S) as connection:
