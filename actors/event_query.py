@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate, takewhile
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from ..protocol.causes import is_of_chain
 from ..protocol.patterns import TypeMatcher
+from ..protocol.where import Subject, where
 from ..sql.events.event_reader import EventRow
 from .events import HEARTBEAT, HEARTBEAT_PREFIX, Event
-from .fields import FieldReader
+from .fields import MAX_NUMBER_BYTES, FieldReader
 
+MAX_FILTERED_BYTES: Final = 256 * 1024
+"""Filters do not look into larger payloads: fields of these compare false."""
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
 """A page ends before its payloads grow larger; there are more then, which the cursor brings."""
 
@@ -37,13 +40,15 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Only events that are, or are not, marked as processed."""
     chain: str | None = None
     """Only events of this chain of causes (`protocol.causes`)."""
+    where: str | None = None
+    """Only events that this filter wants (`protocol.where`)."""
     others: bool = False
     """Also rows of other programs, by their time: for pages, not for streams that go by ids."""
 
     @property
     def filtered(self) -> bool:
         """Whether not every event matches."""
-        narrowed = (self.source, self.from_ts, self.to_ts, self.processed, self.chain)
+        narrowed = (self.source, self.from_ts, self.to_ts, self.processed, self.chain, self.where)
         return bool(self.types) or any(value is not None for value in narrowed)
 
 
@@ -56,6 +61,8 @@ class EventPage(msgspec.Struct, frozen=True):
     """The page's highest id if there are newer events, else the newest id there is to read."""
     has_more: bool
     """Whether there are more: newer ones for ``after``, else older ones."""
+    looked_to: int | None = None
+    """With `where`: the last id examined, where the next page begins; None: there are no more."""
 
 
 class DatabaseRange(msgspec.Struct, frozen=True):
@@ -133,17 +140,32 @@ class NeedsDatabase(msgspec.Struct, frozen=True):
         newest_id = max(self.newest_id, *(row.id for row in rows), 0)
         return with_others(page_of(self.query, found, newest_id), self.query, self.others)
 
+    def partial(self, rows: Sequence[Event | EventRow], looked_to: int) -> EventPage:
+        """A page of which only rows up to (or down to) an id were examined.
+
+        Args:
+            rows: Those of PostgreSQL's that are wanted, in the query's order; no more than a page.
+            looked_to: The last id examined.
+        """
+        if self.query.after is not None:
+            return EventPage(tuple(reversed(rows)), looked_to, has_more=True, looked_to=looked_to)
+        page = page_of(self.query, (*self.part, *rows), self.newest_id)
+        if not page.has_more:
+            page = msgspec.structs.replace(page, has_more=True, looked_to=looked_to)
+        return with_others(page, self.query, self.others)
+
 
 def page_of(query: EventQuery, found: Sequence[Event | EventRow], newest_id: int) -> EventPage:
     """Cut ``found`` (in the query's order, one more than wanted if there are more) to a page."""
     events = found[: min(query.limit, fitting(found))]
     has_more = len(found) > len(events)
+    looked_to = events[-1].id if has_more and query.where is not None else None
     highest = max((event.id for event in events), default=newest_id)
     if query.after is not None:
         cursor = highest if has_more else max(highest, newest_id)
-        return EventPage(tuple(reversed(events)), cursor, has_more)
+        return EventPage(tuple(reversed(events)), cursor, has_more, looked_to)
     cursor = max(highest, newest_id) if query.before is None else highest
-    return EventPage(tuple(events), cursor, has_more)
+    return EventPage(tuple(events), cursor, has_more, looked_to)
 
 
 def with_others(page: EventPage, query: EventQuery, others: Sequence[Event]) -> EventPage:
@@ -159,6 +181,8 @@ def with_others(page: EventPage, query: EventQuery, others: Sequence[Event]) -> 
     pending = [row for row in others if row.id not in ours and row.ts >= oldest][::-1]
     if not pending:
         return page
+    if query.where is not None and ours:  # which goes on from one of ours
+        pending = pending[max(0, len(pending) - query.limit + 1) :]
     found: list[Event | EventRow] = []
     for event in page.events:
         while pending and pending[-1].ts > (event.ts or ""):
@@ -166,7 +190,12 @@ def with_others(page: EventPage, query: EventQuery, others: Sequence[Event]) -> 
         found.append(event)
     found += reversed(pending)
     events = found[: min(query.limit, fitting(found))]
-    return EventPage(tuple(events), page.cursor, page.has_more or len(found) > len(events))
+    has_more, looked_to = page.has_more, page.looked_to
+    if len(found) > len(events):
+        has_more = True
+        if query.where is not None:
+            looked_to = min((row.id for row in events if row.id in ours), default=looked_to)
+    return EventPage(tuple(events), page.cursor, has_more, looked_to)
 
 
 def fitting(found: Sequence[Event | EventRow]) -> int:
@@ -190,6 +219,8 @@ def matcher(query: EventQuery) -> Callable[[Event], bool]:
         tests.append(lambda event: event.processed is processed)
     if (chain := query.chain) is not None:
         tests.append(lambda event: _is_of_chain(event, chain))
+    if query.where is not None:
+        tests.append(where_test(query.where))
     return lambda event: all(test(event) for test in tests)
 
 
@@ -211,6 +242,40 @@ def _is_of_chain(event: Event, chain: str) -> bool:
     except (msgspec.DecodeError, RecursionError):  # no object, or another program's
         return False
     return is_of_chain(msgspec.structs.asdict(causes), event.source, event.type, chain=chain)
+
+
+def where_test(text: str) -> Callable[[Event | EventRow], bool]:
+    """Whether an event is one that a filter wants.
+
+    Raises:
+        BadWhere: The text is no filter.
+    """
+    wants = where(text)
+    return lambda event: wants(subject_of(event))
+
+
+def subject_of(event: Event | EventRow) -> Subject:
+    """An event as filters see it, at a bounded cost: one level of objects is read at a time."""
+    return Subject(event.type, event.source, bytes(event.payload), _read_level)
+
+
+_read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _read_level(item: bytes | msgspec.Raw) -> Any:
+    """A value of JSON; of an object its fields unread, of a list and a long number nothing."""
+    text = bytes(item)
+    if len(text) > MAX_FILTERED_BYTES:
+        raise ValueError("too large to look into")
+    begin = text.lstrip(b" \t\r\n")[:1]
+    try:
+        if begin == b"{":
+            return _read_object(text)
+        if begin == b"[" or (begin != b'"' and len(text) > MAX_NUMBER_BYTES):
+            return ()
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from None
 
 
 def type_test(types: tuple[str, ...]) -> Callable[[Event], bool]:

@@ -17,15 +17,16 @@ def ascending(name: str) -> bytes:
 
 
 @cache
-def within_bytes(name: str) -> bytes:
-    """As `ascending`, but only until the payloads together have `%(max_bytes)s` bytes."""
-    return b"""
+def within_bytes(name: str, *, forward: bool) -> bytes:
+    """A page query, but only until the payloads together have `%(max_bytes)s` bytes."""
+    text = b"""
 SELECT id, type, payload, ts, source, processed FROM (
   SELECT *, sum(octet_length(payload))
-    OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    OVER (ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
   FROM (
 %b
   ) AS page (id, type, payload, ts, source, processed)
 ) AS summed
-WHERE coalesce(before, 0) < %%(max_bytes)s ORDER BY id
-""" % ascending(name)
+WHERE coalesce(before, 0) < %%(max_bytes)s ORDER BY id DESC
+""" % query(name)
+    return text.replace(b" DESC", b" ASC") if forward else text

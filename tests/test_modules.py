@@ -56,6 +56,7 @@ COVERED_BY = {
     "http/docs/feed_messages.py": "tests/http/docs/test_asyncapi.py",
     # The answers of its routes, read back by their tests.
     "http/api/runtime_schemas.py": "tests/http/api/test_runtime_routes.py",
+    "http/api/event_schemas.py": "tests/http/api/test_event_routes.py",
     "http/acts.py": "tests/http/api/test_audit_routes.py",
     # Nothing but declarations; the others are parts of an agent that mean nothing without it.
     "agents/definition.py": "tests/agents/test_agent.py",

@@ -17,13 +17,18 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final
 
-from ..event_query import type_test
+from ...protocol.where import Subject
+from ...protocol.where import where as compiled_where
+from ..event_query import subject_of, type_test
 from ..events import Event
 from ..messages.events import EventReplaced, EventsJournalled
 from .frames import Wire, as_is
 from .send_buffer import Chunk, SendBuffer
 
 ALL_TYPES: Final = ("*",)
+
+MAX_WHERES: Final = 64
+"""Different filters (`where`) at a time: each is tested on every event that its types admit."""
 
 # A joined chunk is dropped as a whole, so it must be small compared with a client's buffer.
 CHUNK_BYTES: Final = 64 * 1024
@@ -74,6 +79,7 @@ class Client:
         wake: Called when something is pending; must not block.
         types: The patterns it wants.
         wire: The encoding of its frames.
+        where: The filter of what it wants of these.
     """
 
     def __init__(
@@ -82,10 +88,12 @@ class Client:
         wake: Callable[[], None],
         types: tuple[str, ...] = ALL_TYPES,
         wire: Wire = as_is,
+        where: str | None = None,
     ) -> None:
         self.buffer = SendBuffer(limit_bytes, wire)
         self.wake = wake
         self.types = types
+        self.where = where
         self.wire = wire
         self.close: Callable[[int, str], None] | None = None
         """Closes the connection with a code and a reason; set by its owner, must not block."""
@@ -95,16 +103,27 @@ class Client:
         self.buffer.add_urgent(self.wire(frame, event_id))
         self.wake()
 
+    @property
+    def key(self) -> "_Key":
+        """Clients with the same one are a group."""
+        return self.types, self.where, self.wire
+
     def wants(self, event: Event) -> bool:
-        """Whether one of its patterns matches; a group knows that faster."""
-        return type_test(self.types)(event)
+        """Whether it wants an event; a group knows that faster."""
+        if not type_test(self.types)(event):
+            return False
+        return self.where is None or compiled_where(self.where)(subject_of(event))
+
+
+_Key = tuple[tuple[str, ...], str | None, Wire]
 
 
 class _Group:
     """Clients with the same filter, and the frames they get at the next flush."""
 
-    def __init__(self, types: tuple[str, ...], wire: Wire) -> None:
+    def __init__(self, types: tuple[str, ...], where: str | None, wire: Wire) -> None:
         self.clients: set[Client] = set()
+        self.where = None if where is None else compiled_where(where)
         self._wire = wire
         self._wants_all = "*" in types
         self._is_wanted = type_test(types)
@@ -112,8 +131,10 @@ class _Group:
         self._ids: list[int] = []
         self._bytes = 0
 
-    def wants(self, event: Event) -> bool:
-        return self._wants_all or self._is_wanted(event)
+    def wants(self, event: Event, subject: Subject | None = None) -> bool:
+        if not (self._wants_all or self._is_wanted(event)):
+            return False
+        return self.where is None or self.where(subject or subject_of(event))
 
     def add(self, event_id: int, frame: bytes, *, replaces: bool = False) -> None:
         # A client must not resume from a replaced event: what came after it has been seen.
@@ -172,7 +193,7 @@ class Clients:
         """Events that clients now disconnected did not get."""
         self.closed: Counter[int] = Counter()
         """Connections that ended, by close code."""
-        self._groups: dict[tuple[tuple[str, ...], Wire], _Group] = {}
+        self._groups: dict[_Key, _Group] = {}
         self._ahead: dict[Client, int] = {}
         self._behind: dict[Client, Behind] = {}
         self._given_up_id = 0
@@ -237,7 +258,7 @@ class Clients:
         if after is not None and (self.newest_id is None or after > self.newest_id):
             self._ahead[client] = after
             return
-        key = (client.types, client.wire)
+        key = client.key
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(*key)
@@ -248,7 +269,7 @@ class Clients:
         """Remove ``client``; harmless if it is not attached."""
         self._ahead.pop(client, None)
         self._behind.pop(client, None)
-        key = (client.types, client.wire)
+        key = client.key
         group = self._groups.get(key)
         if group is None or client not in group.clients:
             return
@@ -257,13 +278,18 @@ class Clients:
         if not group.clients:
             del self._groups[key]
 
-    def subscribe(self, client: Client, types: tuple[str, ...]) -> None:
+    def may_filter_by(self, where: str | None) -> bool:
+        """Whether there is room for one more client with this filter."""
+        in_force = {client.where for client in self} - {None}
+        return where is None or where in in_force or len(in_force) < MAX_WHERES
+
+    def subscribe(self, client: Client, types: tuple[str, ...], where: str | None = None) -> None:
         """Change what ``client`` wants; what is queued for it already still comes."""
         if client in self._ahead or client in self._behind:
-            client.types = types
+            client.types, client.where = types, where
             return
         self.detach(client)
-        client.types = types
+        client.types, client.where = types, where
         self.attach(client)
 
     def forget(self, client: Client, code: int) -> None:
@@ -295,10 +321,12 @@ class Clients:
         groups = list(self._groups.values())
         if not groups:
             return
+        filtering = any(group.where is not None for group in groups)
         for event in events:
             frame: bytes | None = None
+            subject = subject_of(event) if filtering else None  # decoded once for all
             for group in groups:
-                if group.wants(event):
+                if group.wants(event, subject):
                     frame = frame or build(event)
                     group.add(event.id, frame)
                     self.frames_sent += len(group.clients)

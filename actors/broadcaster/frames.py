@@ -140,9 +140,10 @@ def connection_frame(*, instance: str, env: str, cursor: int) -> bytes:
     )
 
 
-def subscribed_frame(types: Sequence[str]) -> bytes:
-    """The types this client gets from now on."""
-    return frame_of("subscribed", types=list(types))
+def subscribed_frame(types: Sequence[str], where: str | None = None) -> bytes:
+    """The types this client gets from now on, and the filter of these, if there is one."""
+    more = {} if where is None else {"where": where}
+    return frame_of("subscribed", types=list(types), **more)
 
 
 def error_frame(error: str, message: str) -> bytes:

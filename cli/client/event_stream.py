@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlunsplit
 
 from ..errors import ExitCode, Failure
-from .pages import Event, Filter, Pages
+from ..filters import Filter
+from .pages import Event, Pages
 from .rest import Answer, Client, cause_of, refusal, split_url, unix_socket
 from .tls import refusal_of
 
@@ -53,16 +54,16 @@ class Link:
 
     Args:
         client: address, token and TLS.
-        types: patterns; empty: all.
+        wanted: which events.
         timeout_s: for the handshake and the first frame.
 
     Raises:
         Failure: it cannot be opened.
     """
 
-    def __init__(self, client: Client, types: tuple[str, ...], timeout_s: float) -> None:
+    def __init__(self, client: Client, wanted: Filter, timeout_s: float) -> None:
         self._closing = ExitStack()
-        self._socket = _connected(client, types, timeout_s, self._closing)
+        self._socket = _connected(client, wanted, timeout_s, self._closing)
         try:
             first = self.frame(timeout_s)
         except LinkLost as error:
@@ -129,7 +130,8 @@ class Feed:
     def events(self, start: Start, *, idle_s: float | None = None) -> Iterator[Event]:
         """Events in ascending order of id, the stored ones first.
 
-        Ends when nothing came for ``idle_s``; without it, never.
+        Ends when nothing came for ``idle_s``, or with the stored ones if the filter has an `end`;
+        otherwise never.
 
         Raises:
             Failure: the daemon is unreachable.
@@ -137,6 +139,8 @@ class Feed:
         link = self._opened()
         try:
             yield from self._backlog(start, link.cursor)
+            if self._wanted.end is not None:
+                return
             self._position = max(self._position, link.cursor)
             yield from self._live(idle_s)
         finally:
@@ -150,7 +154,7 @@ class Feed:
             self._link = None
 
     def _opened(self) -> Link:
-        self._link = Link(self._client, tuple(self._wanted.types), self._timeout_s)
+        self._link = Link(self._client, self._wanted, self._timeout_s)
         return self._link
 
     def _backlog(self, start: Start, cursor: int) -> Iterator[Event]:
@@ -197,8 +201,7 @@ class Feed:
         if event["id"] <= self._position and not event.get("replaces"):
             return
         self._position = max(self._position, event["id"])
-        if self._wanted.admits(event):
-            yield event
+        yield event
 
     def _fetched(self, up_to: int, *, after: int) -> Iterator[Event]:
         yield from self._pages.between(max(after, self._position), up_to, self._wanted)
@@ -237,14 +240,15 @@ def event_of(frame: dict[str, Any]) -> Event:
 
 
 def _connected(
-    client: Client, types: tuple[str, ...], timeout_s: float, closing: ExitStack
+    client: Client, wanted: Filter, timeout_s: float, closing: ExitStack
 ) -> "ClientConnection":
     from websockets.exceptions import InvalidHandshake, InvalidStatus
     from websockets.sync.client import connect
 
     place = split_url(client.url)
     scheme = "wss" if place.scheme == "https" else "ws"
-    query = urlencode({"types": ",".join(types)}) if types else ""
+    asked = {"types": ",".join(wanted.types), "where": wanted.whole}
+    query = urlencode({name: text for name, text in asked.items() if text})
     path = place.path.rstrip("/") + "/ws"
     address = place._replace(scheme=scheme, path=path, query=query).geturl()
     try:

@@ -1,53 +1,22 @@
 """Stored events over REST, page by page."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...protocol.limits import MAX_PAGE_EVENTS
-from ...protocol.patterns import matches
+from ..filters import Filter
 from ..formatting import duration
 from .rest import Client, path_with, refusal
 
 LONGEST_WAIT_S = 120.0
 """A rate limit's window is a minute; a longer `Retry-After` is an error."""
+SAY_EVERY_S = 2.0
 MAX_WAITS = 10
 """Consecutive waits for one page."""
 
 Event = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Selection of events."""
-
-    types: Sequence[str] = ()
-    """Types or patterns; empty: all."""
-    unwanted: Sequence[str] = ()
-    """Patterns to exclude."""
-    source: str | None = None
-    """Only of this agent."""
-    begin: str | None = None
-    """Not before this time (ISO 8601)."""
-    end: str | None = None
-    """Not after this time."""
-
-    def query(self) -> dict[str, object]:
-        """The part that the daemon filters by."""
-        return {
-            "type": list(self.types) or None,
-            "source": self.source,
-            "from": self.begin,
-            "to": self.end,
-        }
-
-    def admits(self, event: Event) -> bool:
-        """The part that the daemon does not filter by: sources of live events, excluded types."""
-        if self.source is not None and event.get("source") != self.source:
-            return False
-        names = (str(event.get("type")), channel_of(event))
-        return not any(matches(pattern, name) for pattern in self.unwanted for name in names)
 
 
 def channel_of(event: Event) -> str:
@@ -68,6 +37,10 @@ class Pages:
     client: Client
     note: Callable[[str], None]
     sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def __post_init__(self) -> None:
+        """A search may begin now."""
+        self._said_at = time.monotonic()
 
     def page(self, query: dict[str, object]) -> dict[str, Any]:
         """One page.
@@ -97,10 +70,10 @@ class Pages:
             for event in page["events"]:
                 if up_to is not None and event["id"] > up_to:
                     return
-                if wanted.admits(event):
-                    yield event
+                yield event
             more = bool(page["has_more"]) and page["cursor"] > after
             after = page["cursor"]
+            self._say_where(page)
 
     def latest(self, count: int, wanted: Filter, *, up_to: int | None = None) -> list[Event]:
         """The newest ``count`` events up to an id, ascending."""
@@ -108,9 +81,17 @@ class Pages:
         before = None if up_to is None else up_to + 1
         more = count > 0
         while more:
-            limit = MAX_PAGE_EVENTS if wanted.unwanted else min(MAX_PAGE_EVENTS, count - len(found))
+            limit = min(MAX_PAGE_EVENTS, count - len(found))
             page = self.page({**wanted.query(), "before": before, "limit": limit})
-            found += [event for event in page["events"] if wanted.admits(event)]
-            more = bool(page["has_more"] and page["events"]) and len(found) < count
-            before = min((event["id"] for event in page["events"]), default=None)
+            found += page["events"]
+            lowest = min((event["id"] for event in page["events"]), default=None)
+            before = page.get("looked_to") or lowest
+            more = bool(page["has_more"] and before) and len(found) < count
+            self._say_where(page)
         return found[:count][::-1]
+
+    def _say_where(self, page: dict[str, Any]) -> None:
+        """A search that takes long says every few seconds how far it is."""
+        if page.get("looked_to") and time.monotonic() - self._said_at >= SAY_EVERY_S:
+            self._said_at = time.monotonic()
+            self.note(f"searched as far as #{page['looked_to']}; Ctrl-C ends it")

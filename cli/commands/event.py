@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import click
 from ...protocol.printable import printable
 from ..client.completion import complete_topics
 from ..client.event_stream import Feed, Start
-from ..client.pages import Event, Filter, Pages
+from ..client.pages import Event, Pages
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
+from ..filters import Filter, filter_options
 from ..formatting import event_summary, read_duration
 from ..options import Invocation, command, noun, pass_invocation, time_option
 from ..output import Column, Row, Screen, cut
@@ -54,30 +56,18 @@ TOPIC_COLUMNS = (
 )
 
 
-def _filters(function: Callable[..., None]) -> Callable[..., None]:
-    """Declare the options that select events."""
-    options = (
-        click.argument("patterns", nargs=-1, shell_complete=complete_topics),
-        click.option(
-            "--not", "unwanted", multiple=True, metavar="PATTERN", help="Exclude these types."
-        ),
-        click.option("--source", metavar="AGENT", help="Only of this agent."),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
 @command(
     "tail",
     examples="""
         orc tail
         orc tail 'strategy.*' --last 20
         orc tail --since 15m --not 'heartbeat.*' -o jsonl
+        orc tail --where 'data.symbol == "AAPL" and data.score >= 0.8' --severity warning
     """,
 )
-@_filters
+@filter_options
 @click.option("--since", metavar="WHEN", help="Start at 15m, 09:30, a time, or an id.")
+@click.option("--until", metavar="WHEN", help="Exit there: stored events only.")
 @click.option("--last", type=click.IntRange(0), metavar="N", help="Start with the N latest.  [10]")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Exit after N events.")
 @click.option("--until-idle", metavar="TIME", help="Exit after this long without events.")
@@ -85,10 +75,9 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
 def tail_command(  # noqa: PLR0913 - its options
     invocation: Invocation,
     *,
-    patterns: tuple[str, ...],
-    unwanted: tuple[str, ...],
-    source: str | None,
+    wanted: Filter,
     since: str | None,
+    until: str | None,
     last: int | None,
     count: int | None,
     until_idle: str | None,
@@ -101,12 +90,13 @@ def tail_command(  # noqa: PLR0913 - its options
     if since is not None and last is not None:
         raise BadUsage("--since and --last exclude each other")
     begin, start = _start(since, last)
+    end = None if until is None else time_option("--until", until)
     screen = invocation.screen
     write = _writer(screen)
     with Client.of(invocation) as client:
         feed = Feed(
             client,
-            Filter(patterns, unwanted, source, begin=begin),
+            replace(wanted, begin=begin, end=end),
             timeout_s=invocation.timeout,
             note=screen.note,
             on_stop=lambda frame: screen.warn(_stop_line(frame)),
@@ -191,21 +181,20 @@ event_command.add_command(why_command, "why")
         orc event ls --limit 50
         orc event ls 'strategy.*' --since 15m --source dev-agent-1
         orc event ls 'data.market.AAPL.*' -o jsonl
+        orc event ls --since 1d --where 'data.score >= 0.8' --trace 01J9Z4
     """,
 )
-@_filters
+@filter_options
 @click.option("--since", metavar="WHEN", help="Not before: 15m, 09:30, a time, or after an id.")
 @click.option("--until", metavar="WHEN", help="Not after this time.")
 @click.option(
     "-n", "--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True, metavar="N"
 )
 @pass_invocation
-def event_ls(  # noqa: PLR0913 - its options
+def event_ls(
     invocation: Invocation,
     *,
-    patterns: tuple[str, ...],
-    unwanted: tuple[str, ...],
-    source: str | None,
+    wanted: Filter,
     since: str | None,
     until: str | None,
     limit: int,
@@ -216,7 +205,7 @@ def event_ls(  # noqa: PLR0913 - its options
     """
     end = None if until is None else time_option("--until", until)
     begin, start = _start(since, None)
-    wanted = Filter(patterns, unwanted, source, begin=begin, end=end)
+    wanted = replace(wanted, begin=begin, end=end)
     screen = invocation.screen
     with Client.of(invocation) as client:
         pages = Pages(client, screen.note)

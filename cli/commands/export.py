@@ -1,17 +1,19 @@
 """``event export``."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
 
 from ..errors import BadUsage
+from ..filters import Filter
 from ..local_settings import config_option
 from ..offline.checkpoint import Checkpoint, load_checkpoint
 from ..offline.export_files import open_file
 from ..offline.progress import Progress
-from ..offline.time_range import History, Selection, open_history, selected_times, selection_options
+from ..offline.time_range import History, open_history, selected_times, selection_options
 from ..options import Invocation, command, pass_invocation
 
 SAVE_EVERY_S: Final = 1.0
@@ -22,6 +24,7 @@ SAVE_EVERY_S: Final = 1.0
     "export",
     examples="""
         orc event export --since 1d --out day.jsonl
+        orc event export 'strategy.*' --where 'data.score >= 0.8' --out good.jsonl
         orc event export 'data.market.*' --format parquet --out market.parquet
         orc event export --out all.jsonl --resume
     """,
@@ -48,8 +51,7 @@ SAVE_EVERY_S: Final = 1.0
 def export_command(  # noqa: PLR0913 - its options
     invocation: Invocation,
     *,
-    patterns: tuple[str, ...],
-    source: str | None,
+    wanted: Filter,
     since: str | None,
     until: str | None,
     kind: str,
@@ -64,7 +66,7 @@ def export_command(  # noqa: PLR0913 - its options
     Events stored after the start are excluded.
     """
     _check(out, kind, resume=resume, force=force)
-    options = {"kind": kind, "patterns": list(patterns), "source": source}
+    options = {"kind": kind, "types": list(wanted.types), "filter": wanted.whole}
     options |= {"since": since, "until": until}
     if resume:
         checkpoint = load_checkpoint(_state_path(out), options)
@@ -72,8 +74,8 @@ def export_command(  # noqa: PLR0913 - its options
         times = selected_times(since, until)
         checkpoint = Checkpoint(_state_path(out), options, *times)
     progress = Progress(invocation.screen, "events")
-    selection = Selection(patterns, source, checkpoint.since, checkpoint.until)
-    with open_history(config, selection) as history:
+    wanted = replace(wanted, begin=checkpoint.since, end=checkpoint.until)
+    with open_history(config, wanted) as history:
         if not resume:
             bounds = history.bounds()
             checkpoint.last_id, checkpoint.up_to = bounds.after, bounds.up_to

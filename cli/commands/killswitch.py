@@ -8,9 +8,10 @@ from typing import Any, Final
 import click
 
 from ...protocol.printable import printable
-from ..client.pages import Event, Filter, Pages
+from ..client.pages import Event, Pages
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
+from ..filters import Filter
 from ..formatting import duration, plural
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen

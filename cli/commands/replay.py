@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,12 +12,13 @@ import click
 
 from ...protocol.bus_url import read_bus_url
 from ..errors import BadUsage, ExitCode, Failure
+from ..filters import Filter
 from ..formatting import read_iso
 from ..local_settings import Place, config_option, missing_extra, read_settings
 from ..offline.checkpoint import Checkpoint, load_checkpoint
 from ..offline.progress import Progress
 from ..offline.replay_rules import ReplayClock, catching, channel_for, is_target, read_speed
-from ..offline.time_range import History, Selection, open_history, selected_times, selection_options
+from ..offline.time_range import History, open_history, selected_times, selection_options
 from ..options import Invocation, command, confirm, pass_invocation
 
 if TYPE_CHECKING:
@@ -62,8 +64,7 @@ REDIS_LIMIT_S: Final = 30.0
 def replay_command(  # noqa: PLR0913 - its options
     invocation: Invocation,
     *,
-    patterns: tuple[str, ...],
-    source: str | None,
+    wanted: Filter,
     since: str | None,
     until: str | None,
     speed: str,
@@ -82,8 +83,8 @@ def replay_command(  # noqa: PLR0913 - its options
     times_as_fast = _check(speed, target)
     settings = read_settings(config)
     _refuse_if_caught(settings, target)
-    options = {"patterns": list(patterns), "source": source, "since": since, "until": until}
-    options["to"] = target
+    options = {"types": list(wanted.types), "filter": wanted.whole, "to": target}
+    options |= {"since": since, "until": until}
     path = state or Path(f"{target}.state")
     if resume:
         checkpoint = load_checkpoint(path, options)
@@ -92,8 +93,8 @@ def replay_command(  # noqa: PLR0913 - its options
         checkpoint = Checkpoint(path, options, *times)
     _ask(invocation, settings, target)
     progress = Progress(invocation.screen, "events")
-    selection = Selection(patterns, source, checkpoint.since, checkpoint.until)
-    with open_history(config, selection) as history, _redis(settings) as redis:
+    wanted = replace(wanted, begin=checkpoint.since, end=checkpoint.until)
+    with open_history(config, wanted) as history, _redis(settings) as redis:
         if not resume:
             bounds = history.bounds()
             checkpoint.last_id, checkpoint.up_to = bounds.after, bounds.up_to

@@ -16,6 +16,7 @@ from ...protocol.timestamps import utc_now
 from ..client.event_stream import Link, LinkLost
 from ..client.rest import Client, cause_of
 from ..errors import Failure
+from ..filters import Filter
 from ..formatting import duration
 from .check_results import CheckResult, critical, ok
 from .redis import connected
@@ -64,7 +65,7 @@ class SelfTest:
         """Run all steps and yield each result; the stop only on request."""
         yield self._step("daemon answers", self._health)
         try:
-            link = Link(self._client, (TOPIC, KILLSWITCH), self._limit_s)
+            link = Link(self._client, Filter((TOPIC, KILLSWITCH)), self._limit_s)
         except Failure as failure:
             yield critical("live stream", failure.message, failure.cause or failure.advice)
             return

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...protocol.timestamps import timestamp
-from ..client.pages import Event, Filter, Pages
+from ..client.pages import Event, Pages
 from ..client.rest import Client
+from ..filters import Filter
 from ..offline.database import database_failures
-from ..offline.time_range import Selection, open_history
+from ..offline.time_range import open_history
 from .span import Span
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class DatabaseSource:
 
     def events(self, span: Span) -> Iterator[Event]:
         """See `Source`."""
-        selection = Selection(since=span.begin_text, until=span.end_text)
-        with open_history(self._config, selection) as history:
+        wanted = Filter(begin=span.begin_text, end=span.end_text)
+        with open_history(self._config, wanted) as history:
             bounds = history.bounds()
             for page in history.pages(bounds.after, bounds.up_to):
                 yield from map(_plain, page.events)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..filters import Filter, filter_options
 from ..local_settings import missing_extra
 from ..options import time_option
 from .database import connection, database_failures
@@ -18,25 +18,10 @@ if TYPE_CHECKING:
     from ...sql.events.history import Bounds, Page
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which stored events a command processes."""
-
-    patterns: tuple[str, ...] = ()
-    """Types or patterns; empty: all."""
-    source: str | None = None
-    """Only of this agent."""
-    since: str | None = None
-    """Earliest time (ISO 8601)."""
-    until: str | None = None
-    """Not after this time."""
-
-
 def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Declare the options of a selection."""
     options = (
-        click.argument("patterns", nargs=-1),
-        click.option("--source", metavar="AGENT", help="Only of this agent."),
+        filter_options,
         click.option("--since", metavar="WHEN", help="Not before: 15m, 09:30, or a time."),
         click.option("--until", metavar="WHEN", help="Not after.  [now]"),
     )
@@ -60,9 +45,9 @@ def selected_times(since: str | None, until: str | None) -> tuple[str | None, st
 class History:
     """Pages of selected events, read from the database."""
 
-    def __init__(self, connection: Any, selection: Selection) -> None:
+    def __init__(self, connection: Any, wanted: Filter) -> None:
         self._connection = connection
-        self._selection = selection
+        self._wanted = wanted
 
     def bounds(self) -> "Bounds":
         """The range of ids to read; events stored later are excluded."""
@@ -70,24 +55,28 @@ class History:
 
         since, until = (
             None if text is None else datetime.fromisoformat(text)
-            for text in (self._selection.since, self._selection.until)
+            for text in (self._wanted.begin, self._wanted.end)
         )
         with database_failures():
             return bounds_between(self._connection, since, until)
 
     def pages(self, after: int, up_to: int) -> Iterator["Page"]:
-        """Pages between two ids."""
+        """Pages between two ids; a whole page is examined by what no column tells."""
+        from ...actors.event_query import where_test
         from ...sql.events.event_filter import EventFilter
-        from ...sql.events.history import Bounds, pages
+        from ...sql.events.history import Bounds, Page, pages
 
-        selection = self._selection
-        wanted = EventFilter(selection.patterns, selection.source, selection.since, selection.until)
+        wanted, text = self._wanted, self._wanted.whole
+        wants = None if text is None else where_test(text)
+        narrowed = EventFilter(wanted.types, wanted.source, wanted.begin, wanted.end)
         with database_failures():
-            yield from pages(self._connection, Bounds(after, up_to), wanted)
+            for page in pages(self._connection, Bounds(after, up_to), narrowed):
+                events = page.events if wants is None else list(filter(wants, page.events))
+                yield Page(page.last_id, events)
 
 
 @contextmanager
-def open_history(config: "Path | None", selection: Selection) -> Iterator[History]:
+def open_history(config: "Path | None", wanted: Filter) -> Iterator[History]:
     """The history in the configured database.
 
     Raises:
@@ -95,6 +84,6 @@ def open_history(config: "Path | None", selection: Selection) -> Iterator[Histor
     """
     try:
         with connection(config) as opened:
-            yield History(opened, selection)
+            yield History(opened, wanted)
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error

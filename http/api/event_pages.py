@@ -21,6 +21,7 @@ from ...sql.events.event_reader import OWN_IDS_END, EventReader, EventRow
 from ..errors import Unavailable
 from ..peers import ASK_TIMEOUT_S
 from .event_shape import EventShape, shape_of
+from .where_search import search
 
 CACHE_S: Final = 10.0
 """The contract's."""
@@ -52,6 +53,8 @@ class EncodedPage(msgspec.Struct, frozen=True):
     """The id to continue from."""
     has_more: bool
     """Whether more events match."""
+    looked_to: int | None = None
+    """As `EventPage.looked_to`."""
 
     @property
     def size_bytes(self) -> int:
@@ -125,7 +128,7 @@ class EventPages:
         if encoded is None:
             page = self._read(query)
             events = page.events[::-1] if ascending else page.events
-            encoded = EncodedPage(encode_events(events), page.cursor, page.has_more)
+            encoded = EncodedPage(encode_events(events), page.cursor, page.has_more, page.looked_to)
             if self._is_settled(query, page) and revision == self._revision:
                 self._cache.put(key, encoded, now=now, revision=revision)
         return encoded
@@ -163,15 +166,22 @@ class EventPages:
         wanted = answer.rows_wanted()
         page = None
         if wanted is not None:
-            page = answer.complete(self._rows(query, wanted))
+            page = self._completed(answer, wanted)
         if page is None:
             raise Unavailable("Events of this page are still being stored; try again.")
         return page
 
+    def _completed(self, answer: NeedsDatabase, wanted: DatabaseRange) -> EventPage | None:
+        query = answer.query
+        if query.where is None:
+            return answer.complete(self._rows(query, wanted))
+        found = search(self._reader, query.where, narrowed_by(query), wanted)
+        if found.looked_to is not None:
+            return answer.partial(found.rows, found.looked_to)
+        return answer.complete(found.rows)
+
     def _rows(self, query: EventQuery, wanted: DatabaseRange) -> list[EventRow]:
-        narrowed = EventFilter(
-            query.types, query.source, query.from_ts, query.to_ts, query.processed, query.chain
-        )
+        narrowed = narrowed_by(query)
         if wanted.oldest_first:
             after = wanted.after or 0
             return self._reader.after(after, wanted.limit, narrowed, up_to_id=wanted.through)
@@ -184,6 +194,13 @@ class EventPages:
             return page.has_more
         newest = self._clients.newest_id
         return query.before is not None and newest is not None and query.before <= newest + 1
+
+
+def narrowed_by(query: EventQuery) -> EventFilter:
+    """The conditions that PostgreSQL checks: all but ``where``."""
+    return EventFilter(
+        query.types, query.source, query.from_ts, query.to_ts, query.processed, query.chain
+    )
 
 
 def encode_events(events: Sequence[Event | EventRow]) -> bytes:

@@ -22,6 +22,7 @@ from ...protocol.channels import is_private
 from ...protocol.limits import MAX_PAGE_EVENTS
 from ...protocol.targets import MAX_NAME_BYTES
 from ...protocol.timestamps import timestamp, utc_now
+from ...protocol.where import BadWhere, where
 from ...runtime import Address, give_way
 from ...sql.database import Database
 from ...sql.events.event_filter import EventFilter
@@ -32,9 +33,8 @@ from ..peers import ASK_TIMEOUT_S
 from ..requests import Call, Environ, sane_id, traceparent_of
 from ..routes import Answer, Route, json_answer
 from .event_pages import EventPages
-from .schemas import (
+from .event_schemas import (
     EventAnswer,
-    EventId,
     EventsAnswer,
     EventsQuery,
     HistogramAnswer,
@@ -45,6 +45,7 @@ from .schemas import (
     StoredAnswer,
     TypesAnswer,
 )
+from .schemas import EventId
 
 # Facts about the daemon itself, which no caller can know.
 _RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|risk\.(killswitch|rule)", re.DOTALL)
@@ -65,6 +66,7 @@ class _EncodedEvents(msgspec.Struct, frozen=True):
     events: msgspec.Raw
     cursor: int
     has_more: bool
+    looked_to: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class EventRoutes:
@@ -93,10 +95,15 @@ class EventRoutes:
         pages backwards, with the page's lowest id as the next value. Give one of them.
 
         An answer never skips an id that cannot be read at the moment; it is 503 then.
+
+        With `where` a page ends after 20,000 rows examined: go on while `has_more`, from
+        `looked_to`.
         """
         wanted: EventsQuery = call.query
         page = self._pages.page(event_query(wanted), ascending=wanted.order == "asc")
-        return _EncodedEvents("ok", utc_now(), msgspec.Raw(page.events), page.cursor, page.has_more)
+        looked_to = msgspec.UNSET if wanted.where is None else page.looked_to
+        events = msgspec.Raw(page.events)
+        return _EncodedEvents("ok", utc_now(), events, page.cursor, page.has_more, looked_to)
 
     @Route(
         "GET",
@@ -263,8 +270,9 @@ def event_query(wanted: EventsQuery) -> EventQuery:
     """What the persister and PostgreSQL are asked.
 
     Raises:
-        BadRequest: Two of ``since``, ``after`` and ``before`` are given.
+        BadRequest: Two of ``since``, ``after`` and ``before`` are given, or ``where`` is no filter.
     """
+    check_where(wanted.where)
     after = wanted.after if wanted.after is not None else (wanted.since or None)
     if (wanted.after is not None and wanted.since) or (after is not None and wanted.before):
         raise BadRequest("since, after, before: give one of them.")
@@ -279,7 +287,21 @@ def event_query(wanted: EventsQuery) -> EventQuery:
         processed=wanted.processed,
         others=True,
         chain=wanted.correlation_id,
+        where=wanted.where,
     )
+
+
+def check_where(text: str | None) -> None:
+    """Refuse what is no filter; none is fine.
+
+    Raises:
+        BadRequest: It says where it cannot be read.
+    """
+    try:
+        if text is not None:
+            where(text)
+    except BadWhere as error:
+        raise BadRequest(f"where: {error}.") from None
 
 
 def _time(moment: datetime | None, name: str) -> str | None:

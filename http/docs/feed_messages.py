@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ...actors.messages.heartbeat_monitor import AgentView
+from ...protocol.where import MAX_CHARS
 
 Cursor = Annotated[int, Meta(ge=0)]
 
@@ -89,6 +90,8 @@ class Subscribed(_Frame, frozen=True, tag="subscribed"):
 
     types: list[str]
     """Patterns."""
+    where: str | UnsetType = UNSET
+    """The filter, if there is one."""
 
 
 class Pong(_Frame, frozen=True, tag="pong"):
@@ -125,6 +128,8 @@ class Subscribe(msgspec.Struct, frozen=True, tag_field="action", tag="subscribe"
 
     types: list[str]
     """Patterns; `*` matches any run of characters. None means all."""
+    where: Annotated[str, Meta(min_length=1, max_length=MAX_CHARS)] | None = None
+    """Of these only what this filter wants, such as `data.score >= 0.8`."""
 
 
 class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
@@ -140,5 +145,7 @@ class StreamQuery(msgspec.Struct, frozen=True):
 
     types: str | UnsetType = UNSET
     """Patterns, comma-separated; the same as `subscribe`."""
+    where: str | UnsetType = UNSET
+    """The same as in `subscribe`."""
     since: Cursor | UnsetType = UNSET
     """First every event after this id, in order, then the live ones."""

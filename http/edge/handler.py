@@ -25,6 +25,7 @@ from ..origins import without_port
 from ..requests import BODY_READ, Environ, request_id_of
 from ..routes import Answer, plain_path
 from ..settings import HttpSettings, is_loopback
+from ..stream.feed_query import check_room
 from ..stream.sender import Stalled, send_all
 from ..stream.websocket import Connection, Handshake
 from .connections import OpenConnection
@@ -92,6 +93,7 @@ class Upgrades:
         if has_body(environ):
             raise BadRequest("A WebSocket begins without a body.")
         handshake = self.check(environ)
+        check_room(self.clients, handshake.where)
         if not self.clients.reserve():
             raise Unavailable("There are too many WebSocket clients; try again.", retry_after_s=5)
         return handshake

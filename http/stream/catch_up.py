@@ -12,6 +12,7 @@ from typing import Final
 import gevent
 import structlog
 from gevent.event import Event as Signal
+from websockets.frames import CloseCode
 
 from ...actors.broadcaster.clients import Client, Clients
 from ...actors.broadcaster.frames import connection_frame, error_frame
@@ -21,6 +22,7 @@ from ...sql.errors import StoreError
 from ..peers import Instance, Peers
 from ..settings import WebSocketSettings
 from .deflate import Deflater
+from .feed_query import TOO_MANY_WHERES
 from .past_events import NotReadable, PastEvents
 
 _RETRY_S: Final = 0.25
@@ -82,6 +84,12 @@ class Feed:
         cursor = feeds.newest_id()
         name, env = feeds.instance.name, feeds.instance.env
         greeting = connection_frame(instance=name, env=env, cursor=cursor)
+        if not feeds.registry.may_filter_by(client.where):  # connected at once with others
+            client.urge(greeting)
+            client.urge(error_frame("too_many_filters", TOO_MANY_WHERES))
+            if client.close is not None:
+                client.close(CloseCode.TRY_AGAIN_LATER, "too many filters")
+            return
         if self._since is None:
             feeds.registry.attach(client, after=cursor)
             client.urge(greeting, cursor)
@@ -167,10 +175,10 @@ class CatchUp:
 
     def _read_on(self) -> bool:
         """Send the next stretch; returns whether it is the last."""
-        before = self._behind.position
+        before, client = self._behind.position, self._client
         self._behind.begin()
         try:
-            stretch = self._past.after(before, self._client.types, self._client.wire)
+            stretch = self._past.after(before, client.types, client.wire, client.where)
         except NotReadable as error:
             self._behind.reach(before)
             self._do_without(error.through)

@@ -16,7 +16,7 @@ from gevent.lock import BoundedSemaphore
 from ...actors.broadcaster.clients import ALL_TYPES, Clients
 from ...actors.broadcaster.frames import EventFrames, Wire
 from ...actors.broadcaster.send_buffer import Chunk
-from ...actors.event_query import EventPage, EventQuery, NeedsDatabase, type_test
+from ...actors.event_query import EventPage, EventQuery, NeedsDatabase, type_test, where_test
 from ...actors.events import Event
 from ...actors.messages.event_persister import GetEvents, GetPersisterStatus, PersisterStatus
 from ...runtime import Address, OrchestratorError, deadline
@@ -45,7 +45,7 @@ _READ_LIMIT_S: Final = 10.0
 _CURSOR_TIMEOUT_S: Final = 1.0
 
 _id_of = attrgetter("id")
-_Key = tuple[tuple[str, ...], Wire, int]
+_Key = tuple[tuple[str, ...], str | None, Wire, int]
 
 
 class NotReadable(OrchestratorError):
@@ -119,23 +119,25 @@ class PastEvents:
         with deadline(_READ_LIMIT_S, NotReadable(None)):
             return max(status.newest_id, self._reader.newest_id())
 
-    def after(self, position: int, types: tuple[str, ...], wire: Wire) -> Stretch:
+    def after(
+        self, position: int, types: tuple[str, ...], wire: Wire, where: str | None = None
+    ) -> Stretch:
         """The next stretch after ``position``.
 
         Raises:
             NotReadable: PostgreSQL has them and is down, or does not have them yet.
             OrchestratorError: The persister does not answer.
         """
-        key: _Key = (types, wire, position)
+        key: _Key = (types, where, wire, position)
         revision = self._registry.replaced
         stretch = self._cache.get(key, now=time.monotonic(), revision=revision)
         if stretch is None:
-            stretch = self._read(position, types, wire)
+            stretch = self._read(position, types, _Shown(self._frames, where, wire))
             if stretch.final and revision == self._registry.replaced:
                 self._cache.put(key, stretch, now=time.monotonic(), revision=revision)
         return stretch
 
-    def _read(self, position: int, types: tuple[str, ...], wire: Wire) -> Stretch:
+    def _read(self, position: int, types: tuple[str, ...], shown: "_Shown") -> Stretch:
         with self._asking:
             # All types: filtering is our work, not the persister's.
             query = EventQuery(limit=STRETCH_IDS, after=position)
@@ -143,13 +145,13 @@ class PastEvents:
                 GetEvents(query), timeout_s=ASK_TIMEOUT_S
             )
             if isinstance(answer, EventPage):
-                return self._from_memory(answer, position, types, wire)
-        return self._from_database(answer, position, types, wire)
+                return self._from_memory(answer, position, types, shown)
+        return self._from_database(answer, position, types, shown)
 
     # -- memory --------------------------------------------------------------------------------
 
     def _from_memory(
-        self, page: EventPage, position: int, types: tuple[str, ...], wire: Wire
+        self, page: EventPage, position: int, types: tuple[str, ...], shown: "_Shown"
     ) -> Stretch:
         end = (position // STRETCH_IDS + 1) * STRETCH_IDS
         events = [as_event(one) for one in reversed(page.events)]
@@ -158,14 +160,14 @@ class PastEvents:
             events = list(filter(type_test(types), events))
         kept = _cut(events)
         if len(kept) < len(events):
-            return Stretch(self._joined(kept, wire), kept[-1].id, final=True)
+            return Stretch(shown.joined(kept), kept[-1].id, final=True)
         through = max(position, min(end, page.cursor))
-        return Stretch(self._joined(kept, wire), through, final=through == end)
+        return Stretch(shown.joined(kept), through, final=through == end)
 
     # -- PostgreSQL ----------------------------------------------------------------------------
 
     def _from_database(
-        self, answer: NeedsDatabase, position: int, types: tuple[str, ...], wire: Wire
+        self, answer: NeedsDatabase, position: int, types: tuple[str, ...], shown: "_Shown"
     ) -> Stretch:
         through = answer.floor_id if answer.readable else answer.committed_id
         if through is not None and through <= position:
@@ -175,7 +177,7 @@ class PastEvents:
         except (StoreError, NotReadable) as error:
             raise NotReadable(answer.floor_id) from error
         events = [as_event(row) for row in rows]
-        chunk = self._joined(events, wire)
+        chunk = shown.joined(events)
         if len(rows) >= _ROWS or sum(len(one.payload) for one in events) >= STRETCH_BYTES:
             return Stretch(chunk, events[-1].id, final=True)
         if through is None:  # no ids of ours are known: what was read is all
@@ -189,10 +191,21 @@ class PastEvents:
                 position, _ROWS, wanted, up_to_id=through, max_bytes=STRETCH_BYTES
             )
 
-    def _joined(self, events: Sequence[Event], wire: Wire) -> Chunk | None:
+
+class _Shown(NamedTuple):
+    """How the events of a stretch are shown, and which of them."""
+
+    frames: EventFrames
+    where: str | None
+    wire: Wire
+
+    def joined(self, events: Sequence[Event]) -> Chunk | None:
+        """The frames of those that are wanted."""
+        if self.where is not None:
+            events = list(filter(where_test(self.where), events))
         if not events:
             return None
-        frames = [wire(self._frames.build(event), event.id) for event in events]
+        frames = [self.wire(self.frames.build(event), event.id) for event in events]
         return Chunk(b"".join(frames), events[0].id, events[-1].id, len(frames))
 
 

@@ -21,7 +21,7 @@ from ..errors import Unavailable, UpgradeRequired
 from ..requests import Call, Environ, read_value
 from ..routes import Answer, Route
 from .catch_up import Feed, Feeds
-from .feed_query import EventStreamQuery
+from .feed_query import EventStreamQuery, check_room
 from .sender import Stalled, send_all, set_socket_options
 from .transport import Readable
 
@@ -64,16 +64,17 @@ class SseRoutes:
         be delivered is reported in a `gap` message. `error` `cursor_ahead`: there is no such event.
         """
         query: EventStreamQuery = call.query
-        types = query.patterns
+        types, where = query.patterns, query.filter
         since = _last_event_id(call.environ)
         if since is None:
             since = query.since
         headers = (("Cache-Control", "no-store, no-transform"), ("X-Accel-Buffering", "no"))
         if call.environ["REQUEST_METHOD"] == "HEAD":
             return Answer(b"", content_type=SSE_CONTENT_TYPE, headers=headers)
+        check_room(self._feeds.registry, where)
         if not self._feeds.registry.reserve():
             raise Unavailable("Too many clients; try again.", retry_after_s=5)
-        stream = SseFeed(self._feeds, types, since)
+        stream = SseFeed(self._feeds, types, where, since)
         return Answer(b"", content_type=SSE_CONTENT_TYPE, headers=headers, stream=stream)
 
     @Route("GET", "/ws", {}, documented=False)
@@ -89,15 +90,19 @@ class SseFeed:
     Args:
         feeds: What all share; a place in its registry must have been reserved.
         types: The patterns it wants.
+        where: The filter of what it wants of these.
         since: The last event that it has; ``None``: live events only.
     """
 
-    def __init__(self, feeds: Feeds, types: tuple[str, ...], since: int | None) -> None:
+    def __init__(
+        self, feeds: Feeds, types: tuple[str, ...], where: str | None, since: int | None
+    ) -> None:
         self._registry = feeds.registry
         self._settings = feeds.settings
         self._wake = Signal()
         self._ending: CloseCode | None = None
-        self._client = Client(feeds.settings.queue_bytes, self._wake.set, types, sse_message)
+        limit_bytes = feeds.settings.queue_bytes
+        self._client = Client(limit_bytes, self._wake.set, types, sse_message, where)
         self._client.close = self.end
         self._feed = Feed(feeds, self._client, since)
         self._has_place = True

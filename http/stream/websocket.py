@@ -14,6 +14,7 @@ from websockets.typing import Subprotocol
 
 from ...actors.broadcaster.clients import Client
 from ...actors.broadcaster.frames import as_is, error_frame, pong_frame, subscribed_frame
+from ..api.event_routes import check_where
 from ..auth import SUBPROTOCOL
 from ..docs.feed_messages import Ping, Subscribe
 from ..errors import ApiError, BadRequest
@@ -21,7 +22,7 @@ from ..requests import Environ, read_query
 from ..settings import WebSocketSettings
 from .catch_up import Feed, Feeds
 from .deflate import MessageInflater, extensions_of
-from .feed_query import EventStreamQuery, check_types
+from .feed_query import EventStreamQuery, check_room, check_types
 from .frame_reader import Message
 from .sender import set_socket_options
 from .transport import Readable, Transport
@@ -56,7 +57,7 @@ class Handshake:
         self.headers = [(name, value) for name, value in response.headers.raw_items()]
         self.compressed = bool(handshake.extensions)
         query = read_query(environ, EventStreamQuery)
-        self.types, self.since = query.patterns, query.since
+        self.types, self.where, self.since = query.patterns, query.filter, query.since
 
 
 def _known_one(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -79,7 +80,8 @@ class Connection:
         set_socket_options(sock, settings)
         self._registry = feeds.registry
         wire = feeds.deflater if handshake.compressed else as_is
-        self._client = Client(settings.queue_bytes, self._wake, handshake.types, wire)
+        types, where = handshake.types, handshake.where
+        self._client = Client(settings.queue_bytes, self._wake, types, wire, where)
         self._feed = Feed(feeds, self._client, handshake.since)
         self._client.close = self.close
         self._transport = Transport(
@@ -110,7 +112,7 @@ class Connection:
         try:
             action = _decode_action(message.data)
             if isinstance(action, Subscribe):
-                self._subscribe(check_types(action.types))
+                self._subscribe(check_types(action.types), action.where)
             else:
                 self._client.urge(pong_frame())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -132,9 +134,11 @@ class Connection:
     def _wake(self) -> None:
         self._transport.wake()
 
-    def _subscribe(self, types: tuple[str, ...]) -> None:
-        self._registry.subscribe(self._client, types)
-        self._client.urge(subscribed_frame(types))
+    def _subscribe(self, types: tuple[str, ...], where: str | None) -> None:
+        check_where(where)
+        check_room(self._registry, where)
+        self._registry.subscribe(self._client, types, where)
+        self._client.urge(subscribed_frame(types, where))
 
 
 def _headers_of(environ: Environ) -> HandshakeHeaders:

@@ -69,10 +69,15 @@ class EventReader:
         self._database = database
 
     def latest(
-        self, limit: int, event_filter: EventFilter = ALL, *, up_to_id: int | None = None
+        self,
+        limit: int,
+        event_filter: EventFilter = ALL,
+        *,
+        up_to_id: int | None = None,
+        max_bytes: int | None = None,
     ) -> list[EventRow]:
-        """The newest `limit` events (up to an id, included), newest first."""
-        return self._page(limit, event_filter, low=0, high=up_to_id)
+        """The newest `limit` events (up to an id, included), newest first; `max_bytes` as below."""
+        return self._page(limit, event_filter, low=0, high=up_to_id, max_bytes=max_bytes)
 
     def after(
         self,
@@ -159,7 +164,9 @@ class EventReader:
         given = bounds | parameters(event_filter) | {"max_bytes": max_bytes}
         named = ascending if forward else query
         scan = limit if event_filter == ALL else NEAR_ROWS
-        near = named("events_near") if max_bytes is None else within_bytes("events_near")
+        near = named("events_near")
+        if max_bytes is not None:
+            near = within_bytes("events_near", forward=forward)
         rows = self._database.rows(near, given | {"scan": scan}, planned_once=True)
         if event_filter != ALL and len(rows) < limit and not fills(rows, max_bytes):
             rows = search(self._database, event_filter, given, named)

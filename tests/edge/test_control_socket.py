@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from orchestrator.cli.client.event_stream import Feed, Link, LinkLost, Start
-from orchestrator.cli.client.pages import Filter
 from orchestrator.cli.client.rest import Client, split_url, unix_socket
 from orchestrator.cli.errors import BadUsage, Failure
+from orchestrator.cli.filters import Filter
 from orchestrator.http.edge.listener import CannotListen, ControlSocket
 
 from .conftest import TOKENS, Serve, auth
@@ -69,7 +69,7 @@ def test_a_revoked_token_loses_its_stream_there_too(serve: Serve, server_folder:
     path = server_folder / "control-e.sock"
     served = serve(http=auth(control_socket=str(path)), token=TOKENS["operator"])
     client = Client(f"unix://{path}", token=TOKENS["viewer"], timeout_s=20)
-    link = Link(client, (), 20)
+    link = Link(client, Filter(), 20)
     use(served, "operator")
 
     with pytest.raises(LinkLost, match="1008"):

@@ -5,14 +5,8 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from msgspec import Meta
-from orchestrator.http.api.schemas import (
-    MAX_ID,
-    Engage,
-    EventId,
-    EventsQuery,
-    MarkProcessed,
-    PostEvent,
-)
+from orchestrator.http.api.event_schemas import EventsQuery, MarkProcessed, PostEvent
+from orchestrator.http.api.schemas import MAX_ID, Engage, EventId
 from orchestrator.http.validation_messages import A_TIME, explain
 
 

@@ -1,10 +1,13 @@
+import json
+import os
 from collections.abc import Callable, Iterable
 
 import pytest
-from orchestrator.actors.broadcaster.clients import ALL_TYPES, Client, Clients
+from orchestrator.actors.broadcaster.clients import ALL_TYPES, MAX_WHERES, Client, Clients
 from orchestrator.actors.broadcaster.frames import gap_frame
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
+from quiet_clock import quiet_s
 
 
 def event(number: int, type_: str = "strategy.candidate", source: str | None = None) -> Event:
@@ -423,3 +426,72 @@ def test_each_wire_has_its_own_form_of_the_same_frames() -> None:
 
     assert plain.buffer.take() == b"stop<1><1!>up"
     assert other.buffer.take() == b"None:b'stop';1:b'<1>';None:b'<1!>';None:b'up';"
+
+
+# -- filters ---------------------------------------------------------------------------------------
+
+
+def test_clients_get_what_their_filters_want_and_a_payload_is_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[object] = []
+
+    def once(item: object) -> object:
+        read.append(item)
+        return json.loads(item) if isinstance(item, bytes) else item
+
+    monkeypatch.setattr("orchestrator.actors.event_query._read_level", once)
+    registry = Clients()
+    many = [Client(1000, lambda: None, where=f"data.n >= {n}") for n in range(4)]
+    for one in many:
+        registry.attach(one)
+
+    events = [Event(n, "a", b'{"n": %d}' % n, "", None) for n in range(1, 4)]
+    registry.publish(events, frame)
+    registry.flush()
+
+    assert taken(many) == [b"<1><2><3>", b"<1><2><3>", b"<2><3>", b"<3>"]
+    assert read == [item for one in events for item in (one.payload, one.id)]
+
+
+def test_there_is_room_for_so_many_different_filters() -> None:
+    registry = Clients()
+    many = [Client(1000, lambda: None, where=f"data.n == {n}") for n in range(MAX_WHERES)]
+    for one in many:
+        assert registry.may_filter_by(one.where)
+        registry.attach(one)
+
+    assert registry.may_filter_by("data.n == 1")
+    assert registry.may_filter_by(None)
+    assert not registry.may_filter_by("data.n == -1")
+    registry.forget(many[0], 1000)
+    assert registry.may_filter_by("data.n == -1")
+
+
+def nested(inner: bytes) -> bytes:
+    return b'{"n": 1, "a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": %b}}}}}}}}' % inner
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize(
+    ("inner", "events"),
+    [
+        (b"1", 100),
+        (b"{" + b",".join(b'"%d":1' % n for n in range(25_000)) + b"}", 1),
+        (b"[" * 300 + b"[[]]," * 50_000 + b"[]" + b"]" * 300, 1),
+        (b"[" + b",".join([b"0." + b"123456789" * 90] * 300) + b"]", 1),
+        (b"1" * 250_000, 1),
+    ],
+    ids=["small", "many keys", "lists", "fractions", "digits"],
+)
+def test_the_most_filters_cost_a_bounded_time_per_event(inner: bytes, events: int) -> None:
+    registry = Clients()
+    hardest = " and ".join(["data.a.b.c.d.e.f.g.h != null"] * 15)
+    for n in range(MAX_WHERES):
+        registry.attach(Client(1000, lambda: None, where=f"{hardest} and data.n == {-n - 1}"))
+    made = [Event(n, "a", nested(inner), "", None) for n in range(1, events + 1)]
+
+    begun = quiet_s()
+    registry.publish(made, frame)
+
+    assert quiet_s() - begun < 1.5 * float(os.environ.get("TEST_TIME_SCALE", "1"))

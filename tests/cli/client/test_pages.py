@@ -1,9 +1,10 @@
 from typing import Any
 
 import pytest
-from orchestrator.cli.client.pages import Event, Filter, Pages, channel_of
+from orchestrator.cli.client.pages import SAY_EVERY_S, Event, Pages, channel_of
 from orchestrator.cli.client.rest import Client
 from orchestrator.cli.errors import Failure
+from orchestrator.cli.filters import Filter
 
 from ..conftest import Double
 
@@ -11,15 +12,6 @@ from ..conftest import Double
 def test_a_heartbeat_has_its_agent_in_the_channel() -> None:
     assert channel_of({"type": "heartbeat", "source": "a-1"}) == "heartbeat.a-1"
     assert channel_of({"type": "risk.x", "source": "a-1"}) == "risk.x"
-
-
-def test_unwanted_types_are_left_out_by_type_and_by_channel() -> None:
-    event = {"type": "heartbeat", "source": "a-1"}
-
-    assert not Filter(unwanted=["heartbeat.*"]).admits(event)
-    assert not Filter(unwanted=["heartbeat"]).admits(event)
-    assert not Filter(source="a-2").admits(event)
-    assert Filter(unwanted=["risk.*"], source="a-1").admits(event)
 
 
 class Book(Pages):
@@ -76,10 +68,30 @@ def test_the_latest_of_few_are_all() -> None:
     assert ids(Book(3).latest(10, Filter())) == [1, 2, 3]
 
 
-def test_unwanted_ones_do_not_count() -> None:
-    found = Book(1_000).latest(150, Filter(unwanted=["odd"]))
+class ShortPages(Pages):
+    """A daemon that finds one event in each thousand examined, and says how far it looked."""
 
-    assert ids(found) == list(range(702, 1_001, 2))
+    def page(self, query: dict[str, object]) -> dict[str, Any]:
+        forward = "after" in query
+        if forward:
+            to = int(str(query["after"])) + 1_000
+        else:
+            to = int(str(query["before"] or 10_001)) - 1_000
+        events = [{"id": to}] if to % 3_000 == 1 else []
+        more = to < 9_000 if forward else to > 1
+        found = {"events": events, "has_more": more, "looked_to": to if more else None}
+        return found | {"cursor": to if forward else 0}
+
+
+def test_a_search_goes_on_from_where_the_daemon_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1_000, int(SAY_EVERY_S)))
+    monkeypatch.setattr("orchestrator.cli.client.pages.time.monotonic", lambda: next(clock))
+    notes: list[str] = []
+    pages = ShortPages(Client("http://nowhere", timeout_s=1), notes.append)
+
+    assert ids(pages.latest(2, Filter(where="data.x == 1"))) == [6_001, 9_001]
+    assert ids(list(pages.between(1, None, Filter(where="data.x == 1")))) == [3_001, 6_001, 9_001]
+    assert notes[0] == "searched as far as #9001; Ctrl-C ends it"
 
 
 def test_a_rate_limit_is_waited_for(double: Double) -> None:

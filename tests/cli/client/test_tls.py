@@ -13,6 +13,7 @@ from orchestrator.cli.client.event_stream import Link
 from orchestrator.cli.client.rest import Client
 from orchestrator.cli.client.tls import ca_context, pinned_context
 from orchestrator.cli.errors import ExitCode, Failure
+from orchestrator.cli.filters import Filter
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}'
 
@@ -105,7 +106,7 @@ def test_tls_with_what_speaks_none_is_said_so(authority: Authority) -> None:
 
 def test_the_live_stream_is_refused_alike(authority: Authority) -> None:
     with answering(authority.issue()) as port, pytest.raises(Failure) as caught:
-        Link(Client(f"https://localhost:{port}", timeout_s=5), (), 5)
+        Link(Client(f"https://localhost:{port}", timeout_s=5), Filter(), 5)
 
     assert caught.value.code == "untrusted"
 

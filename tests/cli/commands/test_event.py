@@ -52,6 +52,26 @@ def test_a_payload_may_come_from_a_file_or_from_stdin(daemon: RunningDaemon) -> 
     assert [event["payload"]["from"] for event in found] == ["file", "stdin"]
 
 
+def test_the_same_words_select_stored_and_live_events(daemon: RunningDaemon) -> None:
+    name = new_type()
+    first, *_, last = emitted(daemon, name, 4)
+    words = [name, "--where", "data.n > 0", "--not", f"{name}.x", "--where", "data.n != 2"]
+
+    listed = lines(daemon.orc("event", "ls", *words, "-o", "jsonl").out)
+    tailed = lines(
+        daemon.orc(
+            "tail", *words, "-o", "jsonl", "--since", str(first - 1), "--until-idle", "1s"
+        ).out
+    )
+    refused = daemon.orc("event", "ls", "--where", "n > 0")
+
+    assert [event["payload"]["n"] for event in listed] == [1, 3]
+    assert listed[-1]["id"] == last
+    assert len(tailed) == 2
+    assert refused.code == 2
+    assert "expected topic, source" in refused.err
+
+
 def test_what_is_published_on_redis_can_be_listed(daemon: RunningDaemon) -> None:
     name = new_type()
     with redis.Redis.from_url(daemon.redis_url) as bus:

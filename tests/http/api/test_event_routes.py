@@ -8,7 +8,7 @@ import pytest
 import structlog
 from orchestrator.actors.event_query import EventQuery
 from orchestrator.http.api.event_routes import event_query, with_causes
-from orchestrator.http.api.schemas import EventsQuery
+from orchestrator.http.api.event_schemas import EventsQuery
 from orchestrator.http.errors import BadRequest
 from orchestrator.sql.connection import connect
 from orchestrator.sql.schema.migrator import migrate
@@ -415,7 +415,7 @@ def test_without_postgres_memory_is_served_and_older_history_is_503(
 
 UNKNOWN = (
     "types: there is no such parameter; there are since, after, before, limit, type, source, "
-    "from, to, processed, correlation_id, order."
+    "from, to, processed, correlation_id, where, order."
 )
 
 
@@ -562,3 +562,55 @@ def test_marking_a_row_of_another_program_shows(serve: Serve) -> None:
 
     assert served.get(f"{found}&processed=true").json["events"][0]["processed"] is True
     assert served.get(f"{found}&processed=false").json["events"] == []
+
+
+# -- the filter ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("ids")
+def test_a_filter_narrows_a_page_and_says_where_to_go_on(served: Served) -> None:
+    where = "where=data.n%20%3E=%205%20and%20data.n%20%3C%2010"
+
+    first = served.get(f"{PAGE}&{where}&limit=3")
+    rest = served.get(f"{PAGE}&{where}&limit=3&before={first.json['looked_to']}")
+    forward = served.get(f"{PAGE}&{where}&after=0&order=asc")
+
+    assert (numbers(first), first.json["has_more"]) == ([9, 8, 7], True)
+    assert (numbers(rest), rest.json["has_more"], rest.json["looked_to"]) == ([6, 5], False, None)
+    assert numbers(forward) == [5, 6, 7, 8, 9]
+    assert "looked_to" not in served.get(PAGE).json
+
+
+def test_what_is_no_filter_is_refused_with_the_place(served: Served) -> None:
+    reply = served.get("/bus/events?where=data.n%20=%205")
+
+    assert reply.status == 400
+    assert reply.json["message"] == "where: cannot read '= 5' (character 8)."
+    assert served.get(f"/bus/events?where={'x' * 1001}").status == 400
+
+
+def test_old_events_are_filtered_out_of_postgresql_page_by_page(serve: Serve, pg_url: str) -> None:
+    with connect(pg_url) as connection:
+        migrate(connection)
+        connection.execute(
+            "INSERT INTO events (id, type, payload, ts) SELECT n, 'strategy.old',"
+            " jsonb_build_object('n', n), now() - interval '1 day'"
+            " FROM generate_series(1, 45000) AS n"
+        )
+    served = serve()
+    served.wait_ready()
+
+    query, before = "/bus/events?type=strategy.old&where=data.n%20%3C=%202", ""
+    found: list[Any] = []
+    looked_to: list[int] = []
+    while True:
+        page = served.get(f"{query}{before}").json
+        found += page["events"]
+        if not page["has_more"]:
+            break
+        looked_to.append(page["looked_to"])
+        before = f"&before={page['looked_to']}"
+
+    assert len(looked_to) >= 2
+    assert looked_to == sorted({*looked_to}, reverse=True)
+    assert [event["payload"]["n"] for event in found] == [2, 1]

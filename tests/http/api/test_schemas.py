@@ -2,7 +2,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from orchestrator.http.api.schemas import Engage, EventsQuery, PostEvent, Release
+from orchestrator.http.api.event_schemas import EventsQuery, PostEvent
+from orchestrator.http.api.schemas import Engage, Release
 
 
 @pytest.mark.parametrize("reason", ["x", "  x  ", "é" * 500])

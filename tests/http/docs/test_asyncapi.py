@@ -15,7 +15,7 @@ from orchestrator.agents.samples.quotes import quote
 from orchestrator.agents.samples.regime import RegimeOptions, analyse, judge
 from orchestrator.http.docs.asyncapi import BUS, OWN_EVENTS, asyncapi_document
 from orchestrator.http.docs.bus_messages import Candidate, Killswitch, Quote, RegimeReport, Rejected
-from orchestrator.http.docs.feed_messages import FROM_CLIENT, TO_CLIENT
+from orchestrator.http.docs.feed_messages import FROM_CLIENT, TO_CLIENT, Ping, Subscribe
 from orchestrator.protocol.announcement import Stamp, announcement
 from orchestrator.protocol.trips import Stop, Trip
 from orchestrator.settings.sections import BusSettings
@@ -37,6 +37,7 @@ FRAMES = {
     "killswitch_released": frames.killswitch_frame(engaged=False, data=b'{"trip_id":"01J9"}'),
     "gap": frames.gap_frame(3, 9, 7),
     "subscribed": frames.subscribed_frame(["risk.*"]),
+    "subscribed again": frames.subscribed_frame(["risk.*"], "data.score > 0"),
     "error": frames.error_frame("bad_message", "Send JSON."),
     "pong": frames.pong_frame(),
 }
@@ -73,8 +74,10 @@ def test_a_stream_shows_what_is_described(served: Served) -> None:
     kinds = {kind.__struct_config__.tag: kind for kind in TO_CLIENT}
     with served.socket(greeted=False) as client:
         shaped(frame(client), kinds["connection"])
-        for kind in FROM_CLIENT:
-            client.send(msgspec.json.encode(kind(*([["*"]] if fields_of(kind) else []))).decode())
+        messages = (Subscribe(["*"], 'topic != "x"'), Ping())
+        assert {*map(type, messages)} == {*FROM_CLIENT}
+        for message in messages:
+            client.send(msgspec.json.encode(message).decode())
         shaped(frame_where(client, type="subscribed"), kinds["subscribed"])
         shaped(frame_where(client, type="pong"), kinds["pong"])
         served.redis.publish("heartbeat.described", b'{"status": "active"}')

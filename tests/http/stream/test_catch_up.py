@@ -371,7 +371,14 @@ def test_history_and_memory_and_what_comes_are_one_stream(
             got += numbers(client, 1208)
         with served.socket("/?since=0", max_size=None) as client:
             assert numbers_of_type(client, 1208) == got
+        query = "where=data.n%20%3E=%20490%20and%20topic==%22strategy.n%22&since=0"
+        with served.socket(f"/?{query}", max_size=None) as client:
+            filtered = numbers(client, 1208)
+            served.stored("strategy.n", {"n": 3})
+            served.stored("strategy.n", {"n": 1209})
+            filtered += numbers(client, 1209)
 
+    assert filtered == list(range(490, 1210))
     assert got == list(range(1209))
 
 

@@ -125,6 +125,22 @@ def test_only_what_is_asked_for_comes(served: Served, query: str) -> None:
         assert [client.event().data["channel"] for _ in range(2)] == ["strategy.b", "strategy.d"]
 
 
+def test_a_filter_narrows_what_comes(served: Served) -> None:
+    with listening(served, "?type=strategy.w&where=data.n%20%3E=%202") as client:
+        client.next()
+        for n in range(4):
+            served.stored("strategy.w", {"n": n})
+
+        assert [client.event().data["data"]["n"] for _ in range(2)] == [2, 3]
+
+
+def test_what_is_no_filter_is_refused(served: Served) -> None:
+    reply = served.get("/events/stream?where=data.n%20=%202")
+
+    assert reply.status == 400
+    assert reply.json["message"] == "where: cannot read '= 2' (character 8)."
+
+
 @pytest.mark.parametrize("by", ["header", "query", "both"])
 def test_whoever_comes_back_gets_what_it_missed_and_then_what_comes(
     served: Served, by: str

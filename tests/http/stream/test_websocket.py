@@ -3,7 +3,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,50 @@ def test_subscribe_replaces_the_filter_and_is_confirmed(served: Served) -> None:
         assert frame(client)["eventType"] == "strategy.b"
 
 
+def test_a_filter_is_applied_and_replaced(served: Served) -> None:
+    with served.socket("/?types=strategy.*&where=data.n%20%3E%201") as client:
+        for n in range(4):
+            served.stored("strategy.where", {"n": n})
+        assert [frame(client)["data"]["n"] for _ in range(2)] == [2, 3]
+
+        ask(client, action="subscribe", types=[], where="data.n == 0 and topic == 'strategy.*'")
+        confirmed = frame(client)
+        for n in range(4):
+            served.stored("strategy.where", {"n": n})
+        served.stored("news.signal.entity", {"n": 0})
+        ask(client, action="subscribe", types=["none"])
+
+        assert confirmed["where"] == "data.n == 0 and topic == 'strategy.*'"
+        assert frame(client)["data"]["n"] == 0
+        assert frame(client) == {"type": "subscribed", "types": ["none"]}
+
+
+def test_a_filter_that_is_none_is_refused_before_the_upgrade(served: Served) -> None:
+    with pytest.raises(InvalidStatus) as caught, served.socket("/?where=nonsense"):
+        pass
+
+    assert caught.value.response.status_code == 400
+    assert b"where: expected topic" in (caught.value.response.body or b"")
+
+
+def test_only_so_many_different_filters_are_in_force(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.actors.broadcaster.clients.MAX_WHERES", 2)
+    with ExitStack() as stack:
+        for n in (1, 1, 2):
+            stack.enter_context(served.socket(f"/?where=data.n=={n}"))
+        with pytest.raises(InvalidStatus) as caught, served.socket("/?where=data.n==3"):
+            pass
+        assert caught.value.response.status_code == 503
+
+        client = stack.enter_context(served.socket("/?types=none"))
+        ask(client, action="subscribe", types=["none"], where="data.n == 3")
+        refused = frame(client)
+    assert refused["type"] == "error"
+    assert "different ways already" in refused["message"]
+
+
 def test_subscribing_to_nothing_means_everything(served: Served) -> None:
     with served.socket("/?types=strategy.a") as client:
         ask(client, action="subscribe", types=[])
@@ -154,6 +198,8 @@ def test_a_websocket_ping_is_answered_with_its_data(served: Served) -> None:
         '{"action":"subscribe"}',
         '{"action":"subscribe","types":"risk.*"}',
         '{"action":"subscribe","types":[5]}',
+        '{"action":"subscribe","types":[],"where":"nonsense"}',
+        '{"action":"subscribe","types":[],"where":""}',
         json.dumps({"action": "subscribe", "types": ["x" * 201]}),
         json.dumps({"action": "subscribe", "types": [f"t{n}" for n in range(101)]}),
         "[" * 10_000,
