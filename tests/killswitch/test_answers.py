@@ -52,6 +52,14 @@ def test_an_engage_is_answered_once_published_and_held(
     assert engage.is_due(taken_s) is due
 
 
+def test_what_has_just_begun_is_not_due() -> None:
+    result = msgspec.structs.replace(NOTHING, latched=True)
+    engage = EngageUnderWay(new_reply()[0], result, 100.0)
+
+    assert not engage.is_due(100.0)
+    assert engage.is_due(100.0 + GIVE_UP_S)
+
+
 def test_it_says_which_copies_hold_the_trip() -> None:
     answers, (reply, asked) = Answers(), new_reply()
     answers.add(EngageUnderWay(reply, NOTHING, 100.0))

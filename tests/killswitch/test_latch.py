@@ -160,6 +160,12 @@ def test_a_guards_file_of_the_old_format_is_its_trip(tmp_path: Path) -> None:
     assert united(latch.read_guard()) == Stop()
 
 
+def test_an_old_document_that_names_its_newest_trip_is_no_single_trip(tmp_path: Path) -> None:
+    write_old(tmp_path / LATCH_NAME, OLD | {"revision": 7, "trip_id": "Z"})
+
+    assert [found.id for found in united(Latch(tmp_path).read()).trips] == ["A"]
+
+
 def test_every_flipped_bit_of_an_old_latch_is_damage(tmp_path: Path) -> None:
     path = tmp_path / LATCH_NAME
     write_old(path, OLD | {"revision": 7})

@@ -95,5 +95,4 @@ def test_a_matcher_does_not_remember_names_for_ever() -> None:
     matcher = TypeMatcher(["*"])
     for number in range(10_005):
         matcher(str(number))
-
-    assert len(matcher._first) <= 10_000
+        assert len(matcher._first) <= 10_000
