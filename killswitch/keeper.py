@@ -31,6 +31,7 @@ from ..actors.messages.killswitch import (
     FileFound,
     GetEffective,
     GetKillswitch,
+    Hearing,
     KillswitchView,
     Release,
     Released,
@@ -39,9 +40,8 @@ from ..actors.messages.killswitch import (
 )
 from ..protocol.announcement import Ended
 from ..protocol.permit import next_generation
-from ..protocol.targets import Permission
 from ..protocol.timestamps import utc_now
-from ..protocol.trips import Stop, Trip, effective
+from ..protocol.trips import Stop, Trip
 from ..protocol.ways import Way
 from ..runtime import Actor, DeferredReply, give_way
 from ..sql.events.stream_position import STREAM
@@ -105,7 +105,7 @@ class Killswitch(Actor):
         self._memory = memory
         self._copies = copies
         self._to = to
-        self._receipts = Receipts(utc_now())
+        self._receipts = Receipts()
         self._answers = Answers(lambda: copies.link.error)
         self._releases: dict[str, tuple[Release, DeferredReply | None]] = {}
         self._heard_before = memory.heard
@@ -181,6 +181,8 @@ class Killswitch(Actor):
                 return self._hear(message.event, self._heard_before)
             case BeatsHeard():
                 return self._handle_beats(message)
+            case Hearing():
+                return self._receipts.hearing(message, time.monotonic())
             case Drill():
                 return self._drills.begin(message, self.defer_reply)
             case CopyRead():
@@ -386,12 +388,8 @@ class Killswitch(Actor):
         return KillswitchView(stop, why, self._receipts.standing(stop.trips, time.monotonic()))
 
     def _effective(self, agent: str) -> Effective:
-        stop, group = self._memory.stop, self._receipts.group_of(agent)
-        trips = tuple(trip for trip in stop.trips if trip.target.concerns(agent, group))
-        permission = effective(stop, agent, group)
-        unknown = permission is not Permission.HALT and self._knowledge.unknown is not None
-        says: Any = "unknown" if unknown else permission.value
-        return Effective(says, trips, self._receipts.has_gate(agent))
+        unknown = self._knowledge.unknown is not None
+        return self._receipts.effective(agent, self._memory.stop, unknown=unknown)
 
 
 def _origin(way: Way) -> Origin:

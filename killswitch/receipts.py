@@ -20,25 +20,27 @@ monotonic seconds of the daemon.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from ..actors.messages.killswitch import Sender, Standing
+from ..actors.messages.killswitch import EXECUTION, Effective, Hearing, Sender, Standing
 from ..protocol.heartbeat import GateBeat
 from ..protocol.permit import TTL_MS
-from ..protocol.trips import Stop, Trip
+from ..protocol.targets import Permission
+from ..protocol.trips import Stop, Trip, effective
 
-EXECUTION: Final = "execution"
-"""Agents of this group place orders: they must acknowledge, with a gate or without."""
 ALERT_S: Final = 2.0
 """A receipt that is missing after this is worth an alert."""
 END_S: Final = TTL_MS / 1000 + 1.0
 """A managed agent whose gate has been silent for so long after a stop is ended."""
+KNOWN_AFTER_S: Final = 6.0
+"""After so long of hearing it is known which agents there are: they beat every 5 s (contract)."""
 REACHABLE_INTERVALS: Final = 3
 """An agent is unreachable when this many of its beats are missing, as in ``/health/agents``."""
-HEARD_AFTER_S: Final = REACHABLE_INTERVALS * 5.0
-"""So long after a start every agent has been heard that beats each 5 s, as is the default."""
 MAX_AGENTS: Final = 10_000
 """Ids come from the bus: a hostile publisher must not fill the memory."""
+
+
+_NO_BEAT: Final = GateBeat("active")
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ class _Agent:
     sender: Sender
     beat: GateBeat
     beat_at: float
+    is_heard: bool = True
+    """False: the registry alone knows it; since then."""
     receipts: dict[str, Receipt] = field(default_factory=dict)
 
     @property
@@ -80,22 +84,29 @@ class _Agent:
 
 
 class Receipts:
-    """What the agents have said about the trips in force.
+    """What the agents have said about the trips in force."""
 
-    Args:
-        started_at: When listening began, as trips have it. Who must acknowledge a trip of before
-            is not known until every agent's beat has had its time.
-    """
-
-    def __init__(self, started_at: str = "") -> None:
-        self._started_at = started_at
-        self._began: float | None = None
+    def __init__(self) -> None:
         self._agents: dict[str, _Agent] = {}
         self._since: dict[str, float] = {}
+        self._hears_since: float | None = None
+
+    def hearing(self, said: Hearing, now: float) -> None:
+        """Whether beats are heard, and who should beat."""
+        if not said.hears:
+            self._hears_since = None
+            return
+        self._hears_since = now if self._hears_since is None else self._hears_since
+        for sender in said.expected:
+            if sender.agent not in self._agents and len(self._agents) < MAX_AGENTS:
+                self._agents[sender.agent] = _Agent(sender, _NO_BEAT, now, is_heard=False)
+
+    def is_known(self, now: float) -> bool:
+        """Whether all agents that there are have had the time to be heard."""
+        return self._hears_since is not None and now - self._hears_since >= KNOWN_AFTER_S
 
     def observe(self, stop: Stop, now: float) -> None:
         """Note what is in force; to be called at once when that changes."""
-        self._began = now if self._began is None else self._began
         in_force = {trip.id for trip in stop.trips}
         self._since = {name: self._since.get(name, now) for name in in_force}
         for agent in self._agents.values():
@@ -109,7 +120,7 @@ class Receipts:
             if len(self._agents) >= MAX_AGENTS:
                 return []
             agent = self._agents[sender.agent] = _Agent(sender, beat, now)
-        agent.sender, agent.beat, agent.beat_at = sender, beat, now
+        agent.sender, agent.beat, agent.beat_at, agent.is_heard = sender, beat, now, True
         covered = {trip.id: trip for trip in _covered(beat, agent.concerned(stop.trips), stop)}
         if not beat.is_halted:
             agent.receipts = {name: r for name, r in agent.receipts.items() if name in covered}
@@ -148,11 +159,17 @@ class Receipts:
         for name, agent in sorted(self._agents.items()):
             for kind in _kinds(agent, trips, now):
                 kinds.setdefault(kind, []).append(name)
-        unheard = any(trip.at < self._started_at for trip in trips) and not self._all_heard(now)
-        return Standing(**{kind: tuple(names) for kind, names in kinds.items()}, unheard=unheard)
+        found: Any = {kind: tuple(names) for kind, names in kinds.items()}
+        return Standing(**found, known=self.is_known(now))
 
-    def _all_heard(self, now: float) -> bool:
-        return self._began is not None and now - self._began >= HEARD_AFTER_S
+    def effective(self, agent: str, stop: Stop, *, unknown: bool) -> Effective:
+        """What an agent may do; ``unknown``: it cannot be known what is in force."""
+        group = self.group_of(agent)
+        trips = tuple(trip for trip in stop.trips if trip.target.concerns(agent, group))
+        permission = effective(stop, agent, group)
+        unknown = unknown and permission is not Permission.HALT
+        says: Any = "unknown" if unknown else permission.value
+        return Effective(says, trips, self.has_gate(agent))
 
     def receipts(self, trip_id: str) -> list[Receipt]:
         """All answers to one trip, the fastest first."""
@@ -162,8 +179,12 @@ class Receipts:
     def overdue(self, stop: Stop, now: float, after_s: float = ALERT_S) -> list[str]:
         """Agents that must acknowledge and have not for ``after_s``."""
         late = [trip for trip in stop.trips if now - self._since.get(trip.id, now) >= after_s]
-        every = sorted(self._agents.items())
-        return [name for name, agent in every if agent.must and agent.missing(late)]
+        known = self.is_known(now)
+        return [
+            name
+            for name, agent in sorted(self._agents.items())
+            if agent.must and (known or agent.is_heard) and agent.missing(late)
+        ]
 
     def to_end(self, stop: Stop, managed: Collection[str], now: float) -> list[str]:
         """Managed agents to be ended: they have a gate, and it has said nothing to the stop."""

@@ -37,7 +37,7 @@ from ..messages.heartbeat_monitor import (
     SetBusVisible,
     Visibility,
 )
-from ..messages.killswitch import BeatsHeard, Sender
+from ..messages.killswitch import EXECUTION, BeatsHeard, Hearing, Sender
 from ..messages.state_keeper import ACTIVE_COUNT_KEY, SetState
 from ..unread import Unread
 from .agent_table import AgentTable, RegistrySettings
@@ -234,6 +234,9 @@ class HeartbeatMonitor(Actor):
         self._update_visibility(now)
         self._publish(self._table.check(now=now), now)
         self._tell(self._flapping.due(now=now), now)
+        hears = self._visible and self._registry_read.is_read
+        expected = self._table.alive_in(EXECUTION, now=now) if hears else ()
+        self._killswitch.offer(Hearing(hears, expected), urgent=True)
         if not self._registry_read.is_read:
             return
         active = self._table.count_alive(now=now)

@@ -163,9 +163,7 @@ class AgentTable:
     def sender_of(self, event: Event) -> Sender | None:
         """Who sent a heartbeat that was taken; ``None`` if the table was full."""
         agent = self._agents.get(_text(_read(event.payload).agent_id) or _suffix(event))
-        if agent is None:
-            return None
-        return Sender(agent.row.id, agent.row.agent_group or "", agent.interval_s)
+        return None if agent is None else _sender(agent)
 
     def _apply(self, agent: _Agent, beat: Beat, ts: str, now: float) -> None:
         row = agent.row
@@ -260,6 +258,11 @@ class AgentTable:
         """Agents with a beat within their timeout that were not said to be offline."""
         return sum(self._is_alive(agent, now) for agent in self._agents.values())
 
+    def alive_in(self, group: str, *, now: float) -> tuple[Sender, ...]:
+        """The agents of a group that count as alive."""
+        found = (agent for agent in self._agents.values() if agent.row.agent_group == group)
+        return tuple(_sender(agent) for agent in found if self._is_alive(agent, now))
+
     def view(self, agent_id: str, *, now: float) -> AgentView:
         """One agent; ``KeyError`` if it is unknown."""
         return self._view(self._agents[agent_id], now)
@@ -291,6 +294,10 @@ class AgentTable:
             id_note=agent.id_note,
             instances=self._instances(agent, now),
         )
+
+
+def _sender(agent: _Agent) -> Sender:
+    return Sender(agent.row.id, agent.row.agent_group or "", agent.interval_s)
 
 
 def _read(payload: bytes) -> Beat:

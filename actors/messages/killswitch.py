@@ -5,7 +5,7 @@ heartbeats. Events reach it as :mod:`~.events`.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -27,6 +27,10 @@ class Sender:
     """How often it beats."""
 
 
+EXECUTION: Final = "execution"
+"""Agents of this group place orders: they must acknowledge, with a gate or without."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Who has acknowledged; ids of agents, sorted."""
@@ -41,13 +45,14 @@ class Standing:
     """Must acknowledge, and do not beat: a gate shuts when the permit runs out."""
     without_gate: tuple[str, ...] = ()
     """In scope, not bound to acknowledge, and not known to have halted."""
-    unheard: bool = False
-    """Whether agents that must acknowledge may not have been heard yet, so soon after a start."""
+    known: bool = False
+    """Whether it is known who must acknowledge: since the registry was read, and the bus proven to
+    work, every agent has had the time for a beat."""
 
     @property
     def complete(self) -> bool:
-        """Whether all have acknowledged that must."""
-        return not self.unheard and not self.pending and not self.unreachable
+        """Whether all have acknowledged that must; False while it is not known who that is."""
+        return self.known and not self.pending and not self.unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +235,15 @@ class DrillResult(msgspec.Struct, frozen=True):
     """Milliseconds by agent, the slowest 200."""
     missing: tuple[str, ...]
     """Who did not answer, 200 of them."""
+
+
+class Hearing(msgspec.Struct, frozen=True):
+    """Whether heartbeats would be heard; from the HeartbeatMonitor, twice a second."""
+
+    hears: bool
+    """The registry has been read, and the bus is proven to work."""
+    expected: tuple[Sender, ...] = ()
+    """Agents of group `EXECUTION` that count as alive, heard since the start or not."""
 
 
 class BeatsHeard(msgspec.Struct, frozen=True):

@@ -10,6 +10,9 @@ from .rest import Client
 WAIT_S: Final = 4.0
 """A permit ends after 3 s, and a gate reads it each 0.25 s: by then every gate is shut."""
 POLL_S: Final = 0.2
+NOT_KNOWN: Final = (
+    "Not known yet who must halt: the daemon has not listened for a whole heartbeat. Look again."
+)
 _KINDS: Final = ("acknowledged", "quiet", "pending", "unreachable", "without_gate")
 
 
@@ -24,8 +27,13 @@ def is_complete(state: Mapping[str, Any]) -> bool:
     return state.get("status") == "active" and state.get("complete") is True and not missing
 
 
+def is_unknown_who(state: Mapping[str, Any]) -> bool:
+    """Whether the daemon does not know yet who must halt (one of before does not say)."""
+    return state.get("agents_known") is False
+
+
 def follow(client: Client, *, limit_s: float = WAIT_S) -> Iterator[dict[str, Any]]:
-    """The state each time that an agent's standing changes, until all have halted or the limit.
+    """The state each time that something of it changes, until all have halted or the limit.
 
     Ends early, too, when the daemon does not answer any more.
     """
@@ -35,7 +43,7 @@ def follow(client: Client, *, limit_s: float = WAIT_S) -> Iterator[dict[str, Any
             state = client.get("/risk/killswitch")
         except Failure:
             return
-        standing = [names(state, kind) for kind in _KINDS]
+        standing = [state.get("complete"), *(names(state, kind) for kind in _KINDS)]
         if standing != before:
             yield state
             before = standing

@@ -9,7 +9,7 @@ import click
 
 from ...protocol.printable import printable
 from ...protocol.ulid import new_ulid
-from ..client.receipts import follow, is_complete, names
+from ..client.receipts import NOT_KNOWN, follow, is_complete, is_unknown_who, names
 from ..client.rest import Client, refusal
 from ..errors import ExitCode, Failure
 from ..formatting import duration
@@ -178,6 +178,8 @@ def summary(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"{halted} of {every} agents have halted."
     else:
         yield "No agent is known that would acknowledge."
+    if is_unknown_who(state):
+        yield NOT_KNOWN
     for kind, found in {**missing, "without a gate": names(state, "without_gate")}.items():
         if found:
             yield f"  {kind}: {printable(', '.join(found))}"

@@ -9,6 +9,7 @@ import click
 
 from ...protocol.printable import printable
 from ..client.pages import Event, Pages
+from ..client.receipts import NOT_KNOWN, is_unknown_who
 from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
 from ..filters import Filter
@@ -120,7 +121,8 @@ def _status_lines(state: Mapping[str, Any], screen: Screen) -> list[str]:
         return [f"{screen.state('unknown')}  not known whether trading is stopped.  {said}"]
     trips = state.get("trips") or [state]
     lines = [_effect(trips, screen), *(_trip_line(trip, screen) for trip in trips)]
-    return [*lines, *_agent_lines(state.get("agents") or {})]
+    not_known = [f"  {NOT_KNOWN}"] if is_unknown_who(state) else []
+    return [*lines, *_agent_lines(state.get("agents") or {}), *not_known]
 
 
 def _effect(trips: Sequence[Mapping[str, Any]], screen: Screen) -> str:

@@ -192,7 +192,8 @@ def _shown(view: KillswitchView, drill: DrillResult | None) -> KillswitchAnswer:
         last_triggered=newest.at if newest else None,
         released_at=max((release.at for release in stop.releases), default=None),
         trips=_trips(stop.trips),
-        complete=status != "unknown" and standing.complete,
+        complete=status == "inactive" or (status == "active" and standing.complete),
+        agents_known=standing.known,
         agents=Acknowledgements(
             standing.acknowledged,
             standing.quiet,
@@ -217,14 +218,17 @@ def _message(view: KillswitchView) -> str:
     return f"{what} is stopped{count}. {_halted(view.standing)}"
 
 
+NOT_KNOWN: Final = "Not known yet who must: the daemon has not listened for a whole heartbeat."
+
+
 def _halted(standing: Standing) -> str:
     missing = (*standing.pending, *standing.unreachable)
     every = len(standing.acknowledged) + len(missing)
     known = f"{len(standing.acknowledged)} of {every} agents have halted."
-    if standing.unheard:
-        known = f"{known[:-1]}; others may not have been heard since the start."
-    elif not every:
+    if not every:
         known = "No agent is known that would acknowledge."
+    if not standing.known:
+        known = f"{known} {NOT_KNOWN}"
     bare = f" Without a gate: {', '.join(standing.without_gate)}." if standing.without_gate else ""
     return f"{known}{bare}"
 

@@ -264,7 +264,7 @@ def _of_killswitch(killswitch: Address) -> Iterable[Metric]:
     view: KillswitchView = killswitch.ask(GetKillswitch(), timeout_s=_ASK_TIMEOUT_S)
     text = "0 allowed, 1 halted, 0.5 reduce only, -1 unknown (agents take it for 1), by scope."
     yield _gauges("killswitch_level", text, ("scope",), killswitch_levels(view))
-    if not view.standing.unheard:
+    if view.standing.known or not view.stop.in_force:
         missing = len(view.standing.pending) + len(view.standing.unreachable)
         text = "Agents that have not acknowledged a stop in force for them."
         yield _gauge("killswitch_unacknowledged", text, missing)

@@ -194,12 +194,15 @@ class KillswitchAnswer(msgspec.Struct, frozen=True):
     released_at: str | None
     trips: tuple[TripShape, ...]
     complete: bool
-    """All that must have acknowledged have."""
+    """All that must have acknowledged have; false, too, while it is not known who that is."""
     agents: Acknowledgements
     message: str
     timestamp: str
     drill: DrillResult | None = None
     """The last one; `null`: never, as far as is known."""
+    agents_known: bool = False
+    """It is known who must acknowledge: since its start, or since the bus was proven to work
+    again, the daemon has listened for one heartbeat of every agent."""
 
 
 class EffectiveQuery(msgspec.Struct, frozen=True):

@@ -72,9 +72,14 @@ export function standings(agents) {
   }).filter(({ words }) => words !== "");
 }
 
-/** "2 of 4 agents have halted", of those that must acknowledge; empty while the daemon has not said. */
-export function haltedWords(agents) {
+/**
+ * "2 of 4 agents have halted", of those that must acknowledge; empty while the daemon has not said.
+ *
+ * `known` is false while the daemon has not listened for a whole heartbeat.
+ */
+export function haltedWords(agents, known = true) {
   if (!Array.isArray(agents?.acknowledged)) return "";
+  if (known === false) return `${agents.acknowledged.length} halted so far, not known yet who else must`;
   const size = (name) => (Array.isArray(agents[name]) ? agents[name].length : 0);
   const all = size("acknowledged") + size("pending") + size("unreachable");
   return all ? `${agents.acknowledged.length} of ${plural(all, "agent")} halted` : "no agent is known that would acknowledge";

@@ -91,7 +91,8 @@ function meaningOf(kind, killswitch) {
   if (kind !== "unknown") {
     const mixed = kind === "partly" && tripsInForce(killswitch).some((trip) => levelOf(trip) === "reduce");
     const meaning = MEANINGS[mixed ? "mixed" : kind];
-    return killswitch.complete === false && kind !== "allowed" ? `${meaning} Not every agent has halted yet.` : meaning;
+    if (killswitch.complete !== false || kind === "allowed") return meaning;
+    return `${meaning} ${killswitch.agents_known === false ? "Not known yet who must halt." : "Not every agent has halted yet."}`;
   }
   const why = typeof killswitch.message === "string" ? ` ${killswitch.message}` : "";
   return `The daemon cannot read its own record of the stop; agents treat this as stopped.${why}`;

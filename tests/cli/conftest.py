@@ -204,6 +204,13 @@ class RunningDaemon:
         """The program, told where this daemon is."""
         return run_orc(self.folder, words, stdin, {"ORCHESTRATOR_URL": self.url, **environ})
 
+    def wait_agents_known(self) -> None:
+        """Wait until it has listened for a whole heartbeat since its start."""
+        end = time.monotonic() + DAEMON_START_LIMIT_S
+        while not self.orc("killswitch", "status", "-o", "json").json["agents_known"]:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
     def on_a_terminal(self, *words: str, **settings: Any) -> Done:
         """The same on a terminal."""
         return on_a_terminal(*words, folder=self.folder, ORCHESTRATOR_URL=self.url, **settings)

@@ -16,6 +16,7 @@ from orchestrator.actors.messages.killswitch import (
     BeatsHeard,
     FileFound,
     GetEffective,
+    Hearing,
     ResumeAgent,
     Sender,
     TakeTrip,
@@ -854,7 +855,25 @@ def test_receipts_are_counted_by_trip(desk: Desk) -> None:
 
     beat(desk, AGENT, status="halted", gate=GateState.SHUT, trip_id=engaged.trip.id, open_orders=0)
     assert desk.view().standing.quiet == ("a",)
-    assert desk.view().standing.complete
+    assert not desk.view().standing.complete
+
+
+def test_it_is_complete_once_it_is_known_who_must(
+    desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.killswitch.receipts.KNOWN_AFTER_S", 0.1)
+    desk.engage()
+    desk.address.tell(Hearing(True))
+    wait_until(lambda: desk.view().standing.complete)
+
+    assert desk.actor is not None
+    stop_actor(desk.actor)  # with an incarnation die receipts
+    desk.start_actor()
+
+    assert not desk.view().standing.known
+    desk.address.tell(Hearing(True, (AGENT,)))
+    wait_until(lambda: desk.view().standing.known)
+    assert desk.view().standing.pending == ("a",)
 
 
 def test_an_agent_without_a_gate_is_said_to_have_none(desk: Desk) -> None:

@@ -1,11 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from orchestrator.actors.messages.killswitch import Sender, Standing
+from orchestrator.actors.messages.killswitch import Hearing, Sender, Standing
 from orchestrator.killswitch import receipts as module
 from orchestrator.killswitch.receipts import (
     ALERT_S,
     END_S,
+    KNOWN_AFTER_S,
     REACHABLE_INTERVALS,
     Receipt,
     Receipts,
@@ -49,24 +50,13 @@ def test_an_agent_with_a_gate_is_pending_then_halted_then_quiet() -> None:
     receipts = engaged(known)
     assert standing(receipts, known) == Standing(pending=("a",))
     assert not standing(receipts, known).complete
+    receipts.hearing(Hearing(True), 100.0 - KNOWN_AFTER_S)
 
     assert receipts.heard(A, naming(BUSY, "A"), known, 100.25) == [Receipt("a", "A", 0.25)]
-    assert standing(receipts, known) == Standing(acknowledged=("a",))
+    assert standing(receipts, known) == Standing(acknowledged=("a",), known=True)
     assert standing(receipts, known).complete
     assert receipts.heard(A, naming(QUIET, "A"), known, 100.5) == [Receipt("a", "A", 0.25, 0.5)]
-    assert standing(receipts, known) == Standing(acknowledged=("a",), quiet=("a",))
-
-
-def test_a_stop_of_before_the_start_is_not_complete_until_all_have_had_time_to_beat() -> None:
-    receipts, known = Receipts(started_at=LATER), stop("A")
-    receipts.observe(known, 100.0)
-    receipts.observe(known, 110.0)
-
-    assert standing(receipts, known, 114.9) == Standing(unheard=True)
-    assert not standing(receipts, known, 114.9).complete
-    assert standing(receipts, known, 115.0).complete
-    assert standing(Receipts(started_at=AT), known).complete  # made after the start
-    assert not standing(Receipts(started_at=LATER), known).complete  # it never began
+    assert standing(receipts, known).quiet == ("a",)
 
 
 def test_a_receipt_that_says_nothing_new_is_no_news() -> None:
@@ -253,9 +243,50 @@ def test_an_agent_without_a_gate_must_acknowledge_only_in_group_execution() -> N
 
 
 def test_agents_without_a_gate_do_not_make_a_stop_incomplete() -> None:
-    assert Standing(acknowledged=("a",), without_gate=("s",)).complete
-    assert not Standing(unreachable=("a",)).complete
-    assert not Standing(pending=("a",)).complete
+    assert Standing(acknowledged=("a",), without_gate=("s",), known=True).complete
+    assert not Standing(unreachable=("a",), known=True).complete
+    assert not Standing(pending=("a",), known=True).complete
+
+
+def test_nothing_is_complete_until_every_agent_had_the_time_for_a_beat() -> None:
+    receipts, known = Receipts(), stop("A")
+    receipts.observe(known, 100.0)
+    assert not standing(receipts, known, 1_000.0).complete
+
+    receipts.hearing(Hearing(False), 100.0)
+    receipts.hearing(Hearing(True), 200.0)
+    receipts.hearing(Hearing(True), 203.0)
+    assert not standing(receipts, known, 199.9 + KNOWN_AFTER_S).complete
+    assert standing(receipts, known, 200.0 + KNOWN_AFTER_S).complete
+
+    receipts.hearing(Hearing(False), 210.0)  # the bus is blind: others may have come
+    receipts.hearing(Hearing(True), 211.0)
+    assert not standing(receipts, known, 212.0).complete
+
+
+def test_the_registry_s_execution_agents_must_acknowledge_though_they_do_not_beat() -> None:
+    receipts, known = Receipts(), stop("A")
+    receipts.observe(known, 100.0)
+    receipts.hearing(Hearing(True, (TRADER,)), 100.0)
+
+    assert standing(receipts, known, 101.0).pending == ("t",)
+    assert receipts.overdue(known, 105.9) == []  # it has had no time for a beat yet
+    assert receipts.overdue(known, 106.0) == ["t"]
+    late = standing(receipts, known, 130.0)
+    assert (late.unreachable, late.complete) == (("t",), False)
+
+    receipts.heard(TRADER, SHUT, known, 131.0)
+    receipts.hearing(Hearing(True, (TRADER,)), 131.5)
+    assert standing(receipts, known, 131.5).complete
+
+
+def test_the_registry_s_agents_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_AGENTS", 3)
+    receipts = Receipts()
+
+    receipts.hearing(Hearing(True, tuple(Sender(f"a{n}", "execution") for n in range(9))), 1.0)
+
+    assert len(receipts._agents) == 3
 
 
 def test_an_agent_whose_beats_are_missing_is_unreachable() -> None:

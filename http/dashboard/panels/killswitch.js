@@ -137,7 +137,7 @@ function overview(state) {
     const k = state.killswitch;
     const may = proven ? permissions(k, groupOf) : [];
     allowed.render(may.length ? "What may be done now" : "", may.map(({ scope, permission, who, words }) => ({ key: `${scope} ${permission}`, label: who, words })));
-    const halted = tripsInForce(k).length ? haltedWords(k.agents) : "";
+    const halted = tripsInForce(k).length ? haltedWords(k.agents, k.agents_known) : "";
     const rows = halted === "" ? [] : standings(k.agents);
     agents.render(halted && `Agents${proven ? "" : " when last read"}: ${halted}`, rows.map(({ name, label, words }) => ({ key: name, label, words })));
   } };

@@ -20,7 +20,7 @@ from orchestrator.actors.messages.heartbeat_monitor import (
     GetVisibility,
     SetBusVisible,
 )
-from orchestrator.actors.messages.killswitch import BeatsHeard, Sender
+from orchestrator.actors.messages.killswitch import BeatsHeard, Hearing, Sender
 from orchestrator.actors.messages.state_keeper import SetState
 from orchestrator.actors.unread import NotRead
 from orchestrator.protocol.heartbeat import GateBeat, GateState
@@ -230,3 +230,35 @@ def test_heartbeats_go_to_the_killswitch_with_their_sender(
     assert heard.beats == (
         (Sender("a1", "execution", 2.0), GateBeat("halted", GateState.SHUT, trip_id="T1")),
     )
+
+
+def test_the_killswitch_is_told_of_execution_agents_once_the_registry_is_read_and_beats_are_heard(
+    ward: Ward, wait_until: Callable[..., None]
+) -> None:
+    def last() -> Hearing:
+        heard: Hearing = ward.killswitch.of(Hearing)[-1]
+        return heard
+
+    ward.beat("trader", group="execution", interval_s=2)
+    ward.beat("feed", group="ingestion")
+    ward.beat("gone", group="execution", status="offline")
+    wait_until(lambda: ward.killswitch.of(Hearing) and last().hears)
+
+    wait_until(lambda: last().expected == (Sender("trader", "execution", 2.0),))
+    ward.address.tell(SetBusVisible(visible=False))
+    wait_until(lambda: last() == Hearing(False))
+
+
+def test_after_a_restart_the_registry_says_who_is_expected(
+    ward: Ward, wait_until: Callable[..., None]
+) -> None:
+    ward.beat("trader", group="execution")
+    ward.agents()
+    ward.stop()
+    before = len(ward.killswitch.of(Hearing))
+
+    ward.start()
+
+    wait_until(lambda: any(one.expected for one in ward.killswitch.of(Hearing)[before:]))
+    [*_, last] = ward.killswitch.of(Hearing)
+    assert [sender.agent for sender in last.expected] == ["trader"]

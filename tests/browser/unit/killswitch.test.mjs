@@ -41,6 +41,7 @@ test("every agent stands in one line, the worst first", () => {
   const agents = { acknowledged: ["a", "b"], quiet: ["b"], pending: ["c"], unreachable: ["d"], without_gate: ["e"] };
   assert.deepEqual(standings(agents).map(({ label, words }) => `${label} ${words.split(" ")[0]}`), ["Pending c", "Unreachable d", "Without a gate e", "Halted a", "Quiet b"]);
   assert.equal(haltedWords(agents), "2 of 4 agents halted");
+  assert.equal(haltedWords(agents, false), "2 halted so far, not known yet who else must");
   const many = standings({ pending: Array.from({ length: 25 }, (_, i) => `a${i}`) });
   assert.match(many[0].words, /a19 and 5 more \(/);
 });

@@ -98,6 +98,8 @@ test("not every agent has halted: that is said until they have", () => {
   const meaning = (complete) => trading(after({ status: "active", complete, trips: [trip()] }), T0).meaning;
   assert.match(meaning(false), /Not every agent has halted yet/);
   assert.doesNotMatch(meaning(true), /Not every/);
+  const early = after({ status: "active", complete: false, agents_known: false, trips: [trip()] });
+  assert.match(trading(early, T0).meaning, /Not known yet who must halt/);
 });
 
 test("the title carries the worst: stop, link, bus, store, execution agent, others", () => {

@@ -1,5 +1,5 @@
 import pytest
-from orchestrator.cli.client.receipts import follow, is_complete
+from orchestrator.cli.client.receipts import follow, is_complete, is_unknown_who
 from orchestrator.cli.client.rest import Client
 
 from ..conftest import Double
@@ -39,6 +39,20 @@ def test_the_same_standing_is_said_once_until_the_limit(double: Double) -> None:
     with Client(double.url, timeout_s=5) as client:
         assert list(follow(client, limit_s=0.7)) == [WAITING]
     assert len(double.requests) > 1
+
+
+def test_what_becomes_known_is_said_though_nobody_else_has_halted(double: Double) -> None:
+    early = {"status": "active", "complete": False, "agents_known": False, "agents": {}}
+    double.answers[PATH] = (200, early)
+
+    with Client(double.url, timeout_s=5) as client:
+        states = follow(client)
+        first = next(states)
+        double.answers[PATH] = (200, early | {"complete": True, "agents_known": True})
+        rest = list(states)
+
+    assert is_unknown_who(first)
+    assert [is_complete(state) for state in rest] == [True]
 
 
 def test_a_daemon_that_answers_no_more_ends_it(double: Double) -> None:

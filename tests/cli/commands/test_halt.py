@@ -33,7 +33,8 @@ NOBODY = "http://127.0.0.1:1"
 
 @pytest.fixture
 def released(daemon: RunningDaemon) -> Iterator[RunningDaemon]:
-    """The daemon, left without a stop in force."""
+    """The daemon, which knows its agents; left without a stop in force."""
+    daemon.wait_agents_known()
     yield daemon
     for trip in daemon.orc("killswitch", "status", "-o", "json").json["trips"]:
         daemon.orc("killswitch", "release", trip["trip_id"], "--reason", "tidy", "--yes")
@@ -178,6 +179,18 @@ def test_an_agent_that_is_missing_is_named(double: Double, orc: Orc, kind: str) 
     assert f"  {kind}: b\n" in done.out
 
 
+def test_while_it_is_not_known_who_must_halt_it_says_so(double: Double, orc: Orc) -> None:
+    early = HALTED | {"complete": False, "agents_known": False}
+    double.answers["/risk/killswitch"] = (200, early)
+
+    done = orc("--url", double.url, "halt", "--reason", "x")
+    shown = orc("--url", double.url, "killswitch", "status")
+
+    assert done.code == 7
+    assert "Not known yet who must halt" in done.out
+    assert "Not known yet who must halt" in shown.out
+
+
 def test_an_agent_that_halts_later_is_shown_as_it_does(double: Double, orc: Orc) -> None:
     waiting = HALTED | {"agents": {"acknowledged": [], "pending": ["a"]}, "complete": False}
     double.answers["/risk/killswitch"] = (200, waiting)
@@ -303,6 +316,7 @@ def test_the_agent_of_the_readme_halts(server_folder: Path, tmp_path: Path) -> N
         end = time.monotonic() + 30
         while "execution-1" not in daemon.orc("agent", "ls", "-o", "json").out:
             assert time.monotonic() < end
+        daemon.wait_agents_known()
         done = daemon.orc("halt", "--reason", "x", "-o", "json")
         agent.terminate()
         out, _ = agent.communicate(timeout=20)
@@ -322,6 +336,7 @@ def test_where_http_is_silent_the_control_socket_is_next(
     more = f'[http]\ncontrol_socket = "{path}"\n'
     monkeypatch.setattr(conftest, "SETTINGS", conftest.SETTINGS.replace("[http]\n", more))
     with started_daemon(folder) as daemon, silent_port() as url:
+        daemon.wait_agents_known()
         done = daemon.orc("--url", url, "halt", "--reason", "x")
 
     assert f"control socket worked: the daemon answered on {path}" in done.err

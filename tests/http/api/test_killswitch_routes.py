@@ -3,6 +3,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from orchestrator.killswitch import receipts
 from orchestrator.protocol.ulid import new_ulid
 
 from ..conftest import Serve, Served
@@ -66,7 +67,22 @@ def test_the_state_tells_who_and_why(serve: Serve) -> None:
         "unreachable",
         "without_gate",
     }
-    assert state["complete"] is True
+    assert (state["complete"], state["agents_known"]) == (False, False)
+    assert "Not known yet who must" in state["message"]
+
+
+def test_it_is_complete_once_agents_had_the_time_for_a_beat(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "KNOWN_AFTER_S", 0.5)
+    served = serve()
+    engage(served)
+
+    served.wait_until(lambda: served.get(PATH).json["complete"])
+
+    state = served.get(PATH).json
+    assert state["agents_known"] is True
+    assert "Not known yet" not in state["message"]
 
 
 def test_a_second_stop_is_another_trip(serve: Serve) -> None:
