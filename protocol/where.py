@@ -129,6 +129,8 @@ class Where:
 
     def __init__(self, text: str, tests: tuple[Test, ...]) -> None:
         self.text = text
+        self.terms = len(tests)
+        """How many comparisons it is."""
         self._tests = tests
 
     def __call__(self, subject: Subject) -> bool:

@@ -71,7 +71,7 @@ class Broadcaster(Actor):
         self._flush_soon()
 
     def _show(self, events: tuple[Event, ...]) -> None:
-        size = max(1, _MAX_MATCHES_AT_ONCE // max(1, self._clients.filters))
+        size = max(1, _MAX_MATCHES_AT_ONCE // max(1, self._clients.matches_per_event))
         for start in range(0, len(events), size):
             if start:
                 give_way()

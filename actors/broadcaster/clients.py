@@ -27,12 +27,13 @@ from .send_buffer import Chunk, SendBuffer
 
 ALL_TYPES: Final = ("*",)
 
+COMPARISON_MATCHES: Final = 6
+"""What one comparison of a filter costs at most, in matches of a pattern: some 3 µs."""
 MAX_WHERES: Final = 64
 """Different filters (`where`) at a time: each is tested on every event that its types admit."""
 
 # A joined chunk is dropped as a whole, so it must be small compared with a client's buffer.
 CHUNK_BYTES: Final = 64 * 1024
-
 
 _id_of = attrgetter("id")
 _second = itemgetter(1)
@@ -210,9 +211,10 @@ class Clients:
         yield from list(self._behind)
 
     @property
-    def filters(self) -> int:
-        """Different filters."""
-        return len(self._groups)
+    def matches_per_event(self) -> int:
+        """What one event costs, in matches of a pattern: each comparison counts for several."""
+        terms = sum(group.where.terms for group in self._groups.values() if group.where)
+        return len(self._groups) + COMPARISON_MATCHES * terms
 
     @property
     def passed_id(self) -> int | None:

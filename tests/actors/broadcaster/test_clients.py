@@ -3,7 +3,13 @@ import os
 from collections.abc import Callable, Iterable
 
 import pytest
-from orchestrator.actors.broadcaster.clients import ALL_TYPES, MAX_WHERES, Client, Clients
+from orchestrator.actors.broadcaster.clients import (
+    ALL_TYPES,
+    COMPARISON_MATCHES,
+    MAX_WHERES,
+    Client,
+    Clients,
+)
 from orchestrator.actors.broadcaster.frames import gap_frame
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.events import EventReplaced, EventsJournalled
@@ -495,3 +501,11 @@ def test_the_most_filters_cost_a_bounded_time_per_event(inner: bytes, events: in
     registry.publish(made, frame)
 
     assert quiet_s() - begun < 1.5 * float(os.environ.get("TEST_TIME_SCALE", "1"))
+
+
+def test_a_filter_counts_for_the_turns_of_the_loop() -> None:
+    registry = Clients()
+    registry.attach(client(("risk.*",)))
+    registry.attach(Client(1000, lambda: None, where="data.a > 1 and data.b > 2"))
+
+    assert registry.matches_per_event == 2 + 2 * COMPARISON_MATCHES
