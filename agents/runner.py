@@ -17,6 +17,7 @@ from typing import Any
 
 from .agent import Agent
 from .errors import BadAgent, BadOptions
+from .options import read_options
 
 EXIT_FAILED = 1
 """The agent raised."""
@@ -83,6 +84,16 @@ def run_agent(  # noqa: PLR0913 - the agent's settings
     agent.log.info("%s is starting (process %d)", agent.agent_id, os.getpid())
     agent.run()
     agent.log.info("%s has stopped", agent.agent_id)
+
+
+def check_agent(path: str, options: Mapping[str, Any]) -> None:
+    """Whether ``module:Class`` could be run with these options. Makes no agent.
+
+    Raises:
+        BadAgent: there is no such agent.
+        BadOptions: it has not such options.
+    """
+    read_options(load_agent(path).Options, options)
 
 
 def read_option_texts(texts: Sequence[str]) -> dict[str, Any]:
@@ -152,6 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     set_up_logging()
     try:
+        if given.check:
+            check_agent(given.path, read_option_texts(given.option))
+            return 0
         run_agent(
             given.path,
             agent_id=given.id,
@@ -175,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="orchestrator agent run", description="Run an agent until it is stopped."
     )
     parser.add_argument("path", metavar="module:Class")
+    parser.add_argument("--check", action="store_true", help="only look whether it could run")
     parser.add_argument("--id", help="the agent's id; the class's own by default")
     parser.add_argument("--name", help="for people")
     parser.add_argument("--group", help="ingestion, signals, execution, …")

@@ -15,6 +15,7 @@ from ..formatting import duration, event_summary
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
 from .agent_new import new_command
+from .agent_wait import wait_command
 
 RECENT_EVENTS = 5
 """Number of latest events shown with an agent."""
@@ -369,6 +370,7 @@ _CALL_COLUMNS = (
 )
 
 agent_command.add_command(new_command)
+agent_command.add_command(wait_command)
 _verb("start", "Start agents that the daemon runs.", asks=True)
 _verb("stop", "Stop agents that the daemon runs; they stay stopped.", asks=False)
 _verb("restart", "Stop and start agents that the daemon runs.", asks=True)

@@ -30,15 +30,40 @@ def config_command() -> None:
 
 @config_command.command("check", examples="orc config check -c supervisor.toml")
 @config_option
+@click.option("--agents/--no-agents", default=True, help="Load the classes of agents, too.")
 @pass_invocation
-def config_check(invocation: Invocation, *, config: Path | None) -> None:
-    """Check the settings and list all faults. Exit code 2 if there are any."""
+def config_check(invocation: Invocation, *, config: Path | None, agents: bool) -> None:
+    """Check the settings and list all faults. Exit code 2 if there are any.
+
+    Classes of agents are loaded, by a process for each, and their options are checked.
+    """
     settings = read_settings(config)
     _check_tls(settings, invocation.screen)
+    if agents:
+        _check_agents(settings)
     source = str(settings.file) if settings.file else "no file, the environment only"
     row = {"status": "ok", "file": str(settings.file) if settings.file else None}
     screen = invocation.screen
     screen.record("config_check", row, lambda: [f"{screen.state('ok')}  {source}"], "file")
+
+
+def _check_agents(settings: "Settings") -> None:
+    """Load the classes and look for the programs of the agents.
+
+    Raises:
+        Failure: one of them could not run.
+    """
+    from ..offline.agent_programs import faults
+
+    found = list(faults(settings.agents))
+    if found:
+        raise Failure(
+            "agents of the settings cannot run",
+            code="bad_settings",
+            cause="; ".join(found),
+            advice="correct them, or leave them out with --no-agents",
+            exit_code=ExitCode.USAGE,
+        )
 
 
 def _check_tls(settings: "Settings", screen: Screen) -> None:

@@ -26,6 +26,21 @@ def test_all_faults_are_told_at_once(orc: Orc, tmp_path: Path) -> None:
     assert "log.level" in done.err
 
 
+def test_agents_that_could_not_run_are_faults_unless_they_are_left_out(
+    orc: Orc, tmp_path: Path
+) -> None:
+    (tmp_path / "supervisor.toml").write_text(
+        '[agents.a]\nclass = "nowhere:X"\n[agents.b]\ncommand = ["no-such-program"]\n'
+    )
+
+    done = orc("config", "check")
+
+    assert done.code == 2
+    assert "agents.a: class nowhere:X: cannot import nowhere" in done.err
+    assert "agents.b: command: there is no program no-such-program" in done.err
+    assert orc("config", "check", "--no-agents").code == 0
+
+
 def test_settings_are_shown_with_their_origin_and_without_passwords(
     orc: Orc, tmp_path: Path
 ) -> None:
