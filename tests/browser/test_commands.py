@@ -135,7 +135,7 @@ def test_every_command_runs_on_a_running_daemon(commands: list[str], daemon: Dae
 
 def test_an_option_that_does_not_exist_is_found() -> None:
     with pytest.raises(click.NoSuchOption):
-        parse(cli, ["tail", "--severity", "warning"])
+        parse(cli, ["tail", "--importance", "high"])
 
 
 def test_what_goes_past_the_daemon_stops_every_agent(commands: list[str]) -> None:
