@@ -18,6 +18,7 @@ from ..events import HEARTBEAT_PREFIX, Event
 from ..fields import FieldReader
 from ..messages.heartbeat_monitor import AgentView, Liveness
 from ..messages.killswitch import Sender
+from ..payloads import MAX_NAME_BYTES
 from .changes import Change
 from .instances import Instances
 
@@ -32,6 +33,9 @@ MAX_AGENTS: Final = 10_000
 
 ERROR_LIMIT: Final = 2_000
 """Characters of an agent's last error that are kept."""
+
+LABEL_CHARS: Final = MAX_NAME_BYTES
+"""Characters of an agent's name, group and version that are kept: as many as a scope may name."""
 
 
 class RegistrySettings(BaseModel):
@@ -168,7 +172,8 @@ class AgentTable:
     def _apply(self, agent: _Agent, beat: Beat, ts: str, now: float) -> None:
         row = agent.row
         status = normal_status(str(beat.status))
-        error = (_text(beat.error) or _text(beat.last_error) or "not said")[:ERROR_LIMIT]
+        said = _text(beat.error, ERROR_LIMIT) or _text(beat.last_error, ERROR_LIMIT)
+        error = said or "not said"
         agent.row = msgspec.structs.replace(
             row,
             name=_text(beat.name) or row.name,
@@ -328,8 +333,8 @@ def _suffix(event: Event) -> str:
     return event.source or "unknown"
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _text(value: object, limit: int = LABEL_CHARS) -> str | None:
+    return value[:limit] if isinstance(value, str) and value else None
 
 
 def _interval(value: object) -> float:

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 from orchestrator.actors.events import HEARTBEAT, Event
 from orchestrator.actors.heartbeat_monitor.agent_table import (
+    ERROR_LIMIT,
+    LABEL_CHARS,
     MAX_AGENTS,
     AgentTable,
     RegistrySettings,
@@ -346,3 +348,22 @@ def test_rows_of_another_program_do_not_fill_the_memory() -> None:
     agents.load(rows, now=0, wall=datetime.now(UTC))
 
     assert (len(agents), agents.refused) == (MAX_AGENTS, 3)
+
+
+def test_what_an_agent_says_of_itself_is_kept_to_a_bound() -> None:
+    agents = table()
+    long = "x" * 3_000
+    agents.beat(beat(name=long, group=long, version=long, status="error", error=long), now=0)
+
+    view = agents.view("a1", now=0)
+    assert (view.name, view.agent_group, view.version) == (long[:LABEL_CHARS],) * 3
+    assert view.last_error == long[:ERROR_LIMIT]
+
+
+def test_the_longest_id_there_may_be_is_whole() -> None:
+    agents = table()
+    event = beat("x" * 512)
+    agents.beat(event, now=0)
+
+    assert [view.id for view in agents.views(now=0)] == ["x" * 512]
+    assert getattr(agents.sender_of(event), "agent", None) == "x" * 512
