@@ -95,6 +95,8 @@ class LazyGroup(Group):
 
             near = difflib.get_close_matches(name, _COMMANDS, n=1)
             hint = f"try `{ctx.command_path} {near[0]}`" if near else ""
+            if near == ["halt"]:  # what is pasted from here must not stop trading
+                hint = f"to stop trading see `{ctx.command_path} halt --help`"
             raise BadUsage(
                 f"there is no command {name!r}", advice=hint or f"see `{ctx.command_path} --help`"
             )

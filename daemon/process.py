@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import Counter
 
 from ..http.edge.listener import ListeningSocket
+from ..http.settings import HttpSettings
 from ..protocol.rehearsal import test_variables, wants_test
 from ..runtime import OrchestratorError
 from ..runtime.datadir import DataDir
@@ -228,12 +229,18 @@ def announced(path: Path, daemon: Daemon, listening: ListeningSocket) -> Iterato
         path.unlink(missing_ok=True)
 
 
+_DEFAULT_URL: Final = f"http://{HttpSettings().host}:{HttpSettings().port}"
+"""Where commands look if they are not told."""
+
+
 def print_banner(daemon: Daemon, listening: ListeningSocket) -> None:
     """Print where everything is."""
     say("")
     say(f"  dashboard        {listening.url}/")
     say(f"  agents, REDIS_URL {masked(daemon.agents_redis_url)}")
     say(f"  data directory   {daemon.data.path}")
+    if listening.url != _DEFAULT_URL:
+        say(f"  for commands     export ORCHESTRATOR_URL={listening.url}")
     say("  stop             Ctrl-C (drains, then ends everything)")
     say("")
 

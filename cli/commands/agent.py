@@ -1,5 +1,6 @@
 """``agent ls|show|logs|run|start|stop|restart|resume``."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, repeat
 from typing import Any
@@ -11,7 +12,7 @@ from ..client.agent_logs import follow
 from ..client.completion import complete_agents
 from ..client.rest import Client, segment
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import duration, event_summary
+from ..formatting import duration, event_summary, size_text, uptime
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
 from .agent_new import new_command
@@ -84,9 +85,11 @@ def agent_command() -> None:
 )
 @click.option("--group", metavar="GROUP", help="Only of this group.")
 @click.option("--state", metavar="STATES", help="Only in these: up, late, down, unknown, error.")
+@click.option("-a", "--all", "every", is_flag=True, help="All, whatever --state says.")
 @pass_invocation
-def agent_ls(invocation: Invocation, *, group: str | None, state: str | None) -> None:
+def agent_ls(invocation: Invocation, *, group: str | None, state: str | None, every: bool) -> None:
     """List the agents that ever reported, trouble first."""
+    state = None if every else state
     with Client.of(invocation) as client:
         rows = client.get("/health/agents", {"group": group})["agents"]
     rows = in_order(rows)
@@ -94,7 +97,7 @@ def agent_ls(invocation: Invocation, *, group: str | None, state: str | None) ->
     screen = invocation.screen
     screen.records("agents", shown, AGENT_COLUMNS, "id")
     if not screen.for_programs:
-        screen.note(_ls_footer(rows, shown))
+        screen.note(_ls_footer(rows, shown, state))
 
 
 def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -106,12 +109,16 @@ def _words(text: str) -> set[str]:
     return {word.strip() for word in text.split(",")}
 
 
-def _ls_footer(rows: list[dict[str, Any]], shown: list[dict[str, Any]]) -> str:
+def _ls_footer(rows: list[dict[str, Any]], shown: list[dict[str, Any]], state: str | None) -> str:
+    """``3 shown, 18 up hidden by --state late,down (-a for all)``."""
     if not rows:
         return "no agent has ever reported; `orc doctor agent ID` says why one does not appear"
-    hidden = len(rows) - len(shown)
+    hidden = Counter(map(agent_state, rows)) - Counter(map(agent_state, shown))
     said = f"{len(shown)} shown"
-    return said + (f", {hidden} hidden by --state" if hidden else "")
+    if not hidden:
+        return said
+    counts = ", ".join(f"{count} {word}" for word, count in sorted(hidden.items()))
+    return f"{said}, {counts} hidden by --state {state} (-a for all)"
 
 
 @agent_command.command("show", examples="orc agent show dev-agent")
@@ -181,17 +188,30 @@ def _agent_lines(about: Row, screen: Screen) -> list[str]:
             ("kind", str(about.get("kind") or "")),
             ("version", printable(str(about.get("version") or ""))),
             ("error", printable(str(about.get("last_error") or ""))),
-            *((f"run {key}", printable(str(value))) for key, value in _of_run(managed)),
+            *_run_facts(managed),
         ]
     )
     return [*lines, *(_event_line(event, screen) for event in about.get("events") or [])]
 
 
-def _of_run(managed: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    plain = (str, int, float)
-    return [
-        (key, value) for key, value in managed.items() if key != "id" and isinstance(value, plain)
-    ]
+_IN_UNITS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "uptime_seconds": ("up", uptime),
+    "cpu_percent": ("cpu", lambda value: f"{value:.0f} %"),
+    "memory_bytes": ("memory", size_text),
+    "last_error": ("error", str),
+    "stopped_by_operator": ("stopped by", lambda value: "an operator" if value else ""),
+}
+"""Fields of a run that are not shown as they are: label and text."""
+
+
+def _run_facts(managed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the daemon knows of an agent that it runs itself, in units for people."""
+    found = []
+    for key, value in managed.items():
+        label, show = _IN_UNITS.get(key, (key, str))
+        if key != "id" and isinstance(value, str | int | float):
+            found.append((f"run {label}", printable(show(value))))
+    return found
 
 
 def _event_line(event: Row, screen: Screen) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ExitCode, Failure
+from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import plural
 from ..local_settings import POSTGRES_FOLDER, Place, config_option, read_settings
 from ..offline.database import database_failures
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     """,
 )
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @config_option
 @pass_invocation
-def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> None:
+def dump_command(invocation: Invocation, *, file: Path, force: bool, config: Path | None) -> None:
     """Write the whole database to FILE, as it is at this moment (pg_dump's custom format).
 
     The daemon may run, and goes on storing meanwhile. What is stored later is in the journal's
@@ -41,6 +42,10 @@ def dump_command(invocation: Invocation, *, file: Path, config: Path | None) -> 
     """
     from ...protocol.files import draft_of, replace_durably
 
+    if file.exists() and not force:
+        raise BadUsage(
+            f"{file} already exists", advice="name another, or add --force to replace it"
+        )
     url = Place(read_settings(config)).needed_pg_url()
     draft = draft_of(file)
     run_program("pg_dump", url, "--format=custom", "--no-owner", f"--file={draft}")

@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -90,6 +90,13 @@ def test_an_unknown_command_names_the_nearest(orc: Orc) -> None:
     assert done.err == "error  there is no command 'statsu'\nnext   try `orchestrator status`\n"
 
 
+def test_a_slip_of_the_pen_never_proposes_to_stop_trading(orc: Orc) -> None:
+    done = orc("hal")
+
+    assert done.code == 2
+    assert done.err.endswith("next   to stop trading see `orchestrator halt --help`\n")
+
+
 def test_wrong_usage_is_an_object_under_json_too(orc: Orc) -> None:
     done = orc("event", "get", "-o", "json")
 
@@ -163,18 +170,21 @@ def test_client_commands_load_nothing_heavy(double: Double, words: tuple[str, ..
 
 
 def best_s(*arguments: str) -> float:
-    """The quickest of several runs: what the program itself takes."""
+    """Processor time of the quickest of several runs: other load of the machine does not count."""
     times = []
     for _ in range(7):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *arguments], capture_output=True, timeout=60, check=False)
-        times.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     return min(times)
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("words", [("status",), ("agent", "ls"), ("halt", "--reason", "x")])
-def test_client_commands_start_in_less_than_200_ms(double: Double, words: tuple[str, ...]) -> None:
+def test_client_commands_start_with_less_than_200_ms_of_work(
+    double: Double, words: tuple[str, ...]
+) -> None:
     scale = float(os.environ.get("TEST_TIME_SCALE", "1"))
     url = double.url if "halt" in words else NOBODY  # where nobody answers, it goes on
     bare_s = best_s("-c", "import click")

@@ -3,9 +3,11 @@ import signal
 import subprocess
 import sys
 
+import click
 import pytest
 import redis
-from orchestrator.cli.commands.agent import agent_state, in_order
+from orchestrator.cli.commands.agent import _agent_lines, agent_state, in_order
+from orchestrator.cli.output import Screen
 
 from ..conftest import Double, Orc, RunningDaemon, clean_environ, on_a_terminal
 
@@ -54,7 +56,9 @@ def test_states_narrow_the_list_and_the_footer_says_so(daemon: RunningDaemon) ->
 
     assert done.out.splitlines()[1].split()[:2] == ["error", "cli-4"]
     assert done.out.splitlines()[1].endswith("no feed")
-    assert done.err == "1 shown, 1 hidden by --state\n"
+    assert done.err == "1 shown, 1 up hidden by --state error,down (-a for all)\n"
+    every = daemon.orc("agent", "ls", "--group", "narrow", "--state", "error,down", "-a")
+    assert every.err == "2 shown\n"
 
 
 @pytest.mark.subprocess
@@ -201,3 +205,25 @@ def test_what_cannot_be_followed_is_said(double: Double, orc: Orc, words: tuple[
 
     assert done.code == 2
     assert "exclude each other" in done.err or "cannot be CSV" in done.err
+
+
+def test_a_run_is_shown_in_units_for_people() -> None:
+    managed = {
+        "id": "a-1",
+        "kind": "process",
+        "restarts": 2,
+        "uptime_seconds": 93_600.4,
+        "cpu_percent": 3.72,
+        "memory_bytes": 41_234_567,
+        "stopped_by_operator": False,
+    }
+    lines = _agent_lines({"id": "a-1", "managed": managed}, Screen(color="never"))
+
+    facts = dict(click.unstyle(line).split("  ", 1) for line in lines)
+    assert {label: text.strip() for label, text in facts.items() if label.startswith("run")} == {
+        "run kind": "process",
+        "run restarts": "2",
+        "run up": "1d 02:00",
+        "run cpu": "4 %",
+        "run memory": "41 MB",
+    }

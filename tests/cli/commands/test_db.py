@@ -122,3 +122,25 @@ def test_size_is_told_by_day_and_type(orc: Orc, pg_url: str, tmp_path: Path) -> 
         ("risk.x", 1),
     }
     assert all(row["bytes"] > 0 and len(row["day"]) == 10 for row in told.json["items"])
+
+
+def test_a_dump_that_is_there_is_not_replaced_by_mistake(orc: Orc, tmp_path: Path) -> None:
+    file = tmp_path / "old.dump"
+    file.write_bytes(b"kept")
+
+    done = orc("db", "dump", str(file))
+
+    assert done.code == 2
+    assert "already exists" in done.err
+    assert "--force" in done.err
+    assert file.read_bytes() == b"kept"
+
+
+def test_a_dump_is_replaced_on_request(orc: Orc, pg_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "old.dump"
+    file.write_bytes(b"old")
+
+    done = orc("db", "dump", str(file), "--force", PG_URL=pg_url)
+
+    assert done.code == 0, done.err
+    assert file.read_bytes().startswith(b"PGDMP")

@@ -25,6 +25,13 @@ def test_a_second_daemon_on_the_same_directory_is_told_in_one_line(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.subprocess
+def test_on_another_port_the_banner_says_how_commands_find_it(daemon: RunningDaemon) -> None:
+    log = (daemon.folder / "daemon.log").read_text()
+
+    assert f"  for commands     export ORCHESTRATOR_URL={daemon.url}\n" in log
+
+
 @pytest.mark.parametrize(
     ("words", "missing", "extra"),
     [
