@@ -48,7 +48,7 @@ class Engine:
         self._surroundings = surroundings
         self.clock = surroundings.clock
         self.boot = surroundings.new_boot()
-        self.bus = surroundings.connect(agent.redis_url, SOCKET_TIMEOUT_S)
+        self.bus = surroundings.connect(agent.redis_url, SOCKET_TIMEOUT_S, agent.agent_id)
         self.publisher = self._publisher_on(self.bus)
         self.gate = gate_of(agent, self.clock)
         self.loop = surroundings.new_loop() if agent.takes_async else None
@@ -238,7 +238,7 @@ class Engine:
     def new_permit_reader(self, gate: AgentGate) -> PermitReader:
         """What keeps the gate supplied."""
         return PermitReader(
-            self._surroundings.connect(self.agent.redis_url, ANSWER_S),
+            self._surroundings.connect(self.agent.redis_url, ANSWER_S, self.agent.agent_id),
             gate,
             on_halt=partial(self._halt_soon, gate),
             beat=partial(self._gate_beat, gate),
@@ -255,6 +255,7 @@ class Engine:
             on_message=self.receive,
             on_connected=self._connected,
             log=self.agent.log,
+            name=f"agent:{self.agent.agent_id}",
         )
 
     def _publisher_on(self, bus: Bus) -> Publisher:
@@ -267,7 +268,11 @@ class Engine:
 
     def _new_heart(self) -> Heart:
         return Heart(
-            self._publisher_on(self._surroundings.connect(self.agent.redis_url, SOCKET_TIMEOUT_S)),
+            self._publisher_on(
+                self._surroundings.connect(
+                    self.agent.redis_url, SOCKET_TIMEOUT_S, self.agent.agent_id
+                )
+            ),
             channel=f"heartbeat.{self.agent.agent_id}",
             interval_s=self.agent.interval_s,
             health=self.health,

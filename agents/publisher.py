@@ -7,6 +7,7 @@ has used its number up, so that the daemon sees the hole and says so.
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -31,7 +32,9 @@ MAX_CHANNELS = 10_000
 """Maximum number of counters kept; channels beyond them carry no ``seq``."""
 
 
-def connect(redis_url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
+def connect(
+    redis_url: str, *, timeout_s: float = SOCKET_TIMEOUT_S, name: str = "orchestrator-agent"
+) -> redis.Redis:
     """A client for the URL. Opens nothing yet.
 
     It never repeats a command by itself: a PUBLISH sent twice would be two events.
@@ -39,12 +42,23 @@ def connect(redis_url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Red
     Args:
         redis_url: where.
         timeout_s: how long the server may take to answer.
+        name: what the connection is called in ``CLIENT LIST``, unless the URL says.
 
     Raises:
         BadOptions: the URL is refused; the text holds no secret.
     """
+
+    def greet(connection: Any) -> None:
+        connection.on_connect()
+        with suppress(redis.ResponseError):  # an account that may not is served all the same
+            connection.send_command("CLIENT", "SETNAME", name, check_health=False)
+            connection.read_response()
+
+    url = read_url(redis_url)
     return redis.Redis(
-        **read_url(redis_url).client_options(),
+        **url.client_options(),
+        # Its type says without an argument, but it is called with the connection.
+        redis_connect_func=greet if url.client_name is None else None,  # type: ignore[arg-type]
         protocol=2,  # understood by every server; pub/sub needs nothing newer
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,

@@ -46,6 +46,7 @@ class Subscriber:
         on_connected: called when all is subscribed, with the seconds that it was not
             (0 for the first time).
         log: the agent's.
+        name: what its connection is called in ``CLIENT LIST``.
     """
 
     def __init__(  # noqa: PLR0913 - wiring
@@ -57,8 +58,9 @@ class Subscriber:
         on_message: Callable[[Received], object],
         on_connected: Callable[[float], object],
         log: logging.Logger,
+        name: str = "orchestrator-agent",
     ) -> None:
-        self._client = connect(redis_url)
+        self._client = connect(redis_url, name=name)
         self._channels = channels
         self._patterns = {redis_glob(pattern).encode(): pattern for pattern in patterns}
         self._on_message = on_message

@@ -89,13 +89,14 @@ class RedisBus:
     Args:
         redis_url: where.
         timeout_s: how long it may take to answer.
+        agent_id: whose connection it is, for ``CLIENT LIST``.
 
     Raises:
         BadOptions: the URL is refused.
     """
 
-    def __init__(self, redis_url: str, timeout_s: float) -> None:
-        self._client = connect(redis_url, timeout_s=timeout_s)
+    def __init__(self, redis_url: str, timeout_s: float, agent_id: str = "unknown") -> None:
+        self._client = connect(redis_url, timeout_s=timeout_s, name=f"agent:{agent_id}")
         self._timeout_s = timeout_s
 
     def send(self, channel: str, body: bytes, *, durable: bool) -> int:
@@ -145,8 +146,8 @@ class Surroundings(NamedTuple):
 
     clock: Clock
     """For everything it times."""
-    connect: Callable[[str, float], Bus]
-    """From the URL and the limit for an answer, in seconds."""
+    connect: Callable[[str, float, str], Bus]
+    """From the URL, the limit for an answer in seconds, and the agent's id."""
     new_boot: Callable[[], str]
     """Tells one run of an agent from another."""
     on_failure: Callable[[Exception], object] = lambda _error: None

@@ -85,7 +85,7 @@ class Bench:
         """
         surroundings = Surroundings(
             self.clock,
-            lambda _url, _limit_s: self.bus,
+            lambda _url, _limit_s, _agent_id: self.bus,
             self._new_boot,
             self.errors.append,
             lambda agent_id, _folder: MemoryStore(self.kept, agent_id),

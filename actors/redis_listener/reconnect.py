@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import gevent
@@ -62,6 +62,10 @@ class AttemptSchedule:
 UNLIMITED: Final = 2**31
 """A pool counts what it has ever made, also what is long closed: 100 attempts by default, and
 whoever dials by it would be cut off for good."""
+
+
+CLIENT_NAME: Final = "orchestrator-daemon"
+"""What the daemon's connections are called."""
 
 
 def connection_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
@@ -136,9 +140,18 @@ def dial(connection: Any) -> None:
         raise error
 
 
+def _name(connection: Any) -> None:
+    """Tell whose it is, for ``CLIENT LIST``; an account that may not is served all the same."""
+    with suppress(redis.ResponseError):
+        connection.send_command("CLIENT", "SETNAME", CLIENT_NAME, check_health=False)
+        connection.read_response()
+
+
 def _attempt(connection: Any) -> Exception | None:
     try:
         connection.connect()
+        if connection.client_name is None:  # else the URL said one
+            _name(connection)
     except Exception as error:  # noqa: BLE001 raised in the caller instead
         return error
     return None

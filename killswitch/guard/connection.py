@@ -4,6 +4,7 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ...protocol.bus_url import BusUrl, Tls
@@ -43,6 +44,8 @@ class Connection:
                 self.call("AUTH", *url.auth)
             if url.db:
                 self.call("SELECT", str(url.db))
+            with suppress(Refused):  # an account that may not is served all the same
+                self.call("CLIENT", "SETNAME", url.client_name or "orchestrator-guard")
             self.prove()
         except (OSError, Refused):
             self.close()

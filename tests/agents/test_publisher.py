@@ -134,3 +134,23 @@ def test_a_durable_payload_must_be_an_object_too() -> None:
 def test_what_redis_does_not_take_is_said_of_durable_messages_too() -> None:
     with pytest.raises(BusUnavailable):
         publisher().publish("risk.x", {}, durable=True)
+
+
+def test_connections_are_named_after_their_agent_where_the_account_may(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url, protocol=2) as admin:
+        admin.acl_setuser("mute", enabled=True, nopass=True, channels=["*"], commands=["+publish"])
+        try:
+            named = RedisBus(redis_url, SOCKET_TIMEOUT_S, "named-1")
+            mute = RedisBus(redis_url.replace("://", "://mute:x@"), SOCKET_TIMEOUT_S, "mute-1")
+            given = connect(f"{redis_url}?client_name=mine", name="other")
+            for bus in (named, mute):
+                bus.send("strategy.x", b"{}", durable=False)
+            given.publish("strategy.x", b"{}")
+
+            names = {client["name"] for client in admin.client_list()}
+            assert {"agent:named-1", "mine"} <= names
+            assert not {"agent:mute-1", "other"} & names
+            for client in (named, mute, given):
+                client.close()
+        finally:
+            admin.acl_deluser("mute")

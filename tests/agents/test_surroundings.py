@@ -17,7 +17,7 @@ from orchestrator.agents.surroundings import (
 def test_agents_made_within_a_block_run_in_its_surroundings() -> None:
     clock = VirtualClock()
     bus = MemoryBus(clock)
-    with within(Surroundings(clock, lambda _url, _limit_s: bus, lambda: "boot-x")):
+    with within(Surroundings(clock, lambda _url, _limit_s, _agent_id: bus, lambda: "boot-x")):
         inside = Agent()
     outside = Agent()
 

@@ -104,6 +104,8 @@ def test_a_server_that_is_away_is_a_failed_attempt() -> None:
 
 
 class SlowConnection:
+    client_name = "given"
+
     def __init__(self) -> None:
         self.go = Event()
         self.disconnected = False
@@ -135,6 +137,21 @@ def test_why_an_attempt_failed_is_raised_in_the_caller() -> None:
 
     with pytest.raises(ConnectionRefusedError, match="nobody there"):
         dial(Refusing())
+
+
+@pytest.mark.redis
+def test_connections_are_named_unless_the_url_names_them(redis_url: str) -> None:
+    pools = [connection_pool(url, 5.0) for url in (redis_url, f"{redis_url}?client_name=mine")]
+    connections: list[Any] = [pool.make_connection() for pool in pools]
+
+    for connection in connections:
+        dial(connection)
+    with redis.Redis.from_url(redis_url, protocol=2) as admin:
+        names = [client["name"] for client in admin.client_list()]
+    for connection in connections:
+        connection.disconnect()
+
+    assert {"orchestrator-daemon", "mine"} <= set(names)
 
 
 def test_no_number_of_attempts_is_the_last() -> None:

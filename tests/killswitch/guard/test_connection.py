@@ -85,6 +85,14 @@ def test_a_wrong_password_is_an_error_without_it(locked: Path, given: str) -> No
     assert "wrong" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("query", "name"), [("", b"orchestrator-guard"), ("?client_name=mine", b"mine")]
+)
+def test_the_connection_is_named(redis_url: str, query: str, name: bytes) -> None:
+    with closing(dial(f"{redis_url}{query}")) as connection:
+        assert connection.call("CLIENT", "GETNAME") == name
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("guards-ca"))
