@@ -14,6 +14,14 @@ from ..conftest import Double, Orc, RunningDaemon, clean_environ, on_a_terminal
 AGENT = "dev-agent"
 
 
+@pytest.mark.subprocess
+def test_two_processes_under_one_id_stand_in_the_list(orc: Orc, double: Double) -> None:
+    row = {"id": "a-1", "liveness": "up", "status": "active", "instances": 2}
+    double.answers["/health/agents"] = (200, {"agents": [row]})
+
+    assert "2 processes beat under this id" in orc("--url", double.url, "agent", "ls").out
+
+
 def beat(daemon: RunningDaemon, agent_id: str, **fields: str) -> None:
     with redis.Redis.from_url(daemon.redis_url) as bus:
         bus.publish(f"heartbeat.{agent_id}", json.dumps({"agent_id": agent_id, **fields}))

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 import redis
+from orchestrator.cli.client.rest import Client
 from orchestrator.cli.doctor import agent as checks
 from orchestrator.cli.doctor.agent import Heard, judge
 from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.protocol.timestamps import timestamp
 from quiet_clock import quiet_s
+
+from ..conftest import Double
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -48,6 +51,19 @@ def test_each_mistake_is_named(channel: str, payload: Any, said: str) -> None:
     assert result.level is Level.CRITICAL
     assert result.said.startswith(said)
     assert result.advice
+
+
+@pytest.mark.parametrize(("instances", "level"), [(1, Level.OK), (2, Level.CRITICAL)])
+def test_two_processes_under_one_id_are_said(double: Double, instances: int, level: Level) -> None:
+    row = {"id": "a-1", "is_alive": True, "liveness": "up", "instances": instances}
+    double.answers["/health/agents"] = (200, {"agents": [row]})
+    double.answers["/ready"] = (200, {"checks": {"redis": {"ok": True}}})
+
+    with Client(double.url, timeout_s=20) as client:
+        result = worst(list(checks.check_registry(client, "a-1")))
+
+    assert result.level is level
+    assert (result.said == "2 processes beat under this id") is (instances == 2)
 
 
 def test_one_that_differs_in_case_is_suggested() -> None:
