@@ -33,6 +33,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
         "tail": ("event", "Follow events as they come."),
         "books": ("books", "Reconciliation of all events received since the start."),
         "doctor": ("doctor", "Check this machine and its servers, and say what to do."),
+        "check": ("check", "One question of a monitoring system, by exit code."),
         "preflight": ("preflight", "Check what has to be true before trading begins."),
         "selftest": ("selftest", "Send one of everything through a running daemon."),
         "version": ("version", "The versions of this program and of the daemon."),
