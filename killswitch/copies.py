@@ -170,6 +170,7 @@ class RowCopy:
         self._accepted: str | None = None
         self._read: StopText | None = None
         self._read_at = 0.0
+        self._asked = self._told = 0
         self._ending = False
         self._log: Any = structlog.get_logger(actor="Killswitch", copy="postgres")
         self.held = Stop()
@@ -188,8 +189,13 @@ class RowCopy:
         self._filled.set()
 
     def read_again(self) -> None:
-        """Tell what it holds, even if that has not changed."""
-        self._read = None
+        """Tell what it holds, or that it is away, even if that has not changed.
+
+        An answer to what was asked before does not count: it may have been waiting, like this
+        process, since before another program wrote.
+        """
+        self._asked += 1
+        self.error = "not read yet"
         self._filled.set()
 
     def run(self, tell: Tell) -> None:
@@ -197,11 +203,12 @@ class RowCopy:
         self._begin()
         while True:
             self._filled.clear()
-            is_last = self._ending
+            is_last, asked = self._ending, self._asked
             try:
                 self._turn(tell)
             except StoreError as error:
-                self._fail(tell, str(error))
+                if asked == self._asked:
+                    self._fail(tell, str(error))
                 self._read_at = time.monotonic() + RETRY_S - POLL_S
             if is_last:
                 return
@@ -217,7 +224,7 @@ class RowCopy:
         self._filled.set()
 
     def _turn(self, tell: Tell) -> None:
-        if self._read is None or time.monotonic() >= self._read_at + POLL_S:
+        if self._must_tell or time.monotonic() >= self._read_at + POLL_S:
             self._look(tell)
         while self._may_write() and (stop := self._wanted) is not None:
             assert self._read is not None  # noqa: S101 else nothing may be written
@@ -229,10 +236,19 @@ class RowCopy:
             self._accepted, self.held = xmin, stop
             tell(CopyHolds(Copy.POSTGRES, stop))
 
+    @property
+    def _must_tell(self) -> bool:
+        return self._read is None or self._told != self._asked
+
     def _look(self, tell: Tell) -> None:
-        text = self._row.read()
+        asked = None
+        while asked != self._asked:
+            asked = self._asked
+            text = self._row.read()
         self._read_at = time.monotonic()
-        if self._read is None or (text.xmin, text.hidden) != (self._read.xmin, self._read.hidden):
+        known = self._read
+        if self._must_tell or known is None or not _is_same(text, known):
+            self._told = self._asked
             self.held = Stop()  # another program has written it, or it is not known
             tell(CopyRead(Copy.POSTGRES, _row_reading(text), text.xmin))
         self._read, self.error = text, "row security hides it" if text.hidden else None
@@ -249,6 +265,10 @@ class RowCopy:
             tell(CopyRead(Copy.POSTGRES, away(why)))
         self.error = why
         self._read = None
+
+
+def _is_same(one: StopText, other: StopText) -> bool:
+    return (one.xmin, one.hidden) == (other.xmin, other.hidden)
 
 
 def _row_reading(text: StopText) -> Reading:

@@ -54,6 +54,7 @@ class Knowledge:
         self._on_trip = on_trip
         self._log = log
         self._readings: dict[Copy, Reading] = {}
+        self._lapsed = False
         unread = Unknown("the copies have not been read yet", "it is known when they are")
         self._resolution = Resolution(Stop(), (), unread, resolved=False)
 
@@ -65,6 +66,7 @@ class Knowledge:
     def begin(self) -> None:
         """Read the latch; the guard may have put a stop there while there was no daemon."""
         self._copies.lease.forbid()
+        self._copies.lease.ask_again()
         self._read_latch()
         self._readings |= {Copy.POSTGRES: UNREAD, Copy.REDIS: UNREAD}
         latched = _sets(self._readings[Copy.LATCH]).union(self._memory.stop)
@@ -80,13 +82,14 @@ class Knowledge:
         resolution = self._resolution = resolve(self._readings, origin, self._memory.stop)
         self._memory.stop = self._memory.stop.union(resolution.stop)
         self._keep_damage_aside(resolution.made)
-        if resolution.unknown is None:
+        if resolution.unknown is None and not self._lapsed:
             generation = next_generation((self._memory.stop.generation,), time.time())
             self._memory.stop = self._memory.stop.with_generation(generation)
         self.put(self._memory.stop)
         for trip in resolution.made:
             self._on_trip(trip, "by a copy")
         if resolution.unknown is None:
+            self._lapsed = False
             self._log.info("killswitch known", status=resolution.status)
             return True
         if UNREAD not in self._readings.values():  # until then a permit of before may run out
@@ -150,13 +153,21 @@ class Knowledge:
             )
 
     def read_again(self) -> None:
-        """Permits were not renewed for a while: another daemon or the guard may have acted."""
-        self._log.warning("permits were not renewed for 3 s: the copies are read again")
+        """The permit has lapsed: another daemon, the guard, or a program may have acted.
+
+        As at a start nothing is issued until the row has said what it holds, or that it is away;
+        the generation stays, since nothing is known to have been released.
+        """
+        self._log.warning("the permit has lapsed: the copies are read again")
         self._read_latch()
         for copy in (Copy.LATCH, Copy.GUARD):
             self._unite(copy, self._readings[copy])
+        self._lapsed, self._readings[Copy.POSTGRES] = True, UNREAD
+        if self._readings[Copy.REDIS].answers:
+            self._readings[Copy.REDIS] = Reading()  # what it held is united
+        self.resolve()
+        self._copies.lease.ask_again()
         self._copies.row.read_again()
-        self.issue()
 
     def _read_latch(self) -> None:
         readings = self._copies.latch.read()

@@ -31,12 +31,16 @@ return ''
 """
 """KEYS: document, permit. ARGV: as seen, new document, whether the permit is deleted."""
 
+LAPSED: Final = b"?"
+"""What `RENEW` says where the permit that it should prolong is not there any more."""
 RENEW: Final = f"""{_SEEN}
 if seen ~= ARGV[1] then return seen end
+if ARGV[4] == '1' and not redis.call('GET', KEYS[2]) then return '?' end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 return ''
 """
-"""KEYS: document, permit. ARGV: as seen, permit, milliseconds."""
+"""KEYS: document, permit. ARGV: as seen, permit, milliseconds, ``1`` to prolong a permit only. The
+server decides that: whoever was frozen before the command was sent does not know it."""
 
 
 STREAM_END: Final = """
@@ -66,6 +70,7 @@ class Lease:
         self._instance = instance
         self._now_s = now_s
         self._stop: Stop | None = None
+        self._lapsed = False
 
     @property
     def stop(self) -> Stop | None:
@@ -73,12 +78,20 @@ class Lease:
         return self._stop
 
     def allow(self, stop: Stop) -> None:
-        """Issue permits under ``stop``, which is known and latched."""
-        self._stop = None if stop.stops_all else stop
+        """Issue permits under ``stop``, which is known and latched; not after a lapse."""
+        self._stop = None if stop.stops_all or self._lapsed else stop
 
     def forbid(self) -> None:
         """Issue none: the state is not known, or not latched."""
         self._stop = None
+
+    def lapse(self) -> None:
+        """Issue none, and allow none until `ask_again`: nobody may know what is in force."""
+        self._stop, self._lapsed = None, True
+
+    def ask_again(self) -> None:
+        """The copies are being asked; what they say decides what is allowed."""
+        self._lapsed = False
 
     def permit(self) -> bytes | None:
         """The permit to write now."""

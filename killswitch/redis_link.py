@@ -24,7 +24,7 @@ from ..protocol.trips import Stop
 from ..runtime.errors import reason_of
 from ..sql.events.stream_position import STREAM, StreamPosition, entry_id_of
 from .copies import CopyHolds, CopyRead, Tell
-from .lease import ABSENT, OTHER_TYPE, RENEW, STOP_KEY, STORE, STREAM_END, Lease, seen
+from .lease import ABSENT, LAPSED, OTHER_TYPE, RENEW, STOP_KEY, STORE, STREAM_END, Lease, seen
 from .readings import Condition, Copy, Reading, away, found
 
 RETRY_S: Final = 0.5
@@ -74,7 +74,7 @@ class NotStreamed(msgspec.Struct, frozen=True):
 
 
 class LeaseLapsed(msgspec.Struct, frozen=True):
-    """No permit was renewed for so long that the state has to be read anew."""
+    """The permit has lapsed, so that the state has to be read anew before the next one."""
 
 
 class RedisLink:
@@ -110,7 +110,8 @@ class RedisLink:
         self._found = b""
         self._accepted = b""
         self._renew_at = 0.0
-        self._renewed_at: float | None = None
+        self._turned_at: float | None = None
+        self._is_held = False
         self._revoked = False
         self._ending = False
         self._stream_read = (0, 0)
@@ -169,7 +170,6 @@ class RedisLink:
                 self._fail(tell, reason_of(error))
             finally:
                 self.close()
-            self._check_lapse(tell)
             if not self._ending:
                 gevent.sleep(RETRY_S)
 
@@ -218,12 +218,14 @@ class RedisLink:
         """Send what is due, in one packet."""
         self._filled.clear()
         self._store_and_publish(tell)
-        self._check_lapse(tell)
         now = time.monotonic()
         if now >= self._renew_at:
             self._renew_at = now + RENEW_S
             self._check_role()
-            self._renew(tell, self._lease.permit() if self._stream_is_read() else None)
+            stream_is_read = self._stream_is_read()
+            self._check_lapse(tell)  # nothing waits between here and the command that renews
+            self._renew(tell, self._lease.permit() if stream_is_read else None)
+            self._turned_at = time.monotonic()
 
     def _stream_is_read(self) -> bool:
         """A stop that came while nobody renewed permits may be in the durable stream alone.
@@ -246,6 +248,7 @@ class RedisLink:
 
     def _store_and_publish(self, tell: Tell) -> None:
         stop, document, announcements = self._wanted, self._document, tuple(self._waiting)
+        self._is_held = self._is_held and not (stop and stop.stops_all)
         stores = stop is not None and self._found != seen(document)
         commands: list[tuple[Any, ...]] = []
         if stop is not None and stores:
@@ -303,24 +306,30 @@ class RedisLink:
             self._revoked, found_now = False, _seen(value)
         else:
             keys = ("EVAL", RENEW, 2, STOP_KEY, KEY)
-            [found_now] = self._ask([(*keys, seen(self._document), permit, TTL_MS)])
+            prolongs = b"1" if self._is_held else b"0"
+            [found_now] = self._ask([(*keys, seen(self._document), permit, TTL_MS, prolongs)])
             if isinstance(found_now, Exception):
                 raise found_now
-            if not found_now:
-                self._renewed_at = time.monotonic()
+            self._is_held = not found_now
+            if found_now == LAPSED:
+                self._lapse(tell)
+            if found_now in (b"", LAPSED):
                 return
         if permit is None:
-            self._renewed_at = None
+            self._is_held = False
         if found_now != self._found:
             self._note(tell, found_now)
 
     def _check_lapse(self, tell: Tell) -> None:
-        """After 3 s without a renewal another daemon may have been here, or a stop missed us."""
-        if self._renewed_at is None or time.monotonic() - self._renewed_at < TTL_MS / 1000:
-            return
-        self._renewed_at = None
+        """After 3 s without a turn another daemon may have been here, or a stop missed us."""
+        if self._turned_at is not None and time.monotonic() - self._turned_at >= TTL_MS / 1000:
+            self._lapse(tell)
+
+    def _lapse(self, tell: Tell) -> None:
+        """Issue nothing until the row has been asked; the key is asked by each renewal."""
+        self._turned_at, self._is_held = None, False
         self._stream_due, self._stream_due_since = None, time.monotonic()
-        self._lease.forbid()
+        self._lease.lapse()
         tell(LeaseLapsed())
 
     def _note(self, tell: Tell, found_now: bytes) -> None:

@@ -3,15 +3,17 @@
 import json
 import secrets
 import signal
+import threading
 import time
 import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
+import redis
 from orchestrator.killswitch.latch import (
     GUARD_NAME,
     GUARD_SLOT_BYTES,
@@ -221,6 +223,55 @@ def test_a_frozen_daemon_wakes_without_a_permit_under_a_stop_in_the_stream(
     while daemon.get("/risk/killswitch")["status"] != "active":
         permits += daemon.redis.exists("orchestrator:permit")
     assert permits == 0
+
+
+class Watcher(threading.Thread):
+    """Every command that a server executes, those of scripts included, until `end`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(daemon=True)
+        self.commands: list[str] = []
+        self._client = client
+        self._monitor = client.monitor()
+
+    def run(self) -> None:
+        while not self.commands or self.commands[-1] != "ECHO over":
+            self.commands.append(str(self._monitor.next_command()["command"]))
+
+    def __enter__(self) -> Self:
+        self._monitor.__enter__()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.echo("over")
+        self.join(timeout=20)
+        self._monitor.connection.disconnect()
+
+    @property
+    def permits(self) -> int:
+        return sum(one.startswith("SET orchestrator:permit") for one in self.commands)
+
+
+def test_a_stop_in_the_row_is_found_before_a_frozen_daemon_issues_a_permit(new_daemon: Any) -> None:
+    daemon = new_daemon(STOPPING.replace('"stop"', '"hold"'))
+    daemon.start()
+    until(lambda: daemon.redis.exists("orchestrator:permit"), 10.0)
+    daemon.process.send_signal(signal.SIGSTOP)
+    until(lambda: not daemon.redis.exists("orchestrator:permit"), 5.0)
+    statement = "UPDATE orchestrator_state SET value = %s WHERE key = %s RETURNING 1"
+    assert daemon.rows(statement, '{"enabled": true, "reason": "by SQL"}', "killswitch_status")
+
+    with Watcher(daemon.redis) as watcher:
+        daemon.process.send_signal(signal.SIGCONT)
+        until(lambda: daemon.get("/risk/killswitch")["status"] == "active", 20.0)
+
+    assert watcher.permits == 0
+    with Watcher(daemon.redis) as watcher:
+        [trip] = daemon.get("/risk/killswitch")["trips"]
+        release = {"reason": "known", "trip_id": trip["trip_id"]}
+        assert daemon.call("POST", "/risk/killswitch/release", release)[0] == 200
+        until(lambda: watcher.permits, 20.0)
 
 
 def test_under_hold_a_killed_daemon_comes_back_without_a_stop(new_daemon: Any) -> None:

@@ -7,6 +7,7 @@ import redis
 from orchestrator.killswitch.intake import Origin, called
 from orchestrator.killswitch.lease import (
     ABSENT,
+    LAPSED,
     OTHER_TYPE,
     RENEW,
     STOP_KEY,
@@ -85,13 +86,41 @@ def test_the_permit_goes_whatever_the_document_is(client: redis.Redis) -> None:
     assert client.get(KEY) is None
 
 
+def renewed(client: redis.Redis, document: bytes, *, prolongs: bool = False) -> object:
+    last = "1" if prolongs else "0"
+    return client.eval(RENEW, 2, STOP_KEY, KEY, seen(document), b"permit", "3000", last)
+
+
+@pytest.mark.redis
+def test_a_permit_that_is_gone_is_not_prolonged(client: redis.Redis) -> None:
+    client.set(STOP_KEY, b"one")
+
+    assert renewed(client, b"one", prolongs=True) == LAPSED
+    assert client.get(KEY) is None
+    assert renewed(client, b"one") == b""
+    assert renewed(client, b"one", prolongs=True) == b""
+
+
+def test_after_a_lapse_nothing_is_allowed_until_the_copies_are_asked() -> None:
+    lease = new_lease()
+    lease.allow(Stop(generation=1))
+
+    lease.lapse()
+
+    lease.allow(Stop(generation=1))
+    assert lease.permit() is None
+    lease.ask_again()
+    lease.allow(Stop(generation=1))
+    assert lease.permit() is not None
+
+
 @pytest.mark.redis
 def test_a_permit_is_renewed_only_under_the_document_that_was_seen(client: redis.Redis) -> None:
     client.set(STOP_KEY, b"one")
 
-    assert client.eval(RENEW, 2, STOP_KEY, KEY, seen(b"two"), b"permit", "3000") == seen(b"one")
+    assert renewed(client, b"two") == seen(b"one")
     assert client.get(KEY) is None
-    assert client.eval(RENEW, 2, STOP_KEY, KEY, seen(b"one"), b"permit", "3000") == b""
+    assert renewed(client, b"one") == b""
 
     assert client.get(KEY) == b"permit"
     assert 2000 < client.pttl(KEY) <= 3000
