@@ -47,24 +47,32 @@ def connect(
     Raises:
         BadOptions: the URL is refused; the text holds no secret.
     """
-
-    def greet(connection: Any) -> None:
-        connection.on_connect()
-        with suppress(redis.ResponseError):  # an account that may not is served all the same
-            connection.send_command("CLIENT", "SETNAME", name, check_health=False)
-            connection.read_response()
-
     url = read_url(redis_url)
     return redis.Redis(
         **url.client_options(),
-        # Its type says without an argument, but it is called with the connection.
-        redis_connect_func=greet if url.client_name is None else None,  # type: ignore[arg-type]
+        redis_connect_func=None if url.client_name else greeting(name),
         protocol=2,  # understood by every server; pub/sub needs nothing newer
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
         max_connections=MAX_CONNECTIONS,
     )
+
+
+def greeting(name: str) -> Any:
+    """For redis-py's ``redis_connect_func``: log in as usual, then name the connection.
+
+    An account that may not name itself is served all the same. (The parameter's type in redis-py
+    has no argument; it is called with the connection.)
+    """
+
+    def greet(connection: Any) -> None:
+        connection.on_connect()
+        with suppress(redis.ResponseError):
+            connection.send_command("CLIENT", "SETNAME", name, check_health=False)
+            connection.read_response()
+
+    return greet
 
 
 def read_url(redis_url: str) -> BusUrl:

@@ -143,8 +143,12 @@ def _redis(settings: "Settings") -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error
     url = Place(settings).needed_redis_url()
+    from ...agents.publisher import greeting
+
+    place = read_bus_url(url)
     client = redis.Redis(
-        **read_bus_url(url).client_options(),
+        **place.client_options(),
+        redis_connect_func=None if place.client_name else greeting("orchestrator-cli"),
         socket_timeout=REDIS_LIMIT_S,
         socket_connect_timeout=settings.redis.connect_timeout_s,
         retry=Retry(NoBackoff(), 0),  # a silent retry would publish twice

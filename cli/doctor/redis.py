@@ -37,8 +37,12 @@ def connected(url: str) -> "Redis":
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    from ...agents.publisher import greeting
+
+    place = read_bus_url(url)
     return redis.Redis(
-        **read_bus_url(url).client_options(),
+        **place.client_options(),
+        redis_connect_func=None if place.client_name else greeting("orchestrator-cli"),
         protocol=2,
         socket_timeout=LIMIT_S,
         socket_connect_timeout=LIMIT_S,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 from orchestrator.cli.doctor.check_results import CheckResult, Level
-from orchestrator.cli.doctor.redis import check_redis, clock_result
+from orchestrator.cli.doctor.redis import check_redis, clock_result, connected
 from valkeys import valkey
 
 
@@ -39,6 +39,13 @@ def test_a_small_subscriber_buffer_is_warned_of_with_the_command(redis_url: str)
     assert found["redis pubsub buffer"].level is Level.WARNING
     assert found["redis pubsub buffer"].said.startswith("32 MB, or 8 MB for 60 s")
     assert "CONFIG SET client-output-buffer-limit" in found["redis pubsub buffer"].advice
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(("query", "name"), [("", "orchestrator-cli"), ("?client_name=me", "me")])
+def test_its_connection_is_named(redis_url: str, query: str, name: str) -> None:
+    with connected(f"{redis_url}{query}") as client:
+        assert client.client_getname() == name
 
 
 @pytest.mark.redis
