@@ -6,7 +6,48 @@
  */
 
 import { plainWords } from "./faults.js";
-import { age, parseTime } from "./format.js";
+import { age, parseTime, plural } from "./format.js";
+
+/** So many agents are shown one by one. */
+const FOLD_ABOVE = 12;
+const FINE = { up: "fine", halted: "halted", stopped: "stopped on purpose" };
+
+/** The versions of some agents, the most frequent first: `[[version, n]]`; those that say none are left out. */
+export function versionsOf(rows) {
+  const counts = new Map();
+  for (const { agent } of rows) if (agent.version) counts.set(agent.version, (counts.get(agent.version) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
+function foldWords(rows) {
+  const parts = Object.entries(FINE).map(([condition, word]) => [rows.filter((row) => row.condition === condition).length, word]);
+  const versions = versionsOf(rows);
+  const drift = versions.length > 1 ? [`versions ${versions.map(([version, n]) => `${version} (${n})`).join(", ")}`] : [];
+  return [...parts.filter(([n]) => n > 0).map(([n, word]) => `${n} ${word}`), ...drift].join(", ");
+}
+
+/**
+ * What is drawn of `ranked`: items with `{key, agent, condition, drift}`, or `{key, group, words, isOpen}` for the folded
+ * rest of a group. `open` holds the groups that are unfolded; `drift` says that others of the group run another version.
+ */
+export function grouped(ranked, open, { fold = ranked.length > FOLD_ABOVE } = {}) {
+  const groups = new Map(ranked.map((row) => [row.agent.group, []]));
+  for (const row of ranked) groups.get(row.agent.group).push(row);
+  const usual = new Map([...groups].map(([group, rows]) => [group, versionsOf(rows)[0]?.[0]]));
+  const cards = (rows) => rows.map((row) => {
+    const other = usual.get(row.agent.group);
+    return { ...row, key: `agent ${row.agent.id}`, drift: row.agent.version && row.agent.version !== other ? `version ${row.agent.version}, others ${other}` : "" };
+  });
+  if (!fold) return cards(ranked);
+  const items = cards(ranked.filter((row) => TROUBLES.has(row.condition)));
+  for (const [group, rows] of [...groups].sort(([a], [b]) => a.localeCompare(b))) {
+    const fine = rows.filter((row) => !TROUBLES.has(row.condition));
+    if (fine.length === 0) continue;
+    items.push({ key: `group ${group}`, group, words: foldWords(fine), isOpen: open.has(group), title: plural(fine.length, "agent") });
+    if (open.has(group)) items.push(...cards(fine));
+  }
+  return items;
+}
 
 /** An agent is late after this many of its own intervals without a beat (contract.md §2). */
 const LATE_INTERVALS = 3;
@@ -102,6 +143,7 @@ export function agentCondition(agent, nowMs) {
   if (["unknown", "stopped"].includes(agent.liveness)) return agent.liveness;
   const gone = agent.liveness === "down" || (agent.is_alive === false && agent.status === "inactive");
   if (gone) return agent.farewellAt >= agent.beatAt ? "stopped" : "down";
+  if (agent.instances > 1) return "error";
   if (agent.status === "error" || agent.status === "halted") return agent.status;
   const overdue = nowMs - agent.beatAt > LATE_INTERVALS * agent.intervalMs;
   return agent.liveness === "late" || overdue ? "late" : "up";
@@ -109,6 +151,7 @@ export function agentCondition(agent, nowMs) {
 
 /** Its last error in plain words and with its age, as far as that is known; empty if there is none. */
 export function errorWords(agent, nowMs) {
+  if (agent.instances > 1) return `${agent.instances} processes beat under this id: end all but one`;
   if (!agent.last_error) return "";
   return plainWords(String(agent.last_error)) + (Number.isFinite(agent.errorAt) ? `, ${age(nowMs - agent.errorAt)} ago` : "");
 }

@@ -116,7 +116,7 @@ export class Api {
   books = () => this.#call("GET", "/runtime/books");
   actors = () => this.#call("GET", "/runtime/actors");
   whoami = () => this.#call("GET", "/whoami");
-  managedAgents = () => this.#call("GET", "/runtime/agents");
+  managed = () => this.#call("GET", "/runtime/agents");
   agentLogs = (id, query) => this.#call("GET", `/runtime/agents/${encodeURIComponent(id)}/logs?${new URLSearchParams(query)}`);
   /** `act`: start, stop, restart or resume. */
   actOnAgent = (id, act) => this.#call("POST", `/runtime/agents/${encodeURIComponent(id)}/${act}`, {});

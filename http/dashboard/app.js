@@ -57,7 +57,7 @@ const details = mountDetails($("details"), {
   },
   onOpenEvent: openEvent,
   onMove: (step) => events.move(step),
-  onActed: () => ["agents", "actors"].forEach((name) => sync.soon(name)),
+  onActed: () => ["agents", "actors", "managed"].forEach((name) => sync.soon(name)),
   onClose: () => {
     selection = {};
     events.unselect();

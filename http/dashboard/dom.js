@@ -125,12 +125,12 @@ export function fact(list, label) {
   const value = h("dd", { class: "figure" });
   const term = h("dt", {}, label);
   list.append(term, value);
+  const hide = (hidden) => [term, value].forEach((element) => setHidden(element, hidden));
   return {
-    value,
+    value, hide,
     set(words, hidden = false) {
       setText(value, words);
-      setHidden(term, hidden);
-      setHidden(value, hidden);
+      hide(hidden);
     },
   };
 }

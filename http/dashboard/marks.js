@@ -1,6 +1,6 @@
 /** The moments that a chart of time marks: stops, releases, gaps, starts and restarts. Pure. */
 
-import { preview } from "./preview.js";
+import { preview } from "./event.js";
 
 /** Topics that are rare enough to be read for a whole day. */
 export const MARKED_TYPES = ["risk.killswitch", "bus.gap", "runtime.started", "runtime.actor_restarted"];

@@ -2,7 +2,7 @@
 
 /** 20 minutes of one each 5 s. */
 export const POINTS_KEPT = 240;
-export const NAMES_KEPT = 1000;
+export const NAMES_KEPT = 2000;
 const [LEAST_MS, MOST_MS] = [60_000, 1_200_000];
 
 export class Series {

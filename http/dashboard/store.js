@@ -35,6 +35,8 @@ export function createState({ hasToken = false } = {}) {
     /** Whether there are none before the first of them. */
     regimeComplete: false,
     actors: null,
+    /** Rows of `/runtime/agents` by id: the agents that this daemon runs; null while that is not read. */
+    managed: null,
     /** Where the page is: one of the phone's places, or "system". */
     place: "desk",
     /** What the system tab reads (system.js), and how figures went. */
@@ -49,7 +51,7 @@ export function createState({ hasToken = false } = {}) {
     asOf: null,
     /** Since when each of `/ready`'s checks fails, as far as this page has seen. */
     failingSince: {},
-    sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source(), histogram: source(), metrics: source(), letters: source(), books: source() },
+    sources: { agents: source(), killswitch: source(), regime: source(), actors: source(), ready: source(), events: source(), histogram: source(), metrics: source(), letters: source(), books: source(), managed: source() },
   };
 }
 

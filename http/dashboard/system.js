@@ -56,6 +56,16 @@ export function applyActors(state, body, nowMs) {
   return ["actors"];
 }
 
+/** What of an agent that this daemon runs is remembered over time. */
+export const USAGE = ["cpu_percent", "memory_bytes", "restarts"];
+
+export function applyManaged(state, body, nowMs) {
+  state.managed = new Map((body.agents ?? []).map((row) => [row.id, row]));
+  for (const row of state.managed.values()) for (const name of USAGE) state.series.add(`${name} ${row.id}`, nowMs, row[name]);
+  answered(state, "managed", nowMs);
+  return ["details"];
+}
+
 export function applyLetters(state, body, nowMs) {
   state.system.letters = body;
   answered(state, "letters", nowMs);

@@ -144,3 +144,10 @@ def test_a_dead_daemon_is_said_and_nothing_is_missed(modules: Path, daemon: Daem
     assert modules.exists()
 
     _play("link", daemon)
+
+
+def test_five_hundred_agents_are_still_usable(modules: Path, daemon: Daemon) -> None:
+    """The last one: its agents stay in the registry."""
+    assert modules.exists()
+
+    _play("agents", daemon)

@@ -2,14 +2,15 @@
 
 import { agentCondition, errorWords, seenUntil } from "../agent_state.js";
 import { linkState } from "../announcer.js";
-import { agentActs } from "../acts.js";
+import { agentActs, mountActs } from "./acts.js";
 import { doctorCommand } from "../commands.js";
 import { copyButton, fact, h, pick, setHidden, setSign, setText, sign } from "../dom.js";
 import { toEvent } from "../event.js";
 import { unreadable } from "../faults.js";
-import { age, clockMs, compact, duration, moment } from "../format.js";
-import { mountActs } from "./acts.js";
+import { age, clockMs, compact, duration, moment, plural } from "../format.js";
+import { agentDay } from "./agent_day.js";
 import { agentLogs } from "./agent_logs.js";
+import { spark } from "./spark.js";
 
 const LATEST = 20;
 
@@ -67,34 +68,33 @@ function latestEvents(id, { api, onOpenEvent }) {
   };
 }
 
-const REREAD_MS = 15_000;
-
-/** Its row of `/runtime/agents`, read again while the panel is open: `row` is undefined until then, null if there is none. */
-function managedRow(id, api) {
-  let [row, readAt, error] = [undefined, -Infinity, null];
-  async function read() {
-    readAt = performance.now();
-    try {
-      row = (await api.managedAgents()).agents?.find((one) => one.id === id) ?? null;
-      error = null;
-    } catch (failure) {
-      error = failure.message;
-    }
-  }
-  return {
-    tick: () => (performance.now() - readAt > REREAD_MS ? read() : undefined),
-    read,
-    put: (next) => { row = next; },
-    get row() { return row; },
-    get error() { return error; },
-  };
+/** "running, process 4711". */
+function runWords(row) {
+  const parts = [String(row.state).toLowerCase(), row.pid && `process ${row.pid}`, row.stopped_by_operator && "stopped by an operator"];
+  return parts.filter(Boolean).join(", ");
 }
 
-/** "running, process 4711, 3.2 % of a core, 41.0M, 2 restarts". */
-function runWords(row) {
-  const parts = [String(row.state).toLowerCase(), row.pid && `process ${row.pid}`, Number.isFinite(row.cpu_percent) && `${row.cpu_percent.toFixed(1)} % of a core`,
-    Number.isFinite(row.memory_bytes) && `${compact(row.memory_bytes)}B`, row.restarts > 0 && `${row.restarts} restarts`, row.stopped_by_operator && "stopped by an operator"];
-  return parts.filter(Boolean).join(", ");
+const USAGE_WORDS = {
+  cpu_percent: ["Processor", (n) => `${n.toFixed(1)} % of a core`],
+  memory_bytes: ["Memory", (n) => `${compact(n)}B`],
+  restarts: ["Restarts", (n) => plural(n, "restart")],
+};
+
+/** Processor, memory and restarts of an agent that this daemon runs, each with how it went. */
+function usage(list) {
+  const rows = Object.entries(USAGE_WORDS).map(([name, [label, words]]) => {
+    const line = fact(list, label);
+    const [value, picture] = [h("span"), spark()];
+    line.value.append(value, picture.element);
+    return { name, words, line, value, picture };
+  });
+  return (row, { series }, nowMs) => rows.forEach(({ name, words, line, value, picture }) => {
+    const known = Number.isFinite(row?.[name]);
+    line.hide(!known);
+    if (!known) return;
+    setText(value, words(row[name]));
+    picture.set(series.points(`${name} ${row.id}`), nowMs, series.spanMs(nowMs));
+  });
 }
 
 export function agentDetails(id, { state, api, onFilter, onOpenEvent, onActed }) {
@@ -103,15 +103,16 @@ export function agentDetails(id, { state, api, onFilter, onOpenEvent, onActed })
   const { list, facts } = buildFacts();
   const latest = latestEvents(id, { api, onOpenEvent });
   const gone = h("p", { class: "empty", hidden: true }, "It is in the registry no more: retired, or forgotten after its time.");
-  const managed = managedRow(id, api);
+  const managed = () => (state.managed === null ? undefined : state.managed.get(id) ?? null);
+  const showUsage = usage(list);
+  const day = agentDay(id, { state, api });
   const commands = mountActs(async (key) => {
     const { agent } = await api.actOnAgent(id, key);
-    managed.put(agent);
-    setTimeout(managed.read, 2000);
+    state.managed?.set(id, agent);
     onActed();
     return `${id}: ${runWords(agent)}.`;
   });
-  const logs = agentLogs(id, { api, objection: () => (managed.row === null ? "It is not run by this daemon: its output is where it runs." : null) });
+  const logs = agentLogs(id, { api, objection: () => (managed() === null ? "It is not run by this daemon: its output is where it runs." : null) });
   const acts = h("div", { class: "acts" }, pick("Show its events in the list", "filter by source", () => onFilter(`source:${id}`)),
     copyButton("Copy as command", () => doctorCommand(id)));
 
@@ -121,20 +122,26 @@ export function agentDetails(id, { state, api, onFilter, onOpenEvent, onActed })
     list.hidden = agent === undefined;
     setText(name, ` ${agent?.name ?? id}`);
     latest.render();
-    managed.tick();
     setHidden(commands.element, !agent);
     if (!agent) return;
-    commands.render(agentActs(agent, managed.row, state));
-    facts.run.set(managed.row ? runWords(managed.row) : managed.error ?? "", !managed.row && !managed.error);
+    commands.render(agentActs(agent, managed(), state));
+    const { error } = state.sources.managed;
+    facts.run.set(managed() ? runWords(managed()) : error ?? "", !managed() && !error);
+    showUsage(managed(), state, nowMs);
     const condition = agentCondition(agent, seenUntil(state, nowMs));
     setSign(shape, condition);
     const blind = linkState(state.link, nowMs) === "lost" ? `not known since ${moment(seenUntil(state, nowMs), nowMs)}` : unreadable(state.sources.agents, nowMs);
     showFacts(facts, agent, condition, nowMs, blind);
+    day.render(agent, condition, nowMs);
   }
 
   return {
     title: h("span", {}, shape, name),
-    elements: [gone, list, acts, commands.element, logs, h("h4", {}, "Its latest events"), latest.element],
-    render, onEvent: latest.onEvent, close() {},
+    elements: [gone, list, day.element, acts, commands.element, logs, h("h4", {}, "Its latest events"), latest.element],
+    render, close() {},
+    onEvent(event) {
+      latest.onEvent(event);
+      day.onEvent(event);
+    },
   };
 }

@@ -1,6 +1,6 @@
 /** AgentStatusGrid: trouble first, the rest by group; a card says state, beat against expected, and what it is. */
 
-import { BEATS_KEPT, errorWords, rankedAgents, TROUBLES } from "../agent_state.js";
+import { BEATS_KEPT, errorWords, grouped, rankedAgents, TROUBLES } from "../agent_state.js";
 import { linkState } from "../announcer.js";
 import { RUN_AGENT } from "../commands.js";
 import { h, keyed, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
@@ -47,7 +47,7 @@ function card({ onSelect }) {
   element.addEventListener("click", () => onSelect(id));
   return {
     element,
-    update({ agent, condition, past, nowMs }) {
+    update({ agent, condition, past, nowMs, drift }) {
       id = agent.id;
       setSign(shape, condition);
       setAttr(element, "data-kind", condition);
@@ -55,13 +55,32 @@ function card({ onSelect }) {
       setText(word, past ? `was ${condition}` : condition);
       setText(beat, Number.isFinite(agent.beatAt) ? `${age(nowMs - agent.beatAt)} ago` : "never");
       setText(every, `every ${duration(agent.intervalMs)}`);
-      setText(about, [agent.group, KINDS[agent.kind] ?? agent.kind].filter(Boolean).join(" · "));
-      setHidden(error, !agent.last_error);
-      setText(error, errorWords(agent, nowMs));
+      setText(about, [drift || agent.group, KINDS[agent.kind] ?? agent.kind].filter(Boolean).join(" · "));
+      const wrong = errorWords(agent, nowMs);
+      setHidden(error, wrong === "");
+      setText(error, wrong);
       setAttr(bars, "d", beatsPath(agent));
+      setAttr(about, "data-drift", drift !== "");
       setAttr(element, "title", [agent.name === agent.id ? agent.id : `${agent.name} (${agent.id})`, agent.id_note && `its id ${agent.id_note}`].filter(Boolean).join(": "));
     },
   };
+}
+
+/** The rest of a group in one line; a press unfolds it. */
+function foldRow({ onFold }) {
+  const shape = sign("up");
+  const name = h("span", { class: "agent-name" });
+  const words = h("span", {});
+  const element = h("button", { type: "button", class: "agent fold" }, shape, name, words);
+  let group = "";
+  element.addEventListener("click", () => onFold(group));
+  return { element, update(item) {
+    group = item.group;
+    setText(name, group);
+    setText(words, item.words);
+    setAttr(element, "aria-expanded", item.isOpen ? "true" : "false");
+    setAttr(element, "title", `${item.title}: press to ${item.isOpen ? "fold" : "show"} them`);
+  } };
 }
 
 function matches({ agent, condition }, words) {
@@ -86,6 +105,11 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
   const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
   const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
   let drawAgain = () => {};
+  const open = new Set();
+  const onFold = (group) => {
+    if (!open.delete(group)) open.add(group);
+    drawAgain();
+  };
   filter.addEventListener("input", () => drawAgain());
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "agents-title" }, "Agents"), summary, filter, aged),
@@ -107,15 +131,16 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
     const past = linkState(state.link, nowMs) === "lost";
     const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const shown = ranked.filter((r) => matches(r, words));
-    const drawn = shown.slice(0, MAX_CARDS).map((r) => ({ ...r, past, nowMs }));
-    keyed(grid, known, drawn, (r) => r.agent.id, () => card({ onSelect }));
+    const items = grouped(shown, open, words.length ? { fold: false } : {});
+    const drawn = items.slice(0, MAX_CARDS).map((item) => ({ ...item, past, nowMs }));
+    keyed(grid, known, drawn, (item) => item.key, (item) => (item.agent ? card({ onSelect }) : foldRow({ onFold })));
     setAttr(grid, "data-few", drawn.length <= FEW ? true : null);
     setText(summary, `${past && ranked.length ? "were: " : ""}${summarise(ranked)}`);
     setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
     setHidden(empty, shown.length > 0);
     setText(empty, shown.length > 0 ? "" : emptyWords(state, ranked.length > 0));
-    setHidden(more, shown.length <= MAX_CARDS);
-    setText(more, `${plural(shown.length - MAX_CARDS, "more agent")} not drawn: filter to find them.`);
+    setHidden(more, items.length <= MAX_CARDS);
+    setText(more, `${plural(items.length - MAX_CARDS, "more agent")} not drawn: filter to find them.`);
     setHidden(fault, error === null);
     setText(fault.firstChild, unreadable(state.sources.agents, nowMs));
     drawAgain = () => render(nowMs);

@@ -4,8 +4,7 @@ import { objectionTo } from "../access.js";
 import { copyButton, fact, h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { unreadable } from "../faults.js";
 import { age, clip, moment, parseTime } from "../format.js";
-import { haltedWords, permissions, standings } from "../permissions.js";
-import { levelOf, trading, tripsInForce, tripWords } from "../trading.js";
+import { haltedWords, levelOf, permissions, standings, trading, tripsInForce, tripWords } from "../trading.js";
 
 /** "anna · 21:08:27 UTC (3 s ago)", as far as the trip says. */
 function origin(trip, nowMs) {

@@ -1,10 +1,9 @@
 /** The supervision tree, and one actor of it: state, mailbox, what happened to it, and its restart. */
 
-import { actorActs } from "../acts.js";
+import { actorActs, mountActs } from "./acts.js";
 import { fact, h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { plainWords, unreadable } from "../faults.js";
 import { age, compact, count, perSecond, plural } from "../format.js";
-import { mountActs } from "./acts.js";
 import { spark } from "./spark.js";
 import { flatten } from "../system.js";
 

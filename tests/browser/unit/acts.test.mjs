@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actorActs, agentActs } from "../../../http/dashboard/acts.js";
+import { actorActs, agentActs } from "../../../http/dashboard/panels/acts.js";
 
 const access = (role) => ({ role, name: null, hasToken: true });
 const inactive = { status: "inactive", trips: [] };

@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { effectWords, releasedWords } from "../../../http/dashboard/panels/release_dialog.js";
-import { effectOf, resultWords } from "../../../http/dashboard/panels/stop_dialog.js";
-import { knownScopes } from "../../../http/dashboard/panels/stop_target.js";
-import { haltedWords, permissions, standings } from "../../../http/dashboard/permissions.js";
+import { effectOf, knownScopes, resultWords } from "../../../http/dashboard/panels/stop_dialog.js";
+import { haltedWords, permissions, standings } from "../../../http/dashboard/trading.js";
 import * as store from "../../../http/dashboard/store.js";
 
 const trip = (more) => ({ trip_id: "t", level: "halt", scope: "all", reason: "fat finger", triggered_by: "anna", at: "2026-01-31T21:08:27.000Z", ...more });

@@ -7,7 +7,7 @@ import { ServerClock } from "../../../http/dashboard/clock.js";
 import { retryDelay } from "../../../http/dashboard/link.js";
 import { namesTrip } from "../../../http/dashboard/panels/release_dialog.js";
 import { flatten } from "../../../http/dashboard/system.js";
-import { preview, severity } from "../../../http/dashboard/preview.js";
+import { preview, severity } from "../../../http/dashboard/event.js";
 
 test("the budget holds in any window", () => {
   const budget = new Budget(3, 60000);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as store from "../../../http/dashboard/store.js";
 import { lastSaid, PROOF_MS, trading, tradingState, tripsInForce } from "../../../http/dashboard/trading.js";
-import { titleOf, worst } from "../../../http/dashboard/worst.js";
+import { titleOf, worst } from "../../../http/dashboard/announcer.js";
 
 const T0 = Date.parse("2026-01-31T21:08:27.000Z");
 const iso = (ms) => new Date(ms).toISOString();
