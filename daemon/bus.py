@@ -75,7 +75,8 @@ class Bus:
         """The sockets, which connect by themselves; the caller closes them.
 
         Args:
-            down_since_ms: The last journalled moment of the life before; 0 if there was none.
+            down_since_ms: The last moment at which a daemon is known to have received, by the
+                journal, else by PostgreSQL; 0 if there was none.
         """
         return BusConnections(
             self._url,

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 import gevent
@@ -12,7 +12,7 @@ import structlog
 from ..runtime import OrchestratorError, deadline
 from ..sql.connection import Connection
 from ..sql.database import Database
-from ..sql.errors import StoreError, Unavailable, WriterClaimed
+from ..sql.errors import SchemaError, StoreError, Unavailable, WriterClaimed
 from ..sql.events.event_writer import EventWriter
 from ..sql.schema.migrator import migrate
 
@@ -54,6 +54,8 @@ class Tables:
         self.ready = False
         self.reason = "PostgreSQL has not been tried yet"
         """Why they are not ready."""
+        self.newest_at_ms = 0
+        """When the newest event in there was received; 0: none was, or it is not known."""
 
     def prepare(self) -> None:
         """Try once, before anything else starts; PostgreSQL may be unavailable.
@@ -86,10 +88,9 @@ class Tables:
 
     def _try(self) -> None:
         try:
-            with closing(self._connect()) as connection:
-                applied = migrate(connection)
             with closing(EventWriter(self._database)) as writer:
-                writer.claim(instance=self._instance, host=socket.gethostname(), pid=os.getpid())
+                applied = self._claim_then_migrate(writer)
+                self.newest_at_ms = writer.newest_at_ms()
         except Unavailable:
             raise
         except WriterClaimed as error:
@@ -102,3 +103,31 @@ class Tables:
             ) from error
         self.ready = True
         log.info("tables are up to date", applied=applied)
+
+    def _claim_then_migrate(self, writer: EventWriter) -> list[str]:
+        """A database that another daemon writes to keeps its schema."""
+        self._connect().close()  # within its limit, and with its reason
+        claimed = self._claim(writer)
+        writer.close()  # the claim stays; a role may have few connections
+        try:
+            with closing(self._connect()) as connection:
+                applied = migrate(connection)
+        except StoreError:
+            if claimed:
+                with suppress(StoreError):
+                    writer.release()
+            raise
+        if not claimed:
+            self._require_claim(writer)
+        return applied
+
+    def _claim(self, writer: EventWriter) -> bool:
+        """Claim the database, unless it has no tables of ours yet."""
+        try:
+            self._require_claim(writer)
+        except SchemaError:
+            return False
+        return True
+
+    def _require_claim(self, writer: EventWriter) -> None:
+        writer.claim(instance=self._instance, host=socket.gethostname(), pid=os.getpid())

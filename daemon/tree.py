@@ -184,7 +184,7 @@ class Daemon:
             self._persister_state.open()
             stack.callback(self._persister_state.close)
             subscriptions = self._bus.subscribe(
-                down_since_ms=self._persister_state.last_journalled_ms
+                down_since_ms=self._persister_state.last_journalled_ms or self._tables.newest_at_ms
             )
             self._subscriptions = subscriptions
             stack.callback(subscriptions.close)

@@ -115,6 +115,11 @@ class EventWriter(FencedConnection):
         found: int | None = self._rows("oldest_id")[0][0]
         return found
 
+    def newest_at_ms(self) -> int:
+        """When the newest event that may be ours was received (Unix ms), 0 without any."""
+        rows = self._rows("newest_at")
+        return int(rows[0][0]) if rows else 0
+
     def rejected_at(self, event_id: int) -> tuple[str, int, str] | None:
         """Channel, size and raw of the ``bus.rejected`` at ``event_id``; None if there is none."""
         rows = self._rows("rejected_at", id=event_id)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from orchestrator.daemon.tables import Tables, TablesUnusable
+from orchestrator.sql.connection import Connection, connect
 from orchestrator.sql.database import Database, PostgresSettings
 from pydantic import SecretStr
 
@@ -46,6 +47,59 @@ def test_another_daemons_database_is_refused_with_advice(pg_url: str) -> None:
 
     with pytest.raises(TablesUnusable, match=r"instance one .* Stop that one, or set PG_URL"):
         tables(pg_url, "two").prepare()
+
+
+def without_audit(admin: Connection) -> None:
+    """As a release before the audit trail left it."""
+    admin.execute(
+        "DROP TABLE orchestrator_audit CASCADE;"
+        "DELETE FROM orchestrator_migrations WHERE name = '0009_audit'"
+    )
+
+
+def has_audit(admin: Connection) -> bool:
+    return admin.execute("SELECT to_regclass('orchestrator_audit')").fetchone() != (None,)
+
+
+def test_a_database_that_another_daemon_writes_to_keeps_its_schema(pg_url: str) -> None:
+    tables(pg_url, "one").prepare()
+    with connect(pg_url) as admin:
+        without_audit(admin)
+
+        with pytest.raises(TablesUnusable, match="instance one"):
+            tables(pg_url, "two").prepare()
+        assert not has_audit(admin)
+
+        tables(pg_url, "one").prepare()
+        assert has_audit(admin)
+
+
+def test_who_cannot_use_the_tables_does_not_keep_the_claim(pg_url: str) -> None:
+    tables(pg_url, "one").prepare()
+    with connect(pg_url) as admin:
+        admin.execute("UPDATE orchestrator_writer SET renewed_at = '-infinity'")
+        admin.execute("UPDATE orchestrator_migrations SET name = '9999_newer' WHERE name ~ '^0001'")
+
+        for instance in ("two", "three"):
+            with pytest.raises(TablesUnusable, match="9999_newer"):
+                tables(pg_url, instance).prepare()
+
+
+def test_the_newest_event_says_until_when_a_daemon_received(pg_url: str) -> None:
+    made = tables(pg_url)
+    made.prepare()
+    assert made.newest_at_ms == 0
+    with connect(pg_url) as admin:
+        admin.execute(
+            "INSERT INTO events (id, type, ts) VALUES (7, 'a.b', '2026-01-31T09:30:00.123Z'),"
+            " (6, 'a.b', '2026-01-31T10:00:00Z'), (8, 'a.b', 'infinity'),"
+            " (4503599627370496, 'others.own', '2026-02-01T00:00:00Z')"
+        )
+
+    again = tables(pg_url)
+    again.prepare()
+
+    assert again.newest_at_ms == 1_769_851_800_123
 
 
 def test_a_database_that_is_away_does_not_hinder_the_start() -> None:

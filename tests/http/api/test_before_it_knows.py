@@ -9,6 +9,7 @@ import gevent
 import psycopg
 import pytest
 from orchestrator.killswitch import receipts
+from orchestrator.sql.schema.migrator import migrate
 from quiet_clock import quiet_s
 
 from ..conftest import Reply, Serve, Served, frame
@@ -162,6 +163,24 @@ def test_the_count_of_agents_is_not_written_before_they_are_known(lived_in: Serv
         lived_in.wait_until(lambda: lived_in.get("/health/agents").status == 200)
         lived_in.wait_until(lambda: host.execute("SELECT 1 FROM counts WHERE n = '1'").fetchone())
         assert host.execute("SELECT 1 FROM counts WHERE n = '0'").fetchone() is None
+
+
+def test_a_start_with_an_empty_journal_takes_the_downtime_from_the_database(
+    serve: Serve, pg_url: str
+) -> None:
+    with psycopg.connect(pg_url, autocommit=True) as host:
+        migrate(host)
+        host.execute("INSERT INTO events (type, ts) VALUES ('a.b', '2026-01-31T09:30:00.123Z')")
+
+    served = serve()
+
+    def gaps() -> list[dict[str, Any]]:
+        events = served.get("/bus/events?type=bus.gap").json["events"]
+        return [event["payload"] for event in events]
+
+    served.wait_until(gaps)
+    [gap] = gaps()
+    assert (gap["cause"], gap["from"]) == ("downtime", "2026-01-31T09:30:00.123Z")
 
 
 def test_under_a_stop_of_before_nobody_is_called_complete_so_soon(
