@@ -55,7 +55,7 @@ def _bus(client: Client) -> Checked:
 def _db(client: Client) -> Checked:
     found = [_part(client, "postgres"), _part(client, "journal")]
     figures = {name: value for one in found for name, value in one.figures.items()}
-    return Checked(_worst(found), "; ".join(one.text for one in found), figures)
+    return Checked(worst_of(found), "; ".join(one.text for one in found), figures)
 
 
 def _part(client: Client, name: str) -> Checked:
@@ -97,7 +97,9 @@ def _agents(client: Client) -> Checked:
     figures["oldest_beat_s"] = max(ages, default=0)
     more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
     text = ", ".join(bad[:NAMED]) + more if bad else f"{states.count('up')} agents up"
-    return Checked(_worst(worst) if rows else State.UNKNOWN, text if rows else "no agent", figures)
+    return Checked(
+        worst_of(worst) if rows else State.UNKNOWN, text if rows else "no agent", figures
+    )
 
 
 def _regime(client: Client) -> Checked:
@@ -178,8 +180,8 @@ def check_command(invocation: Invocation, *, what: str, kind: str) -> int:
     """
     names = list(CHECKS) if what == "all" else [what]
     with Client.of(invocation) as client:
-        found = {name: _asked(client, name) for name in names}
-    worst = _worst(list(found.values()))
+        found = {name: checked_of(client, name) for name in names}
+    worst = worst_of(list(found.values()))
     if kind == "json" or invocation.screen.output == "json":
         invocation.screen.json(_document(worst, found))
     else:
@@ -189,7 +191,7 @@ def check_command(invocation: Invocation, *, what: str, kind: str) -> int:
     return int(worst)
 
 
-def _asked(client: Client, name: str) -> Checked:
+def checked_of(client: Client, name: str) -> Checked:
     """One check; whatever keeps it from being answered is unknown, not good."""
     try:
         return CHECKS[name](client)
@@ -198,7 +200,8 @@ def _asked(client: Client, name: str) -> Checked:
         return Checked(State.UNKNOWN, f"{failure.message}{cause}")
 
 
-def _worst(found: list[Checked]) -> State:
+def worst_of(found: list[Checked]) -> State:
+    """The worst state; unknown is worse than a warning. OK of none."""
     states = {one.state for one in found}
     return next((state for state in _WORST_FIRST if state in states), State.OK)
 

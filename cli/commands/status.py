@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import click
+
 from ...protocol.printable import printable
 from ..client.rest import Client
 from ..errors import ExitCode, Failure
@@ -14,6 +16,8 @@ from .state import regime_lines
 
 SELFTEST = "selftest"
 """The group of the self-test's own agent, which is not counted."""
+NEEDED = ("bus", "agents", "db", "killswitch")
+"""What `--check` asks."""
 NAMED = 4
 """Number of agents in trouble to name; `agent ls` lists all."""
 _LABEL_CHARS = 9
@@ -27,10 +31,12 @@ Parts = dict[str, dict[str, Any] | None]
     examples="""
         orc status
         orc status -o json | jq .killswitch.status
+        orc status --check > /dev/null || echo "look at it"
     """,
 )
+@click.option("--check", is_flag=True, help="Exit code 1 for a warning, 2 if critical or unknown.")
 @pass_invocation
-def status_command(invocation: Invocation) -> None:
+def status_command(invocation: Invocation, *, check: bool) -> int:
     """Show an overview in six lines.
 
     Is trading allowed, is the information current, is an agent missing, what is the regime?
@@ -45,12 +51,22 @@ def status_command(invocation: Invocation) -> None:
             "regime": _part(client, "/regime/state"),
             "agents": _part(client, "/health/agents"),
         }
+        code = _verdict(client) if check else ExitCode.DONE
     link_ms = answer.elapsed_s * 1_000
     if screen.output == "json":
         screen.json({"version": JSON_VERSION, "kind": "status", "link_ms": link_ms, **parts})
-        return
+        return code
     row = {**parts, "instance": answer.body.get("instance"), "link_ms": link_ms}
     screen.record("status", row, lambda: _lines(parts, answer.elapsed_s, screen), "instance")
+    return code
+
+
+def _verdict(client: Client) -> int:
+    """As `check` says of what trading needs; what is unknown is as bad as what is down."""
+    from .check import checked_of, worst_of
+
+    worst = worst_of([checked_of(client, name) for name in NEEDED])
+    return min(int(worst), int(ExitCode.USAGE))
 
 
 def _part(client: Client, path: str) -> dict[str, Any] | None:
@@ -106,7 +122,17 @@ def _trading(state: Mapping[str, Any] | None, screen: Screen) -> str:
     by = printable(str(state.get("triggered_by") or "unknown"))
     when = screen.age(state.get("last_triggered"))
     reason = printable(str(state.get("reason") or ""))
-    return f"{screen.state('HALT')}   since {when} by {by}: {reason}"
+    return f"{_stop_words(state, screen)}   since {when} by {by}: {reason}"
+
+
+def _stop_words(state: Mapping[str, Any], screen: Screen) -> str:
+    """``HALT for all``, or ``REDUCE for group:execution``: the strictest level, and where."""
+    trips = state.get("trips") or []
+    halts = [trip for trip in trips if trip.get("level") != "reduce"]
+    strictest = halts or trips
+    scopes = ", ".join(sorted({printable(str(trip.get("scope") or "all")) for trip in strictest}))
+    word = screen.state("REDUCE" if trips and not halts else "HALT")
+    return f"{word} for {scopes}" if scopes else word
 
 
 def drill_words(state: Mapping[str, Any], screen: Screen) -> str:

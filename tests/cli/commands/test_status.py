@@ -70,3 +70,42 @@ def test_trouble_is_named_and_the_self_test_is_not_missed(double: Double, orc: O
     done = orc("--url", double.url, "status")
 
     assert "AGENTS   0 up   1 late   0 down   1 halted   a late, b halted\n" in done.out
+
+
+@pytest.mark.parametrize(
+    ("trips", "said"),
+    [
+        ([{"level": "halt", "scope": "all"}], "HALT for all   since"),
+        (
+            [{"level": "reduce", "scope": "all"}, {"level": "halt", "scope": "group:execution"}],
+            "HALT for group:execution   since",
+        ),
+        ([{"level": "reduce", "scope": "agent:a"}], "REDUCE for agent:a   since"),
+        ([], "HALT   since"),
+    ],
+)
+def test_a_stop_is_told_with_its_level_and_scope(
+    double: Double, orc: Orc, trips: list[dict[str, str]], said: str
+) -> None:
+    double.answers["/risk/killswitch"] = (200, {"status": "active", "reason": "x", "trips": trips})
+
+    done = orc("--url", double.url, "status")
+
+    assert done.out.splitlines()[1].startswith(f"TRADING  {said}")
+
+
+@pytest.mark.parametrize(
+    ("liveness", "status", "code"),
+    [("up", "inactive", 0), ("late", "inactive", 1), ("up", "active", 2), ("up", "unknown", 2)],
+)
+def test_a_check_ends_with_what_is_worst(
+    double: Double, orc: Orc, liveness: str, status: str, code: int
+) -> None:
+    parts = {name: {"ok": True} for name in ("redis", "postgres", "journal")}
+    double.answers["/ready"] = (200, {"checks": parts})
+    double.answers["/health/agents"] = (200, {"agents": [{"id": "a", "liveness": liveness}]})
+    double.answers["/risk/killswitch"] = (200, {"status": status})
+
+    assert orc("--url", double.url, "status", "--check").code == code
+    assert orc("--url", double.url, "status", "--check", "-o", "json").code == code
+    assert orc("--url", double.url, "status").code == 0
