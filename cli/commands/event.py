@@ -228,6 +228,38 @@ def _ls_footer(events: list[Event], limit: int, since: str | None) -> str:
     return f"the first {len(events)} shown; go on with --since {events[-1]['id']}"
 
 
+def _report(name: str, event_type: str, help_text: str, none: str) -> None:
+    """Declare a list of the daemon's own reports of one kind."""
+
+    @event_command.command(name, examples=f"orc event {name} --since 1d", help=help_text)
+    @click.option("--since", metavar="WHEN", help="Not before: 15m, 09:30, or a time.")
+    @click.option("-n", "--limit", type=click.IntRange(1), default=DEFAULT_LIMIT, show_default=True)
+    @pass_invocation
+    def call(invocation: Invocation, *, since: str | None, limit: int) -> None:
+        begin = None if since is None else time_option("--since", since)
+        screen = invocation.screen
+        with Client.of(invocation) as client:
+            wanted = Filter(types=(event_type,), begin=begin)
+            events = Pages(client, screen.note).latest(limit, wanted)
+        screen.records("events", events, EVENT_COLUMNS, "id")
+        if not events and not screen.for_programs:
+            screen.note(none)
+
+
+_report(
+    "gaps",
+    "bus.gap",
+    "List what was not received, or may not have been: from when to when, and why.",
+    "no gap was found",
+)
+_report(
+    "rejected",
+    "bus.rejected",
+    "List messages that are no events: their channel, the reason, their first 4 KiB.",
+    "nothing was rejected",
+)
+
+
 @event_command.command("get", examples="orc event get 18442901")
 @click.argument("event_id", metavar="ID")
 @pass_invocation

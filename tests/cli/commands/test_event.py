@@ -248,3 +248,20 @@ def test_a_replacement_says_that_it_is_one() -> None:
     event = {"id": 7, "type": "bus.rejected", "ts": "", "payload": {}, "replaces": True}
 
     assert event_line(event, Screen(time="iso")).endswith("#7 (replaces)")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("gaps", "bus.gap"), ("rejected", "bus.rejected")])
+def test_reports_of_the_daemon_have_lists_of_their_own(
+    double: Double, orc: Orc, name: str, kind: str
+) -> None:
+    event = {"id": 7, "type": kind, "ts": "2026-01-31T09:30:00.000Z", "payload": {"reason": "x"}}
+    double.answers["/bus/events"] = (200, {"events": [event], "has_more": False, "cursor": 7})
+
+    listed = orc("--url", double.url, "event", name, "--since", "1d", "-o", "json").json
+    double.answers["/bus/events"] = (200, {"events": [], "has_more": False, "cursor": 7})
+    none = orc("--url", double.url, "event", name)
+
+    assert [one["type"] for one in listed["items"]] == [kind]
+    assert all(f"type={kind}" in path for _, path, *_ in double.requests)
+    assert (none.out, none.code) == ("", 0)
+    assert none.err.startswith("no")
