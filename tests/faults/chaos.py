@@ -17,7 +17,9 @@ from collections.abc import Callable
 from functools import partial
 
 from . import (
+    answered_stops,
     journal_damage,
+    leases,
     rule_breakers,
     scenarios,
     sieges,
@@ -38,6 +40,10 @@ FULL: dict[str, Run] = {
     ),
     "commits": partial(scenarios.unknown_commits, batches=500),
     "daemon": partial(scenarios.daemon_killed, points=50),
+    "stop": partial(answered_stops.killed, kills=200),
+    "stop-twice": partial(answered_stops.killed, kills=50, again=True),
+    "lease": partial(leases.lapsed, rounds=5),
+    "lease-twice": partial(leases.lapsed, rounds=3, again=True),
     "guard": partial(supervised.killed, kills=20),
     "guard-too": partial(supervised.killed, kills=20, with_guard=True),
     "guard-pm2": partial(supervised.killed, kills=20, by="pm2"),

@@ -25,6 +25,10 @@ import psutil
 from .rig import Outcome, wait_until
 
 START_LIMIT_S = 90.0
+STARTED_S = 11.0
+"""A daemon that ends sooner counts as a failed start (`startsecs`, `min_uptime` in deploy/)."""
+PATIENCE = 3
+"""One of so many daemons lives longer: both supervisors give up after five failed starts."""
 SETTINGS = """
 [redis]
 url = "embedded"
@@ -172,13 +176,15 @@ def killed(*, seed: int, kills: int, by: str = "supervisord", with_guard: bool =
     outcome = Outcome(f"{who} killed {kills} times under {by}")
     chance = random.Random(seed)
     with supervised(by) as daemon:
-        for _ in range(kills):
+        for number in range(kills):
             wait_until(lambda: daemon.pid, START_LIMIT_S, "a daemon that serves")
             assert daemon.state["status"] == "inactive", daemon.state
-            time.sleep(chance.random())
             former = daemon.pid
+            time.sleep(chance.random())
+            if number % PATIENCE == PATIENCE - 1:
+                _await_age(former)
             if with_guard:
-                _guard_of(former).kill()
+                guard_of(former).kill()
             os.kill(former, signal.SIGKILL)
             outcome.faults += 1
             daemon.await_successor(former)
@@ -191,6 +197,13 @@ def killed(*, seed: int, kills: int, by: str = "supervisord", with_guard: bool =
     return outcome
 
 
-def _guard_of(pid: int) -> psutil.Process:
+def _await_age(pid: int) -> None:
+    """Until it has lived for long enough to count as started."""
+    born = psutil.Process(pid).create_time()
+    wait_until(lambda: time.time() - born > STARTED_S, STARTED_S + 5, "its age")
+
+
+def guard_of(pid: int) -> psutil.Process:
+    """The guard of a daemon."""
     children = psutil.Process(pid).children()
     return next(child for child in children if "killswitch/guard" in " ".join(child.cmdline()))

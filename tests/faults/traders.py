@@ -4,8 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from bisect import bisect_left
 from pathlib import Path
+from typing import Self
 
 from quiet_clock import quiet_s
 
@@ -87,6 +90,42 @@ def _node() -> str:
     assert program is not None, "Node is not installed"
     assert NODE_MODULES.exists(), f"npm install --prefix {NODE_MODULES.parent}"
     return program
+
+
+class QuietLog:
+    """Notes `quiet_s` all the time, so that it is known for any moment since; a context."""
+
+    def __init__(self) -> None:
+        self._noted: list[tuple[float, float]] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._note()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(10)
+        self._note()
+
+    def _run(self) -> None:
+        while not self._over.wait(0.05):
+            self._note()
+
+    def _note(self) -> None:
+        self._noted.append((time.monotonic(), quiet_s()))
+
+    def between(self, begin: float, end: float) -> float:
+        """Quiet seconds from one monotonic moment to another one that is past; at least 0."""
+        return max(0.0, self._at(end) - self._at(begin))
+
+    def _at(self, moment: float) -> float:
+        index = max(1, bisect_left(self._noted, (moment, 0.0)))
+        (before, quiet), (after, later) = (*self._noted, (moment, quiet_s()))[index - 1 : index + 1]
+        part = min(1.0, (moment - before) / (after - before)) if after > before else 1.0
+        return quiet + part * (later - quiet)
 
 
 class Since:
