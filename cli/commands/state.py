@@ -1,7 +1,9 @@
 """``state ls|get`` and ``regime``."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import click
@@ -9,9 +11,9 @@ import click
 from ...protocol.printable import printable
 from ..client.completion import complete_state_keys
 from ..client.rest import Client, segment
-from ..errors import ExitCode
+from ..errors import BadUsage, ExitCode
 from ..options import Invocation, command, noun, pass_invocation
-from ..output import Column, Row, Screen
+from ..output import Column, Row, Screen, cell
 
 
 def _show_value(row: Row, _: Screen) -> str:
@@ -30,6 +32,15 @@ SYMBOL_COLUMNS = (
     Column("VOLATILITY", "volatility", lambda row, _: percent(row.get("volatility")), right=True),
     Column("POINTS", "data_points", right=True),
 )
+
+
+WATCH_COLUMNS = (
+    Column("UPDATED", "updated_at", lambda row, screen: screen.moment(row.get("updated_at"))),
+    Column("KEY", "key"),
+    Column("VALUE", "value", _show_value),
+)
+WATCH_S = 2.0
+"""Half of the daemon's default rate limit for one address."""
 
 
 @noun("state", examples="orc state get regime_state")
@@ -61,6 +72,50 @@ def state_get(invocation: Invocation, *, key: str) -> None:
         row = dict(answer["state"])
     value = json.dumps(row.get("value"), indent=2, ensure_ascii=False)
     invocation.screen.record("state", row, lambda: map(printable, value.splitlines()), "key")
+
+
+@state_command.command(
+    "watch",
+    examples="""
+        orc state watch
+        orc state watch regime_state -o jsonl
+    """,
+)
+@click.argument("keys", metavar="[KEY]...", nargs=-1, shell_complete=complete_state_keys)
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Exit after N values.")
+@pass_invocation
+def state_watch(invocation: Invocation, *, keys: tuple[str, ...], count: int | None) -> None:
+    """Show the values there are, then each that changes, until Ctrl-C.
+
+    The daemon is asked every 2 seconds; a value that changes twice meanwhile is shown once. Ends
+    with exit code 3 when the daemon goes away.
+    """
+    write = _writer(invocation.screen)
+    with Client.of(invocation) as client:
+        for row in islice(_changes(client, keys), count):
+            write(row)
+
+
+def _changes(client: Client, keys: tuple[str, ...]) -> Iterator[Row]:
+    """Rows that are new or have changed, without end."""
+    seen: dict[str, Row] = {}
+    while True:
+        for row in client.get("/state")["state"]:
+            key = str(row.get("key"))
+            if (not keys or key in keys) and seen.get(key) != row:
+                seen[key] = row
+                yield row
+        time.sleep(WATCH_S)
+
+
+def _writer(screen: Screen) -> Callable[[Row], None]:
+    if screen.output in ("json", "jsonl"):
+        return screen.json_line
+    if screen.output == "name":
+        return lambda row: screen.name(str(row.get("key")))
+    if screen.output == "csv":
+        raise BadUsage("a stream cannot be CSV", advice="use -o jsonl, or `state ls -o csv`")
+    return lambda row: screen.line("  ".join(cell(row, one, screen) for one in WATCH_COLUMNS))
 
 
 @command(

@@ -1,7 +1,10 @@
 import json
+from itertools import islice
 
 import pytest
 import redis
+from orchestrator.cli.client.rest import Client
+from orchestrator.cli.commands.state import WATCH_S, _changes
 
 from ...conftest import wait_until
 from ..conftest import Double, Orc, RunningDaemon
@@ -86,3 +89,35 @@ def test_an_empty_state_is_told(double: Double, orc: Orc) -> None:
     done = orc("--url", double.url, "state", "ls")
 
     assert (done.out, done.err) == ("", "nothing is kept yet\n")
+
+
+def test_values_are_watched_and_shown_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept(value: int) -> dict[str, object]:
+        return {"key": "a", "value": value, "updated_at": f"2026-01-31T09:30:0{value}.000Z"}
+
+    answers = iter([[kept(1), {"key": "b", "value": 0}], [kept(1)], [kept(2)]])
+
+    class Answering(Client):
+        def get(self, path: str, query: object = None) -> dict[str, object]:
+            assert (path, query) == ("/state", None)
+            return {"state": next(answers)}
+
+    slept: list[float] = []
+    monkeypatch.setattr("orchestrator.cli.commands.state.time.sleep", slept.append)
+
+    found = list(islice(_changes(Answering("http://nowhere", timeout_s=1), ("a",)), 2))
+
+    assert [row["value"] for row in found] == [1, 2]
+    assert slept == [WATCH_S] * 2
+
+
+def test_a_watch_ends_after_so_many_values(double: Double, orc: Orc) -> None:
+    rows = [
+        {"key": key, "value": {"n": 1}, "updated_at": "2026-01-31T09:30:00.000Z"} for key in "ab"
+    ]
+    double.answers["/state"] = (200, {"state": rows})
+
+    done = orc("--url", double.url, "state", "watch", "--count", "2")
+
+    assert done.out.splitlines() == [f'2026-01-31T09:30:00.000Z  {key}  {{"n":1}}' for key in "ab"]
+    assert orc("--url", double.url, "state", "watch", "-o", "csv").code == 2
