@@ -309,8 +309,17 @@ def agent_run(*, path: str, options: tuple[str, ...], **given: object) -> int:
 
     It needs Redis only, not the daemon.
     """
-    from ...agents.runner import main
+    from ...agents.errors import BadAgent
+    from ...agents.runner import load_agent, main
 
+    try:
+        load_agent(path)
+    except BadAgent as error:
+        raise BadUsage(
+            f"cannot run {path}",
+            cause=str(error),
+            advice="name module:Class of this folder; `orchestrator agent new NAME` writes one",
+        ) from error
     given = {"id": given.pop("agent_id"), **given}
     arguments = [path]
     for name, value in given.items():

@@ -235,3 +235,23 @@ def test_a_run_is_shown_in_units_for_people() -> None:
         "run cpu": "4 %",
         "run memory": "41 MB",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "cause"),
+    [
+        ("nowhere:Agent", "cannot import nowhere"),
+        ("json:Nothing", "json has no Nothing"),
+        ("json", "'json' is not of the form module:Class"),
+    ],
+)
+def test_an_agent_that_cannot_be_run_says_why_and_what_to_do(
+    orc: Orc, path: str, cause: str
+) -> None:
+    done = orc("agent", "run", path)
+
+    assert done.code == 2
+    error, why, advice = done.err.splitlines()
+    assert error == f"error  cannot run {path}"
+    assert why.startswith(f"cause  {cause}")
+    assert "agent new NAME" in advice
