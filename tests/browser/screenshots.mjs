@@ -20,7 +20,9 @@ const SCENES = {
   "store-down": { "/ready": () => checks("postgres") },
   "link-lost": "offline",
   "agents-500": { "/health/agents": crowd },
+  system: {},
 };
+const PATHS = { system: "/?place=system" };
 
 async function play(page, context, scene) {
   if (scene === "offline") {
@@ -37,8 +39,9 @@ for (const [name, scene] of Object.entries(SCENES)) {
   if (wanted.length && !wanted.includes(name)) continue;
   for (const scheme of ["dark", "light"]) {
     for (const [device, size] of [["desktop", DESKTOP], ["laptop", LAPTOP], ["phone", PHONE]]) {
-      await withPage({ size, scheme, tolerate: /./ }, async (page, context) => {
-        await page.locator(".event[data-kind=event]").first().waitFor();
+      await withPage({ size, scheme, path: PATHS[name] ?? "/", tolerate: /./ }, async (page, context) => {
+        await page.locator(".event[data-kind=event]").first().waitFor({ state: "attached" });
+        if (name === "system") await page.waitForTimeout(15_000); // Let the pictures fill as well.
         await play(page, context, scene);
         await page.screenshot({ path: join(folder, `dashboard-${name}-${device}-${scheme}.png`) });
       });
