@@ -15,6 +15,7 @@ from . import (
     pages,
     pipeline,
     retention,
+    stop,
     storing,
     supervision,
 )
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "storing": storing.run,
     "pages": pages.run,
     "histogram": histogram.run,
+    "stop": stop.run,
 }
 
 

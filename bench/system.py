@@ -43,13 +43,14 @@ class System:
 
 
 @contextmanager
-def system(**environment: str) -> Iterator[System]:
-    """Start a daemon without agents; stop it and remove its folder at the end."""
+def system(settings_of_agents: str = "", **environment: str) -> Iterator[System]:
+    """Start a daemon, without agents by default; stop it and remove its folder at the end."""
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-bench-"))
     folder.chmod(0o711)
     port = _free_port()
     settings = folder / "supervisor.toml"
-    settings.write_text('[redis]\nurl = "embedded"\n[postgres]\nurl = "embedded"\n')
+    servers = '[redis]\nurl = "embedded"\n[postgres]\nurl = "embedded"\n'
+    settings.write_text(servers + settings_of_agents)
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestrator", "run", "-c", str(settings)],
