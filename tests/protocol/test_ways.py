@@ -12,4 +12,5 @@ def test_ways_of_strangers_are_bounded_and_those_of_authorised_calls_are_not() -
         "signal",
         "guard",
         "unclean",
+        "rule",
     }
