@@ -56,7 +56,7 @@ class Bus:
         self._on_unusable = on_unusable
         self.patterns = (*self._patterns_of[CONTROL], *self._patterns_of[DATA])
         """All that is subscribed to."""
-        self.canaries = Canaries(instance, self._patterns_of)
+        self.canaries = Canaries(instance)
         """Prove that what is published arrives."""
 
     def check(self) -> None:

@@ -22,6 +22,7 @@ import gevent
 from ..actors.events import Event
 from ..actors.messages.durable_stream import StreamProgress
 from ..actors.messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
+from ..actors.messages.heartbeat_monitor import Canary
 from ..actors.messages.killswitch import (
     BeatsHeard,
     Drill,
@@ -196,7 +197,10 @@ class Killswitch(Actor):
             case NotStreamed():
                 return self._announcer.store(message.announcement.payload)
             case StreamProgress():
-                return self._copies.link.read_to(message.journalled)
+                position = message.journalled
+                return self._copies.link.unheard.stream_read_to((position.ms, position.seq))
+            case Canary():
+                return self._copies.link.unheard.bus_read_to(message.connection, message.sent_at)
             case LeaseLapsed():
                 return self._knowledge.read_again()
             case _:

@@ -22,15 +22,14 @@ from ..protocol.document import write_document
 from ..protocol.permit import KEY, RENEW_S, TTL_MS
 from ..protocol.trips import Stop
 from ..runtime.errors import reason_of
-from ..sql.events.stream_position import STREAM, StreamPosition, entry_id_of
+from ..sql.events.stream_position import STREAM, entry_id_of
 from .copies import CopyHolds, CopyRead, Tell
 from .lease import ABSENT, LAPSED, OTHER_TYPE, RENEW, STOP_KEY, STORE, STREAM_END, Lease, seen
 from .readings import Condition, Copy, Reading, away, found
+from .unheard import Unheard
 
 RETRY_S: Final = 0.5
 """After a connection that failed or broke."""
-STREAM_LIMIT_S: Final = 10.0
-"""How long permits wait for the durable stream to be read to its end."""
 MAX_WAITING: Final = 200
 """Announcements that wait for Redis; the stop in force is published anew at each connect anyway."""
 
@@ -114,9 +113,8 @@ class RedisLink:
         self._is_held = False
         self._revoked = False
         self._ending = False
-        self._stream_read = (0, 0)
-        self._stream_due: tuple[int, int] | None = None
-        self._stream_due_since: float | None = None
+        self.unheard = Unheard(self._wake)
+        """What permits wait for."""
         self._log: Any = structlog.get_logger(actor="Killswitch", copy="redis")
         self.held = Stop()
         """What the key is known to hold."""
@@ -134,13 +132,6 @@ class RedisLink:
             self._wanted, self._document = stop, write_document(stop)
         self._renew_at = 0.0
         self._filled.set()
-
-    def read_to(self, position: StreamPosition) -> None:
-        """Stops in the durable stream are known up to here."""
-        self._stream_read = position.ms, position.seq
-        if self._stream_due is not None and self._stream_read >= self._stream_due:
-            self._renew_at = 0.0
-            self._filled.set()
 
     def revoke(self) -> None:
         """Delete the permit, whoever has issued it: nobody knows what is in force."""
@@ -200,7 +191,7 @@ class RedisLink:
             self._connection = connection
             self._check_role()
             [value] = self._ask([("GET", STOP_KEY)])
-            self._stream_due_since = time.monotonic()
+            self.unheard.begin(lapsed=False)
         except BaseException:
             self._connection = None
             connection.disconnect()
@@ -222,29 +213,18 @@ class RedisLink:
         if now >= self._renew_at:
             self._renew_at = now + RENEW_S
             self._check_role()
-            stream_is_read = self._stream_is_read()
+            is_heard = self.unheard.is_over(self._stream_end)
             self._check_lapse(tell)  # nothing waits between here and the command that renews
-            self._renew(tell, self._lease.permit() if stream_is_read else None)
+            self._renew(tell, self._lease.permit() if is_heard else None)
             self._turned_at = time.monotonic()
 
-    def _stream_is_read(self) -> bool:
-        """A stop that came while nobody renewed permits may be in the durable stream alone.
+    def _wake(self) -> None:
+        self._renew_at = 0.0
+        self._filled.set()
 
-        Permits wait until it is read up to where it ended then; not for longer than
-        `STREAM_LIMIT_S`, since a full disk pauses its reading.
-        """
-        if self._stream_due_since is None:
-            return True
-        if self._stream_due is None:
-            [end] = self._ask([("EVAL", STREAM_END, 1, STREAM)])
-            self._stream_due = (0, 0) if isinstance(end, Exception) else entry_id_of(end.decode())
-        waited_s = time.monotonic() - self._stream_due_since
-        if self._stream_read < self._stream_due and waited_s < STREAM_LIMIT_S:
-            return False
-        if self._stream_read < self._stream_due:
-            self._log.error("permits are issued, and the durable stream is not read to its end")
-        self._stream_due = self._stream_due_since = None
-        return True
+    def _stream_end(self) -> tuple[int, int]:
+        [end] = self._ask([("EVAL", STREAM_END, 1, STREAM)])
+        return (0, 0) if isinstance(end, Exception) else entry_id_of(end.decode())
 
     def _store_and_publish(self, tell: Tell) -> None:
         stop, document, announcements = self._wanted, self._document, tuple(self._waiting)
@@ -328,7 +308,7 @@ class RedisLink:
     def _lapse(self, tell: Tell) -> None:
         """Issue nothing until the row has been asked; the key is asked by each renewal."""
         self._turned_at, self._is_held = None, False
-        self._stream_due, self._stream_due_since = None, time.monotonic()
+        self.unheard.begin(lapsed=True)
         self._lease.lapse()
         tell(LeaseLapsed())
 

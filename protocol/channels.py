@@ -11,6 +11,10 @@ DATA_PATTERNS: Final = (
     "strategy.*",
 )
 """… and what it reads on a connection of its own."""
+CANARIES: Final = "orchestrator.canary."
+"""Below this each daemon has a channel on which it proves that the bus works."""
+CANARY_ACL: Final = f"ACL SETUSER <account> &{CANARIES}*"
+"""Lets the daemon's account use it."""
 REPLIES: Final = "reply."
 """Channels below this carry answers to one who asked."""
 PRIVATE: Final = ("orchestrator.", REPLIES)

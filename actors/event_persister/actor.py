@@ -82,8 +82,8 @@ class EventPersister(Actor):
             (None: all); see ``Showing``.
         listener: Gets ``Publish`` and ``ReadStream``.
         monitor: Gets each ``Canary``.
-        stops: Gets ``StopHeard`` (a durable stop that was published and comes by the stream soon)
-            and ``StopFound`` (one that the journal held at the start).
+        stops: Gets each ``Canary``, ``StopHeard`` (a durable stop that was published and comes by
+            the stream soon) and ``StopFound`` (one that the journal held at the start).
         instance: The name under which the database's fence is claimed.
         stale_after_s: When another daemon may take the fence over.
         on_fenced: Called when another daemon writes to this database; this one must stop.

@@ -179,7 +179,7 @@ class Ingest:
             self.copies[source] += 1
             return
         self.aside[source] += 1
-        if self._canaries and (canary := self._canaries.read(channel, payload)):
+        if self._canaries and (canary := self._canaries.read(source, channel, payload)):
             draft.aside.append(canary)
 
     def _add_no_message(self, draft: Draft, received: object, ts: str) -> None:

@@ -41,7 +41,7 @@ class Pipeline:
             their mailboxes decide what happens when they are full. Each gets events of the types
             named for it only (None: all), so that no flood of others fills its mailbox.
         monitor: Gets each ``Canary``.
-        stops: Gets ``StopHeard``.
+        stops: Gets ``StopHeard``, and each ``Canary`` after all that came before it.
         load_held: Reads held batches back that only the journal has.
         on_stream: Called when more of the durable stream is journalled.
     """
@@ -60,6 +60,7 @@ class Pipeline:
         self._consumers = dict(consumers or {})
         self._monitor = monitor
         self._stops = stops
+        self._heard: list[Canary] = []
         self._load_held = load_held
         self._on_stream = on_stream
         self._log = structlog.get_logger(actor="EventPersister")
@@ -85,12 +86,14 @@ class Pipeline:
             self._load_held()
         batch = self.take()
         if batch is None:
+            self._tell_heard()
             state.progress.set()
             return self.examine_next()
         self.append(batch)
         # From here on it does not yield: all of a batch is passed on, or nothing of it.
         events = self.finish(batch)
         self.show(events)
+        self._tell_heard()
         self._answer(batch, events)
         batch.forget_events()
         return True
@@ -183,10 +186,18 @@ class Pipeline:
         """What is not stored: canaries to the monitor, durable stops to the keeper of stops."""
         for message in draft.aside:
             if isinstance(message, Canary):
+                self._heard.append(message)
                 if self._monitor is not None:
                     self._monitor.offer(message)
             elif self._stops is not None:
                 self._stops.offer(StopHeard(message), urgent=True)
+
+    def _tell_heard(self) -> None:
+        """Tell the keeper of stops, behind what came before it, up to which canary all is shown."""
+        heard, self._heard = self._heard, []
+        for canary in heard:
+            if self._stops is not None:
+                self._stops.offer(canary)
 
     # -- append: waits for the disk ------------------------------------------------------------
 

@@ -62,8 +62,10 @@ class SubscriptionStatus(msgspec.Struct, frozen=True):
     """Why the server it dialled is none for a bus; ``None`` at a master, and while it is away."""
     canary_age_s: float | None
     """Since the last canary came back by it; ``None``: none has since it is subscribed."""
+    canary_refused: str | None
+    """Why the server takes none: an account may not use their channel."""
     expects_canary: bool
-    """Whether any can: a pattern without a star has none."""
+    """Whether any is to come by it."""
 
 
 class DurableStreamStatus(msgspec.Struct, frozen=True):

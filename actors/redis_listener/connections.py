@@ -52,7 +52,6 @@ class BusConnections:
         patterns = {CONTROL: control, DATA: data}
         self._dialer = dialer = Dialer(connection_pool(url, connect_timeout_s))
         gaps, watch = GapTracker(patterns, down_since), RoleWatch()
-        self._with_canary = tuple(canaries.channels) if canaries else ()
         self.control, self.data = (
             Subscription(
                 name,
@@ -60,7 +59,7 @@ class BusConnections:
                 dialer=dialer,
                 gaps=gaps,
                 watch=watch,
-                expects_canary=name in self._with_canary,
+                canary_pattern=canaries.pattern if canaries else None,
             )
             for name in patterns
         )
@@ -96,7 +95,7 @@ class BusConnections:
         return tuple(
             each.name
             for each in self.subscriptions
-            if each.carries_heartbeats and each.name in self._with_canary
+            if each.carries_heartbeats and each.expects_canary
         )
 
     def own_copies(self, channel: str) -> int:

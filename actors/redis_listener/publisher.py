@@ -58,9 +58,7 @@ class Publisher:
         self._dialer = dialer
         self._own_copies = own_copies
         self._canaries = canaries
-        self._subscriptions = [
-            each for each in subscriptions if canaries and each.name in canaries.channels
-        ]
+        self._subscriptions = subscriptions if canaries else ()
         self._canary_at = 0.0
         self._role_at = 0.0
         self._redial_at = 0.0
@@ -201,10 +199,14 @@ class Publisher:
             if subscription.wants_canary:
                 payload = self._canaries.next(subscription.name, time.monotonic())
                 subscription.expect_canary(payload)
-                channel = self._canaries.channels[subscription.name]
-                connection.send_command("PUBLISH", channel, payload, check_health=False)
-                connection.read_response()
-                subscription.canary_published()
+                command = "PUBLISH", self._canaries.channel, payload
+                connection.send_command(*command, check_health=False)
+                try:
+                    connection.read_response()
+                except redis.ResponseError as error:
+                    subscription.refuse_canary(str(error))
+                else:
+                    subscription.canary_published()
 
     def _send(self, connection: Any, publish: Publish, on_settled: OnSettled) -> None:
         try:

@@ -54,6 +54,11 @@ class PubsubParser:
         """``replies`` to our own commands will come among the messages."""
         self.awaited += replies
 
+    def forgive(self) -> None:
+        """Go on after `take` has raised ``ServerRefused``: the command could be done without."""
+        if isinstance(self._broken, ServerRefused):
+            self._broken = None
+
     def feed(self, buffer: bytearray, size: int) -> None:
         """Add the first ``size`` bytes of ``buffer``, which stays as it is until all is taken."""
         start = 0

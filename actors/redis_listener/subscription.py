@@ -5,6 +5,7 @@ killed wherever it yields, and its successor goes on after the last message sent
 before all that was read is sent, so a full mailbox pushes back to the socket, and to Redis.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -50,6 +51,9 @@ TICK_S: Final = 1.0
 MAX_QUIET_TICKS: Final = 4
 """Ticks in a row without a byte, not even a pong: the connection is dead (noticed in 5 s)."""
 
+CANARY_RETRY_S: Final = 10.0
+"""Where an account may not use the canaries' channel it is tried again after so long."""
+
 BUSY_READ_BYTES: Final = 16 * 1024
 """A connection whose reads bring this much is alive and is not pinged; see the parser for why."""
 
@@ -66,7 +70,7 @@ class Subscription:
         dialer: Connects; shared by all connections.
         gaps: Turns outages into events; shared by both subscriptions.
         watch: Whether the server is a master; after a change it is dialled again.
-        expects_canary: Whether canaries come by it.
+        canary_pattern: Subscribed to besides; where the server refuses it, it goes on without.
     """
 
     def __init__(  # noqa: PLR0913 wired in one place
@@ -77,14 +81,18 @@ class Subscription:
         dialer: Dialer,
         gaps: GapTracker,
         watch: RoleWatch,
-        expects_canary: bool = False,
+        canary_pattern: bytes | None = None,
     ) -> None:
         self.name = name
         self.patterns = patterns
         self._dialer = dialer
         self._gaps = gaps
         self._watch = watch
-        self._expects_canary = expects_canary
+        self._canary_pattern = canary_pattern
+        self._hears_canaries = False
+        self._canary_refused: str | None = None
+        self._canary_retry_at = 0.0
+        self._on_change: Callable[[], None] = lambda: None
         self._role: ServerRole | None = None
         self._dialled_under = 0
         self._log: Any = structlog.get_logger(actor="RedisListener", connection=name)
@@ -148,8 +156,14 @@ class Subscription:
             latency_ms=self.latency_ms,
             not_master=self._role.trouble if self._role is not None else None,
             canary_age_s=self._canary_age_s,
-            expects_canary=self._expects_canary,
+            canary_refused=self._canary_refused,
+            expects_canary=self.expects_canary,
         )
+
+    @property
+    def expects_canary(self) -> bool:
+        """Whether canaries come by it, unless it is dead."""
+        return self._canary_pattern is not None and self._canary_refused is None
 
     @property
     def _canary_age_s(self) -> float | None:
@@ -163,6 +177,7 @@ class Subscription:
             send: Gets ``PersistReplies`` and ``PersistEvents`` (gaps), in their order.
             on_change: Called after each cut and each new subscription; must not block.
         """
+        self._on_change = on_change
         with self._reading:  # a predecessor that is still running must not share the socket
             while True:
                 try:
@@ -180,11 +195,10 @@ class Subscription:
         self._send_pending(send)
         before = self.received
         while replies := self._parser.take(MAX_REPLIES):
-            self.received += len(replies)
             if self._canary is not None and any(reply[3] == self._canary for reply in replies):
                 self._forget_canary()
                 self._canary_seen_at = time.monotonic()
-            self._pending.append(PersistReplies(self.name, self._heard_at, replies))
+            self._keep(replies)
             self._send_pending(send)
             give_way()
         if self.received == before and self._last_read_bytes == READ_BYTES:
@@ -196,8 +210,15 @@ class Subscription:
 
     @property
     def wants_canary(self) -> bool:
-        """Whether a canary may be published: it is subscribed, and none is on its way."""
-        return self._subscribed and self._canary_published_at is None
+        """Whether a canary may be published: it is subscribed, and none is on its way.
+
+        One that the server refused is tried again now and then.
+        """
+        if not self._subscribed or not self._hears_canaries:
+            return False
+        if self._canary_refused is not None:
+            return time.monotonic() >= self._canary_retry_at
+        return self._canary_published_at is None
 
     def expect_canary(self, payload: bytes) -> None:
         """A canary is about to be published."""
@@ -207,6 +228,20 @@ class Subscription:
         """The server has the canary: whatever it replies from here on comes after it."""
         if self._canary is not None:
             self._canary_published_at = time.monotonic()
+        self._note_refusal(None)
+
+    def refuse_canary(self, reason: str) -> None:
+        """The server does not take it: the account may not publish on the channel."""
+        self._forget_canary()
+        self._note_refusal(reason)
+
+    def _note_refusal(self, reason: str | None) -> None:
+        self._canary_retry_at = time.monotonic() + CANARY_RETRY_S
+        if (reason is None) is not (self._canary_refused is None):
+            if reason is not None:
+                self._log.warning("canaries are refused", reason=reason)
+            self._canary_refused = reason
+            self._on_change()
 
     def _forget_canary(self) -> None:
         self._canary = self._canary_published_at = None
@@ -235,6 +270,8 @@ class Subscription:
         if self._dialled_under != self._watch.changes:
             raise redis.ConnectionError("the server's role has changed")
         now = time.monotonic()
+        if not self._hears_canaries and now >= self._canary_retry_at:
+            self._try_canaries_again()
         if now >= self._ping_at:
             self._ping(now)
         try:
@@ -271,6 +308,7 @@ class Subscription:
         with self._dialer.connect(self.name) as connection:
             self._role = ask_role(partial(ask, connection))
             early = self._handshake(connection)
+            self._hear_canaries(connection, early.extend)
         self._connection = connection
         self._established(early)
 
@@ -313,8 +351,38 @@ class Subscription:
         connection.send_command("PSUBSCRIBE", *map(redis_glob, self.patterns), check_health=False)
         self._socket = socket_of(connection)
         early: list[Any] = []
+        self._await_confirmations(early.extend)
+        return early
+
+    def _await_confirmations(self, keep: Callable[[list[Any]], None]) -> None:
+        """Read until the command is confirmed; ``keep`` gets the messages among them."""
         while self._parser.awaited:  # one command: all confirmations come in a row
             self._receive()
             while messages := self._parser.take(MAX_REPLIES):
-                early += messages
-        return early
+                keep(messages)
+
+    def _hear_canaries(self, connection: Any, keep: Callable[[list[Any]], None]) -> None:
+        """Subscribe to canaries, if the account may; ``keep`` gets what comes meanwhile."""
+        self._hears_canaries = False
+        self._canary_retry_at = time.monotonic() + CANARY_RETRY_S
+        if self._canary_pattern is None:
+            self._canary_retry_at = math.inf
+            return
+        self._parser.expect(1)
+        connection.send_command("PSUBSCRIBE", self._canary_pattern, check_health=False)
+        try:
+            self._await_confirmations(keep)
+        except ServerRefused as error:
+            self._parser.forgive()
+            self._note_refusal(str(error))
+        else:
+            self._hears_canaries = True
+            self._note_refusal(None)
+
+    def _try_canaries_again(self) -> None:
+        if not self._parser.awaited:
+            self._hear_canaries(self._connection, self._keep)
+
+    def _keep(self, replies: list[Any]) -> None:
+        self.received += len(replies)
+        self._pending.append(PersistReplies(self.name, self._heard_at, replies))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...actors.redis_listener.server_role import RoleKind, ask_role
 from ...agents.tls_advice import tls_advice
 from ...protocol.bus_url import read_bus_url
+from ...protocol.channels import CANARIES, CANARY_ACL
 from ...protocol.permit import KEY as PERMIT_KEY
 from ...sql.events.stream_position import STREAM
 from ..client.rest import cause_of
@@ -70,6 +71,7 @@ def check_redis(url: str) -> Iterator[CheckResult]:
         yield ok("redis", f"answers in {duration(time.monotonic() - began)}")
         yield _role(client)
         yield _stream(client)
+        yield _canaries(client)
         yield _version(client.info("server"))
         yield _buffer(_config(client, "client-output-buffer-limit"))
         yield _eviction(_config(client, "maxmemory"), _config(client, "maxmemory-policy"))
@@ -208,6 +210,23 @@ def _permit(client: "Redis") -> CheckResult:
     if dry == "OK" and {"on", "nopass"} <= set(rules.split()):
         return warning(name, "anybody may write it, without a password", _ACL_ADVICE)
     return ok(name, f"written by {own}, not by clients without a password")
+
+
+def _canaries(client: "Redis") -> CheckResult:
+    """Without them the daemon cannot tell a bus that is silent from one that is broken."""
+    import redis
+
+    name, channel = "redis canaries", f"{CANARIES}doctor"
+    try:
+        client.publish(channel, "")
+        with client.pubsub() as pubsub:  # type: ignore[no-untyped-call] # redis-py
+            pubsub.psubscribe(f"{CANARIES}*")
+            pubsub.get_message(timeout=LIMIT_S)
+    except redis.ResponseError as error:
+        return critical(name, f"the account may not use {CANARIES}*: {error}", CANARY_ACL)
+    except redis.RedisError as error:
+        return unknown(name, f"no answer: {error}", "run doctor again")
+    return ok(name, f"{CANARIES}* may be used")
 
 
 def _clock(client: "Redis") -> CheckResult:

@@ -10,6 +10,7 @@ from ...actors.messages.killswitch import GetKillswitch, KillswitchView
 from ...actors.messages.redis_listener import BusStatus, GetBusStatus
 from ...killswitch.guard.actor import GetGuard
 from ...killswitch.guard.link import GuardStatus
+from ...protocol.channels import CANARY_ACL
 from ...runtime import Address, GetTree, OrchestratorError, deadline
 from ...sql.database import Database
 from ...sql.state import TABLE
@@ -211,7 +212,9 @@ def _bus_troubles(status: BusStatus) -> Iterator[str]:
         why = stream.last_error or ("" if stream.reading else "where to read on is not known yet")
         yield f"durable stream {_not_for(stream.read_age_s, 'read')}{why and ': '}{why}"
     for one in status.subscriptions:
-        if one.expects_canary and not _recent(one.canary_age_s):
+        if one.canary_refused is not None:
+            yield f"{one.name}: canaries are refused ({one.canary_refused}): {CANARY_ACL}"
+        elif one.expects_canary and not _recent(one.canary_age_s):
             yield f"{one.name}: canary {_not_for(one.canary_age_s, 'seen')}"
 
 

@@ -1,52 +1,66 @@
 import pytest
-from orchestrator.actors.canary import Canaries
+from orchestrator.actors.canary import Canaries, is_canary_channel
 from orchestrator.actors.messages.heartbeat_monitor import Canary
-
-LANES = {
-    "control": ("risk.*", "heartbeat.*"),
-    "data": ("news.signal.entity", "data.market.*", "strategy.*"),
-}
-
-
-def test_each_connection_has_a_channel_that_its_own_pattern_matches_heartbeats_first() -> None:
-    canaries = Canaries("word", LANES)
-
-    assert canaries.channels["control"].startswith(b"heartbeat.canary-")
-    assert canaries.channels["data"].startswith(b"data.market.canary-")
+from orchestrator.protocol.patterns import matches
 
 
 def test_the_channel_is_the_data_directorys_and_the_payload_the_processs() -> None:
-    before, after = Canaries("word", LANES), Canaries("word", LANES)
-    channel = before.channels["control"]
+    before, after = Canaries("word"), Canaries("word")
     payload = before.next("control", 5.0)
 
-    assert after.channels == before.channels
-    assert Canaries("other", LANES).channels != before.channels
-    assert before.read(channel, payload) == Canary("control", 5.0)
-    assert after.read(channel, payload) is None
+    assert after.channel == before.channel
+    assert Canaries("other").channel != before.channel
+    assert before.read("control", before.channel, payload) == Canary("control", 5.0)
+    assert after.read("control", after.channel, payload) is None
     assert after.foreign == 1
+
+
+def test_the_channel_is_none_of_the_users_and_the_pattern_is_that_of_the_right() -> None:
+    canaries = Canaries("word")
+
+    assert canaries.channel.startswith(b"orchestrator.canary.")
+    assert canaries.pattern == b"orchestrator.canary.*"
+    assert matches(canaries.pattern.decode(), canaries.channel.decode())
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b'{"canary": "x"}', b"\xff", b"[" * 100_000])
 def test_anything_else_on_its_channel_is_foreign(payload: bytes) -> None:
-    canaries = Canaries("word", LANES)
+    canaries = Canaries("word")
 
-    assert canaries.read(canaries.channels["data"], payload) is None
-
-
-def test_a_copy_by_the_other_connections_channel_does_not_count() -> None:
-    canaries = Canaries("word", LANES)
-
-    assert canaries.read(canaries.channels["data"], canaries.next("control", 1.0)) is None
+    assert canaries.read("data", canaries.channel, payload) is None
+    assert canaries.foreign == 1
 
 
-def test_a_connection_without_a_wildcard_of_its_own_has_none() -> None:
-    canaries = Canaries("word", {"control": ("*",), "data": ("risk.*", "strategy.candidate")})
+def test_a_copy_by_the_other_connection_does_not_count() -> None:
+    canaries = Canaries("word")
 
-    assert list(canaries.channels) == ["control"]
+    assert canaries.read("data", canaries.channel, canaries.next("control", 1.0)) is None
+    assert canaries.foreign == 0
+
+
+def test_what_is_on_another_channel_is_nothing() -> None:
+    canaries = Canaries("word")
+    payload = canaries.next("control", 1.0)
+
+    assert canaries.read("control", b"orchestrator.canary.other", payload) is None
+    assert canaries.foreign == 0
 
 
 def test_no_two_are_alike() -> None:
-    canaries = Canaries("word", LANES)
+    canaries = Canaries("word")
 
     assert canaries.next("data", 1.0) != canaries.next("data", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("channel", "is_one"),
+    [
+        ("orchestrator.canary.x", True),
+        (f"heartbeat.canary-{'0' * 32}", True),  # as former versions sent them
+        ("heartbeat.canary-1", False),
+        ("orchestrator.other", False),
+        ("data.market.x", False),
+    ],
+)
+def test_canaries_of_any_daemon_are_known_by_their_channel(channel: str, is_one: bool) -> None:
+    assert is_canary_channel(channel) is is_one

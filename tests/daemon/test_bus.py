@@ -4,7 +4,6 @@ import gevent
 import pytest
 import redis
 from gevent.event import Event as Signal
-from orchestrator.actors.sources import CONTROL, DATA
 from orchestrator.daemon.bus import Bus, BusEndangered
 from orchestrator.settings import Settings
 from structlog.testing import capture_logs
@@ -84,10 +83,8 @@ def test_a_server_that_came_later_is_refused_when_it_comes(evicting_url: str) ->
     assert SETTING in told[0]
 
 
-def test_each_lane_of_the_settings_has_a_canary() -> None:
+def test_the_canaries_are_no_part_of_what_is_stored() -> None:
     made = bus("redis://127.0.0.1:1/0", strict=False)
 
     assert made.patterns == ("risk.*", "data.*")
-    risk, data = (made.canaries.channels[lane] for lane in (CONTROL, DATA))
-    assert risk.startswith(b"risk.canary-")
-    assert data.startswith(b"data.canary-")
+    assert made.canaries.channel.startswith(b"orchestrator.canary.")

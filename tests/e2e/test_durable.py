@@ -109,11 +109,21 @@ def test_a_jump_in_a_producers_numbers_is_said_exactly_and_no_restart_invents_on
     }
 
 
+def _channel(subscribed: Any) -> bytes | None:
+    """Of the next message; None where the next reply is that it is subscribed."""
+    found = subscribed.get_message(timeout=10)
+    assert found is not None
+    return found["channel"] if found["type"] == "pmessage" else None
+
+
 def test_the_canary_is_measured_and_seen_nowhere(daemon: Any) -> None:
     wait_until(lambda: daemon.metric("orchestrator_bus_visible") == 1)
     wait_until(lambda: daemon.metric("orchestrator_bus_canary_rtt_seconds") > 0)
-    time.sleep(2)
+    with daemon.redis.pubsub() as everything:
+        everything.psubscribe("*")
+        channels = {_channel(everything) for _ in range(5)} - {None}
 
+    assert {channel.rpartition(b".")[0] for channel in channels} == {b"orchestrator.canary"}
     assert daemon.get("/health/agents")["agents"] == []
     assert daemon.count("type = 'heartbeat'") == 0
     assert daemon.count("strpos(payload::text, 'canary') > 0") == 0

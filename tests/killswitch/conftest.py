@@ -80,7 +80,7 @@ class Desk:
         self.memory = Memory()
         self.copies = Copies(self.latch, self.row, self.link, lease, self.folder)
         if self.reads_stream:
-            self.link.read_to(FAR)
+            self.link.unheard.stream_read_to((FAR.ms, FAR.seq))
         self.start_actor()
 
     def start_actor(self) -> None:

@@ -500,7 +500,7 @@ def test_no_permit_before_the_durable_stream_is_read(
 def test_a_stream_that_is_not_read_delays_permits_for_a_while_only(
     desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.killswitch.redis_link.STREAM_LIMIT_S", 0.5)
+    monkeypatch.setattr("orchestrator.killswitch.unheard.LIMIT_S", 0.5)
 
     wait_until(lambda: desk.permit() is not None)
 

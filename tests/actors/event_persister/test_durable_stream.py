@@ -47,7 +47,7 @@ class Bench:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder, self.url = folder, url
         self.listener, self.monitor, self.stops = (Address(n, Mailbox(10_000)) for n in "lms")
-        self.canaries = Canaries("word", {"control": PATTERNS})
+        self.canaries = Canaries("word")
         self.position: StreamPosition | None = None
         self.progress: StreamProgress | None = None
         self.actor: Any = None
@@ -427,7 +427,7 @@ def test_jumps_in_a_producers_numbers_are_gaps_and_the_stream_may_fill_them(benc
 def test_a_canary_reaches_the_monitor_and_nothing_else(bench: Bench) -> None:
     bench.start()
     bench.begin()
-    channel = bench.canaries.channels["control"].decode()
+    channel = bench.canaries.channel.decode()
 
     bench.publish(bench.canaries.next("control", 5.0), channel)
     bench.publish(b'{"agent_id": "x"}', channel)
@@ -435,6 +435,7 @@ def test_a_canary_reaches_the_monitor_and_nothing_else(bench: Bench) -> None:
     wait_until(lambda: bench.rows() == [1])
 
     assert bench.told(bench.monitor) == [Canary("control", 5.0)]
+    assert Canary("control", 5.0) in bench.told(bench.stops)
     assert bench.rows("type") == ["strategy.x"]
     assert bench.canaries.foreign == 1
     bench.assert_balanced()

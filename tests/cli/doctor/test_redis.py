@@ -49,6 +49,26 @@ def test_its_connection_is_named(redis_url: str, query: str, name: str) -> None:
 
 
 @pytest.mark.redis
+def test_an_account_that_may_not_use_the_canaries_channel_is_given_the_line(redis_url: str) -> None:
+    assert by_name(check_redis(redis_url))["redis canaries"].level is Level.OK
+
+    with redis.Redis.from_url(redis_url) as client:
+        try:
+            rights = ("resetchannels", "&data.*", "~*", "+@all")
+            client.execute_command("ACL", "SETUSER", "narrow", "on", ">x", *rights)
+            url = redis_url.replace("redis://", "redis://narrow:x@")
+            found = by_name(check_redis(url))["redis canaries"]
+            client.execute_command("ACL", "SETUSER", "narrow", "&orchestrator.canary.*")
+            again = by_name(check_redis(url))["redis canaries"]
+        finally:
+            client.acl_deluser("narrow")
+
+    assert found.level is Level.CRITICAL
+    assert found.advice == "ACL SETUSER <account> &orchestrator.canary.*"
+    assert again.level is Level.OK
+
+
+@pytest.mark.redis
 def test_a_large_buffer_is_well(redis_url: str) -> None:
     limits = {"client-output-buffer-limit": "pubsub 512mb 256mb 60"}
 

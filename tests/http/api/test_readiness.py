@@ -243,6 +243,7 @@ SUBSCRIBED = SubscriptionStatus(
     latency_ms=0.5,
     not_master=None,
     canary_age_s=1.0,
+    canary_refused=None,
     expects_canary=True,
 )
 READ = DurableStreamStatus(
@@ -291,6 +292,12 @@ def test_a_bus_of_which_all_is_known_is_good() -> None:
             "durable stream not read yet: where to read on is not known yet",
         ),
         ({}, {"canary_age_s": None}, {}, "control: canary not seen yet"),
+        (
+            {},
+            {"canary_age_s": None, "canary_refused": "NOPERM", "expects_canary": False},
+            {},
+            "control: canaries are refused (NOPERM): ACL SETUSER <account> &orchestrator.canary.*",
+        ),
         (
             {"not_master": "a replica"},
             {"canary_age_s": 9.0},
