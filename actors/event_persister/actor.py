@@ -341,6 +341,7 @@ class EventPersister(Actor):
             state.to_journal.set()
 
     def _keep_stream(self) -> None:
+        self._state.fence.look()
         if not self._stream_begun:
             self._begin_stream()
         self._tell_progress()

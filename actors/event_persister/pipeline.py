@@ -90,9 +90,11 @@ class Pipeline:
             state.progress.set()
             return self.examine_next()
         self.append(batch)
+        is_ours = state.fence.wait(state.progress, lambda: state.store_error is not None)
         # From here on it does not yield: all of a batch is passed on, or nothing of it.
         events = self.finish(batch)
-        self.show(events)
+        if is_ours:
+            self.show(events)
         self._tell_heard()
         self._answer(batch, events)
         batch.forget_events()

@@ -29,6 +29,7 @@ from ..recent_events import EventWindow
 from ..sources import SourceBalance
 from .backlog import Backlog, stream_of
 from .batch import Batch
+from .fence import Fence
 from .foreign_rows import ForeignRows, IdMap
 from .inbox import Inbox
 from .ingest import Ingest
@@ -139,6 +140,8 @@ class PersisterState:
         """There is room in the inbox again."""
         self.progress = Signal()
         """A batch was carried, or PostgreSQL took or refused a block."""
+        self.fence = Fence()
+        """Whether what is journalled may be shown."""
         self._offset_file = OffsetFile(folder / "stream")
         self._log = structlog.get_logger(actor="EventPersister")
 

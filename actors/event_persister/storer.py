@@ -116,11 +116,14 @@ class Storer:
                 self._step()
             except WriterClaimed as error:
                 self._state.store_error = str(error)
+                self._state.fence.give_up()
+                self._state.progress.set()
                 self._log.error("another daemon writes to this database", reason=str(error))
                 self._on_fenced(error)
                 return
             except Fenced as error:
                 self._writer.epoch = None
+                self._state.fence.lose()
                 self._note_error(error)
             except CommitUnknown as error:
                 self._doubt = error.doubt
@@ -170,12 +173,16 @@ class Storer:
     # -- the fence and the ids -----------------------------------------------------------------
 
     def _keep_fence(self) -> None:
+        self._state.fence.look()
+        asked_at = time.monotonic()
         if self._writer.epoch is None:
             self._claim()
-        elif time.monotonic() >= self._renew_at:
+        elif asked_at >= self._renew_at:
             self._within(self._writer.renew)
         else:
             return
+        self._state.fence.prove(asked_at, self._stale_after_s)
+        self._state.progress.set()
         self._renew_at = time.monotonic() + self._stale_after_s / 3
 
     def _claim(self) -> None:

@@ -46,6 +46,7 @@ from orchestrator.sql.database import Database, PostgresSettings
 from orchestrator.sql.errors import StoreError
 from orchestrator.sql.events.event_reader import EventReader
 from orchestrator.sql.events.event_writer import EventWriter
+from orchestrator.sql.events.fenced_connection import STALE_AFTER_S
 from orchestrator.sql.schema.migrator import migrate
 from quiet_clock import quiet_s
 
@@ -72,6 +73,7 @@ class Bench:
         self.address = Address("EventPersister", Mailbox(1000))
         self.fenced: list[StoreError] = []
         self.postgres = PostgresSettings()
+        self.stale_after_s = STALE_AFTER_S
         self.number = 0
         self.state: Any = None
         self.actor: Any = None
@@ -96,6 +98,7 @@ class Bench:
             listener=self.listener,
             stops=self.stops,
             on_fenced=self.fenced.append,
+            stale_after_s=self.stale_after_s,
         )
         start_actor(self.actor, self.address)
 
@@ -1115,6 +1118,45 @@ def test_a_daemon_whose_fence_was_taken_stops_storing_and_says_by_whom(bench: Be
     assert "other" in str(bench.fenced[0])
     assert bench.rows() == []
     assert bench.status().pending == 10
+
+
+TAKE_THE_FENCE = """
+import pathlib, psycopg, sys
+with psycopg.connect(sys.argv[1]) as connection:
+    connection.execute(
+        "UPDATE orchestrator_writer SET epoch = epoch + 1, instance = 'other', host = 'there',"
+        " renewed_at = clock_timestamp()"
+    )
+pathlib.Path(sys.argv[2]).touch()
+"""
+
+
+@pytest.mark.db
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_a_daemon_that_wakes_shows_nothing_before_it_has_proved_that_it_writes(
+    bench: Bench, tmp_path: Path, is_taken: bool
+) -> None:
+    bench.stale_after_s = 4.0
+    bench.open()
+    bench.wait_for_ids()
+    taken, sleep = tmp_path / "taken", gevent.monkey.get_original("time", "sleep")
+
+    if is_taken:
+        subprocess.Popen([sys.executable, "-c", TAKE_THE_FENCE, bench.url, str(taken)])
+    else:
+        taken.touch()
+    bench.publish(10)
+    sleep(2.2)  # no greenlet runs
+    while not taken.exists():
+        sleep(0.02)
+
+    if is_taken:
+        wait_until(lambda: bench.fenced)
+        bench.settle()
+        assert bench.shown() == []
+    else:
+        wait_until(lambda: len(bench.consumer.mailbox) > 0)
+        assert len(bench.shown()) == 10
 
 
 @pytest.mark.db
