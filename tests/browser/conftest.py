@@ -85,7 +85,11 @@ class Daemon:
     @property
     def environment(self) -> dict[str, str]:
         """For commands on the daemon's own machine."""
-        ours = {"ORCHESTRATOR_URL": self.base_url, "REDIS_URL": self.redis_url}
+        ours = {
+            "ORCHESTRATOR_URL": self.base_url,
+            "REDIS_URL": self.redis_url,
+            "ORCHESTRATOR_DATA_DIR": str(self._folder / "data"),
+        }
         return {**os.environ, **ours}
 
     def log(self) -> str:
