@@ -39,7 +39,6 @@ from ..actors.redis_listener.actor import RedisListener
 from ..actors.redis_listener.connections import BusConnections
 from ..actors.state_keeper.actor import StateKeeper
 from ..http.edge.listener import ListeningSocket
-from ..http.edge.tls import TlsUnusable
 from ..http.peers import Instance, ManagedAgents, Peers
 from ..http.server import HttpServer, UseSettings
 from ..killswitch.guard.actor import GuardActor
@@ -268,14 +267,7 @@ class Daemon:
 
     def _renew_certificate(self) -> None:
         tls = self._listening.tls
-        if tls is None:
-            return
-        try:
-            tls.read_anew()
-        except TlsUnusable as error:
-            log.error("certificate unchanged", reason=str(error))
-            return
-        if trouble := tls.trouble():
+        if tls is not None and (trouble := tls.read_anew()):
             log.error("http.tls", trouble=trouble)
 
     def abandon(self) -> None:

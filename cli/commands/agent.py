@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
@@ -93,7 +94,8 @@ def agent_ls(invocation: Invocation, *, group: str | None, state: str | None, ev
     with Client.of(invocation) as client:
         rows = client.get("/health/agents", {"group": group})["agents"]
     rows = in_order(rows)
-    shown = rows if state is None else [row for row in rows if agent_state(row) in _words(state)]
+    wanted = None if state is None else {word.strip() for word in state.split(",")}
+    shown = [row for row in rows if wanted is None or agent_state(row) in wanted]
     screen = invocation.screen
     screen.records("agents", shown, AGENT_COLUMNS, "id")
     if not screen.for_programs:
@@ -103,10 +105,6 @@ def agent_ls(invocation: Invocation, *, group: str | None, state: str | None, ev
 def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Trouble first, then by id."""
     return sorted(rows, key=lambda row: (_ORDER.get(agent_state(row), 0), str(row.get("id"))))
-
-
-def _words(text: str) -> set[str]:
-    return {word.strip() for word in text.split(",")}
 
 
 def _ls_footer(rows: list[dict[str, Any]], shown: list[dict[str, Any]], state: str | None) -> str:
@@ -140,11 +138,7 @@ def agent_show(invocation: Invocation, *, agent_ids: tuple[str, ...]) -> None:
                 "managed": managed.get(agent_id),
                 "events": _recent(client, agent_id),
             }
-            screen.record("agent", about, _shower(about, screen), "id")
-
-
-def _shower(about: Row, screen: Screen) -> Callable[[], list[str]]:
-    return lambda: _agent_lines(about, screen)
+            screen.record("agent", about, partial(_agent_lines, about, screen), "id")
 
 
 def _managed(client: Client) -> list[dict[str, Any]]:

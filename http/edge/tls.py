@@ -108,13 +108,16 @@ class Tls:
         self.failures = 0
         """Failed handshakes."""
 
-    def read_anew(self) -> None:
-        """Reload the files for all new connections.
+    def read_anew(self) -> str | None:
+        """Reload the files for all new connections; returns what is wrong with them, if anything.
 
-        Raises:
-            TlsUnusable: They are unusable; those loaded before stay in use.
+        Where they are unusable those loaded before stay in use.
         """
-        self._context, self._expires_at = self._read()
+        try:
+            self._context, self._expires_at = self._read()
+        except TlsUnusable as error:
+            return f"certificate unchanged: {error}"
+        return self.trouble()
 
     def watch(self, metrics: Metrics) -> None:
         """Export expiry and failures as metrics."""
