@@ -136,6 +136,7 @@ FIELDS = {
 }
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("channel", FIELDS)
 def test_no_message_on_the_bus_keeps_the_loop(
@@ -181,6 +182,7 @@ def test_no_channel_keeps_the_loop(served: Served, meter: LoopMeter) -> None:
     assert slow == {}
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(1200)
 def test_no_listing_of_many_keeps_the_loop(served: Served, meter: LoopMeter) -> None:
     with served.redis as bus, bus.pipeline(transaction=False) as pipeline:

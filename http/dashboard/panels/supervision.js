@@ -24,7 +24,8 @@ export function actorDetails(name, { state, api, onActed }) {
   const acts = mountActs(async () => {
     const { actor } = await api.restartActor(name);
     onActed();
-    return `${name} is ${String(actor?.state ?? "restarting").toLowerCase()}, up for ${age(actor?.uptime_seconds * 1000)}.`;
+    const word = String(actor?.state ?? "restarting").toLowerCase();
+    return word === "running" ? `${name} is running, up for ${age(actor.uptime_seconds * 1000)}.` : `${name} is ${word}.`;
   });
 
   function render() {

@@ -98,7 +98,6 @@ def test_a_beat_registers_shows_and_announces_the_agent(
 def test_an_agent_that_flaps_is_shown_each_time_and_stored_three_times(
     ward: Ward, wait_until: Callable[..., None]
 ) -> None:
-    ward.start()
     for number in range(8):
         ward.beat("flapper", status="stopped" if number % 2 else "active")
     ward.agents()

@@ -46,7 +46,7 @@ await withPage({ tolerate }, async (page) => {
 
   await act(page, "Close details").click();
   await page.locator("#supervision").getByRole("button", { name: /monitor/i }).first().click();
-  await does(page, "Restart", /mailbox is kept/, /is running, up for \d s/);
+  await does(page, "Restart", /mailbox is kept/, / is (running, up for \d s|starting|restarting|stopping|backoff)\b/);
   await audit(page);
 });
 finish();
