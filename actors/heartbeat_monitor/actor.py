@@ -42,7 +42,7 @@ from ..messages.state_keeper import ACTIVE_COUNT_KEY, SetState
 from ..unread import Unread
 from .agent_table import AgentTable, RegistrySettings
 from .changes import Change
-from .flapping import Flapping
+from .flap_damper import FlapDamper
 
 CHECK_INTERVAL_S: Final = 0.5
 """How often timeouts are checked; one is noticed this much later at most."""
@@ -121,7 +121,7 @@ class HeartbeatMonitor(Actor):
         self._state_keeper = state_keeper
         self._killswitch = killswitch
         self._rules = rules
-        self._flapping = Flapping()
+        self._damper = FlapDamper()
         self._outbox = Outbox(persister, on_drop=self._dropped)
         self._active_count: int | None = None
         self._bus = SetBusVisible(visible=False)
@@ -233,7 +233,7 @@ class HeartbeatMonitor(Actor):
         now = time.monotonic()
         self._update_visibility(now)
         self._publish(self._table.check(now=now), now)
-        self._tell(self._flapping.due(now=now), now)
+        self._tell(self._damper.due(now=now), now)
         hears = self._visible and self._registry_read.is_read
         expected = self._table.alive_in(EXECUTION, now=now) if hears else ()
         self._killswitch.offer(Hearing(hears, expected), urgent=True)
@@ -250,7 +250,7 @@ class HeartbeatMonitor(Actor):
             return
         views = {change.agent_id: self._table.view(change.agent_id, now=now) for change in changes}
         self._broadcaster.offer(AgentStatusChanged(tuple(views.values())))
-        self._tell(self._flapping.admit(changes, now=now), now)
+        self._tell(self._damper.admit(changes, now=now), now)
 
     def _tell(self, changes: list[Change], now: float) -> None:
         """Make events of those that are any."""

@@ -23,7 +23,7 @@ from ...protocol.trips import Stop, Trip
 from ...protocol.ulid import new_ulid
 from ...protocol.ways import Way
 from ..receipts import MAX_AGENTS, must_obey
-from .counting import Counts
+from .counts import Counts
 from .settings import RuleSettings
 
 RULE: Final = "risk.rule"

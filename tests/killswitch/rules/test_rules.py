@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.killswitch import Sender
-from orchestrator.killswitch.rules.counting import MAX_COUNTED, OTHERS
+from orchestrator.killswitch.rules.counts import MAX_COUNTED, OTHERS
 from orchestrator.killswitch.rules.rules import ALL, GRACE_MS, MAX_TRIPS, UNNAMED, Rules, Violation
 from orchestrator.killswitch.rules.settings import RuleSettings
 from orchestrator.protocol.heartbeat import GateBeat, GateState

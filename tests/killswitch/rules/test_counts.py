@@ -3,7 +3,7 @@ from collections import deque
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from orchestrator.killswitch.rules.counting import MAX_COUNTED, OTHERS, Counts, Window
+from orchestrator.killswitch.rules.counts import MAX_COUNTED, OTHERS, Counts, Window
 
 HOUR_MS = 3_600_000
 

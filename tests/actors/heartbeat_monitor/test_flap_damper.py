@@ -1,5 +1,5 @@
 from orchestrator.actors.heartbeat_monitor.changes import Change
-from orchestrator.actors.heartbeat_monitor.flapping import CALM, WINDOW_S, Flapping
+from orchestrator.actors.heartbeat_monitor.flap_damper import CALM, WINDOW_S, FlapDamper
 
 
 def change(number: int, agent_id: str = "a1") -> Change:
@@ -7,19 +7,19 @@ def change(number: int, agent_id: str = "a1") -> Change:
 
 
 def test_a_restart_is_told_as_it_comes() -> None:
-    flapping = Flapping()
+    damper = FlapDamper()
 
-    told = [flapping.admit([change(n)], now=n) for n in range(CALM)]
+    told = [damper.admit([change(n)], now=n) for n in range(CALM)]
 
     assert told == [[change(n)] for n in range(CALM)]
-    assert flapping.due(now=WINDOW_S * 3) == []
+    assert damper.due(now=WINDOW_S * 3) == []
 
 
 def test_one_that_flaps_is_one_event_a_minute_with_a_count_and_its_last_state() -> None:
-    flapping, told = Flapping(), []
+    damper, told = FlapDamper(), []
     for second in range(181):
-        told += [(second, one) for one in flapping.admit([change(second)], now=second)]
-        told += [(second, one) for one in flapping.due(now=second)]
+        told += [(second, one) for one in damper.admit([change(second)], now=second)]
+        told += [(second, one) for one in damper.due(now=second)]
 
     assert [second for second, _ in told] == [0, 1, 2, 62, 122]
     assert [(one.count, one.reason.split(" (")[0]) for _, one in told[3:]] == [
@@ -27,25 +27,25 @@ def test_one_that_flaps_is_one_event_a_minute_with_a_count_and_its_last_state() 
         (60, "n 122"),
     ]
     # It is calm again: the last state is told, and after that all as it comes.
-    (last,) = flapping.due(now=200)
+    (last,) = damper.due(now=200)
     assert (last.count, last.event_type) == (58, change(180).event_type)
-    assert flapping.due(now=260) == []
-    assert flapping.admit([change(1)], now=261) == [change(1)]
+    assert damper.due(now=260) == []
+    assert damper.admit([change(1)], now=261) == [change(1)]
 
 
 def test_one_that_flaps_holds_up_no_other_and_lesser_changes_pass() -> None:
-    flapping = Flapping()
+    damper = FlapDamper()
     for second in range(10):
-        flapping.admit([change(second)], now=second)
+        damper.admit([change(second)], now=second)
     lesser = Change("a1", None, "late")
 
-    assert flapping.admit([change(1, "a2"), lesser], now=10) == [change(1, "a2"), lesser]
+    assert damper.admit([change(1, "a2"), lesser], now=10) == [change(1, "a2"), lesser]
 
 
 def test_the_calm_are_forgotten() -> None:
-    flapping = Flapping()
-    flapping.admit([change(1, f"a{n}") for n in range(100)], now=0)
+    damper = FlapDamper()
+    damper.admit([change(1, f"a{n}") for n in range(100)], now=0)
 
-    flapping.due(now=WINDOW_S)
+    damper.due(now=WINDOW_S)
 
-    assert flapping._agents == {}
+    assert damper._agents == {}

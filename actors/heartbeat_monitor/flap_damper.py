@@ -24,7 +24,7 @@ class _Agent:
         self.held_count = 0
 
 
-class Flapping:
+class FlapDamper:
     """Holds back what is told too often. The last change of an agent is always told in the end."""
 
     def __init__(self) -> None:
