@@ -1,6 +1,5 @@
 """Valkey servers of other kinds than the session's: replicas, Sentinels, nodes of a cluster."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,14 +8,8 @@ from pathlib import Path
 
 import redis
 from orchestrator.runtime.embedded import EmbeddedValkey
+from ports import free_port
 from quiet_clock import quiet_s
-
-
-def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -98,8 +97,10 @@ class RuntimeRoutes:
         if find([row], self._own_name) is not None:
             self._root.tell(RestartChild(name))
         else:
-            with suppress(AskTimeout):
+            try:
                 row = self._root.ask(RestartChild(name), timeout_s=COMMAND_WAIT_S)
+            except AskTimeout:
+                row = find(self._tree(), name) or row
         was, became = str(before["state"]), None if row is before else str(row["state"])
         self._acts.done(call, "actor.restart", target=name, was=was, became=became)
         return ActorAnswer("accepted", utc_now(), _node(row))

@@ -2,7 +2,8 @@
  * The REST calls, with a budget.
  *
  * The daemon answers 60 counted calls a minute and address, shared with whatever else runs here;
- * the page spends at most `BUDGET` of them. Calls to the killswitch, `/health` and `/ready` are free.
+ * the page spends at most `BUDGET` of them by itself. What a person orders is sent whatever was spent;
+ * calls to the killswitch, `/health` and `/ready` are free.
  */
 
 import { token } from "./token.js";
@@ -38,10 +39,10 @@ export class Budget {
     this.windowMs = windowMs;
   }
 
-  /** Spend one call; false if there is none left. */
-  take(nowMs) {
+  /** Spend one call; false if there is none left. A person's order always goes through. */
+  take(nowMs, ordered = false) {
     this.#calls = this.#calls.filter((at) => at > nowMs - this.windowMs);
-    if (nowMs < this.#blockedUntil || this.#calls.length >= this.limit) return false;
+    if (!ordered && (nowMs < this.#blockedUntil || this.#calls.length >= this.limit)) return false;
     this.#calls.push(nowMs);
     return true;
   }
@@ -75,9 +76,9 @@ export class Api {
     this.onAnswer = onAnswer;
   }
 
-  async #call(method, path, body, { accept = [], timeoutMs = TIMEOUT_MS, read = readBody } = {}) {
+  async #call(method, path, body, { accept = [], timeoutMs = TIMEOUT_MS, read = readBody, ordered = method !== "GET" } = {}) {
     const sentMs = Date.now();
-    if (!FREE.test(path.split("?")[0]) && !this.budget.take(sentMs)) {
+    if (!FREE.test(path.split("?")[0]) && !this.budget.take(sentMs, ordered)) {
       throw new ApiError("The page spares the daemon: too many calls in the last minute. Try again in a moment.", { status: 429, spared: true });
     }
     const request = { method, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(timeoutMs) };
@@ -117,7 +118,7 @@ export class Api {
   actors = () => this.#call("GET", "/runtime/actors");
   whoami = () => this.#call("GET", "/whoami");
   managed = () => this.#call("GET", "/runtime/agents");
-  agentLogs = (id, query) => this.#call("GET", `/runtime/agents/${encodeURIComponent(id)}/logs?${new URLSearchParams(query)}`);
+  agentLogs = (id, query) => this.#call("GET", `/runtime/agents/${encodeURIComponent(id)}/logs?${new URLSearchParams(query)}`, undefined, { ordered: true });
   /** `act`: start, stop, restart or resume. */
   actOnAgent = (id, act) => this.#call("POST", `/runtime/agents/${encodeURIComponent(id)}/${act}`, {});
   restartActor = (name) => this.#call("POST", `/runtime/actors/${encodeURIComponent(name)}/restart`, {});

@@ -15,6 +15,8 @@ export const BASE = process.env.BASE_URL;
 export const DESKTOP = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
 const LIMIT_MS = 20_000;
+/** However busy the machine is, no wait is longer than this many times its limit. */
+const BUSY_FACTOR = 6;
 
 /** Open the page, run `steps(page, context)`, and fail on whatever the page complained about. */
 export async function withPage({ size = DESKTOP, scheme = "dark", path = "/", tolerate = /^$/ }, steps) {
@@ -50,11 +52,12 @@ function quietMs() {
   return performance.now() - waited;
 }
 
-/** Wait until `condition()` (asked each 50 ms) is true. */
-export async function until(condition, what, limitMs = LIMIT_MS) {
+/** Wait until `condition()` (asked each 50 ms) is true; `seen()` adds to the failure what there is instead. */
+export async function until(condition, what, limitMs = LIMIT_MS, seen = () => "") {
   const end = quietMs() + limitMs;
+  const latest = performance.now() + BUSY_FACTOR * limitMs;
   while (!(await condition())) {
-    assert.ok(quietMs() < end, `not within ${limitMs / 1000} s: ${what}`);
+    assert.ok(quietMs() < end && performance.now() < latest, `not within ${limitMs / 1000} s: ${what}${seen()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -75,8 +78,10 @@ export async function signOut(page) {
 export const text = (page, selector) => page.locator(selector).first().textContent();
 
 /** Wait for an element's text to match. */
-export const reads = (page, selector, pattern, limitMs) =>
-  until(async () => pattern.test((await text(page, selector)) ?? ""), `${selector} reads ${pattern}`, limitMs);
+export function reads(page, selector, pattern, limitMs) {
+  let found = "";
+  return until(async () => pattern.test((found = (await text(page, selector)) ?? "")), `${selector} reads ${pattern}`, limitMs, () => `, it reads: ${found}`);
+}
 
 /** Fail on what axe finds serious, contrast included. */
 export async function audit(page) {

@@ -10,7 +10,6 @@ import os
 import pty
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from ports import free_port
 
 COMMAND_LIMIT_S = 60.0
 DAEMON_START_LIMIT_S = 90.0
@@ -219,16 +219,10 @@ class RunningDaemon:
         return on_a_terminal(*words, folder=self.folder, ORCHESTRATOR_URL=self.url, **settings)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def started_daemon(folder: Path, *, env: str = "dev", more: str = "") -> Iterator[RunningDaemon]:
     """Start one on embedded servers, with one agent and more settings; stop it as Ctrl-C does."""
-    port = _free_port()
+    port = free_port()
     text = SETTINGS.format(
         env=env, data=folder / "data", redis="embedded", postgres="embedded", port=port
     )

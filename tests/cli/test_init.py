@@ -1,7 +1,6 @@
 """The program as a whole: help, errors of usage, start time."""
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import click
 import pytest
 from orchestrator.__main__ import _VALUED_OPTIONS, _command
 from orchestrator.cli import AREAS, cli
+from processor import time_scale
 
 from .conftest import Double, Orc, clean_environ
 
@@ -189,14 +189,13 @@ def best_s(*arguments: str) -> float:
 def test_client_commands_start_with_less_than_200_ms_of_work(
     double: Double, words: tuple[str, ...]
 ) -> None:
-    scale = float(os.environ.get("TEST_TIME_SCALE", "1"))
     url = double.url if "halt" in words else NOBODY  # where nobody answers, it goes on
     bare_s = best_s("-c", "import click")
 
     started_s = best_s("-m", "orchestrator", "--url", url, *words)
 
     # On a slow machine Python itself takes its time: then it is the ratio that holds.
-    assert started_s < max(START_LIMIT_S * scale, 3 * bare_s)
+    assert started_s < max(START_LIMIT_S * time_scale(), 3 * bare_s)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import yaml
 from faults.certificates import Authority
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
+from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..conftest import wait_until
@@ -282,11 +282,6 @@ def assert_within(part: Any, whole: Any, path: str = "board") -> None:
             assert_within(value, whole[number], f"{path}[{number}]")
     else:
         assert part == whole, path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.slow

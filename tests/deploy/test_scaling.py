@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 from orchestrator.runtime.embedded import EmbeddedValkey
+from ports import free_port
 
 from ..conftest import wait_until
 from ..e2e.conftest import DaemonProcess
-from ..edge.outside.proxies import DEPLOY, changed, free_port, program
+from ..edge.outside.proxies import DEPLOY, changed, program
 from ..http.conftest import Serve, Served, serve
 
 __all__ = ["serve"]

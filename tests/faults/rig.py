@@ -2,11 +2,9 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +23,8 @@ import psutil
 import psycopg
 from e2e.conftest import DaemonProcess
 from orchestrator.runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
+from ports import free_port
+from quiet_clock import quiet_s
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
@@ -66,26 +66,10 @@ class Outcome:
 
 def wait_until(condition: Callable[[], object], limit_s: float = 60.0, what: str = "") -> None:
     """Ask every 20 ms; fail at the limit."""
-    end = time.monotonic() + limit_s
+    end = quiet_s() + limit_s
     while not condition():
-        assert time.monotonic() < end, f"not within {limit_s:g} s: {what}"
+        assert quiet_s() < end, f"not within {limit_s:g} s: {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port of loopback that was free a moment ago, and that no connection is given as its own.
-
-    While a server is dead nobody else must get its port: neither another server, nor whoever dials
-    some other one, for as long as that lasts.
-    """
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
 
 
 class Rig:

@@ -5,6 +5,7 @@ import os
 import pytest
 from faults.chaos import SHORT, line
 from faults.scenarios import seed_of
+from processor import time_scale
 
 pytestmark = [
     pytest.mark.subprocess,
@@ -22,7 +23,7 @@ def test_nothing_is_lost_and_nothing_is_there_twice(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Beside other tests; `make chaos` has the machine for itself, and is held to the goals.
-    monkeypatch.setenv("CHAOS_SLACK", str(4 * float(os.environ.get("TEST_TIME_SCALE", "1"))))
+    monkeypatch.setenv("CHAOS_SLACK", str(4 * time_scale()))
     if name in NEEDS_ROOT and os.geteuid() != 0:
         pytest.skip("a small disk can be mounted by root only")
     outcome = SHORT[name](seed=SEED)

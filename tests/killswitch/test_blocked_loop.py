@@ -207,7 +207,8 @@ def test_the_guard_stops_by_itself_while_the_loop_is_blocked_in_c() -> None:
     with rig() as of:
         site = Site(of, "stop")
         try:
-            [trip] = stopped_while_blocked(site, "one call", 9, None)["trips"]
+            trips = stopped_while_blocked(site, "one call", 9, None)["trips"]
         finally:
             site.close()
-    assert trip["triggered_by"] == Way.GUARD
+    # A slow machine may be silent for a while once more after it.
+    assert {trip["triggered_by"] for trip in trips} == {Way.GUARD}

@@ -1,12 +1,12 @@
 """The runtime's tests: log lines without pictures of stacks, which take longer than a restart."""
 
-import time
 from collections.abc import Iterator
 
 import gevent
 import pykka
 import pytest
 import structlog
+from quiet_clock import quiet_s
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def nobody_left_behind() -> Iterator[None]:
     """Fail a test that leaves an actor running."""
     before = set(pykka.ActorRegistry.get_all())
     yield
-    end = time.monotonic() + 2
+    end = quiet_s() + 2
     while left := set(pykka.ActorRegistry.get_all()) - before:
-        assert time.monotonic() < end, f"left behind: {left}"
+        assert quiet_s() < end, f"left behind: {left}"
         gevent.sleep(0.01)

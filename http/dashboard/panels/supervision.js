@@ -22,10 +22,12 @@ export function actorDetails(name, { state, api, onActed }) {
   const facts = Object.fromEntries(["State", "Kind", "Waiting", "Done", "Restarts", "Up", "Last failure"].map((label) => [label, fact(list, label)]));
   const gone = h("p", { class: "empty", hidden: true }, "The tree has no such actor any more.");
   const acts = mountActs(async () => {
+    const before = find(state.actors, name)?.restarts;
     const { actor } = await api.restartActor(name);
     onActed();
-    const word = String(actor?.state ?? "restarting").toLowerCase();
-    return word === "running" ? `${name} is running, up for ${age(actor.uptime_seconds * 1000)}.` : `${name} is ${word}.`;
+    const word = String(actor.state).toLowerCase();
+    const again = word === "running" && actor.restarts > before;
+    return again ? `${name} is running again, up for ${age(actor.uptime_seconds * 1000)}.` : `${name} is ${word}: its restart goes on.`;
   });
 
   function render() {

@@ -1,6 +1,5 @@
 """The listener on a real server: nothing lost, nothing twice, and every gap said."""
 
-import os
 import re
 import subprocess
 import sys
@@ -39,11 +38,11 @@ from orchestrator.runtime import (
     start_actor,
     stop_actor,
 )
+from processor import time_scale
 from quiet_clock import quiet_s
 
 pytestmark = pytest.mark.redis
 
-TIME_SCALE = float(os.environ.get("TEST_TIME_SCALE", "1"))
 CONTROL = ("risk.*", "heartbeat.*")
 DATA = ("data.market.*", "strategy.*")
 
@@ -763,7 +762,7 @@ def test_a_hundred_megabytes_are_refused_by_their_length_and_hold_nobody_up(
     (payload,) = bench.persister.payloads()
     assert isinstance(payload, Cut)
     assert (payload.size, bytes(payload)) == (100 * 1024 * 1024, b"x" * 4096)
-    assert meter.longest_s < 0.010 * TIME_SCALE
+    assert meter.longest_s < 0.010 * time_scale()
 
 
 def test_a_message_that_the_server_will_not_hold_for_us_becomes_one_gap(
@@ -807,5 +806,5 @@ def test_each_cut_is_one_gap_that_says_which_patterns_within_a_second(
             assert gap["from"] <= cut_at <= gap["to"] <= told_at
     assert len(bench.persister.gaps()) == 6
     # 0.8 s of them are waited behind a cut; one may be held up by what else runs here.
-    assert sorted(times_s)[1] < 1.0 * TIME_SCALE
-    assert max(times_s) < 2.0 * TIME_SCALE
+    assert sorted(times_s)[1] < 1.0 * time_scale()
+    assert max(times_s) < 2.0 * time_scale()

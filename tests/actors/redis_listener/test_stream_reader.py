@@ -1,6 +1,5 @@
 """The lane of the durable stream, on a real server."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from orchestrator.actors.redis_listener.stream_reader import (
     StreamReader,
 )
 from orchestrator.sql.events.stream_position import STREAM, StreamPosition
+from processor import time_scale
 from quiet_clock import quiet_s
 
 pytestmark = pytest.mark.redis
@@ -372,4 +372,4 @@ def test_an_entry_of_a_hundred_megabytes_holds_nobody_up_and_its_size_is_told(
     assert isinstance(large, Cut)
     assert (large.size, bytes(large)) == (100 * 1024 * 1024, b"x" * 4096)
     assert small == b"2"
-    assert meter.longest_s < 0.010 * float(os.environ.get("TEST_TIME_SCALE", "1"))
+    assert meter.longest_s < 0.010 * time_scale()

@@ -46,7 +46,8 @@ await withPage({ tolerate }, async (page) => {
 
   await act(page, "Close details").click();
   await page.locator("#supervision").getByRole("button", { name: /monitor/i }).first().click();
-  await does(page, "Restart", /mailbox is kept/, / is (running, up for \d s|starting|restarting|stopping|backoff)\b/);
+  await does(page, "Restart", /mailbox is kept/, /heartbeat-monitor is (running again, up for \d+ s|[a-z]+: its restart goes on)\./);
+  await reads(page, "#details .facts", /Restarts\s*[1-9]/);
   await audit(page);
 });
 finish();

@@ -25,6 +25,14 @@ test("after a 429 nothing is sent until the time given", () => {
   assert.ok(budget.take(5000));
 });
 
+test("what a person orders is sent whatever the page has spent, and counts", () => {
+  const budget = new Budget(1, 60000);
+  budget.block(5000);
+  assert.ok(budget.take(0, true));
+  assert.ok(budget.take(5000, true));
+  assert.equal(budget.take(5001), false);
+});
+
 test("the clock trusts the shortest trip", () => {
   const clock = new ServerClock();
   clock.sample(10_000, 1000);

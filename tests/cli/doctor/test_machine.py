@@ -1,6 +1,5 @@
 import resource
 import shutil
-import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.cli.doctor.machine import check_daemon, check_machine
 from orchestrator.cli.local_settings import Place
 from orchestrator.settings import load
+from ports import free_port
 
 from ..conftest import Double
 
@@ -50,9 +50,7 @@ def test_few_open_files_are_warned_of(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_free_port_is_free(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     found = by_name(check_machine(place(tmp_path, port)))[f"port {port}"]
 

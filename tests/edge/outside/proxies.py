@@ -12,6 +12,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ports import free_port
+from quiet_clock import quiet_s
+
 DEPLOY = Path(__file__).parents[3] / "deploy"
 NAME = "desk.example.com"
 LIMIT_S = 15.0
@@ -83,13 +86,6 @@ class RunningProxy:
         with suppress(OSError), self.socket():
             return True
         return False
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def make_certificate(folder: Path) -> Path:
@@ -209,10 +205,10 @@ def running(kind: str, folder: Path, upstream: int) -> Iterator[RunningProxy]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        end = time.monotonic() + LIMIT_S
+        end = quiet_s() + LIMIT_S
         while not proxy.serves():
             assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < end, (folder / "log").read_text()
+            assert quiet_s() < end, (folder / "log").read_text()
             time.sleep(0.02)
         yield proxy
     finally:

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import pytest
 from e2e.conftest import DaemonProcess
+from quiet_clock import quiet_s
 
 HERE = Path(__file__).parent
 LIMIT_S = 60
@@ -43,9 +44,9 @@ def running(daemon: DaemonProcess, program: str) -> Iterator[IO[bytes]]:
 
 def eventually(daemon: DaemonProcess, path: str, field: str) -> list[dict[str, Any]]:
     """The rows at ``path``, once there are any."""
-    limit = time.monotonic() + LIMIT_S
+    limit = quiet_s() + LIMIT_S
     while not (found := daemon.get(path).get(field)):
-        assert time.monotonic() < limit, daemon.log
+        assert quiet_s() < limit, daemon.log
         time.sleep(0.1)
     rows: list[dict[str, Any]] = found
     return rows

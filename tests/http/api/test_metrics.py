@@ -151,7 +151,8 @@ def test_ten_thousand_agents_make_no_more_series_than_two_hundred(serve: Serve) 
             beats.execute()
             gevent.sleep(0.01)  # what arrives is read by this very process
     served.wait_until(
-        lambda: samples(served).get("orchestrator_agents,kind=external,state=up") == AGENTS
+        lambda: samples(served).get("orchestrator_agents,kind=external,state=up") == AGENTS,
+        limit_s=60,
     )
 
     found = samples(served)

@@ -1,11 +1,11 @@
 """The transport by itself, as an echo server on a pair of sockets."""
 
-import os
 import socket
 
 import pytest
 from orchestrator.actors.broadcaster.send_buffer import Chunk
 from orchestrator.runtime import give_way
+from processor import time_scale
 from quiet_clock import quiet_s
 from websockets.frames import Opcode
 
@@ -89,4 +89,4 @@ def test_one_client_that_talks_without_a_pause_leaves_others_their_turn() -> Non
             longest, last = max(longest, now - (last or now)), now
             give_way()
 
-    assert longest < 0.05 * float(os.environ.get("TEST_TIME_SCALE", "1"))
+    assert longest < 0.05 * time_scale()

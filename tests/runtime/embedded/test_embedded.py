@@ -20,7 +20,7 @@ from orchestrator.runtime.embedded import (
 )
 from orchestrator.runtime.embedded import postgres as _embedded_postgres
 from orchestrator.runtime.embedded.postgres_binaries import PostgresBinaries, find_binaries
-from orchestrator.runtime.embedded.valkey import free_port
+from ports import free_port
 
 pytestmark = pytest.mark.subprocess
 
