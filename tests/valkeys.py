@@ -22,20 +22,20 @@ def valkey(folder: Path, *options: str) -> Iterator[str]:
     process = subprocess.Popen([EmbeddedValkey(folder)._binary(), config, *options])
     try:
         with redis.Redis(port=port) as client:
-            _wait(client)
+            _wait(client, process, folder / "valkey.log")
             yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _wait(client: redis.Redis) -> None:
+def _wait(client: redis.Redis, process: subprocess.Popen[bytes], log: Path) -> None:
     end = quiet_s() + 20.0
-    while quiet_s() < end:
+    while quiet_s() < end and process.poll() is None:
         try:
             client.ping()
         except redis.ConnectionError:
             time.sleep(0.02)
         else:
             return
-    raise AssertionError("the server does not answer")
+    raise AssertionError(f"the server does not answer: {log.read_text()}")

@@ -176,7 +176,7 @@ def test_a_file_of_another_form_is_damage_and_is_replaced(
         assert kept.read_bytes() == data
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ["directory", "link", "fifo"])
 def test_what_is_no_file_is_damage_and_is_moved_away(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "f"

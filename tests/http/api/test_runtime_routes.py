@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from orchestrator.http.api import runtime_routes
 
 from ..conftest import Serve, Served
 
@@ -40,6 +41,18 @@ def test_an_actor_is_restarted_on_demand(serve: Serve) -> None:
     assert reply.json["actor"]["name"] == "broadcaster"
     assert reply.json["actor"]["state"] == "RUNNING"
     assert actors(served)["broadcaster"]["restarts"] == 1
+
+
+def test_a_restart_that_takes_long_is_answered_by_what_there_is_by_then(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+    monkeypatch.setattr(runtime_routes, "COMMAND_WAIT_S", 0.0)
+
+    actor = served.post("/runtime/actors/broadcaster/restart").json["actor"]
+
+    assert (actor["state"], actor["restarts"]) != ("RUNNING", 0)
+    served.wait_until(lambda: actors(served)["broadcaster"]["restarts"] == 1)
 
 
 def test_the_server_answers_before_it_restarts_itself(serve: Serve) -> None:
