@@ -6,7 +6,7 @@
  * calls to the killswitch, `/health` and `/ready` are free.
  */
 
-import { token } from "./token.js";
+import { token } from "./storage.js";
 
 /** Counted calls in any 60 s. Two tabs and a script fit under the limit together. */
 const BUDGET = 24;

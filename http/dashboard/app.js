@@ -4,25 +4,23 @@
  * Frames change the state as they come (drawing.js draws). Once a second all is drawn, for the ages.
  */
 
-import { addressOf, shownBy } from "./address.js";
+import { addressOf, shownBy, themes, token } from "./storage.js";
 import { mountAnnouncer } from "./announcer.js";
 import { Api } from "./api.js";
 import { ServerClock } from "./clock.js";
 import { scheduleDrawing } from "./drawing.js";
-import { toEvent } from "./event.js";
+import { MARKED_TYPES, toEvent } from "./event.js";
 import { EventLog } from "./event_log.js";
 import { History } from "./history.js";
 import { parseTime } from "./format.js";
-import { listenToKeys, mountHelp } from "./keys.js";
+import { listenToKeys, mountHelp, mountPlaces } from "./panels/navigation.js";
 import { Link } from "./link.js";
-import { MARKED_TYPES } from "./marks.js";
 import { mountAccount, mountSignIn, signOut } from "./panels/sign_in.js";
 import { mountAgents } from "./panels/agents.js";
 import { mountDetails } from "./panels/details.js";
 import { mountEvents } from "./panels/events.js";
 import { mountHeader } from "./panels/header.js";
 import { mountKillswitch } from "./panels/killswitch.js";
-import { mountPlaces } from "./panels/places.js";
 import { mountRegime } from "./panels/regime.js";
 import { mountReleaseDialog } from "./panels/release_dialog.js";
 import { mountStopDialog } from "./panels/stop_dialog.js";
@@ -30,8 +28,6 @@ import { mountSupervision } from "./panels/supervision.js";
 import { mountSystem } from "./panels/system.js";
 import * as store from "./store.js";
 import { Sync } from "./sync.js";
-import { themes } from "./themes.js";
-import { token } from "./token.js";
 
 const clock = new ServerClock();
 const now = () => clock.at(Date.now());

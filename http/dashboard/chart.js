@@ -6,7 +6,7 @@
  * of a class `key` it asks the token `--chart-<key>`; a band's pattern tells what its colour tells.
  */
 
-import { bucketAt, niceTop, stack, timeScale, timeTicks } from "./chart_scale.js";
+import { bucketAt, niceTop, stack, timeScale, timeTicks } from "./event_counts.js";
 import { h, setAttr, setHidden, setText } from "./dom.js";
 import { compact } from "./format.js";
 

@@ -48,6 +48,18 @@ export function setHidden(element, hidden) {
   if (element.hidden !== hidden) element.hidden = hidden;
 }
 
+/** Set a text, and hide its element while there is none. */
+export function setWords(element, words) {
+  setHidden(element, words === "");
+  setText(element, words);
+}
+
+/** Disable a button with the reason, or enable it (`objection` null) with `title`. */
+export function setBarred(element, objection, title = null) {
+  element.disabled = objection !== null;
+  setAttr(element, "title", objection ?? title);
+}
+
 /** Outlines on a 12 × 12 field; a state is never told by its colour alone. */
 const SHAPES = {
   up: "M6 1.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z",
@@ -137,20 +149,19 @@ export function fact(list, label) {
 
 /** A button that copies, and says so; `onDone()` after it did. */
 export function copyButton(label, textOf, onDone = () => {}) {
-  const button = h("button", { type: "button", class: "quiet" }, label);
-  button.addEventListener("click", async () => {
+  const element = quiet(label, async () => {
     const done = await copy(textOf());
-    setText(button, done ? "copied" : "not allowed");
-    setTimeout(() => setText(button, label), 1200);
+    setText(element, done ? "copied" : "not allowed");
+    setTimeout(() => setText(element, label), 1200);
     if (done) onDone();
   });
-  return button;
+  return element;
 }
 
-/** A quiet button. */
-export function pick(label, title, onClick) {
-  return h("button", { type: "button", class: "quiet", title, on: { click: onClick } }, label);
-}
+/** A button; `label` is a text or a list of children. */
+export const button = (label, onClick, props = {}) => h("button", { type: "button", on: onClick && { click: onClick }, ...props }, label);
+export const quiet = (label, onClick, props = {}) => button(label, onClick, { class: "quiet", ...props });
+export const pick = (label, title, onClick) => quiet(label, onClick, { title });
 
 /** Close a dialog by pressing beside it. (A press that only ends there, or on its edge, does nothing.) */
 export function closeOutside(dialog) {

@@ -6,7 +6,7 @@
  * whoever holds the events compares the greeting's `cursor` with what it has.
  */
 
-import { protocols } from "./token.js";
+import { protocols } from "./storage.js";
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 20_000;

@@ -10,7 +10,7 @@ import { createAccess } from "./access.js";
 import * as beats from "./agent_state.js";
 import { parseTime } from "./format.js";
 import { toStored } from "./event_counts.js";
-import { addMarks } from "./marks.js";
+import { addMarks } from "./event.js";
 import { Series } from "./series.js";
 
 const { isObject } = beats;

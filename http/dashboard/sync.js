@@ -8,11 +8,11 @@
 import { applyIdentity } from "./access.js";
 import { queryOf } from "./event_counts.js";
 import { PAGE } from "./history.js";
-import { MARKED_TYPES } from "./marks.js";
+import { MARKED_TYPES } from "./event.js";
+import { keep, stored } from "./storage.js";
 import * as store from "./store.js";
 import * as system from "./system.js";
 
-const LOADED_KEY = "orchestrator.loaded";
 const RELOAD_MS = 30_000;
 
 /** What is said of trading holds for 5 s (trading.js): one answer may fail before it does not. */
@@ -173,11 +173,7 @@ export class Sync {
 
 /** Whether this tab has been loaded within the last half minute: then what only adorns is not read again. */
 function loadedJustNow() {
-  try {
-    const before = Number(sessionStorage.getItem(LOADED_KEY));
-    sessionStorage.setItem(LOADED_KEY, String(Date.now()));
-    return Date.now() - before < RELOAD_MS;
-  } catch {
-    return false;
-  }
+  const before = Number(stored("sessionStorage", "loaded"));
+  keep("sessionStorage", "loaded", String(Date.now()));
+  return Date.now() - before < RELOAD_MS;
 }

@@ -1,7 +1,8 @@
 /** What can be done with an agent or an actor, and its buttons: the first press says the effect, the second does it; then the result, live. */
 
 import { objectionTo } from "../access.js";
-import { announce, h, keyed, setAttr, setHidden, setText } from "../dom.js";
+import { announce, button, h, keyed, quiet, setBarred, setHidden, setText, setWords } from "../dom.js";
+import { outcomeLine } from "./panel.js";
 import { lastSaid, levelOf, scopeOf, tripsInForce } from "../trading.js";
 
 const RUNS = new Set(["STARTING", "RUNNING", "BACKOFF", "RESTARTING"]);
@@ -49,26 +50,20 @@ export function mountActs(run) {
   let items = [];
   const row = h("div", { class: "acts" });
   const effect = h("span");
-  const confirm = h("button", { type: "button", on: { click: perform } });
-  const cancel = h("button", { type: "button", class: "quiet", on: { click: () => choose(null) } }, "Cancel");
+  const confirm = button("", perform);
+  const cancel = quiet("Cancel", () => choose(null));
   const question = h("div", { class: "question", hidden: true }, effect, h("div", { class: "acts" }, confirm, cancel));
-  const outcome = h("p", { class: "outcome", role: "status", hidden: true });
+  const { element: outcome, say } = outcomeLine();
   const why = h("p", { class: "why", hidden: true });
 
   function choose(item) {
     chosen = item;
     setHidden(question, item === null);
     if (item === null) return;
-    setHidden(outcome, true);
+    say("");
     setText(effect, item.effect);
     setText(confirm, `${item.label} now`);
     confirm.focus();
-  }
-
-  function say(words, kind) {
-    setHidden(outcome, false);
-    setText(outcome, words);
-    setAttr(outcome, "data-kind", kind);
   }
 
   async function perform() {
@@ -85,13 +80,12 @@ export function mountActs(run) {
     }
   }
 
-  function button(first) {
+  function actButton(first) {
     let item = first;
-    const element = h("button", { type: "button", on: { click: () => choose(item) } }, first.label);
+    const element = button(first.label, () => choose(item));
     return { element, update(next) {
       item = next;
-      element.disabled = next.objection !== null;
-      setAttr(element, "title", next.objection ?? next.effect);
+      setBarred(element, next.objection, next.effect);
     } };
   }
 
@@ -100,10 +94,9 @@ export function mountActs(run) {
     /** `next`: `[{key, label, effect, objection}]`. */
     render(next) {
       items = next;
-      keyed(row, known, items, (item) => item.key, button);
+      keyed(row, known, items, (item) => item.key, actButton);
       const reasons = [...new Set(items.map((item) => item.objection).filter(Boolean))];
-      setText(why, reasons.map((reason) => `${items.filter((item) => item.objection === reason).map((item) => item.label).join(", ")}: ${reason}`).join("\n"));
-      setHidden(why, reasons.length === 0);
+      setWords(why, reasons.map((reason) => `${items.filter((item) => item.objection === reason).map((item) => item.label).join(", ")}: ${reason}`).join("\n"));
       if (chosen && items.find((item) => item.key === chosen.key)?.objection) choose(null);
     },
   };

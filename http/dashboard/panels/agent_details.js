@@ -8,9 +8,8 @@ import { copyButton, fact, h, pick, setHidden, setSign, setText, sign } from "..
 import { toEvent } from "../event.js";
 import { unreadable } from "../faults.js";
 import { age, clockMs, compact, duration, moment, plural } from "../format.js";
-import { agentDay } from "./agent_day.js";
-import { agentLogs } from "./agent_logs.js";
-import { spark } from "./spark.js";
+import { agentDay, agentLogs } from "./agent_past.js";
+import { spark } from "./panel.js";
 
 const LATEST = 20;
 

@@ -3,9 +3,9 @@
 import { BEATS_KEPT, errorWords, grouped, rankedAgents, TROUBLES } from "../agent_state.js";
 import { linkState } from "../announcer.js";
 import { RUN_AGENT } from "../commands.js";
-import { h, keyed, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
-import { unreadable } from "../faults.js";
+import { h, keyed, setAttr, setHidden, setSign, setText, setWords, sign, svg } from "../dom.js";
 import { age, duration, plural } from "../format.js";
+import { ageWords, faultLine, fillPanel } from "./panel.js";
 
 /** Cards drawn at once; the rest is said as a number and found by the filter. */
 const MAX_CARDS = 120;
@@ -56,9 +56,7 @@ function card({ onSelect }) {
       setText(beat, Number.isFinite(agent.beatAt) ? `${age(nowMs - agent.beatAt)} ago` : "never");
       setText(every, `every ${duration(agent.intervalMs)}`);
       setText(about, [drift || agent.group, KINDS[agent.kind] ?? agent.kind].filter(Boolean).join(" · "));
-      const wrong = errorWords(agent, nowMs);
-      setHidden(error, wrong === "");
-      setText(error, wrong);
+      setWords(error, errorWords(agent, nowMs));
       setAttr(bars, "d", beatsPath(agent));
       setAttr(about, "data-drift", drift !== "");
       setAttr(element, "title", [agent.name === agent.id ? agent.id : `${agent.name} (${agent.id})`, agent.id_note && `its id ${agent.id_note}`].filter(Boolean).join(": "));
@@ -102,8 +100,7 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
   const grid = h("div", { class: "grid" });
   const empty = h("p", { class: "empty", hidden: true });
   const more = h("p", { class: "empty", hidden: true });
-  const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
-  const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
+  const fault = faultLine(onRetry);
   let drawAgain = () => {};
   const open = new Set();
   const onFold = (group) => {
@@ -111,10 +108,7 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
     drawAgain();
   };
   filter.addEventListener("input", () => drawAgain());
-  root.append(
-    h("div", { class: "panel-head" }, h("h2", { id: "agents-title" }, "Agents"), summary, filter, aged),
-    h("div", { class: "panel-body", tabindex: 0 }, fault, grid, empty, more),
-  );
+  fillPanel(root, "Agents", [summary, filter, aged], fault.element, grid, empty, more);
 
   function summarise(ranked) {
     const trouble = ranked.filter((r) => TROUBLES.has(r.condition)).length;
@@ -126,7 +120,6 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
   }
 
   function render(nowMs) {
-    const { at, error } = state.sources.agents;
     const ranked = rankedAgents(state, nowMs);
     const past = linkState(state.link, nowMs) === "lost";
     const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
@@ -136,13 +129,11 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
     keyed(grid, known, drawn, (item) => item.key, (item) => (item.agent ? card({ onSelect }) : foldRow({ onFold })));
     setAttr(grid, "data-few", drawn.length <= FEW ? true : null);
     setText(summary, `${past && ranked.length ? "were: " : ""}${summarise(ranked)}`);
-    setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
-    setHidden(empty, shown.length > 0);
-    setText(empty, shown.length > 0 ? "" : emptyWords(state, ranked.length > 0));
+    setText(aged, ageWords(state.sources.agents.at, nowMs));
+    setWords(empty, shown.length > 0 ? "" : emptyWords(state, ranked.length > 0));
     setHidden(more, items.length <= MAX_CARDS);
     setText(more, `${plural(items.length - MAX_CARDS, "more agent")} not drawn: filter to find them.`);
-    setHidden(fault, error === null);
-    setText(fault.firstChild, unreadable(state.sources.agents, nowMs));
+    fault.show(state.sources.agents, nowMs);
     drawAgain = () => render(nowMs);
   }
   return { render };

@@ -1,6 +1,6 @@
 /** The side panel: one event, agent or actor. Not modal; what it shows stays true while it is open. */
 
-import { h, pick } from "../dom.js";
+import { h, pick, quiet } from "../dom.js";
 import { actorDetails } from "./supervision.js";
 import { agentDetails } from "./agent_details.js";
 import { eventDetails } from "./event_details.js";
@@ -13,7 +13,7 @@ export function mountDetails(root, { state, api, now, ...act }) {
   function show(kind, title, next, ...moves) {
     view?.close();
     view = next;
-    const close = h("button", { type: "button", class: "quiet close", "aria-label": "Close details", on: { click: hide } }, "Close");
+    const close = quiet("Close", hide, { class: "quiet close", "aria-label": "Close details" });
     root.replaceChildren(
       h("div", { class: "panel-head" }, h("h2", {}, kind), h("span", { class: "spacer" }), ...moves, close),
       h("div", { class: "panel-body", tabindex: 0 }, h("h3", { class: "details-title" }, title), ...view.elements));

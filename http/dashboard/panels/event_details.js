@@ -1,6 +1,6 @@
 /** One event: what it is, its payload as a tree, and the ways from it to others. */
 
-import { announce, copy, copyButton, fact, h, pick } from "../dom.js";
+import { announce, button, copy, copyButton, fact, h, pick, quiet } from "../dom.js";
 import { age, clockMs, moment, NONE } from "../format.js";
 
 /** Children shown at once; the rest behind a button. */
@@ -16,8 +16,7 @@ function leaf(value) {
   const words = typeof value === "string" ? JSON.stringify(value) : String(value);
   if (words.length <= LONG_TEXT) return h("span", { class: `json-${kind}` }, words);
   const body = h("span", { class: `json-${kind}` }, words.slice(0, LONG_TEXT));
-  const more = h("button", { type: "button", class: "quiet" }, `… ${words.length - LONG_TEXT} more characters`);
-  more.addEventListener("click", () => {
+  const more = quiet(`… ${words.length - LONG_TEXT} more characters`, () => {
     body.textContent = words;
     more.remove();
   });
@@ -25,11 +24,10 @@ function leaf(value) {
 }
 
 function keyLabel(key, path, onPick) {
-  const label = h("button", { type: "button", class: "json-key", title: `copy the path ${path}` }, key);
-  label.addEventListener("click", (event) => {
+  const label = button(key, (event) => {
     event.preventDefault();
     onPick(path, label);
-  });
+  }, { class: "json-key", title: `copy the path ${path}` });
   return label;
 }
 
@@ -42,12 +40,10 @@ function fill(list, entries, from, context) {
   for (const [key, value] of entries.slice(from, from + LOT)) list.append(node(key, value, context));
   const rest = entries.length - from - LOT;
   if (rest <= 0) return;
-  const more = h("button", { type: "button", class: "quiet" }, `${rest} more`);
-  const item = h("li", {}, more);
-  more.addEventListener("click", () => {
+  const item = h("li", {}, quiet(`${rest} more`, () => {
     item.remove();
     fill(list, entries, from + LOT, context);
-  });
+  }));
   list.append(item);
 }
 

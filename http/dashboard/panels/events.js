@@ -1,15 +1,13 @@
 /** EventBusMonitor: the live list, its filter, pause, gaps, and how fast it goes. */
 
 import { TAIL, tailCommand } from "../commands.js";
-import { announce, copyButton, h, setAttr, setHidden, setText } from "../dom.js";
+import { announce, button, copyButton, h, quiet, setAttr, setHidden, setText, setWords } from "../dom.js";
 import { unreadable } from "../faults.js";
 import { compileFilter } from "../filter.js";
 import { compact, count, plural } from "../format.js";
 import { VirtualList } from "../virtual_list.js";
-import { mountAsOf } from "./as_of.js";
-import { emptyWords, olderWords } from "./event_words.js";
-import { eventRow } from "./event_row.js";
-import { mountTimeline } from "./timeline.js";
+import { mountAsOf, mountTimeline } from "./timeline.js";
+import { emptyWords, eventRow, olderWords } from "./event_row.js";
 
 /** `history` reads more; `onSelect(event)` opens one, `onChange()`: the words have changed. */
 export function mountEvents(root, { state, log, history, onSelect, onChange, onSpan }) {
@@ -28,14 +26,14 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   const rates = h("span", { class: "rate", title: "Events per second, heartbeats included" }, rate, "/s");
   const field = h("input", { type: "search", id: "filter", class: "search wide", spellcheck: "false", autocomplete: "off",
     placeholder: "strategy.*   -data.market.*   source:quotes-1   data.score>=0.8", "aria-label": "Filter the events" });
-  const beats = h("button", { type: "button", class: "toggle", "aria-pressed": "false", on: { click: () => setBeats(!showBeats) } }, "Heartbeats");
-  const pause = h("button", { type: "button", class: "toggle pause", "aria-pressed": "false", on: { click: togglePause } }, "Pause");
+  const beats = button("Heartbeats", () => setBeats(!showBeats), { class: "toggle" });
+  const pause = button("Pause", togglePause, { class: "toggle pause" });
   const command = copyButton("Copy as command", () => asCommand().command, sayUnsaid);
   const status = h("p", { class: "event-status" });
   const asOf = mountAsOf({ state, log, history, onChange: render, onLeave: () => setPause(false) });
   const axis = h("div", { class: "timeline" });
-  const clear = h("button", { type: "button", class: "quiet", on: { click: () => setFilter("") } }, "Clear filter");
-  const search = h("button", { type: "button", class: "quiet", on: { click: searchStore } }, "Search the store");
+  const clear = quiet("Clear filter", () => setFilter(""));
+  const search = quiet("Search the store", searchStore);
   const viewport = h("div", { class: "event-list", role: "listbox", tabindex: 0, "aria-label": "Events, newest first" });
   const empty = h("div", { class: "empty", hidden: true }, h("p"), h("div", { class: "acts" }, search, clear));
   root.append(
@@ -199,9 +197,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
     setText(pause, log.frozen ? `Resume${log.waiting ? `: ${count(log.waiting)} new` : ""}` : "Pause");
     setAttr(pause, "aria-pressed", log.frozen);
     setAttr(beats, "aria-pressed", showBeats);
-    const words = statusWords(nowMs);
-    setText(status, words);
-    setHidden(status, words === "");
+    setWords(status, statusWords(nowMs));
     setAttr(status, "data-sampling", (log.sampling > 1 && !log.frozen) || filter.faults.length > 0);
     const none = log.visible.length === 0;
     setHidden(empty, !none);

@@ -3,7 +3,7 @@
 import { objectionTo, roleMeaning, roleWords } from "../access.js";
 import { agentCounts } from "../agent_state.js";
 import { linkState } from "../announcer.js";
-import { h, setAttr, setHidden, setSign, setText, sign, svg } from "../dom.js";
+import { button, h, setAttr, setBarred, setHidden, setSign, setText, sign, svg } from "../dom.js";
 import { faultWords, lasting } from "../faults.js";
 import { age, clock, duration } from "../format.js";
 import { PROOF_MS, trading } from "../trading.js";
@@ -85,18 +85,13 @@ function tradingBlock() {
 
 function themeButton(themes) {
   const half = svg("path", { d: "M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13zm0 1.6v9.8a4.9 4.9 0 1 1 0-9.8z", "fill-rule": "evenodd" });
-  const button = h("button", { type: "button", class: "quiet theme" }, svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, half));
-  const show = () => {
-    const words = `Colours: ${themes.word()}. Press to change`;
-    setAttr(button, "aria-label", words);
-    setAttr(button, "title", words);
-  };
-  button.addEventListener("click", () => {
+  const element = button(svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, half), () => {
     themes.next();
     show();
-  });
+  }, { class: "quiet theme" });
+  const show = () => ["aria-label", "title"].forEach((name) => setAttr(element, name, `Colours: ${themes.word()}. Press to change`));
   show();
-  return button;
+  return element;
 }
 
 export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) {
@@ -106,9 +101,9 @@ export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) 
   const marks = { link: mark("Link"), bus: mark("Bus"), store: mark("Store") };
   const counts = { up: countMark("up", "up"), late: countMark("late", "late"), down: countMark("down", "down"), unknown: countMark("unknown", "unknown") };
   const time = h("time", { class: "utc figure", title: "The daemon's clock, in UTC" }, "--:--:--");
-  const stop = h("button", { type: "button", class: "stop", id: "stop", on: { click: onStop } }, sign("halted"), "Stop trading…");
-  const help = h("button", { type: "button", class: "quiet help", "aria-label": "Keys and help", on: { click: onHelp } }, "?");
-  const account = h("button", { type: "button", class: "quiet account", "aria-haspopup": "dialog", on: { click: onAccount } });
+  const stop = button([sign("halted"), "Stop trading…"], onStop, { class: "stop", id: "stop" });
+  const help = button("?", onHelp, { class: "quiet help", "aria-label": "Keys and help" });
+  const account = button("", onAccount, { class: "quiet account", "aria-haspopup": "dialog" });
   const icon = h("img", { class: "brand", src: "dashboard/icon.svg", alt: "", width: 20, height: 20 });
   root.append(
     h("div", { class: "who" }, icon, name, env),
@@ -119,12 +114,6 @@ export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) 
     h("div", { class: "tools" }, time, account, themeButton(themes), help),
     stop,
   );
-
-  function renderStop() {
-    const objection = objectionTo(state.access, "stop");
-    stop.disabled = objection !== null;
-    setAttr(stop, "title", objection);
-  }
 
   function renderWho() {
     setText(name, state.instance ?? "Orchestrator");
@@ -147,7 +136,7 @@ export function mountHeader(root, { state, onStop, onHelp, onAccount, themes }) 
 
   function render(nowMs) {
     renderWho();
-    renderStop();
+    setBarred(stop, objectionTo(state.access, "stop"));
     block.set(trading(state, nowMs));
     marks.link.set(linkMark(state, nowMs));
     marks.bus.set(checkMark(state, nowMs, ["redis"], "Bus (Redis)"));

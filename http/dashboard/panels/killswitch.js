@@ -1,10 +1,10 @@
 /** KillswitchPanel: the state in words, every stop with its release, what each scope may do, who has halted, drills. */
 
 import { objectionTo } from "../access.js";
-import { copyButton, fact, h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
-import { unreadable } from "../faults.js";
+import { button, copyButton, fact, h, keyed, quiet, setAttr, setBarred, setHidden, setSign, setText, setWords, sign } from "../dom.js";
 import { age, clip, moment, parseTime } from "../format.js";
 import { haltedWords, levelOf, permissions, standings, trading, tripsInForce, tripWords } from "../trading.js";
+import { faultLine, fillPanel } from "./panel.js";
 
 /** "anna · 21:08:27 UTC (3 s ago)", as far as the trip says. */
 function origin(trip, nowMs) {
@@ -18,7 +18,7 @@ function makeTrip(onRelease) {
   const shape = sign("halted");
   const [title, reason, from] = [h("strong"), h("p", { class: "trip-reason" }), h("p", { class: "trip-from figure" })];
   const id = h("code", { class: "trip" });
-  const release = h("button", { type: "button", class: "release", on: { click: () => onRelease(trip) } }, "Release this stop…");
+  const release = button("Release this stop…", () => onRelease(trip), { class: "release" });
   const copyId = copyButton("copy trip id", () => String(trip.trip_id));
   const element = h("li", { class: "trip-row" }, h("p", { class: "trip-head" }, shape, title), reason, from,
     h("div", { class: "trip-acts" }, release, h("span", { class: "trip-id" }, id, copyId)));
@@ -67,7 +67,7 @@ export function drillWords(drill, nowMs) {
 export function mountDrill({ state, onDrill }) {
   const list = h("dl", { class: "facts" });
   const last = fact(list, "Last drill");
-  const run = h("button", { type: "button", class: "quiet", on: { click: start } }, "Drill");
+  const run = quiet("Drill", start);
   const outcome = h("p", { class: "state-meaning", role: "status", hidden: true });
   let [known, running] = [undefined, false];
 
@@ -83,10 +83,7 @@ export function mountDrill({ state, onDrill }) {
     running = false;
   }
 
-  function say(words) {
-    setText(outcome, words);
-    setHidden(outcome, words === "");
-  }
+  const say = (words) => setWords(outcome, words);
 
   return { element: [list, outcome], button: run, render(nowMs) {
     const k = state.killswitch;
@@ -94,8 +91,8 @@ export function mountDrill({ state, onDrill }) {
     setHidden(list, known === undefined);
     if (known !== undefined) last.set(drillWords(known, nowMs));
     const objection = objectionTo(state.access, "drill");
-    run.disabled = running || objection !== null;
-    run.title = objection ?? "Asks every agent with a gate to answer; halts none";
+    setBarred(run, objection, "Asks every agent with a gate to answer; halts none");
+    run.disabled ||= running;
   } };
 }
 
@@ -143,15 +140,13 @@ function overview(state) {
 }
 
 function actions({ state, onStop, drill }) {
-  const stop = h("button", { type: "button", class: "stop-quiet", on: { click: onStop } }, "Stop trading…");
+  const stop = button("Stop trading…", onStop, { class: "stop-quiet" });
   const why = h("p", { class: "why", hidden: true });
   const element = h("div", { class: "act-box" }, why, h("div", { class: "acts" }, stop, drill.button));
   return { element, render({ open, barredBy }) {
     const objection = objectionTo(state.access, "stop");
-    const reasons = [objection, barredBy].filter(Boolean).join(" ");
     stop.disabled = objection !== null;
-    setText(why, reasons);
-    setHidden(why, reasons === "");
+    setWords(why, [objection, barredBy].filter(Boolean).join(" "));
     setText(stop, open ? "Stop again…" : "Stop trading…");
     setAttr(stop, "data-again", open);
   } };
@@ -169,26 +164,20 @@ export function mountKillswitch(root, { state, onStop, onRelease, onRetry, onDri
   const words = h("p", { class: "state-words" }, "Reading state");
   const meaning = h("p", { class: "state-meaning" });
   const aged = h("span", { class: "panel-age" });
-  const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
-  const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
+  const fault = faultLine(onRetry);
   const before = h("dl", { class: "facts" });
   const last = fact(before, "Last stop");
   const trips = mountTrips({ state, onRelease });
   const more = overview(state);
   const drill = mountDrill({ state, onDrill });
   const act = actions({ state, onStop, drill });
-  root.append(
-    h("div", { class: "panel-head" }, h("h2", { id: "killswitch-title" }, "Killswitch"), aged),
-    h("div", { class: "panel-body killswitch", tabindex: 0 },
-      h("div", { class: "state" }, shape, h("div", {}, words, meaning)),
-      fault, trips.element, more.element, before, drill.element, act.element),
-  );
+  fillPanel(root, "Killswitch", [aged], h("div", { class: "state" }, shape, h("div", {}, words, meaning)),
+    fault.element, trips.element, more.element, before, drill.element, act.element).classList.add("killswitch");
 
   function showState(now, nowMs) {
     const source = state.sources.killswitch;
     setText(aged, Number.isFinite(source.at) ? `read ${age(nowMs - source.at)} ago` : "");
-    setHidden(fault, source.error === null);
-    setText(fault.firstChild, unreadable(source, nowMs));
+    fault.show(source, nowMs);
     setAttr(root, "data-kind", now.proven ? now.kind : "unknown");
     setAttr(root, "data-was", now.proven ? null : now.kind);
     setSign(shape, now.sign);

@@ -1,10 +1,10 @@
 /** RegimeStatePanel: regime, trend, confidence and age; a ribbon of the day; each symbol in a table. */
 
 import { Chart } from "../chart.js";
-import { h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { button, h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { unreadable } from "../faults.js";
 import { age, clock, duration, figure, parseTime, percent } from "../format.js";
-import { bandsOf, HOLDS_MS, knownSpans } from "../regime_bands.js";
+import { fillPanel } from "./panel.js";
 
 const TRENDS = { bullish: "rise", bearish: "fall", sideways: "level" };
 const RIBBON_PX = 36;
@@ -79,19 +79,16 @@ export function mountRegime(root, { state, onPick, onEarlier }) {
   const confidence = h("span", { class: "meter", role: "meter", "aria-label": "Confidence", "aria-valuemin": 0, "aria-valuemax": 1 }, filled);
   const sure = h("b", { class: "figure" });
   const volatility = h("b", { class: "figure" });
-  const origin = h("span", {});
+  const origin = h("span", { class: "panel-note" });
   const ribbon = ribbonOf({ state, onPick });
-  const earlier = h("button", { type: "button", class: "quiet ribbon-note", on: { click: onEarlier } }, "Earlier");
+  const earlier = button("Earlier", onEarlier, { class: "quiet ribbon-note" });
   const symbols = table();
   const empty = h("p", { class: "empty", hidden: true });
   const full = h("div", { class: "regime" },
     h("div", { class: "regime-top" }, name, way.element, earlier),
     h("div", { class: "regime-figures" }, h("span", {}, "confidence ", sure), confidence, h("span", {}, "volatility ", volatility)),
     ribbon.element, symbols.element);
-  root.append(
-    h("div", { class: "panel-head" }, h("h2", { id: "regime-title" }, "Regime"), origin, aged),
-    h("div", { class: "panel-body", tabindex: 0 }, empty, full));
-  origin.className = "panel-note";
+  fillPanel(root, "Regime", [origin, aged], empty, full);
   let drawn = null;
 
   /** The reading that held at the end of a span that is looked at, as far as it is known. */
@@ -146,4 +143,31 @@ export function mountRegime(root, { state, onPick, onEarlier }) {
     setHidden(symbols.element, details.length === 0);
   }
   return { render };
+}
+
+/** A reading holds until the next one, but no longer than this: the detector reports every 15 s. */
+export const HOLDS_MS = 45_000;
+const PATTERNS = { stable: "plain", neutral: "dots", volatile: "lines" };
+
+/** `[{from, to, key, pattern}]` of readings that ascend; equal ones that follow on each other are one. */
+export function bandsOf(readings, nowMs) {
+  const bands = [];
+  readings.forEach(({ ts, regime }, i) => {
+    const key = Object.hasOwn(PATTERNS, regime) ? regime : "other";
+    const to = Math.min(readings[i + 1]?.ts ?? nowMs, ts + HOLDS_MS);
+    const last = bands.at(-1);
+    if (last && last.key === key && last.to === ts) last.to = to;
+    else bands.push({ from: ts, to, key, pattern: PATTERNS[key] ?? "plain" });
+  });
+  return bands;
+}
+
+/** Where anything is known: the bands with what adjoins joined. */
+export function knownSpans(bands) {
+  const spans = [];
+  for (const { from, to } of bands) {
+    if (spans.at(-1)?.[1] === from) spans.at(-1)[1] = to;
+    else spans.push([from, to]);
+  }
+  return spans;
 }

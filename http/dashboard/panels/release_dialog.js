@@ -1,9 +1,10 @@
 /** To release a stop: name the trip, say why. Slower than stopping, on purpose. */
 
 import { objectionTo } from "../access.js";
-import { announce, h, setAttr, setHidden, setText } from "../dom.js";
+import { announce, h, quiet, setHidden, setText, setWords } from "../dom.js";
 import { clip, moment, parseTime } from "../format.js";
 import { tripsInForce, tripWords } from "../trading.js";
+import { field, makeDialog, outcomeLine } from "./panel.js";
 
 /** So many characters of the trip's id prove that it was read. */
 const PROOF_CHARS = 6;
@@ -47,16 +48,13 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
   const shown = h("code", { class: "trip" });
   const typed = h("input", { id: "release-trip", type: "text", autocomplete: "off", spellcheck: "false" });
   const reason = h("input", { id: "release-reason", type: "text", maxlength: 500, autocomplete: "off", required: true });
-  const outcome = h("p", { class: "outcome", role: "status", hidden: true });
+  const outcome = outcomeLine();
   const submit = h("button", { type: "submit", class: "release", disabled: true }, "Release this trip");
-  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Keep it stopped");
+  const close = quiet("Keep it stopped", () => dialog.close());
   const form = h("form", { on: { submit: send, input: check } },
-    h("div", { class: "field" }, h("label", { for: "release-trip" }, `Trip id, or its last ${PROOF_CHARS} characters: `, shown), typed),
-    h("div", { class: "field" }, h("label", { for: "release-reason" }, "Why is it safe to go on?"), reason),
-    pending, outcome, h("div", { class: "acts" }, close, submit));
-  const dialog = h("dialog", { id: "release-dialog", class: "dialog go", "aria-labelledby": "release-title" },
-    h("h2", { id: "release-title" }, "Release the stop"), named, effect, form);
-  document.body.append(dialog);
+    field([`Trip id, or its last ${PROOF_CHARS} characters: `, shown], typed), field("Why is it safe to go on?", reason),
+    pending, outcome.element, h("div", { class: "acts" }, close, submit));
+  const dialog = makeDialog("release-dialog", "go", "Release the stop", named, effect, form);
 
   function refusal(error) {
     if (error.status === 403) return objectionTo(state.access, "release") ?? error.message;
@@ -67,18 +65,12 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     submit.disabled = !namesTrip(typed.value, tripId) || reason.value.trim() === "";
   }
 
-  function say(words, kind) {
-    setHidden(outcome, false);
-    setText(outcome, words);
-    setAttr(outcome, "data-kind", kind);
-  }
-
   /** Closed if all is over; else it stays and says what is left. */
   function done(answer) {
     const words = releasedWords(answer);
     announce(words, { urgent: true });
     if (answer.status === "inactive") return dialog.close();
-    say(words, "part");
+    outcome.say(words, "part");
     setHidden(submit, true);
     setText(close, "Close");
     close.focus();
@@ -90,12 +82,12 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     check();
     if (submit.disabled) return;
     submit.disabled = true;
-    say("Sending…", "busy");
+    outcome.say("Sending…", "busy");
     try {
       done(await api.release(tripId, reason.value.trim()));
     } catch (error) {
       if (error.status === 403) onRefused();
-      say(`Not released. ${refusal(error)}`, "failed");
+      outcome.say(`Not released. ${refusal(error)}`, "failed");
       check();
     }
     onReleased();
@@ -107,14 +99,13 @@ export function mountReleaseDialog({ state, api, onReleased, onRefused, now }) {
     setText(effect, effectWords(state.killswitch, trip.trip_id));
     setText(shown, tripId);
     const waiting = Array.isArray(state.killswitch.agents?.pending) ? state.killswitch.agents.pending : [];
-    setHidden(pending, waiting.length === 0);
-    setText(pending, `Have not halted yet: ${waiting.join(", ")}`);
+    setWords(pending, waiting.length ? `Have not halted yet: ${waiting.join(", ")}` : "");
   }
 
   function open(trip) {
     tripId = String(trip.trip_id ?? "");
     describe(trip);
-    setHidden(outcome, true);
+    outcome.say("");
     setHidden(submit, false);
     setText(close, "Keep it stopped");
     typed.value = reason.value = "";

@@ -7,22 +7,19 @@
 
 import { roleMeaning, roleWords } from "../access.js";
 import { MAKE_TOKEN } from "../commands.js";
-import { closeOutside, h, setHidden, setText } from "../dom.js";
-import { dropToken, keepToken, token } from "../token.js";
+import { button, closeOutside, h, quiet, setHidden, setText } from "../dom.js";
+import { dropToken, keepToken, token } from "../storage.js";
+import { field, makeDialog, outcomeLine } from "./panel.js";
 
 /** `onSignOut` is null where there is nothing to sign out of. */
 export function mountAccount({ state, onSignOut }) {
   const who = h("dd", {});
   const where = h("dd", {});
   const meaning = h("p", {});
-  const out = onSignOut && h("button", { type: "button", on: { click: onSignOut } }, "Sign out");
-  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
-  const dialog = h("dialog", { id: "account", class: "dialog", "aria-labelledby": "account-title" },
-    h("h2", { id: "account-title" }, "Who you are here"),
+  const dialog = makeDialog("account", "", "Who you are here",
     h("dl", { class: "facts" }, h("dt", {}, "You"), who, h("dt", {}, "Daemon"), where),
-    meaning, h("div", { class: "acts" }, ...(out ? [out] : []), close));
+    meaning, h("div", { class: "acts" }, onSignOut && button("Sign out", onSignOut), quiet("Close", () => dialog.close())));
   closeOutside(dialog);
-  document.body.append(dialog);
   return { open() {
     setText(who, roleWords(state.access));
     setText(where, [state.instance ?? "this daemon", String(state.env ?? "").toUpperCase(), location.host].filter(Boolean).join(" · "));
@@ -57,10 +54,10 @@ export function signOut() {
 /** `onAsk()`: from now on the page has nothing to show. */
 export function mountSignIn({ state, onAsk }) {
   const input = h("input", { id: "sign-in-token", type: "password", autocomplete: "off", spellcheck: "false", required: true });
-  const outcome = h("p", { class: "outcome", role: "status", hidden: true });
+  const { element: outcome, say } = outcomeLine();
   const submit = h("button", { type: "submit" }, "Sign in");
   const form = h("form", { on: { submit: send } },
-    h("div", { class: "field" }, h("label", { for: "sign-in-token" }, "Your access token"), input),
+    field("Your access token", input),
     h("p", { class: "note" }, "It is kept for this tab only. On the machine, ", h("code", {}, MAKE_TOKEN), " makes one."),
     outcome, h("div", { class: "acts" }, submit));
   const name = h("h2", { id: "sign-in-title" }, "Sign in");
@@ -69,11 +66,6 @@ export function mountSignIn({ state, onAsk }) {
     h("div", { class: "sign-in-head" }, name, env), form);
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   document.body.append(dialog);
-
-  function say(words) {
-    setHidden(outcome, false);
-    setText(outcome, words);
-  }
 
   async function send(event) {
     event.preventDefault();

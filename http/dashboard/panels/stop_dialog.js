@@ -7,9 +7,10 @@
 
 import { objectionTo } from "../access.js";
 import { HALT_PAST_DAEMON, haltCommand } from "../commands.js";
-import { announce, closeOutside, h, setAttr, setHidden, setText } from "../dom.js";
+import { announce, button, closeOutside, h, quiet, setText } from "../dom.js";
 import { duration } from "../format.js";
 import { tripWords } from "../trading.js";
+import { field, makeDialog, outcomeLine } from "./panel.js";
 
 const LEVELS = [["halt", "Halt"], ["reduce", "Reduce"]];
 
@@ -23,15 +24,11 @@ export function knownScopes(agents) {
   return { groups: named("group", groups), agents: named("agent", rows.map((row) => row.id)) };
 }
 
-function field(id, label, select) {
-  return h("div", { class: "field" }, h("label", { for: id }, label), select);
-}
-
 /** `value()` is `{level, scope}`; `reset()` goes back to halt for all, with the scopes known by now. */
 export function targetFields(state, onChange) {
   const level = h("select", { id: "stop-level", on: { change: onChange } }, LEVELS.map(option));
   const scope = h("select", { id: "stop-scope", on: { change: onChange } });
-  const element = h("div", { class: "target" }, field("stop-level", "Level", level), field("stop-scope", "For", scope));
+  const element = h("div", { class: "target" }, field("Level", level), field("For", scope));
   const group = (label, options) => (options.length ? h("optgroup", { label }, options.map(option)) : null);
 
   function reset() {
@@ -52,11 +49,11 @@ const PRESETS = ["Prices look wrong", "Runaway agent", "Position out of bounds",
 
 /** Calls `onDone` once the pointer, space or enter has been held for `HOLD_MS`; letting go starts again. */
 function holdButton(label, onDone) {
-  const button = h("button", { type: "button", class: "hold" }, h("span", { class: "hold-fill" }), h("span", { class: "hold-label" }, label));
+  const element = button([h("span", { class: "hold-fill" }), h("span", { class: "hold-label" }, label)], null, { class: "hold" });
   let timer = null;
   const start = () => {
-    if (timer !== null || button.disabled) return;
-    button.classList.add("holding");
+    if (timer !== null) return;
+    element.classList.add("holding");
     timer = setTimeout(() => {
       end();
       onDone();
@@ -65,26 +62,25 @@ function holdButton(label, onDone) {
   const end = () => {
     clearTimeout(timer);
     timer = null;
-    button.classList.remove("holding");
+    element.classList.remove("holding");
   };
   const isHoldKey = (event) => event.key === " " || event.key === "Enter";
-  button.addEventListener("pointerdown", (event) => event.button === 0 && start());
-  for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"]) button.addEventListener(name, end);
-  button.addEventListener("keydown", (event) => {
+  element.addEventListener("pointerdown", (event) => event.button === 0 && start());
+  for (const name of ["pointerup", "pointerleave", "pointercancel", "blur"]) element.addEventListener(name, end);
+  element.addEventListener("keydown", (event) => {
     if (!isHoldKey(event)) return;
     event.preventDefault();
     start();
   });
-  button.addEventListener("keyup", (event) => isHoldKey(event) && end());
-  button.addEventListener("contextmenu", (event) => event.preventDefault());
-  return { button, end };
+  element.addEventListener("keyup", (event) => isHoldKey(event) && end());
+  element.addEventListener("contextmenu", (event) => event.preventDefault());
+  return { element, end };
 }
 
 function reasonField() {
   const input = h("input", { id: "stop-reason", type: "text", maxlength: 500, autocomplete: "off", placeholder: DEFAULT_REASON });
-  const chips = PRESETS.map((words) =>
-    h("button", { type: "button", class: "chip", on: { click: () => { input.value = words; } } }, words));
-  return { input, element: h("div", { class: "field" }, h("label", { for: "stop-reason" }, "Reason (may stay as it is)"), input, h("div", { class: "chips" }, ...chips)) };
+  const chips = PRESETS.map((words) => button(words, () => { input.value = words; }, { class: "chip" }));
+  return { input, element: field("Reason (may stay as it is)", input, h("div", { class: "chips" }, ...chips)) };
 }
 
 /** What the daemon made of it: its level and scope, not those that were asked for. */
@@ -115,30 +111,22 @@ export function failureWords(error, access) {
 export function mountStopDialog({ state, api, onStopped, onRefused }) {
   const effect = h("p", { class: "effect" });
   const path = h("p", { class: "note" });
-  const outcome = h("p", { class: "outcome", role: "status", hidden: true });
+  const { element: outcome, say } = outcomeLine();
   const reason = reasonField();
   const target = targetFields(state, showEffect);
   const hold = holdButton("Hold 1.5 s to stop trading", () => send());
   const typed = h("input", { id: "stop-typed", type: "text", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", placeholder: TYPED });
-  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Cancel");
+  const close = quiet("Cancel", () => dialog.close());
   const form = h("form", { class: "typed", on: { submit: onSubmit } }, h("label", { for: "stop-typed" }, "or type ", h("b", {}, TYPED), " and press Enter"), typed);
-  const dialog = h("dialog", { id: "stop-dialog", class: "dialog danger", "aria-labelledby": "stop-title" },
-    h("h2", { id: "stop-title" }, "Stop trading"), effect, reason.element, target.element, hold.button, form, outcome, path,
+  const dialog = makeDialog("stop-dialog", "danger", "Stop trading", effect, reason.element, target.element, hold.element, form, outcome, path,
     h("div", { class: "acts" }, close));
   dialog.addEventListener("close", hold.end);
   closeOutside(dialog);
-  document.body.append(dialog);
 
   function onSubmit(event) {
     event.preventDefault();
     if (typed.value.trim().toUpperCase() === TYPED) send();
     else typed.select();
-  }
-
-  function say(words, kind) {
-    setHidden(outcome, false);
-    setText(outcome, words);
-    setAttr(outcome, "data-kind", kind);
   }
 
   /** Not disabled while it is under way: a second stop does no harm, a blocked one might. */
@@ -169,11 +157,11 @@ export function mountStopDialog({ state, api, onStopped, onRefused }) {
     target.reset();
     showEffect();
     setText(path, `Sent by HTTP to ${location.host}. It does not need the live link.`);
-    setHidden(outcome, true);
+    say("");
     setText(close, "Cancel");
     typed.value = "";
     if (!dialog.open) dialog.showModal();
-    hold.button.focus();
+    hold.element.focus();
   }
   return { open };
 }

@@ -1,10 +1,10 @@
 /** The supervision tree, and one actor of it: state, mailbox, what happened to it, and its restart. */
 
 import { actorActs, mountActs } from "./acts.js";
-import { fact, h, keyed, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
-import { plainWords, unreadable } from "../faults.js";
+import { button, fact, h, keyed, quiet, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { plainWords } from "../faults.js";
 import { age, compact, count, perSecond, plural } from "../format.js";
-import { spark } from "./spark.js";
+import { ageWords, faultLine, fillPanel, spark } from "./panel.js";
 import { flatten } from "../system.js";
 
 function find(node, name) {
@@ -57,7 +57,7 @@ const BUSY = 0.5;
 
 function row(onSelect) {
   const shape = sign("unknown");
-  const name = h("button", { type: "button", class: "actor-name", title: "Show it, and restart it", on: { click: () => onSelect(name.textContent) } });
+  const name = button("", () => onSelect(name.textContent), { class: "actor-name", title: "Show it, and restart it" });
   const word = h("span", { class: "actor-state" });
   const box = h("td", { class: "number" });
   const done = h("td", { class: "number" });
@@ -106,11 +106,9 @@ export function mountSupervision(root, { state, onRetry, onSelect, onSystem }) {
   const table = h("table", { class: "actors" }, h("caption", { class: "offscreen" }, "Actors under supervision"),
     h("thead", {}, h("tr", {}, ...heads.map(([label, kind]) => h("th", { scope: "col", class: kind || null }, label)))), body);
   const empty = h("p", { class: "empty", hidden: true });
-  const retry = h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again");
-  const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", retry);
-  const system = h("button", { type: "button", class: "quiet to-system", title: "Store, journal, loop, pool, sockets, dead letters and books", on: { click: onSystem } }, "System");
-  root.append(h("div", { class: "panel-head" }, h("h2", { id: "supervision-title" }, "Supervision"), note, aged, system),
-    h("div", { class: "panel-body", tabindex: 0 }, fault, table, empty));
+  const fault = faultLine(onRetry);
+  const system = quiet("System", onSystem, { class: "quiet to-system", title: "Store, journal, loop, pool, sockets, dead letters and books" });
+  fillPanel(root, "Supervision", [note, aged, system], fault.element, table, empty);
 
   function render(nowMs) {
     const { at, error } = state.sources.actors;
@@ -119,12 +117,11 @@ export function mountSupervision(root, { state, onRetry, onSelect, onSystem }) {
     keyed(body, known, rows.map((r) => ({ ...r, series, nowMs })), (r) => r.key, () => row(onSelect));
     const restarts = rows.reduce((sum, r) => sum + (Number(r.node.restarts) || 0), 0);
     setText(note, rows.length ? `${plural(rows.length, "actor")}, ${restarts === 0 ? "no restarts" : plural(restarts, "restart")}` : "");
-    setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
+    setText(aged, ageWords(at, nowMs));
     setHidden(table, rows.length === 0);
     setHidden(empty, rows.length > 0 || error !== null);
     setText(empty, Number.isFinite(at) ? "The daemon reports no actors." : "Reading the tree…");
-    setHidden(fault, error === null);
-    setText(fault.firstChild, unreadable(state.sources.actors, nowMs));
+    fault.show(state.sources.actors, nowMs);
   }
   return { render };
 }

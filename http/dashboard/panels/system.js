@@ -1,9 +1,8 @@
 /** The daemon's inside in figures, each with how it went: store, journal, loop, pool, sockets, bus; then letters and books. */
 
-import { h, keyed, setHidden, setText } from "../dom.js";
-import { unreadable } from "../faults.js";
+import { h, keyed, quiet, setHidden, setText } from "../dom.js";
 import { age, clock, compact, count, duration, parseTime, perSecond, plural } from "../format.js";
-import { spark } from "./spark.js";
+import { ageWords, faultLine, fillPanel, spark } from "./panel.js";
 
 const LETTERS_SHOWN = 50;
 const ms = (seconds) => (Number.isFinite(seconds) ? `${Number((seconds * 1000).toPrecision(2))} ms` : "not known");
@@ -60,17 +59,16 @@ function bookWords({ balanced, since }) {
 
 export function mountSystem(root, { state, onRetry, onBack }) {
   const [span, aged] = [h("span", { class: "panel-note" }), h("span", { class: "panel-age" })];
-  const back = h("button", { type: "button", class: "quiet", on: { click: onBack } }, "Back to the desk");
-  const fault = h("p", { class: "fault", hidden: true }, h("span"), " ", h("button", { type: "button", class: "quiet", on: { click: onRetry } }, "Read again"));
+  const back = quiet("Back to the desk", onBack);
+  const fault = faultLine(onRetry);
   const known = new Map();
   const figures = h("tbody");
   const [letterNote, bookNote] = [h("p", { class: "note" }), h("p", { class: "note" })];
   const letters = table("Dead letters", ["Time", "Actor", "Message", "Why"]);
   const books = table("Books", ["Source", "Received", "Stored", "In the journal", "Rejected", "Dropped", "Set aside", "Difference"]);
   const drawn = {};
-  root.append(h("div", { class: "panel-head" }, h("h2", { id: "system-title" }, "System"), span, aged, back),
-    h("div", { class: "panel-body", tabindex: 0 }, fault, h("table", { class: "actors figures" }, h("caption", { class: "offscreen" }, "Figures of the daemon"), figures),
-      h("h3", {}, "Dead letters"), letterNote, letters.element, h("h3", {}, "Books"), bookNote, books.element));
+  fillPanel(root, "System", [span, aged, back], fault.element, h("table", { class: "actors figures" }, h("caption", { class: "offscreen" }, "Figures of the daemon"), figures),
+      h("h3", {}, "Dead letters"), letterNote, letters.element, h("h3", {}, "Books"), bookNote, books.element);
 
   /** Fill a table from an answer, once for each. */
   function fill(name, target, note, words, rows) {
@@ -85,13 +83,11 @@ export function mountSystem(root, { state, onRetry, onBack }) {
 
   function render(nowMs) {
     if (state.place !== "system") return;
-    const { at, error } = state.sources.metrics;
     const read = state.system.metrics;
     if (read) keyed(figures, known, FIGURES.map((of) => ({ of, read, series: state.series, nowMs })), (item) => item.of[0], (item) => figureRow(item.of));
     setText(span, `pictures: the last ${duration(state.series.spanMs(nowMs))}`);
-    setText(aged, Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "reading…");
-    setHidden(fault, error === null);
-    setText(fault.firstChild, unreadable(state.sources.metrics, nowMs));
+    setText(aged, ageWords(state.sources.metrics.at, nowMs) || "reading…");
+    fault.show(state.sources.metrics, nowMs);
     fill("letters", letters, letterNote, letterWords, (body) => body.dead_letters.slice(0, LETTERS_SHOWN).map(letterRow));
     fill("books", books, bookNote, bookWords, (body) => body.books.map(bookRow));
   }

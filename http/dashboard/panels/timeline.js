@@ -1,7 +1,7 @@
-/** The time axis over the event list: what came when, with the moments that matter; a span of it becomes the list's. */
+/** The time axis over the event list: what came when, with the moments that matter; and the span of it that is listed instead of now. */
 
 import { Chart } from "../chart.js";
-import { h, setAttr, setText } from "../dom.js";
+import { button, h, quiet, setAttr, setHidden, setText } from "../dom.js";
 import { axisOf, BUCKET_MS, CLASSES } from "../event_counts.js";
 import { clock, duration, plural } from "../format.js";
 
@@ -12,7 +12,7 @@ const HEIGHT_PX = 68;
 const CLICK_MS = MINUTE;
 
 function spanButtons(onSpan) {
-  const buttons = SPANS.map(([words, ms]) => h("button", { type: "button", class: "toggle", on: { click: () => onSpan(ms) } }, words));
+  const buttons = SPANS.map(([words, ms]) => button(words, () => onSpan(ms), { class: "toggle" }));
   return {
     element: h("div", { class: "spans", role: "group", "aria-label": "Length of the time axis" }, ...buttons),
     show: (ms) => buttons.forEach((button, i) => setAttr(button, "aria-pressed", SPANS[i][1] === ms)),
@@ -74,4 +74,41 @@ export function mountTimeline(root, { state, log, onRange, onSpan }) {
   }
 
   return { render };
+}
+
+/** `onChange()` when there is something else to draw; `onLeave()` when the list is to go back to now. */
+export function mountAsOf({ state, log, history, onChange, onLeave }) {
+  /** `{from, to, rows, more}`; `rows` are null while they are being read. */
+  let range = null;
+  const words = h("span");
+  const element = h("p", { class: "as-of", role: "status", hidden: true }, words, " ", quiet("Back to now", onLeave));
+
+  async function show(filter, from, to) {
+    const wanted = { from, to, rows: null, more: false };
+    range = state.asOf = wanted;
+    onChange();
+    const found = await history.range(filter, from, to);
+    if (range !== wanted) return;
+    if (found) log.hold(Object.assign(range, found).rows);
+    else range = state.asOf = null;
+    onChange();
+  }
+
+  function say({ from, to, rows, more }) {
+    const span = `As of ${clock(from)} to ${clock(to)} UTC`;
+    if (rows === null) return `${span}: reading…`;
+    return more ? `${span}: the newest ${plural(rows.length, "event")} of more. Mark a shorter span to see all.` : `${span}: ${plural(rows.length, "event")}.`;
+  }
+
+  return {
+    element, show,
+    /** Show the same span through another filter. */
+    again: (filter) => range && show(filter, range.from, range.to),
+    leave: () => { range = state.asOf = null; },
+    render() {
+      setHidden(element, range === null);
+      if (range) setText(words, say(range));
+    },
+    get on() { return range !== null; },
+  };
 }

@@ -2,7 +2,7 @@
 
 import { MAKE_TOKEN } from "../commands.js";
 import { h, setHidden, setText, svg } from "../dom.js";
-import { themes } from "../themes.js";
+import { themes } from "../storage.js";
 import { finds, grouped } from "./describe.js";
 import { channelCard, method, operationCard, pathWords } from "./operation.js";
 import { paragraphs } from "./text.js";

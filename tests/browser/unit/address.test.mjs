@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressOf, shownBy } from "../../../http/dashboard/address.js";
+import { addressOf, shownBy } from "../../../http/dashboard/storage.js";
 
 test("what is shown comes back from its address", () => {
   const shown = { place: "events", filter: "strategy.* data.x=\"a&b\"", heartbeats: true, selection: { event: 12 } };

@@ -1,13 +1,11 @@
 /* What charts are drawn from: scales, counts by time, marks, bands. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bucketAt, bucketLength, niceTop, stack, timeScale, timeTicks } from "../../../http/dashboard/chart_scale.js";
-import { axisOf, BUCKET_MS, CLASSES, classOf, EventCounts, KEPT_MS, queryOf, toStored } from "../../../http/dashboard/event_counts.js";
-import { toEvent } from "../../../http/dashboard/event.js";
+import { axisOf, BUCKET_MS, bucketAt, bucketLength, CLASSES, classOf, EventCounts, KEPT_MS, niceTop, queryOf, stack, timeScale, timeTicks, toStored } from "../../../http/dashboard/event_counts.js";
+import { addMarks, MARKS_KEPT, toEvent } from "../../../http/dashboard/event.js";
 import { EventLog } from "../../../http/dashboard/event_log.js";
-import { addMarks, MARKS_KEPT } from "../../../http/dashboard/marks.js";
 import { momentWords } from "../../../http/dashboard/panels/timeline.js";
-import { bandsOf, HOLDS_MS, knownSpans } from "../../../http/dashboard/regime_bands.js";
+import { bandsOf, HOLDS_MS, knownSpans } from "../../../http/dashboard/panels/regime.js";
 import * as store from "../../../http/dashboard/store.js";
 
 const T0 = Date.parse("2026-01-31T09:30:00.000Z");

@@ -1,6 +1,27 @@
-/** The keyboard, and the sheet that explains it. The stop has no key of its own, on purpose. */
+/** Ways about the page: the phone's bottom bar with the stop at the thumb, the keyboard, and the sheet that explains it. The stop has no key of its own, on purpose. */
 
-import { closeOutside, h } from "./dom.js";
+import { objectionTo } from "../access.js";
+import { button, closeOutside, h, quiet, setAttr, setBarred, sign } from "../dom.js";
+import { makeDialog } from "./panel.js";
+
+const PLACES = [["desk", "Desk"], ["agents", "Agents"], ["events", "Events"], ["regime", "Regime"]];
+
+export function mountPlaces(root, { state, onStop, onChange }) {
+  const buttons = new Map(PLACES.map(([place, word]) => [place, button(word, () => go(place))]));
+  const stop = button([sign("halted"), "Stop"], onStop, { class: "stop", "aria-label": "Stop trading…" });
+  const all = [...buttons.values()];
+  root.append(...all.slice(0, 2), stop, ...all.slice(2));
+
+  function go(place) {
+    if (!buttons.has(place) && place !== "system") return;
+    state.place = place;
+    document.body.dataset.place = place;
+    for (const [name, button] of buttons) setAttr(button, "aria-current", name === place ? "page" : null);
+    window.scrollTo(0, 0);
+    onChange();
+  }
+  return { go, render: () => setBarred(stop, objectionTo(state.access, "stop")), get place() { return document.body.dataset.place; } };
+}
 
 const KEYS = [
   ["g k", "Killswitch"], ["g a", "Agents"], ["g e", "Events"], ["g r", "Regime"], ["g s", "Supervision"], ["g y", "System"],
@@ -21,14 +42,11 @@ const SEQUENCE_MS = 1200;
 const rows = (pairs) => h("dl", { class: "keys" }, ...pairs.flatMap(([key, words]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, words)]));
 
 export function mountHelp() {
-  const close = h("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
-  const dialog = h("dialog", { class: "dialog", "aria-labelledby": "help-title" },
-    h("h2", { id: "help-title" }, "Keys"), rows(KEYS), h("h3", {}, "Filter"), rows(FILTER_WORDS),
+  const dialog = makeDialog("help", "", "Keys", rows(KEYS), h("h3", {}, "Filter"), rows(FILTER_WORDS),
     h("p", { class: "note" }, "Figures carry their age; hatched ones are from before the link was lost. Times are the daemon's, in UTC."),
     h("p", {}, h("a", { href: "docs" }, "API reference")),
-    h("div", { class: "acts" }, close));
+    h("div", { class: "acts" }, quiet("Close", () => dialog.close())));
   closeOutside(dialog);
-  document.body.append(dialog);
   return { open: () => dialog.showModal() };
 }
 

@@ -1,9 +1,9 @@
-/** An agent's last 24 hours, told from its changes of state and the daemon's own starts: colours and patterns, hatched where nobody looked. */
+/** What an agent did and printed: its last 24 hours by its changes of state and the daemon's own starts, and its log. */
 
 import { Chart } from "../chart.js";
-import { h, setText } from "../dom.js";
+import { h, quiet, setText } from "../dom.js";
 import { toEvent } from "../event.js";
-import { clock, duration } from "../format.js";
+import { clock, clockMs, duration, moment, parseTime, plural } from "../format.js";
 
 export const DAY_MS = 86_400_000;
 export const CHANGES = ["agent.online", "agent.offline", "agent.error", "runtime.started", "runtime.stopping"];
@@ -62,4 +62,38 @@ export function agentDay(id, { state, api }) {
       });
     },
   };
+}
+
+const LINES = 200;
+
+function heading(answer, beforeCrash) {
+  const exit = answer.last_exit;
+  const ended = exit ? `ended ${moment(parseTime(exit.at), Date.now())} ${exit.signal ? `by ${exit.signal}` : `with code ${exit.code}`}` : "has not crashed since the daemon started";
+  if (beforeCrash) return answer.lines.length ? `${plural(answer.lines.length, "line")} before its last crash (${ended})` : `No lines: it ${ended}.`;
+  return answer.lines.length ? `Its last ${plural(answer.lines.length, "line")} of ${answer.total}` : "It has printed nothing since the daemon started.";
+}
+
+/** `objection()`: why there is no log to read, in words; null if there is. */
+export function agentLogs(id, { api, objection }) {
+  const words = h("p", { class: "note", role: "status" });
+  const lines = h("pre", { class: "log", tabindex: 0, "aria-label": "Lines that the agent printed", hidden: true });
+
+  async function read(beforeCrash) {
+    const barred = objection();
+    if (barred !== null) return setText(words, barred);
+    setText(words, "Reading…");
+    try {
+      const answer = await api.agentLogs(id, { limit: LINES, before_crash: beforeCrash });
+      setText(words, heading(answer, beforeCrash));
+      lines.hidden = answer.lines.length === 0;
+      lines.replaceChildren(...answer.lines.map((line) => h("span", { data: { stream: line.stream } }, `${clockMs(parseTime(line.at))}  ${line.text}\n`)));
+      lines.scrollTop = lines.scrollHeight;
+    } catch (error) {
+      setText(words, `Not readable: ${error.message}`);
+    }
+    return undefined;
+  }
+
+  const button = (label, beforeCrash) => quiet(label, () => read(beforeCrash));
+  return h("div", {}, h("div", { class: "acts" }, button("Read its log", false), button("Before its last crash", true)), words, lines);
 }
