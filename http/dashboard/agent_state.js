@@ -10,7 +10,22 @@ import { age, parseTime, plural } from "./format.js";
 
 /** So many agents are shown one by one. */
 const FOLD_ABOVE = 12;
-const FINE = { up: "fine", halted: "halted", stopped: "stopped on purpose" };
+/** How an agent is counted in a sentence. `held` and `open`: it is up, under a stop, or it is not known whether under one. */
+const STANDINGS = { trouble: "in trouble", up: "fine", open: "up", held: "up under a stop", halted: "halted", stopped: "stopped on purpose" };
+
+const standingOf = ({ condition, under }) => (TROUBLES.has(condition) ? "trouble" : condition === "up" && under ? under : condition);
+
+/** "2 fine, 1 halted", of rows with a `condition` and how a stop stands to them (`under`: "held", "open" or nothing). */
+function standingWords(rows) {
+  const parts = Object.entries(STANDINGS).map(([name, word]) => [rows.filter((row) => standingOf(row) === name).length, word]);
+  return parts.filter(([n]) => n > 0).map(([n, word]) => `${n} ${word}`).join(", ");
+}
+
+/** The same for all agents there are: "all 3 agents fine" only where none is halted and no stop concerns one. */
+export function summaryWords(rows) {
+  const words = standingWords(rows);
+  return words === `${rows.length} fine` ? `${rows.length > 1 ? "all " : ""}${plural(rows.length, "agent")} fine` : words;
+}
 
 /** The versions of some agents, the most frequent first: `[[version, n]]`; those that say none are left out. */
 export function versionsOf(rows) {
@@ -20,10 +35,9 @@ export function versionsOf(rows) {
 }
 
 function foldWords(rows) {
-  const parts = Object.entries(FINE).map(([condition, word]) => [rows.filter((row) => row.condition === condition).length, word]);
   const versions = versionsOf(rows);
   const drift = versions.length > 1 ? [`versions ${versions.map(([version, n]) => `${version} (${n})`).join(", ")}`] : [];
-  return [...parts.filter(([n]) => n > 0).map(([n, word]) => `${n} ${word}`), ...drift].join(", ");
+  return [standingWords(rows), ...drift].join(", ");
 }
 
 /**

@@ -32,6 +32,12 @@ function concerns(trip, scope, groupOf) {
   return group === undefined || of === `group:${group}`;
 }
 
+/** How a stop stands to an agent: "held" if one in force concerns it, "open" while that is not known, else null. */
+export function underStop(killswitch, { id, agent_group: group }) {
+  if (tripsInForce(killswitch).some((trip) => concerns(trip, `agent:${id}`, () => group))) return "held";
+  return killswitch?.status === "inactive" || killswitch?.status === "active" ? null : "open";
+}
+
 /**
  * `[{scope, permission, who, words}]`, the narrower scopes first, the rest of the agents last.
  *

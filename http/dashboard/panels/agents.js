@@ -1,10 +1,11 @@
 /** AgentStatusGrid: trouble first, the rest by group; a card says state, beat against expected, and what it is. */
 
-import { BEATS_KEPT, errorWords, grouped, rankedAgents, TROUBLES } from "../agent_state.js";
+import { BEATS_KEPT, errorWords, grouped, rankedAgents, summaryWords } from "../agent_state.js";
 import { linkState } from "../announcer.js";
 import { RUN_AGENT } from "../commands.js";
 import { h, keyed, setAttr, setHidden, setSign, setText, setWords, sign, svg } from "../dom.js";
 import { age, duration, plural } from "../format.js";
+import { underStop } from "../trading.js";
 import { ageWords, faultLine, fillPanel } from "./panel.js";
 
 /** Cards drawn at once; the rest is said as a number and found by the filter. */
@@ -110,17 +111,8 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
   filter.addEventListener("input", () => drawAgain());
   fillPanel(root, "Agents", [summary, filter, aged], fault.element, grid, empty, more);
 
-  function summarise(ranked) {
-    const trouble = ranked.filter((r) => TROUBLES.has(r.condition)).length;
-    const apart = ranked.filter((r) => r.condition === "stopped").length;
-    if (ranked.length === 0) return "";
-    const fine = ranked.length - trouble - apart;
-    const rest = apart ? `, ${apart} stopped on purpose` : "";
-    return `${trouble ? `${trouble} in trouble, ${fine} fine` : `${rest ? "" : "all "}${plural(fine, "agent")} fine`}${rest}`;
-  }
-
   function render(nowMs) {
-    const ranked = rankedAgents(state, nowMs);
+    const ranked = rankedAgents(state, nowMs).map((row) => ({ ...row, under: underStop(state.killswitch, row.agent) }));
     const past = linkState(state.link, nowMs) === "lost";
     const words = filter.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     const shown = ranked.filter((r) => matches(r, words));
@@ -128,7 +120,7 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
     const drawn = items.slice(0, MAX_CARDS).map((item) => ({ ...item, past, nowMs }));
     keyed(grid, known, drawn, (item) => item.key, (item) => (item.agent ? card({ onSelect }) : foldRow({ onFold })));
     setAttr(grid, "data-few", drawn.length <= FEW ? true : null);
-    setText(summary, `${past && ranked.length ? "were: " : ""}${summarise(ranked)}`);
+    setText(summary, `${past && ranked.length ? "were: " : ""}${ranked.length ? summaryWords(ranked) : ""}`);
     setText(aged, ageWords(state.sources.agents.at, nowMs));
     setWords(empty, shown.length > 0 ? "" : emptyWords(state, ranked.length > 0));
     setHidden(more, items.length <= MAX_CARDS);

@@ -55,12 +55,18 @@ await withPage({}, async (page) => {
 });
 
 const bus = new Bus();
-const beats = setInterval(() => bus.beat("scoped-1", { group: "scoped" }), 1000);
+let status = "running";
+const beats = setInterval(() => bus.beat("scoped-1", { group: "scoped", status }), 1000);
 await withPage({}, async (page) => {
   const may = (pattern) => reads(page, "#killswitch .killswitch", pattern);
   await reads(page, "#agents", /scoped-1/);
   const { trip_id: group } = await call("/risk/killswitch", { reason: "quotes are slow", scope: "group:scoped" });
   await may(/What may be done now.*group scoped.*Halt: no new orders.*all others.*Allowed/);
+  const sum = (pattern) => reads(page, "#agents .panel-note", pattern);
+  await sum(/\b1 up under a stop/);
+  status = "halted";
+  await sum(/\b1 halted/);
+  assert.doesNotMatch(await page.locator("#agents .panel-note").textContent(), /under a stop|all \d+ agents/);
   await page.click("#stop");
   await reads(page, "#stop-dialog .effect", /halt for all agents/);
   await page.selectOption("#stop-level", "reduce");

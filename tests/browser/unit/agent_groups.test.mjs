@@ -19,6 +19,19 @@ test("few agents are shown one by one, many by group behind their trouble", () =
   assert.equal(agents.grouped(many, new Set(), { fold: false }).length, 15);
 });
 
+test("all agents are fine only where none is halted and no stop concerns one", () => {
+  const rows = (...pairs) => pairs.map(([condition, under]) => ({ condition, under }));
+  const words = (...pairs) => agents.summaryWords(rows(...pairs));
+  assert.equal(words(["up"], ["up"], ["up"]), "all 3 agents fine");
+  assert.equal(words(["up"]), "1 agent fine");
+  assert.equal(words(["up"], ["up"], ["halted"]), "2 fine, 1 halted");
+  assert.equal(words(["up", "held"], ["up", "held"], ["halted", "held"]), "2 up under a stop, 1 halted");
+  assert.equal(words(["up", "open"], ["up", "open"]), "2 up");
+  assert.equal(words(["late", "held"], ["down"], ["error"], ["up"], ["stopped"]), "3 in trouble, 1 fine, 1 stopped on purpose");
+  const [fold] = agents.grouped(ranked(...crowd(13)).map((row, i) => ({ ...row, under: i ? "held" : null })), new Set());
+  assert.match(fold.words, /^1 fine, 12 up under a stop/);
+});
+
 test("who runs another version than most of its group is said", () => {
   const rows = ranked(...crowd(12), ["odd", "g", "up", "1.1"], ["mute", "g", "up", null]);
   const [fold] = agents.grouped(rows, new Set());

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { effectWords, releasedWords } from "../../../http/dashboard/panels/release_dialog.js";
 import { effectOf, knownScopes, resultWords } from "../../../http/dashboard/panels/stop_dialog.js";
-import { haltedWords, permissions, standings } from "../../../http/dashboard/trading.js";
+import { haltedWords, permissions, standings, underStop } from "../../../http/dashboard/trading.js";
 import * as store from "../../../http/dashboard/store.js";
 
 const trip = (more) => ({ trip_id: "t", level: "halt", scope: "all", reason: "fat finger", triggered_by: "anna", at: "2026-01-31T21:08:27.000Z", ...more });
@@ -20,6 +20,14 @@ test("each scope has the strictest of the stops that concern it, all others the 
   assert.deepEqual(allowed(active(trip({ scope: "group:signals" }), trip({ scope: "agent:dev-1", level: "reduce" }))),
     [["group signals", "halt"], ["agent dev-1", "reduce"], ["all others", "allowed"]]);
   assert.deepEqual(allowed(active(trip({ level: "reduce" }), trip({ scope: "agent:dev-1" }))), [["agent dev-1", "halt"], ["all others", "reduce"]]);
+});
+
+test("an agent is under the stops that concern it, of either level; unknown is not none", () => {
+  const agent = { id: "signals-1", agent_group: "signals" };
+  const under = (killswitch) => underStop(killswitch, agent);
+  assert.deepEqual([trip(), trip({ level: "reduce" }), trip({ scope: "group:signals" }), trip({ scope: "agent:signals-1" })].map((one) => under(active(one))), ["held", "held", "held", "held"]);
+  assert.deepEqual([under(active(trip({ scope: "group:development" }))), under({ status: "inactive" })], [null, null]);
+  assert.deepEqual([under(null), under({ status: "unknown" }), under({ status: "unknown", trips: [trip()] })], ["open", "open", "held"]);
 });
 
 test("a stop of its group holds an agent, and of any group while its own is not known", () => {
