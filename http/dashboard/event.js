@@ -107,6 +107,15 @@ export function toEvent(raw, size = 0) {
   };
 }
 
+/** A text of the payload that is not blank, or null. */
+export const textIn = (payload, key) => (typeof payload?.[key] === "string" && payload[key].trim() ? payload[key] : null);
+
+/** What other events call it: its own `id`, else its place in its producer's numbering; null if it has neither. The same as protocol/causes.py. */
+export function nameOf({ payload, source, channel }) {
+  const [boot, seq] = [textIn(payload, "boot"), payload?.seq];
+  return textIn(payload, "id") ?? (boot !== null && Number.isSafeInteger(seq) && seq >= 0 ? `${boot}/${source ?? "None"}/${channel}/${seq}` : null);
+}
+
 /** Topics that are rare enough to be read for a whole day. */
 export const MARKED_TYPES = ["risk.killswitch", "bus.gap", "runtime.started", "runtime.actor_restarted"];
 /** Marks kept; the newest win. */

@@ -7,8 +7,9 @@ import { doctorCommand } from "../commands.js";
 import { copyButton, fact, h, pick, setHidden, setSign, setText, sign } from "../dom.js";
 import { toEvent } from "../event.js";
 import { unreadable } from "../faults.js";
-import { age, clockMs, compact, duration, moment, plural } from "../format.js";
+import { age, compact, duration, moment, plural } from "../format.js";
 import { agentDay, agentLogs } from "./agent_past.js";
+import { eventLinks } from "./event_row.js";
 import { spark } from "./panel.js";
 
 const LATEST = 20;
@@ -45,8 +46,6 @@ function latestEvents(id, { api, onOpenEvent }) {
     events = [...byId.values()].sort((a, b) => b.id - a.id).slice(0, LATEST);
     dirty = true;
   };
-  const item = (event) => h("li", {}, h("button", { type: "button", on: { click: () => onOpenEvent(event) } },
-    h("span", { class: "figure" }, clockMs(event.ts)), h("b", {}, event.channel), h("span", {}, event.preview)));
   api.events({ source: id, limit: LATEST }).then(
     (page) => take([...(page.events ?? []).map((row) => toEvent(row)), ...early]),
     (error) => element.replaceChildren(h("li", { class: "fault" }, `Not readable: ${error.message}`)));
@@ -61,7 +60,7 @@ function latestEvents(id, { api, onOpenEvent }) {
     render() {
       if (!dirty || element.contains(document.activeElement)) return;
       dirty = false;
-      element.replaceChildren(...events.map(item));
+      element.replaceChildren(...eventLinks(events, onOpenEvent).children);
       if (events.length === 0) element.append(h("li", { class: "empty" }, "Nothing of it is stored."));
     },
   };

@@ -2,6 +2,7 @@
 
 import { announce, button, copy, copyButton, fact, h, pick, quiet } from "../dom.js";
 import { age, clockMs, moment, NONE } from "../format.js";
+import { eventCauses } from "./event_causes.js";
 
 /** Children shown at once; the rest behind a button. */
 const LOT = 100;
@@ -89,10 +90,10 @@ async function copyPath(path, element) {
   setTimeout(() => element.classList.remove("copied"), 900);
 }
 
-/** The payload; a large one is read again, since the page does not keep it. */
-function payloadBox(event, api, isOpen) {
+/** The payload, and the ways by what it names; a large one is read again, since the page does not keep it. */
+function payloadBox(event, { api, onOpenEvent }, isOpen) {
   const box = h("div", { class: "payload" });
-  const fill = (payload) => box.replaceChildren(
+  const fill = (payload) => box.replaceChildren(eventCauses({ ...event, payload }, { api, onOpenEvent }),
     h("div", { class: "payload-head" }, h("h4", {}, "Payload"), copyButton("Copy JSON", () => JSON.stringify(payload, null, 2))),
     jsonTree(payload, "data", copyPath));
   if (event.payload !== undefined) fill(event.payload);
@@ -118,13 +119,13 @@ function buildFacts(event, onFilter) {
   return { list, render: (nowMs) => received.set(`${moment(event.ts, nowMs).replace(/\d\d:\d\d:\d\d/, clockMs(event.ts))}, ${age(nowMs - event.ts)} ago`) };
 }
 
-export function eventDetails(event, { api, onFilter }) {
+export function eventDetails(event, { api, onFilter, onOpenEvent }) {
   let open = true;
   const facts = buildFacts(event, onFilter);
   const acts = h("div", { class: "acts" }, pick("Only this topic", event.channel, () => onFilter(event.channel)),
     pick("Without this topic", event.channel, () => onFilter(`-${event.channel}`)));
   return {
-    elements: [facts.list, acts, payloadBox(event, api, () => open)],
+    elements: [facts.list, acts, payloadBox(event, { api, onOpenEvent }, () => open)],
     render: facts.render,
     close: () => { open = false; },
   };

@@ -1,12 +1,16 @@
 /** One row of the event list: an event, a gap, or the way to older ones; and what is said where there are none. */
 
 import { EMIT } from "../commands.js";
-import { h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { button, h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { MAX_ROWS } from "../event_log.js";
 import { clock, clockMs, count, plural } from "../format.js";
 
 const SEVERITY_SIGNS = { info: "info", warning: "late", critical: "down" };
 const FAMILIES = new Set(["data", "news", "quant", "strategy", "risk", "heartbeat", "bus", "agent", "runtime"]);
+
+/** Events as a list of buttons that open them. */
+export const eventLinks = (events, onOpen) => h("ul", { class: "latest" }, events.map((event) => h("li", {}, button(
+  [h("span", { class: "figure" }, clockMs(event.ts)), h("b", {}, event.channel), h("span", {}, event.preview)], () => onOpen(event)))));
 
 /** What a row says where it stands for no event. */
 function note(item) {
@@ -62,12 +66,12 @@ export function eventRow({ itemAt, isSelected }) {
         bindEvent();
         return;
       }
-      const [say, button] = note(item);
+      const [say, way] = note(item);
       setText(words, say);
-      setText(act, button ?? "");
-      setHidden(act, !button);
+      setText(act, way ?? "");
+      setHidden(act, !way);
       setAttr(element, "data-gap", item.kind === "gap");
-      setAttr(element, "aria-label", [say, button].filter(Boolean).join(": "));
+      setAttr(element, "aria-label", [say, way].filter(Boolean).join(": "));
     },
   };
 }

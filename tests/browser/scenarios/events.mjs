@@ -1,6 +1,6 @@
 /** What is published is seen; filter, pause, side panel, keys and address do what they say. */
 import assert from "node:assert/strict";
-import { BASE, Bus, finish, reads, text, until, withPage } from "../browser.mjs";
+import { audit, BASE, Bus, finish, reads, text, until, withPage } from "../browser.mjs";
 
 const bus = new Bus();
 const mark = `m${Date.now()}`;
@@ -52,6 +52,24 @@ await withPage({}, async (page) => {
   await reads(page, ".event-status", /heartbeats? hidden/);
   await page.getByRole("button", { name: "Heartbeats" }).click();
   await reads(page, ".event-list", /heartbeat\.events-1/);
+
+  const chain = { correlation_id: `c-${mark}`, agent_id: "events-1" };
+  bus.publish("strategy.cause", { ...chain, id: `a-${mark}` });
+  bus.publish("strategy.middle", { ...chain, id: `b-${mark}`, causation_id: `a-${mark}` });
+  for (const n of [1, 2]) bus.publish("strategy.end", { ...chain, n, causation_id: `b-${mark}` });
+  await page.locator("#filter").fill(`data.id=b-${mark}`);
+  await page.locator(".event[data-kind=event]:visible", { hasText: "strategy.middle" }).click();
+  const causes = page.getByRole("button", { name: "Cause and consequences" });
+  await until(async () => { // Until all of the chain is stored.
+    await causes.click();
+    return /Cause.*strategy\.cause.*Consequences.*strategy\.end.*n=1.*strategy\.end.*n=2.*0 other events of this chain/s.test(await text(page, "#details"));
+  }, "the chain is read");
+  await audit(page);
+  await page.locator("#details .latest button", { hasText: "strategy.cause" }).press("Enter");
+  await reads(page, "#details .details-title", /strategy\.cause/);
+  await causes.press("Enter");
+  await reads(page, "#details", /It names no cause.*Consequences.*strategy\.middle.*2 other events of this chain/s);
+  await page.locator("#filter").fill("");
 
   await page.locator("#agents .agent", { hasText: "events-1" }).click();
   await reads(page, "#details", /Its latest events.*heartbeat/s);
