@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import gevent
 
+from ..protocol.excerpt import excerpt
 from ..runtime import Actor
 from ..sql.database import Database
 from ..sql.errors import StoreError, Unavailable
@@ -68,7 +69,7 @@ class Pruner(Actor):
 
     def on_receive(self, message: Any) -> None:
         """Log what comes: this actor accepts no messages."""
-        self.log.warning("unexpected message", message=repr(message))
+        self.log.warning("unexpected message", message=excerpt(message))
 
     def _prune_hourly(self) -> None:
         gevent.sleep(FIRST_RUN_S)

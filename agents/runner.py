@@ -13,8 +13,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
+from ..protocol.excerpt import shortened
 from .agent import Agent
 from .errors import BadAgent, BadOptions
 from .options import read_options
@@ -140,13 +141,18 @@ class _Stderr:
             os.write(2, text.encode(errors="backslashreplace"))
 
 
+_MAX_LINE: Final = 4_000
+"""Characters of a line without its traceback: others size channels and reasons."""
+
+
 class _Formatter(logging.Formatter):
     """Text, with the chain of causes that a line belongs to."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """The line without a traceback."""
         chain = getattr(record, "correlation_id", None)
-        return super().formatMessage(record) + (f" correlation_id={chain}" if chain else "")
+        line = shortened(super().formatMessage(record), _MAX_LINE)
+        return line + (f" correlation_id={chain}" if chain else "")
 
 
 def set_up_logging() -> None:

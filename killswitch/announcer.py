@@ -17,6 +17,7 @@ from ..actors.messages.event_persister import PersistEvents
 from ..actors.messages.killswitch import Asker, Engage, Release
 from ..protocol.announcement import Ended, Stamp, announcement
 from ..protocol.document import public_fields
+from ..protocol.excerpt import excerpt
 from ..protocol.timestamps import utc_now
 from ..protocol.trips import Stop, Trip
 from ..runtime import Outbox
@@ -150,5 +151,5 @@ class Announcer:
 
     def _dropped(self, message: object) -> None:
         self._log.error(
-            "killswitch event dropped: the persister does not keep up", dropped=repr(message)
+            "killswitch event dropped: the persister does not keep up", dropped=excerpt(message)
         )

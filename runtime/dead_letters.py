@@ -5,8 +5,7 @@ from collections import deque
 
 import msgspec
 
-# A repr of a batch may be huge, and these are for eyes.
-_REPR_LIMIT = 500
+from ..protocol.excerpt import excerpt
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -15,7 +14,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     actor: str
     """The address it was sent to."""
     message: str
-    """Its repr, at most 500 characters."""
+    """Its beginning, at most 500 characters."""
     reason: str
     """Why it was not handled."""
     at: float
@@ -32,10 +31,7 @@ class DeadLetters:
     def add(self, actor: str, message: object, reason: str) -> None:
         """Keep ``message``; the oldest one makes room."""
         self.total += 1
-        text = repr(message)
-        if len(text) > _REPR_LIMIT:
-            text = text[: _REPR_LIMIT - 1] + "…"
-        self._letters.append(DeadLetter(actor, text, reason, time.time()))
+        self._letters.append(DeadLetter(actor, excerpt(message), reason, time.time()))
 
     def snapshot(self) -> list[DeadLetter]:
         """The kept ones, oldest first."""

@@ -12,6 +12,7 @@ import gevent
 from gevent import Greenlet
 
 from ...agents import Agent
+from ...protocol.excerpt import excerpt
 from ...runtime import Actor, OrchestratorError
 
 
@@ -54,7 +55,7 @@ class AgentHost(Actor):
 
     def on_receive(self, message: object) -> None:
         """Log what comes: an agent is reached over Redis, its actor accepts no messages."""
-        self.log.warning("unexpected message", message=repr(message))
+        self.log.warning("unexpected message", message=excerpt(message))
 
     def on_stop(self) -> None:
         """Stop the agent; its last heartbeat says so. Takes ``stop_timeout_s`` at most."""

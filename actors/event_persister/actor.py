@@ -16,6 +16,7 @@ from typing import Any, Final, assert_never
 import msgspec
 from gevent import Greenlet
 
+from ...protocol.excerpt import excerpt
 from ...runtime import Actor, Address, Outbox, deadline, give_way
 from ...runtime.errors import OrchestratorError
 from ...sql.errors import StoreError
@@ -297,7 +298,7 @@ class EventPersister(Actor):
         return found
 
     def _not_published(self, message: object) -> None:
-        self.log.error("not published: the listener does not keep up", dropped=repr(message))
+        self.log.error("not published: the listener does not keep up", dropped=excerpt(message))
 
     # -- what the journal brings -----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import structlog
 
 from ...agents.routing import redis_glob
 from ...protocol.channels import is_private
+from ...protocol.excerpt import excerpt
 from ...protocol.patterns import TypeMatcher
 from ...sql.events.stream_position import STREAM as STREAM_KEY
 from ..canary import Canaries, is_canary_channel
@@ -121,7 +122,7 @@ class Ingest:
                 else:
                     self._add(draft, source, known, payload, ts, heard_at=now)
             except Exception:  # noqa: BLE001 the border of one item of a batch
-                _log.exception("not a message of the bus", reply=repr(reply)[:500])
+                _log.exception("not a message of the bus", reply=excerpt(reply))
                 draft.truncate(length)
                 self._add_no_message(draft, reply, ts)
 
@@ -131,7 +132,7 @@ class Ingest:
         try:
             self._add_item(draft, item, ts, now)
         except Exception:  # noqa: BLE001 the border of one item of a batch
-            _log.exception("not an entry of the stream", entry=repr(item)[:500])
+            _log.exception("not an entry of the stream", entry=excerpt(item))
             draft.truncate(length)
             self._add_no_message(draft, item, ts)
         draft.stream = item.position or draft.stream

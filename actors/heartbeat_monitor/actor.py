@@ -16,6 +16,7 @@ from typing import Any, Final, assert_never
 import gevent
 import msgspec
 
+from ...protocol.excerpt import excerpt
 from ...protocol.heartbeat import GateBeat, read_beat
 from ...protocol.timestamps import utc_now
 from ...runtime import Actor, Address, Outbox, give_way
@@ -311,7 +312,7 @@ class HeartbeatMonitor(Actor):
             self.log.debug("agent registry not written yet", rows=len(rows), reason=str(error))
 
     def _dropped(self, message: object) -> None:
-        self.log.error("agent events dropped, persister is too slow", dropped=repr(message))
+        self.log.error("agent events dropped, persister is too slow", dropped=excerpt(message))
 
 
 def _in_turns(views: Iterator[AgentView]) -> Iterator[AgentView]:

@@ -13,6 +13,7 @@ from ...actors.events import NewEvent
 from ...actors.messages.event_persister import PersistEvents
 from ...actors.messages.events import EventReplaced, EventsJournalled
 from ...actors.messages.killswitch import BeatsHeard, Engage
+from ...protocol.excerpt import excerpt
 from ...protocol.timestamps import utc_now
 from ...protocol.ways import Way
 from ...runtime import Actor, Address, Outbox
@@ -74,7 +75,9 @@ class RuleMonitor(Actor):
         )
 
     def _dropped(self, message: object) -> None:
-        self.log.error("event of a rule dropped: the persister does not keep up", dropped=message)
+        self.log.error(
+            "event of a rule dropped: the persister does not keep up", dropped=excerpt(message)
+        )
 
 
 def event_fields(found: Violation) -> dict[str, Any]:

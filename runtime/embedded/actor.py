@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from ...protocol.excerpt import excerpt
 from ..actor import Actor
 from ..errors import OrchestratorError
 from .server import EmbeddedServer
@@ -43,7 +44,7 @@ class ServerKeeper(Actor):
 
     def on_receive(self, message: Any) -> None:
         """This actor gets no messages."""
-        self.log.warning("unexpected message", message=repr(message))
+        self.log.warning("unexpected message", message=excerpt(message))
 
     def _check(self) -> None:
         if not self._server.alive():

@@ -21,6 +21,7 @@ import msgspec
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...protocol.excerpt import excerpt, shortened
 from ...protocol.printable import printable_values
 from ...protocol.timestamps import utc_now
 from ..linked import log_hub_errors
@@ -29,8 +30,15 @@ from .log_writer import LogWriter, Rotation
 
 EventDict = MutableMapping[str, Any]
 
+# By `_trace`, and structlog's own on the way to a formatter.
+_BOUND_ELSEWHERE: Final = frozenset(("trace", "_record", "_from_structlog"))
+
 # A deep stack says where it broke at its ends; the frames between are machinery.
 _MAX_FRAMES: Final = 12
+
+# Callers size reasons, channels and payloads: a field of a line is cut to this many characters. A
+# stop's reason (500) and an error with its SQL fit.
+_MAX_FIELD: Final = 2_000
 
 # Libraries that report each frame or each request at DEBUG or INFO.
 _NOISY: Final = ("websockets", "geventwebsocket", "urllib3", "asyncio", "psycopg.pool")
@@ -175,9 +183,13 @@ def _compact_exception(_logger: Any, _method: str, event: EventDict) -> EventDic
     if error is None:
         error = (exc_info if isinstance(exc_info, tuple) else sys.exc_info())[1]
     if error is not None:
-        event.setdefault("error", "".join(traceback.format_exception_only(error)).strip())
+        event.setdefault("error", _text_of(error))
         event["trace"] = _trace(error)
     return event
+
+
+def _text_of(error: BaseException) -> str:
+    return shortened("".join(traceback.format_exception_only(error)).strip(), _MAX_FIELD)
 
 
 def _trace(error: BaseException) -> list[str]:
@@ -188,7 +200,7 @@ def _trace(error: BaseException) -> list[str]:
     while cause is not None and id(cause) not in seen and len(seen) < _MAX_FRAMES:
         seen.add(id(cause))
         if cause is not error:
-            lines.append("<- " + "".join(traceback.format_exception_only(cause)).strip())
+            lines.append("<- " + _text_of(cause))
         frames = [
             f"{frame.filename}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(cause.__traceback__)
@@ -199,6 +211,17 @@ def _trace(error: BaseException) -> list[str]:
         lines += frames
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return lines
+
+
+def _bounded(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Cut what others size; of a list or an object that does not fit the beginning is told."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = shortened(value, _MAX_FIELD)
+        elif not isinstance(value, bool | float | None) and key not in _BOUND_ELSEWHERE:
+            text = excerpt(value, _MAX_FIELD)
+            event[key] = text if text.endswith("…") else value
+    return event
 
 
 def _in_order(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -237,6 +260,7 @@ _SHARED: Final[list[Any]] = [
     structlog.stdlib.add_log_level,
     _add_time,
     _compact_exception,
+    _bounded,
 ]
 
 

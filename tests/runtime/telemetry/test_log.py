@@ -2,15 +2,18 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gevent
+import msgspec
 import pytest
 import structlog
 from gevent import monkey
@@ -333,3 +336,85 @@ def test_logrotate_moves_the_file_or_cuts_it_and_logging_goes_on(tmp_path: Path,
 
     assert [line["event"] for line in lines_of(tmp_path / "log.1")] == ["before"]
     assert [line["event"] for line in lines_of(file)] == ["after"]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A message as actors send it."""
+
+    payloads: tuple[bytes, ...]
+
+
+HUGE = "x" * 1_000_000
+SIZED_BY_OTHERS: dict[str, Any] = {
+    "reason": HUGE,
+    "payload": HUGE.encode(),
+    "message": Told((b"y" * 1_000_000,) * 64),
+    "entries": [HUGE] * 1_000,
+    "fields": {HUGE: HUGE},
+}
+
+
+@pytest.mark.parametrize("form", ["json", "ecs", "console"])
+@pytest.mark.parametrize("field", SIZED_BY_OTHERS)
+def test_what_others_size_is_cut_and_is_not_written_out_for_it(
+    tmp_path: Path, form: Any, field: str
+) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file, format=form):
+        structlog.get_logger().warning("before", rows=1)
+        tracemalloc.start()
+        try:
+            structlog.get_logger().warning("dropped", **{field: SIZED_BY_OTHERS[field]})
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    line = file.read_text().splitlines()[1]
+    assert "dropped" in line
+    assert "…" in line or "\\u2026" in line
+    assert len(line) < 5_000
+    assert peak_bytes < 500_000
+
+
+def test_texts_of_errors_and_lines_of_libraries_are_cut(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+
+    with logging_to(file):
+        try:
+            try:
+                _ = SIZED_BY_OTHERS[HUGE]
+            except KeyError as error:
+                raise RuntimeError(HUGE) from error
+        except RuntimeError:
+            structlog.get_logger().exception(HUGE)
+        logging.getLogger("library").warning("refused %s", HUGE, extra={"sent": HUGE})
+
+    ours, theirs = lines_of(file)
+    assert ours["error"].startswith("RuntimeError: xxx")
+    assert ours["trace"][1].startswith("<- KeyError: 'xxx")
+    assert theirs["event"].startswith("refused xxx")
+    assert {len(ours[key]) for key in ("event", "error")} == {2_000}
+    assert {len(theirs[key]) for key in ("event", "sent")} == {2_000}
+    assert len(ours["trace"][1]) < 2_010
+
+
+def test_what_fits_keeps_its_shape(tmp_path: Path) -> None:
+    file, fields = tmp_path / "log", {"ids": [1, 2], "about": {"a": None}, "reason": "r" * 2_000}
+
+    with logging_to(file):
+        structlog.get_logger().info("kept", **fields)
+
+    (line,) = lines_of(file)
+    assert {key: line[key] for key in fields} == fields
+
+
+def test_no_module_writes_a_message_out_for_a_log_line() -> None:
+    root = Path(__file__).parents[3]
+    rooms = ("actors", "daemon", "http", "killswitch", "runtime", "settings", "sql")
+    whole = re.compile(r"\b\w+=(repr|str)\((message|reply|item|event|payload|letter)\b")
+
+    modules = [path for room in rooms for path in (root / room).rglob("*.py")]
+
+    assert len(modules) > 200
+    assert [str(path) for path in modules if whole.search(path.read_text())] == []
