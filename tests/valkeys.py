@@ -29,6 +29,14 @@ def valkey(folder: Path, *options: str) -> Iterator[str]:
         process.wait(20)
 
 
+@contextmanager
+def cluster_node(folder: Path) -> Iterator[str]:
+    """A node of a cluster, without slots as yet; its URL."""
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with valkey(folder, *options) as url:
+        yield url
+
+
 def _wait(client: redis.Redis, process: subprocess.Popen[bytes], log: Path) -> None:
     end = quiet_s() + 20.0
     while quiet_s() < end and process.poll() is None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 from orchestrator.cli.doctor.check_results import CheckResult, Level
 from orchestrator.cli.doctor.redis import check_redis, clock_result, connected
-from valkeys import valkey
+from valkeys import free_port, valkey
 
 
 def by_name(results: Iterable[CheckResult]) -> dict[str, CheckResult]:
@@ -109,7 +109,7 @@ def test_a_replica_a_sentinel_and_a_node_of_a_cluster_are_named(
     kinds = {
         "replica": ("--replicaof", str(address.hostname), str(address.port)),
         "sentinel": ("--sentinel",),
-        "node": ("--cluster-enabled", "yes"),
+        "node": ("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
     }
     found = {}
     for kind, options in kinds.items():

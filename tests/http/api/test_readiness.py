@@ -19,7 +19,7 @@ from orchestrator.http.api.schemas import Check
 from orchestrator.killswitch.guard.link import GuardStatus
 from orchestrator.runtime import AskTimeout, OrchestratorError
 from quiet_clock import quiet_s
-from valkeys import valkey
+from valkeys import cluster_node, valkey
 
 from ..conftest import Serve, Served
 
@@ -210,16 +210,27 @@ def test_a_sentinel_is_not_ready(serve: Serve, tmp_path: Path) -> None:
         is_named(served, "a Sentinel", "name its master")
 
 
-def test_a_node_without_the_stream_is_not_ready(serve: Serve, tmp_path: Path) -> None:
+def test_a_node_without_the_stream_is_not_ready_and_names_its_owner(
+    serve: Serve, tmp_path: Path
+) -> None:
     with (
-        valkey(tmp_path / "node", "--cluster-enabled", "yes") as url,
+        cluster_node(tmp_path / "node") as url,
+        cluster_node(tmp_path / "owner") as owner_url,
         redis.Redis.from_url(url) as admin,
+        redis.Redis.from_url(owner_url) as owner,
     ):
-        admin.execute_command("CLUSTER ADDSLOTSRANGE 0 100")
+        slot = int(admin.execute_command("CLUSTER KEYSLOT", "orchestrator:events"))
+        admin.execute_command("CLUSTER ADDSLOTSRANGE", 0, slot - 1)
         admin.execute_command("CONFIG SET cluster-require-full-coverage no")
         served = serve(redis={"url": url}, ready=False)
 
         is_named(served, "durable stream not read", "Hash slot not served")
+
+        owner.execute_command("CLUSTER ADDSLOTSRANGE", slot, 16383)
+        place = urlsplit(owner_url)
+        bus_port = owner.config_get("cluster-port")["cluster-port"]
+        admin.execute_command("CLUSTER MEET", str(place.hostname), place.port, bus_port)
+        is_named(served, "durable stream not read", f"MOVED {slot} {place.hostname}:{place.port}")
 
 
 def test_a_stop_that_nobody_hears_says_so(serve: Serve) -> None:
