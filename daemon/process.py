@@ -102,12 +102,14 @@ def run(settings: Settings, streams: StandardStreams) -> int:
         stack.enter_context(running("daemon-forced-shutdown", forced.wait))
         for server in servers:
             stack.enter_context(serving(server))
-        daemon = forced.daemon = Daemon(settings, data, listening, servers)
+        daemon = forced.daemon = Daemon(
+            settings, data, listening, servers, lambda: load(settings.file)
+        )
         count_lost_output(daemon, streams, writer)
         stack.enter_context(daemon.running())
         stack.enter_context(announced(data.path / "servers.json", daemon, listening))
         stack.enter_context(
-            running_signals(reload=lambda: reload(daemon), emergency=daemon.stop.signalled)
+            running_signals(reload=daemon.reloads.signalled, emergency=daemon.stop.signalled)
         )
         print_banner(daemon, listening)
         for name, reason in daemon.unavailable().items():
@@ -137,14 +139,6 @@ def log_last_word(forced: "ForcedShutdown") -> None:
     """Log why the daemon ended, unless it was stopped."""
     if forced.daemon is not None and forced.daemon.failure:
         log.error("ended", reason=forced.daemon.failure)
-
-
-def reload(daemon: Daemon) -> None:
-    """Reload the settings and apply what can change; an error changes nothing."""
-    try:
-        daemon.reload(load(daemon.settings.file))
-    except SettingsError as error:
-        log.error("reload failed, settings unchanged", reason=str(error))
 
 
 def print_stacks_of_crashes() -> None:

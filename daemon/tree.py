@@ -18,7 +18,7 @@
     └── agents (one_for_one)  those that this daemon runs; a failing one affects no other
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -32,7 +32,7 @@ from ..actors.event_persister.actor import EventPersister
 from ..actors.event_persister.recovery import sweep
 from ..actors.event_persister.state import PersisterState
 from ..actors.events import HEARTBEAT, KILLSWITCH, REGIME, REJECTED
-from ..actors.heartbeat_monitor.actor import HeartbeatMonitor, UseTimeouts
+from ..actors.heartbeat_monitor.actor import HeartbeatMonitor
 from ..actors.heartbeat_monitor.agent_table import AgentTable
 from ..actors.pruner import Pruner
 from ..actors.redis_listener.actor import RedisListener
@@ -40,7 +40,7 @@ from ..actors.redis_listener.connections import BusConnections
 from ..actors.state_keeper.actor import StateKeeper
 from ..http.edge.listener import ListeningSocket
 from ..http.peers import Instance, ManagedAgents, Peers
-from ..http.server import HttpServer, UseSettings
+from ..http.server import HttpServer
 from ..killswitch.guard.actor import GuardActor
 from ..runtime import (
     Actor,
@@ -50,7 +50,6 @@ from ..runtime import (
     GetTree,
     Mailbox,
     OrchestratorError,
-    RestartChild,
     StartFailed,
     Supervisor,
     stop_actor,
@@ -59,11 +58,9 @@ from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from ..runtime.embedded.actor import ServerKeeper
 from ..runtime.linked import running
-from ..runtime.telemetry.log import set_log_level
 from ..runtime.telemetry.loop_watchdog import LOG_AFTER_S, LoopWatchdog
 from ..runtime.telemetry.metrics import Metrics
 from ..settings import Settings
-from ..settings.reload import changes
 from ..sql.database import Database
 from ..sql.events.event_reader import EventReader
 from ..sql.events.event_writer import EventWriter
@@ -77,6 +74,7 @@ from .emergency_stop import EmergencyStop
 from .hosted_agents import HostedAgents
 from .notifications import Notifications
 from .own_events import OwnEvents
+from .reload import SettingsReload
 from .stop_rules import StopRules
 from .tables import Tables
 
@@ -100,6 +98,7 @@ class Daemon:
         data: The open data directory.
         listening: The bound socket, so that a taken port is found first.
         servers: Embedded servers, running.
+        read_settings: Reads the settings again; by default they stay as they are.
     """
 
     def __init__(
@@ -108,10 +107,10 @@ class Daemon:
         data: DataDir,
         listening: ListeningSocket,
         servers: Sequence[EmbeddedServer] = (),
+        read_settings: Callable[[], Settings] | None = None,
     ) -> None:
         urls = {type(server): server.own_url for server in servers}
         public = {type(server): server.url for server in servers}
-        self.settings = settings
         self.data = data
         self.servers = servers
         self.redis_url = urls.get(EmbeddedValkey, settings.redis.url)
@@ -138,7 +137,6 @@ class Daemon:
         self._persister_state = PersisterState(
             data.path, self._bus.patterns, settings.journal, canaries=self._bus.canaries
         )
-        self._own_events = OwnEvents(self._to.persister, settings.agents)
         self._notify = Notifications(settings, data.path, self._persister_state, self.metrics)
         self._tables = Tables(self._database, instance=data.instance, on_unusable=self._give_up)
         self.stop = EmergencyStop(
@@ -153,6 +151,15 @@ class Daemon:
             redis_url=self.agents_redis_url,
             guard=self._guard,
             dead_letters=self._dead_letters,
+        )
+        self._own_events = OwnEvents(self._to.persister, self._agents.kinds)
+        self.reloads = SettingsReload(
+            settings,
+            read=read_settings or (lambda: self.settings),
+            to=self._to,
+            agents=self._agents,
+            tls=listening.tls,
+            note=self.stop.audit.note,
         )
         self._root: Supervisor | None = None
         self._subscriptions: BusConnections | None = None
@@ -247,28 +254,12 @@ class Daemon:
             return False
         return True
 
-    # -- reload and abort -------------------------------------------------------------------
+    # -- its settings, and abort -------------------------------------------------------------
 
-    def reload(self, new: Settings) -> None:
-        """Apply what can change while running, and log what cannot."""
-        found = changes(self.settings, new)
-        self.settings = found.settings
-        set_log_level(found.settings.log.level)
-        self._to.monitor.offer(UseTimeouts(found.settings.registry))
-        self._to.http.offer(UseSettings(found.settings.http))
-        self._renew_certificate()
-        if any(key.startswith("retention.") for key in found.now):
-            self._to.root.offer(RestartChild(self._to.pruner.name))
-        if found.refused:
-            log.error("tokens unchanged", reason=found.refused)
-        log.info("settings reloaded", changed=found.now, at_next_start=found.at_restart)
-        if found.at_restart:
-            log.warning("some settings take effect at the next start", keys=found.at_restart)
-
-    def _renew_certificate(self) -> None:
-        tls = self._listening.tls
-        if tls is not None and (trouble := tls.read_anew()):
-            log.error("http.tls", trouble=trouble)
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self.reloads.settings
 
     def abandon(self) -> None:
         """Leave nothing behind that would outlive this process; does not wait."""
@@ -396,4 +387,5 @@ class Daemon:
             instance=self._instance,
             audit=self.stop.audit,
             rules=self.stop.rules,
+            reloads=self.reloads,
         )

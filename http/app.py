@@ -29,6 +29,7 @@ from .api.readiness import ReadinessChecks
 from .api.rule_routes import RuleRoutes
 from .api.runtime_routes import RuntimeRoutes
 from .api.schemas import ErrorAnswer
+from .api.settings_routes import SettingsRoutes
 from .api.state_routes import StateRoutes
 from .auth import CALLER, Access, Caller, require
 from .docs.asyncapi import AsyncApi
@@ -263,6 +264,7 @@ def all_routes(peers: Peers, own_name: str, feeds: Feeds) -> list[Route]:
         StateRoutes(peers.keeper),
         runtime,
         AgentRoutes(peers.agents, peers.killswitch, acts),
+        SettingsRoutes(peers.reloads, acts),
         MetricsPage(peers.metrics, instance, parts_of(peers)),
         AsyncApi(instance.version),
         PageRoutes(),

@@ -13,6 +13,7 @@ from ..runtime import Address, DeadLetters
 from ..runtime.processes.record import ProcessRecord
 from ..runtime.telemetry.metrics import Metrics
 from ..sql.database import Database
+from .reloads import Reloads
 
 ASK_TIMEOUT_S: Final = 2.0
 """An actor that is being restarted is back long before; a page in a browser still waits."""
@@ -81,5 +82,7 @@ class Peers:
     """Who did what."""
     rules: Rules
     """Those that stop by themselves."""
+    reloads: Reloads
+    """The settings' file."""
     instance: Instance
     """This daemon."""

@@ -78,7 +78,7 @@ class DeleteChild(msgspec.Struct, frozen=True):
 
 
 class AddChild(msgspec.Struct, frozen=True):
-    """Start one more child; answered by its row once it runs.
+    """Start one more child, unless its spec says otherwise; answered by its row once it runs.
 
     One that does not start is not kept. A supervisor that is restarted does not know it any
     more, as in OTP.
@@ -88,6 +88,8 @@ class AddChild(msgspec.Struct, frozen=True):
     """The child; its name must be new."""
     supervisor: str | None = None
     """Whose child it becomes: a supervisor further down, or the one that is asked."""
+    kept: bool = False
+    """Whether a temporary one is known after its end, as those that were there from the start."""
 
 
 ChildCommand = RestartChild | StopChild | StartChild | DeleteChild

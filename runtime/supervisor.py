@@ -325,13 +325,15 @@ class Supervisor(Actor):
             self._check_significant(message.spec)
         except ValueError as error:
             raise Refusal(str(error)) from error
-        child = self._children[message.spec.name] = self._record_of(message.spec, dynamic=True)
+        child = self._record_of(message.spec, dynamic=not message.kept)
+        self._children[child.name] = child
         reply = self.defer_reply()
         self._start_job([child], lambda: self._add(child, reply))
 
     def _add(self, child: Child, reply: DeferredReply) -> None:
         try:
-            self._lifecycle.start_and_wait(child)
+            if child.spec.autostart:
+                self._lifecycle.start_and_wait(child)
         except StartFailed as error:  # as in OTP, one that does not start is not kept
             self._children.pop(child.name, None)
             reply.set_exception(Refusal(str(error)))
@@ -385,8 +387,7 @@ class Supervisor(Actor):
 
     def _pass_down(self, command: AddChild | ChildCommand, below: Actor) -> None:
         """Let the supervisor below answer the asker itself."""
-        reply = self.defer_reply()
-        below.address.mailbox.put_system(Envelope(command, reply.future))
+        below.address.mailbox.put_system(Envelope(command, self.defer_reply().future))
 
     def _child_ended(self, actor: Actor) -> None:
         self._post(ChildEnded(actor.address.name, actor))

@@ -132,19 +132,25 @@ def find_file(folder: Path | None = None) -> Path | None:
     return found if found.is_file() else None
 
 
-def load(path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    path: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    text: str | None = None,
+) -> Settings:
     """Read, merge and check all settings.
 
     Args:
         path: the file; None: no file, only ``.env`` of the current folder and the environment.
         environ: the process's own by default.
+        text: read in place of the file's, which it is about to become.
 
     Raises:
         SettingsError: with all faults at once.
     """
     file = Path(path).expanduser().absolute() if path is not None else None
     folder = file.parent if file else Path.cwd()
-    layers = [_file_layer(file)] if file else []
+    layers = [_file_layer(file, text)] if file else []
     layers.append(read_dotenv(Settings, folder / ".env"))
     layers.append(read_variables(Settings, os.environ if environ is None else environ))
     _check_exposed([*([file] if file else []), folder / ".env"], layers)
@@ -164,9 +170,9 @@ def config_doc(settings: Settings) -> list[Setting]:
     ]
 
 
-def _file_layer(file: Path) -> Layer:
+def _file_layer(file: Path, text: str | None) -> Layer:
     try:
-        return read_file(file)
+        return read_file(file, text)
     except OSError as error:
         fault = Fault(str(file), "", f"cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -53,15 +53,17 @@ class Layer:
         return self.name
 
 
-def read_file(path: Path) -> Layer:
-    """The layer of a TOML file.
+def read_file(path: Path, text: str | None = None) -> Layer:
+    """The layer of a TOML file, or of a text that is to become one.
 
     Raises:
         OSError: it cannot be read.
         tomllib.TOMLDecodeError: it is not TOML; the text says where.
         UnicodeDecodeError: it is not UTF-8.
     """
-    return Layer(path.name, tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    if text is None:
+        text = path.read_text(encoding="utf-8-sig")
+    return Layer(path.name, tomllib.loads(text))
 
 
 def read_dotenv(kind: type[BaseModel], path: Path) -> Layer:

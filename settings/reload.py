@@ -13,6 +13,7 @@ LIVE: Final = (
     ("http", "auth"),
     ("http", "rate_limit_max"),
     ("http", "rate_limit_window_ms"),
+    ("agents",),
 )
 """Keys that take effect at once; all others at the next start."""
 
@@ -23,11 +24,11 @@ class Changes(NamedTuple):
     settings: Settings
     """In force from now on: the old ones with what can change."""
     now: tuple[str, ...]
-    """Keys (``section.key``) that change at once."""
+    """Keys (``section.key``) that change at once; of agents the tables (``agents.id``)."""
     at_restart: tuple[str, ...]
     """Keys that take effect at the next start."""
     refused: str | None = None
-    """Why tokens unchanged."""
+    """Why tokens stay as they were."""
 
 
 def changes(old: Settings, new: Settings) -> Changes:
@@ -36,17 +37,23 @@ def changes(old: Settings, new: Settings) -> Changes:
     if is_open_to_strangers(_with_live(old, new).http):
         refused = f"without tokens, anyone who reaches {old.http.host} could do everything"
         new = new.model_copy(update={"http": new.http.model_copy(update={"auth": old.http.auth})})
-    before, after = dict(leaves(old.model_dump())), dict(leaves(new.model_dump()))
+    before, after = (dict(leaves(one.model_dump())) for one in (old, new))
     changed = sorted(
-        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+        path
+        for path in before.keys() | after.keys()
+        if before.get(path) != after.get(path) and path != ("agents",)  # none at all
     )
     live = [path for path in changed if _is_live(path)]
     return Changes(
         _with_live(old, new),
-        tuple(".".join(path) for path in live),
+        tuple(dict.fromkeys(_written(path) for path in live)),
         tuple(".".join(path) for path in changed if path not in live),
         refused,
     )
+
+
+def _written(path: KeyPath) -> str:
+    return ".".join(path[:2] if path[0] == "agents" else path)
 
 
 def _is_live(path: KeyPath) -> bool:

@@ -57,6 +57,8 @@ COVERED_BY = {
     # The answers of its routes, read back by their tests.
     "http/api/runtime_schemas.py": "tests/http/api/test_runtime_routes.py",
     "http/api/event_schemas.py": "tests/http/api/test_event_routes.py",
+    "http/reloads.py": "tests/daemon/test_reload.py",
+    "http/api/settings_routes.py": "tests/daemon/test_reload.py",
     "http/acts.py": "tests/http/api/test_audit_routes.py",
     # Nothing but declarations; the others are parts of an agent that mean nothing without it.
     "agents/definition.py": "tests/agents/test_agent.py",

@@ -38,6 +38,10 @@ LABEL_CHARS: Final = MAX_NAME_BYTES
 """Characters of an agent's name, group and version that are kept: as many as a scope may name."""
 
 
+REMOVED: Final = "removed"
+"""The kind of an agent that is not in the settings any more, unless it runs elsewhere."""
+
+
 class RegistrySettings(BaseModel):
     """``[registry]``: when an agent counts as gone."""
 
@@ -91,12 +95,13 @@ class AgentTable:
 
     Args:
         settings: The timeouts.
-        kinds: ``process`` or ``in_process`` by the ids of the agents this daemon manages.
+        kinds: ``process`` or ``in_process`` by the ids of the agents this daemon manages,
+            ``removed`` of those it managed before its settings changed; looked at each time.
     """
 
     def __init__(self, settings: RegistrySettings, kinds: Mapping[str, str] | None = None) -> None:
         self.use(settings)
-        self._kinds = kinds or {}
+        self._kinds = {} if kinds is None else kinds
         self._agents: dict[str, _Agent] = {}
         self._dirty: set[str] = set()
         self._visible_since: float | None = None
@@ -282,7 +287,8 @@ class AgentTable:
         return heard and now - agent.beat_at <= self._timeout_s(agent.row)
 
     def _view(self, agent: _Agent, now: float) -> AgentView:
-        row = agent.row
+        row, alive = agent.row, self._is_alive(agent, now)
+        kind = self._kinds.get(row.id, "external")
         return AgentView(
             id=row.id,
             name=row.name,
@@ -290,10 +296,10 @@ class AgentTable:
             status=row.status,
             last_beat=row.last_beat,
             last_error=row.last_error,
-            is_alive=self._is_alive(agent, now),
+            is_alive=alive,
             seconds_since_beat=int(now - agent.beat_at) if row.last_beat else None,
             liveness=self._liveness(agent, now),
-            kind=self._kinds.get(row.id, "external"),
+            kind="external" if alive and kind == REMOVED else kind,
             interval_s=agent.interval_s,
             version=agent.version,
             id_note=agent.id_note,

@@ -1,4 +1,4 @@
-"""``agent ls|show|logs|run|start|stop|restart|resume``."""
+"""``agent ls|show|logs|run|start|stop|restart|resume``; the others have modules of their own."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -17,14 +17,13 @@ from ..formatting import duration, event_summary, size_text, uptime
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen, cell
 from .agent_new import new_command
+from .agent_tables import EXECUTION, add_command, remove_command, set_command
 from .agent_wait import wait_command
 
 RECENT_EVENTS = 5
 """Number of latest events shown with an agent."""
 MOST_LINES = 200
 """Number of lines that the daemon keeps per agent."""
-EXECUTION = "execution"
-"""The group whose agents place orders: starting one needs confirmation."""
 # Trouble comes first.
 _ORDER = {"down": 0, "late": 1, "unknown": 2, "up": 3}
 
@@ -392,8 +391,8 @@ _CALL_COLUMNS = (
     Column("RESTARTS", "restarts", right=True),
 )
 
-agent_command.add_command(new_command)
-agent_command.add_command(wait_command)
+for _command in (add_command, remove_command, set_command, new_command, wait_command):
+    agent_command.add_command(_command)
 _verb("start", "Start agents that the daemon runs.", asks=True)
 _verb("stop", "Stop agents that the daemon runs; they stay stopped.", asks=False)
 _verb("restart", "Stop and start agents that the daemon runs.", asks=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -82,9 +82,15 @@ _AGENT_STATES = {
 }
 
 
+REMOVED: Final = "removed"
+"""The kind of an agent that was taken out of the settings: nobody misses it."""
+
+
 def _agents(client: Client) -> Checked:
     agents = client.get("/health/agents")["agents"]
-    rows = [row for row in agents if row.get("agent_group") != SELFTEST]
+    rows = [
+        row for row in agents if row.get("agent_group") != SELFTEST and row.get("kind") != REMOVED
+    ]
     states = [agent_state(row) for row in rows]
     bad = [
         f"{row['id']} {state}"

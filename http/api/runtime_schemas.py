@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ...actors.sources import SourceBalance
+from ..reloads import Reload
 
 
 class MailboxShape(msgspec.Struct, frozen=True):
@@ -119,6 +120,25 @@ class ManagedAgentAnswer(msgspec.Struct, frozen=True):
     status: Literal["accepted"]
     timestamp: str
     agent: ManagedAgent
+
+
+class SettingsAnswer(msgspec.Struct, frozen=True):
+    """``/runtime/settings``."""
+
+    status: Literal["ok"]
+    timestamp: str
+    file: str | None
+    """The settings' file; none if they came from the environment alone."""
+    last_reload: Reload | None
+
+
+class ReloadAnswer(msgspec.Struct, frozen=True):
+    """``POST /runtime/settings/reload``."""
+
+    status: Literal["accepted"]
+    timestamp: str
+    reload: Reload | None
+    """What came of it; null while agents are still being stopped or started."""
 
 
 class DeadLetterShape(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ ROLES = ("nobody", "viewer", "tripper", "operator")
 # What each route asks for, written down once more: a new route must be thought about here.
 OPEN = {"GET /", "GET /docs", "GET /dashboard/{name:path}", "GET /health", "GET /ready"}
 TRIPPER = {"POST /risk/killswitch", "POST /risk/killswitch/drill"}
-OPERATOR = {"GET /audit"}
+OPERATOR = {"GET /audit", "GET /runtime/settings"}
 
 
 @pytest.fixture(scope="module")

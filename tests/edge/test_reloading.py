@@ -22,7 +22,7 @@ def use(served: Served, *roles: str, **more: Any) -> None:
     left = tuple(token for token in settings.http.auth.tokens if token.role in roles)
     changed = settings.http.auth.model_copy(update={"tokens": left} | more)
     http = settings.http.model_copy(update={"auth": changed})
-    served.daemon.reload(settings.model_copy(update={"http": http}))
+    served.daemon.reloads.use(settings.model_copy(update={"http": http}), "test")
 
 
 def status(served: Served, role: str) -> int:
@@ -88,7 +88,7 @@ def test_a_token_that_is_added_is_good_at_once(serve: Serve) -> None:
     use(served, "operator")
     served.wait_until(lambda: status(served, "tripper") == 401)
 
-    served.daemon.reload(settings)
+    served.daemon.reloads.use(settings, "test")
 
     served.wait_until(lambda: status(served, "tripper") == 200)
 

@@ -261,7 +261,7 @@ def test_a_certificate_is_renewed_without_a_restart(
     served = serve(http=tls(here), trust=authority.trusting())
     with served.socket() as client:
         copy(new, here)
-        served.daemon.reload(served.daemon.settings)
+        served.daemon.reloads.use(served.daemon.settings, "test")
 
         assert ("DNS", "new.example") in names_shown(served)
         client.send('{"action":"ping"}')
@@ -276,7 +276,7 @@ def test_a_renewal_that_will_not_do_leaves_the_old_one_in_use(
     served = serve(http=tls(here), trust=authority.trusting())
     here.key.write_text("half a fi")
 
-    served.daemon.reload(served.daemon.settings)
+    served.daemon.reloads.use(served.daemon.settings, "test")
 
     assert served.get("/health").status == 200
 
@@ -294,7 +294,7 @@ def test_metrics_tell_when_the_certificate_in_use_ends(
     first = samples(served)[name]
     copy(new, here)
     before_it_is_read = samples(served)[name]
-    served.daemon.reload(served.daemon.settings)
+    served.daemon.reloads.use(served.daemon.settings, "test")
     renewed = samples(served)[name]
 
     assert first == before_it_is_read == pytest.approx(now + 3 * 86_400, abs=7_200)

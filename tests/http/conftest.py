@@ -165,6 +165,7 @@ def _serving(
 ) -> Iterator[Served]:
     token, trust = sections.pop("token", None), sections.pop("trust", None)
     ready = sections.pop("ready", True)
+    read_settings = sections.pop("read_settings", None)
     given: dict[str, Any] = {
         "redis": {"url": redis_url},
         "postgres": {"url": pg_url},
@@ -176,7 +177,7 @@ def _serving(
         data = stack.enter_context(DataDir.open(settings.data.dir))
         listening = ListeningSocket(settings.http)
         stack.callback(listening.close)
-        daemon = Daemon(settings, data, listening)
+        daemon = Daemon(settings, data, listening, (), read_settings)
         stack.enter_context(daemon.running())
         served = Served(daemon, listening, settings.redis.url, token, trust)
         if ready:
@@ -188,7 +189,7 @@ def _serving(
 def serve(tmp_path: Path, redis_url: str, pg_url: str) -> Iterator[Serve]:
     """Starts a daemon of the test's own, with sections of settings as keywords.
 
-    ``ready=False`` does not wait until it is.
+    ``ready=False`` does not wait until it is; ``read_settings`` reads them again at a reload.
     """
     with ExitStack() as stack:
 

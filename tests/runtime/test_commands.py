@@ -104,6 +104,27 @@ def test_a_child_that_does_not_start_is_not_kept(new_root: Root) -> None:
     assert names(ask(GetTree())) == ["a"]
 
 
+def test_a_child_that_waits_for_its_start_is_added_but_not_started(new_root: Root) -> None:
+    ask = new_root(spec("a"))
+
+    row = ask(AddChild(spec("late", autostart=False)))
+
+    assert row["state"] == "STOPPED"
+    assert ask(StartChild("late"))["state"] == "RUNNING"
+
+
+def test_a_temporary_child_is_kept_if_asked_for(new_root: Root) -> None:
+    ask = new_root(spec("a"))
+    ask(AddChild(spec("kept", restart=Restart.TEMPORARY), kept=True))
+    ask(AddChild(spec("forgotten", restart=Restart.TEMPORARY)))
+
+    ask(StopChild("kept"))
+    ask(StopChild("forgotten"))
+
+    wait_for(ask, lambda rows: names(rows) == ["a", "kept"])
+    assert ask(StartChild("kept"))["state"] == "RUNNING"
+
+
 def test_a_child_may_be_added_further_down(new_root: Root) -> None:
     inner = spec("inner", lambda: Supervisor([], limits=FAST), kind="supervisor")
     outer = spec("outer", lambda: Supervisor([inner], limits=FAST), kind="supervisor")
