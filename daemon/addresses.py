@@ -21,6 +21,7 @@ class Addresses:
     http: Address
     pruner: Address
     notifier: Address
+    span_exporter: Address
     listener: Address
     agents: Address
 
@@ -45,6 +46,7 @@ def addresses(dead_letters: DeadLetters, clients: Clients) -> Addresses:
         http=address("http", 100),
         pruner=address("pruner", 10),
         notifier=address("notifier", 1_000, FullPolicy.DROP_OLDEST),
+        span_exporter=address("span-exporter", 1_000, FullPolicy.DROP_OLDEST),
         listener=address("redis-listener", 1_000),
         agents=address("agents", 1_000),
     )

@@ -14,6 +14,7 @@
     ├── http                  REST, WebSocket, the page
     ├── pruner                old events
     ├── notifier              webhook or command, if [notify] names one
+    ├── span-exporter         OpenTelemetry, if [otel] names a collector
     ├── redis-listener        intake: starts after, stops before those above
     └── agents (one_for_one)  those that this daemon runs; a failing one affects no other
 """
@@ -72,7 +73,7 @@ from .bus import Bus
 from .database_gauges import DatabaseGauges
 from .emergency_stop import EmergencyStop
 from .hosted_agents import HostedAgents
-from .notifications import Notifications
+from .outlets import Outlets
 from .own_events import OwnEvents
 from .reload import SettingsReload
 from .stop_rules import StopRules
@@ -137,7 +138,7 @@ class Daemon:
         self._persister_state = PersisterState(
             data.path, self._bus.patterns, settings.journal, canaries=self._bus.canaries
         )
-        self._notify = Notifications(settings, data.path, self._persister_state, self.metrics)
+        self._outlets = Outlets(settings, data.path, self._persister_state, self.metrics)
         self._tables = Tables(self._database, instance=data.instance, on_unusable=self._give_up)
         self.stop = EmergencyStop(
             settings, data, to=self._to, redis_url=self.redis_url, database=self._database
@@ -304,7 +305,7 @@ class Daemon:
             to.state_keeper: frozenset({REGIME}),
             to.broadcaster: None,
             **self._rules.consumer(),
-            **self._notify.consumer(to.notifier),
+            **self._outlets.consumers(to),
         }
         return [
             ChildSpec(
@@ -349,11 +350,14 @@ class Daemon:
                 to.pruner,
                 lambda: Pruner(
                     database=self._database,
-                    rules=self._retention_rules(),
+                    rules=[
+                        RetentionRule(pattern, keep.total_seconds())
+                        for pattern, keep in self.settings.retention.items()
+                    ],
                     committed_id=lambda: self._persister_state.committed_id,
                 ),
             ),
-            *self._notify.specs(to.notifier),
+            *self._outlets.specs(to),
             ChildSpec(
                 to.listener,
                 lambda: RedisListener(subscriptions, persister=to.persister, monitor=to.monitor),
@@ -364,10 +368,6 @@ class Daemon:
         self._stalls.observe(seconds)
         if seconds >= LOG_AFTER_S:
             self._own_events.record("runtime.loop_stalled", {"seconds": round(seconds, 3)})
-
-    def _retention_rules(self) -> list[RetentionRule]:
-        kept = self.settings.retention.items()
-        return [RetentionRule(pattern, keep.total_seconds()) for pattern, keep in kept]
 
     def _peers(self) -> Peers:
         to = self._to
@@ -388,4 +388,5 @@ class Daemon:
             audit=self.stop.audit,
             rules=self.stop.rules,
             reloads=self.reloads,
+            spans=self._outlets.spans,
         )

@@ -15,6 +15,7 @@ import structlog
 from gevent.event import Event as Signal
 from structlog.contextvars import bound_contextvars
 
+from ..actors.span_exporter.spans import Spans
 from ..protocol.timestamps import utc_now
 from ..runtime.telemetry.metrics import Metrics
 from .acts import Acts
@@ -72,10 +73,16 @@ class Api:
         settings: Section ``[http]``.
         metrics: The daemon's registry.
         acts: Notes what is refused.
+        spans: Takes a span for each traced request.
     """
 
     def __init__(
-        self, routes: Iterable[Route], settings: HttpSettings, metrics: Metrics, acts: Acts
+        self,
+        routes: Iterable[Route],
+        settings: HttpSettings,
+        metrics: Metrics,
+        acts: Acts,
+        spans: Spans | None = None,
     ) -> None:
         self.active = 0
         """Requests being answered."""
@@ -89,6 +96,7 @@ class Api:
         """Counts the calls of each client."""
         self._settings = settings
         self._acts = acts
+        self._spans = spans
         self._log = structlog.get_logger(actor="http")
         self._router = bottle.Bottle()
         self._routes: dict[tuple[str, str], Route] = {}
@@ -214,6 +222,9 @@ class Api:
     def _note(self, environ: Environ, answer: Answer, path: str, seconds: float) -> None:
         self._requests.labels(path, str(answer.status)).inc()
         self._latency.observe(seconds)
+        if self._spans is not None and (trace := traceparent_of(environ)):
+            method = environ["REQUEST_METHOD"]
+            self._spans.add_request(trace, method, path, answer.status, seconds)
         notable = environ["REQUEST_METHOD"] == "POST" or seconds >= SLOW_S
         log = self._log.info if notable else self._log.debug
         log(

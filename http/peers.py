@@ -7,6 +7,7 @@ from typing import Final
 
 from ..actors.agent_host.stopped_agents import StoppedAgents
 from ..actors.broadcaster.clients import Clients
+from ..actors.span_exporter.spans import Spans
 from ..killswitch.audit import AuditTrail
 from ..killswitch.rules.rules import Rules
 from ..runtime import Address, DeadLetters
@@ -84,5 +85,7 @@ class Peers:
     """Those that stop by themselves."""
     reloads: Reloads
     """The settings' file."""
+    spans: Spans | None
+    """Of traced requests, where they are exported."""
     instance: Instance
     """This daemon."""

@@ -133,7 +133,8 @@ class HttpServer(Actor):
     def on_start(self) -> None:
         """Begin to accept connections."""
         routes = all_routes(self._peers, self.address.name, self._feeds)
-        self._api = Api(routes, self._settings, self._peers.metrics, Acts(self._peers.audit))
+        acts = Acts(self._peers.audit)
+        self._api = Api(routes, self._settings, self._peers.metrics, acts, self._peers.spans)
         self._listening.sessions.close_revoked(self._api.access)
         text = "Open HTTP connections, WebSockets included."
         self._peers.metrics.watch(

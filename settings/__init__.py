@@ -22,6 +22,7 @@ from ..actors.agent_host.child_spec import AgentSettings
 from ..actors.heartbeat_monitor.agent_table import RegistrySettings
 from ..actors.journal.journal import JournalSettings
 from ..actors.notifier.settings import NotifySettings
+from ..actors.span_exporter.settings import OtelSettings
 from ..http.settings import HttpSettings, WebSocketSettings, is_loopback
 from ..killswitch.guard.settings import GuardSettings
 from ..killswitch.rules.settings import MAX_RULES, RuleName, RuleSettings
@@ -94,6 +95,7 @@ class Settings(BaseModel):
     guard: GuardSettings = GuardSettings()
     rules: dict[RuleName, RuleSettings] = Field(default_factory=dict, max_length=MAX_RULES)
     notify: NotifySettings = NotifySettings()
+    otel: OtelSettings = OtelSettings()
     log: LogSettings = LogSettings()
     agents: dict[AgentId, AgentSettings] = Field(default_factory=dict)
 

@@ -32,6 +32,7 @@ ACTORS = (
     "state_keeper",
     "broadcaster",
     "notifier",
+    "span_exporter",
 )
 
 # Room → the rooms it may import from; its own always. The root is what is not a room.

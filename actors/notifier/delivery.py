@@ -10,12 +10,12 @@ import hmac
 import http.client
 import time
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 from gevent import subprocess
 
 from ...runtime import OrchestratorError, deadline
+from ..posting import post
 from .notifications import Notification
 from .settings import NotifySettings
 
@@ -71,10 +71,6 @@ def signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
 
 
 def _post(message_id: str, body: bytes, settings: NotifySettings) -> None:
-    parts = urlsplit(settings.url)
-    tls = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if tls else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=settings.timeout_s)
     timestamp = str(int(time.time()))
     headers = {
         "Content-Type": "application/json",
@@ -83,14 +79,7 @@ def _post(message_id: str, body: bytes, settings: NotifySettings) -> None:
         "webhook-timestamp": timestamp,
         "webhook-signature": signature(settings.key(), message_id, timestamp, body),
     }
-    try:
-        target = parts.path or "/"
-        connection.request(
-            "POST", f"{target}?{parts.query}" if parts.query else target, body, headers
-        )
-        status = connection.getresponse().status
-    finally:
-        connection.close()
+    status = post(settings.url, body, headers, timeout_s=settings.timeout_s)
     if status // 100 != _GOOD:
         lasting = status // 100 == _REFUSED and status not in _AGAIN
         raise NotDelivered(f"the receiver answered {status}", lasting=lasting)

@@ -12,7 +12,7 @@ def made() -> Addresses:
 def test_each_has_a_name_of_its_own() -> None:
     found: list[Address] = [getattr(made(), field.name) for field in fields(Addresses)]
 
-    assert len({address.name for address in found}) == len(found) == 13
+    assert len({address.name for address in found}) == len(found) == 14
 
 
 def test_what_only_shows_drops_its_oldest_instead_of_making_the_persister_wait() -> None:

@@ -1,0 +1,33 @@
+"""One POST to a server of others, over gevent's sockets."""
+
+import http.client
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> int:
+    """The status of the answer; its body is not read.
+
+    Args:
+        url: ``http://`` or ``https://``.
+        body: As it goes out.
+        headers: Beside those of HTTP itself.
+        timeout_s: Of each step; callers set a deadline for the whole.
+
+    Raises:
+        OSError: It cannot be reached.
+        http.client.HTTPException: It does not speak HTTP.
+        ValueError: The URL is none.
+    """
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if tls else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    target = parts.path or "/"
+    try:
+        connection.request(
+            "POST", f"{target}?{parts.query}" if parts.query else target, body, dict(headers)
+        )
+        return connection.getresponse().status
+    finally:
+        connection.close()

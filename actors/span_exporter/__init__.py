@@ -1,0 +1,1 @@
+"""OpenTelemetry: spans of what callers and publishers trace, exported beside the work."""
