@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ..protocol.excerpt import shortened
+from ..protocol.secret_files import BadSecretFile, secret_of
 from .agent import Agent
 from .errors import BadAgent, BadOptions
 from .options import read_options
@@ -65,26 +66,39 @@ def run_agent(  # noqa: PLR0913 - the agent's settings
         agent_id: as for `Agent`, like those after it.
         name: …
         group: …
-        redis_url: ``REDIS_URL`` of the environment by default, then the class's own.
+        redis_url: ``REDIS_URL`` of the environment by default, or what is in the file that
+            ``REDIS_URL_FILE`` names, then the class's own.
         interval_s: …
         options: …
 
     Raises:
         BadAgent: there is no such agent.
-        BadOptions: it has not such options.
+        BadOptions: it has not such options, or the file with its URL is of no use.
         Exception: what the agent's ``on_start`` raised.
     """
     agent = load_agent(path)(
         agent_id=agent_id,
         name=name,
         group=group,
-        redis_url=redis_url or os.environ.get("REDIS_URL"),
+        redis_url=redis_url or _bus_url(os.environ),
         interval_s=interval_s,
         options=options,
     )
     agent.log.info("%s is starting (process %d)", agent.agent_id, os.getpid())
     agent.run()
     agent.log.info("%s has stopped", agent.agent_id)
+
+
+def _bus_url(environ: Mapping[str, str]) -> str | None:
+    try:
+        found = secret_of(environ, "REDIS_URL")
+    except BadSecretFile as error:
+        raise BadOptions(str(error)) from error
+    if found is None:
+        return None
+    if found.warning:
+        logging.getLogger("agent").warning("REDIS_URL_FILE: %s", found.warning)
+    return found.text.strip()
 
 
 def check_agent(path: str, options: Mapping[str, Any]) -> None:

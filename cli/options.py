@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from ..protocol.secret_files import BadSecretFile, EmptySecretFile, read_secret
 from ..protocol.timestamps import timestamp
 from .errors import BadUsage, Failure
 from .formatting import read_moment
@@ -66,17 +67,19 @@ class Invocation:
         if self.token_file is None:
             return self.token
         try:
-            token = self.token_file.read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            secret = read_secret(self.token_file)
+        except EmptySecretFile as error:
+            raise BadUsage(f"the token file {error}") from error
+        except BadSecretFile as error:
             raise Failure(
                 f"cannot read the token file {self.token_file}",
                 code="token_unreadable",
-                cause=getattr(error, "strerror", None) or str(error),
+                cause=str(error),
                 advice="name another with --token-file, or set ORCHESTRATOR_TOKEN",
             ) from error
-        if not token:
-            raise BadUsage(f"the token file {self.token_file} is empty")
-        return token
+        if secret.warning:
+            self.screen.warn(secret.warning)
+        return secret.text.strip()
 
     def may_ask(self) -> bool:
         """Whether there is a terminal to ask on."""

@@ -19,7 +19,7 @@ from prometheus_client import Counter
 
 from ..http.edge.listener import ListeningSocket
 from ..http.settings import HttpSettings
-from ..protocol.rehearsal import test_variables, wants_test
+from ..protocol.rehearsal import FILE_VARIABLES, test_variables, wants_test
 from ..runtime import OrchestratorError
 from ..runtime.datadir import DataDir
 from ..runtime.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
@@ -63,6 +63,8 @@ def _main(config_path: Path | None, streams: StandardStreams, *, demo: bool) -> 
         if wants_test(os.environ):
             folder = stack.enter_context(TemporaryDirectory(prefix="orchestrator-test-"))
             os.environ |= test_variables(Path(folder))
+            for name in FILE_VARIABLES:
+                os.environ.pop(name, None)
             say(f"test mode: embedded servers in {folder}, gone at the end")
         try:
             settings = load(shipped_file() if demo else config_path or find_file())
@@ -112,6 +114,8 @@ def run(settings: Settings, streams: StandardStreams) -> int:
             running_signals(reload=daemon.reloads.signalled, emergency=daemon.stop.signalled)
         )
         print_banner(daemon, listening)
+        for warning in settings.warnings:
+            say(f"warning: {warning}")
         for name, reason in daemon.unavailable().items():
             say(f"{name} is unavailable ({reason}): starting without it, retrying")
         notifier.ready(f"serving on {listening.url}")

@@ -97,7 +97,7 @@ class SettingsReload:
         """Use ``new`` as far as it can be used without a start."""
         found = changes(self.settings, new)
         self.settings = found.settings
-        problems = self._apply(found)
+        problems = [*new.warnings, *self._apply(found)]
         agents = self._agents.use(found.settings.agents, self._to.agents)
         problems += [f"agent {agent_id}: {why}" for agent_id, why in agents.failed.items()]
         self._log.info(

@@ -10,6 +10,15 @@ from pathlib import Path
 VARIABLES = ("ORCHESTRATOR_ENV", "NODE_ENV")
 
 
+FILE_VARIABLES = (
+    "REDIS_URL_FILE",
+    "PG_URL_FILE",
+    "ORCHESTRATOR_REDIS__URL_FILE",
+    "ORCHESTRATOR_POSTGRES__URL_FILE",
+)
+"""What has to go from it: files that name servers."""
+
+
 def wants_test(environ: Mapping[str, str]) -> bool:
     """Whether the environment asks for test mode; the first variable that is set decides."""
     found = next((environ[name] for name in VARIABLES if environ.get(name)), "")

@@ -3,7 +3,8 @@
 The environment wins over ``.env``, that over the file. Variables: the seed's (``PORT``,
 ``FRONT_ORIGIN``, ``REDIS_URL``, ``PG_URL``, ``RATE_LIMIT_WINDOW``, ``RATE_LIMIT_MAX``, ``DEBUG``),
 ``ORCHESTRATOR_DATA_DIR``, and ``ORCHESTRATOR_<SECTION>__<KEY>`` for every key; lists with commas
-or as JSON, tables as JSON. Nothing else in the daemon reads the environment.
+or as JSON, tables as JSON; of secrets also ``…_FILE``, which names a file that holds it. Nothing
+else in the daemon reads the environment.
 
 A section's model is in the module that uses it; those of the daemon as a whole are in
 ``settings.sections``.
@@ -31,6 +32,7 @@ from ..sql.database import PostgresSettings
 from .errors import STARS, Fault, SettingsError, faults_of, masked, origin_of
 from .keys import KeyPath, leaves
 from .layers import Layer, merge, read_dotenv, read_file, read_variables
+from .secret_files import SECRETS, Read, with_secrets
 from .secrets import exposed
 from .sections import (
     EMBEDDED,
@@ -101,11 +103,17 @@ class Settings(BaseModel):
 
     _file: Path | None = PrivateAttr(default=None)
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def file(self) -> Path | None:
         """The file they were read from, if any."""
         return self._file
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Files with secrets that others may read."""
+        return self._warnings
 
     @field_serializer("retention")
     def _retention_as_text(self, retention: dict[str, timedelta]) -> dict[str, str]:
@@ -156,9 +164,11 @@ def load(
     layers.append(read_dotenv(Settings, folder / ".env"))
     layers.append(read_variables(Settings, os.environ if environ is None else environ))
     _check_exposed([*([file] if file else []), folder / ".env"], layers)
-    settings = _validated(layers, folder)
+    secrets = with_secrets(layers, folder)
+    settings = _validated(secrets, folder)
     settings._file = file  # noqa: SLF001 it is ours
-    settings._layers = tuple(layers)  # noqa: SLF001
+    settings._layers = tuple(secrets.layers)  # noqa: SLF001
+    settings._warnings = tuple(secrets.warnings)  # noqa: SLF001
     _check_together(settings)
     return settings
 
@@ -166,8 +176,13 @@ def load(
 def config_doc(settings: Settings) -> list[Setting]:
     """Every setting in force with its value and origin, in the order of the sections."""
     tree = settings.model_dump(by_alias=True)
+    hidden = {(section, key) for section, key in SECRETS if tree[section][f"{key}_file"]}
     return [
-        Setting(".".join(path), _shown(path, value), origin_of(path, settings._layers))  # noqa: SLF001
+        Setting(
+            ".".join(path),
+            _shown(path, value, from_file=path in hidden),
+            origin_of(path, settings._layers),  # noqa: SLF001
+        )
         for path, value in leaves(tree)
     ]
 
@@ -189,7 +204,8 @@ def _check_exposed(files: list[Path], layers: list[Layer]) -> None:
         raise SettingsError(faults)
 
 
-def _validated(layers: list[Layer], folder: Path) -> Settings:
+def _validated(secrets: Read, folder: Path) -> Settings:
+    layers = secrets.layers
     merged = merge(layers)
     data = merged.get("data")
     if isinstance(data, dict) and isinstance(data.get("dir"), str):
@@ -197,9 +213,12 @@ def _validated(layers: list[Layer], folder: Path) -> Settings:
         base = folder if from_file else Path.cwd()
         merged["data"] = data | {"dir": base / Path(data["dir"]).expanduser()}
     try:
-        return Settings(**merged)
+        settings = Settings(**merged)
     except ValidationError as error:
-        raise SettingsError(faults_of(error, Settings, layers)) from error
+        raise SettingsError([*secrets.faults, *faults_of(error, Settings, layers)]) from error
+    if secrets.faults:
+        raise SettingsError(secrets.faults)
+    return settings
 
 
 def _check_together(settings: Settings) -> None:
@@ -224,9 +243,11 @@ def _fault_at(path: KeyPath, problem: str, hint: str, settings: Settings) -> Fau
     return Fault(origin_of(path, settings._layers), ".".join(path), problem, hint)  # noqa: SLF001
 
 
-def _shown(path: KeyPath, value: Any) -> str:
+def _shown(path: KeyPath, value: Any, *, from_file: bool) -> str:
     if path[0] == "agents" and "env" in path[2:-1]:
         return STARS  # variables of programs: which of them are secrets only those know
+    if from_file:
+        return STARS
     if path[-2:] == ("auth", "tokens"):
         return ", ".join(f"{token['name']} ({token['role']})" for token in value)
     if isinstance(value, tuple | list):

@@ -102,6 +102,8 @@ class RedisSettings(Section):
 
     url: Annotated[str, AfterValidator(_check_redis_url)] = "redis://127.0.0.1:6379/0"
     """Where Redis or Valkey is; or ``embedded``."""
+    url_file: Path | None = None
+    """A file that holds ``url``, instead, as secrets of container engines; read at the start."""
     connect_timeout_s: float = Field(default=5.0, ge=0.1, le=60)
     """Limit of one attempt to connect."""
     strict: bool = False

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -46,6 +47,8 @@ class PostgresSettings(BaseModel):
 
     url: SecretStr = SecretStr("postgresql://localhost:5432/orchestrator")
     """Where PostgreSQL is, TLS parameters included; or `embedded`."""
+    url_file: Path | None = None
+    """A file that holds `url`, instead, as secrets of container engines; read at the start."""
     pool_max: int = Field(default=20, ge=2, le=20)
     """Connections at most, the writer's own counted in."""
     prepare_threshold: int = Field(default=5, ge=0)

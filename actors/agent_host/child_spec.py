@@ -24,7 +24,7 @@ KILL_MARGIN_S = 3.0
 """What an actor needs beyond its agent's own limit: to kill, to reap, to read the last output."""
 MAILBOX_CAPACITY = 100
 """An agent's actor is only ever asked how it is."""
-PRIVATE_VARIABLES = ("PG_URL", "ORCHESTRATOR_")
+PRIVATE_VARIABLES = ("PG_URL", "REDIS_URL_FILE", "ORCHESTRATOR_")
 """Prefixes of the daemon's own variables, which agents do not inherit."""
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from ...protocol.secret_files import read_secret
+
 SECRET_PREFIX = "whsec_"  # noqa: S105 Standard Webhooks' own mark
 
 KEY_BYTES = 24
@@ -39,7 +41,7 @@ class NotifySettings(BaseModel):
     secret: SecretStr = SecretStr("")
     """``whsec_`` and base64 of 24 bytes or more, by which each POST is signed."""
     secret_file: Path | None = None
-    """A file that holds it, instead."""
+    """A file that holds it, instead; read for each notification, so that it can be changed."""
     command: tuple[str, ...] = ()
     """Program and arguments; gets the notification as JSON on stdin."""
     events: tuple[str, ...] = EVENTS
@@ -57,6 +59,8 @@ class NotifySettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_secret(self) -> Self:
+        if self.secret.get_secret_value() and self.secret_file:
+            raise ValueError("secret and secret_file are both given: one of them")
         if self.url and not (self.secret.get_secret_value() or self.secret_file):
             raise ValueError("url needs secret or secret_file: a receiver must know who sends")
         if self.secret.get_secret_value():
@@ -72,12 +76,11 @@ class NotifySettings(BaseModel):
         """The key to sign with; read from its file each time, so that it can be changed.
 
         Raises:
-            OSError: The file cannot be read.
-            ValueError: It is no secret.
+            ValueError: It is no secret, or its file cannot be read.
         """
         text = self.secret.get_secret_value()
         if self.secret_file is not None:
-            text = self.secret_file.read_text().strip()
+            text = read_secret(self.secret_file).text.strip()
         return signing_key(text)
 
 

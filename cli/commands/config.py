@@ -38,6 +38,8 @@ def config_check(invocation: Invocation, *, config: Path | None, agents: bool) -
     Classes of agents are loaded, by a process for each, and their options are checked.
     """
     settings = read_settings(config)
+    for warning in settings.warnings:
+        invocation.screen.warn(warning)
     _check_tls(settings, invocation.screen)
     if agents:
         _check_agents(settings)

@@ -8,7 +8,7 @@ import click
 
 from ..client.completion import complete_agents
 from ..client.rest import Client
-from ..doctor.check_results import CheckResult, critical, ok, show
+from ..doctor.check_results import CheckResult, critical, ok, show, warning
 from ..local_settings import Place, config_option, read_settings
 from ..options import DEFAULT_URL, Group, Invocation, pass_invocation
 
@@ -57,6 +57,8 @@ def _results(place: Place) -> Iterator[CheckResult]:
 
     file = place.settings.file
     yield ok("settings", str(file) if file else "no file, the environment only")
+    for text in place.settings.warnings:
+        yield warning("settings", text, "let its owner alone read it")
     yield from check_tls(place.settings)
     yield from check_machine(place)
     yield from _server_results(place)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from orchestrator.agents.errors import BadAgent, BadOptions
-from orchestrator.agents.runner import load_agent, main, read_option_texts
+from orchestrator.agents.runner import _bus_url, load_agent, main, read_option_texts
 from orchestrator.agents.samples.dev import DevAgent
 from quiet_clock import quiet_s
 
@@ -146,3 +146,17 @@ def test_the_kit_needs_neither_gevent_nor_pykka() -> None:
 
     daemons = {"gevent", "greenlet", "pykka", "structlog", "psycopg", "bottle", "pydantic"}
     assert daemons.isdisjoint(modules)
+
+
+def test_the_bus_may_be_named_by_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "url"
+    file.write_text("redis://:s3cret@bus\n")
+    file.chmod(0o604)
+
+    assert _bus_url({"REDIS_URL_FILE": str(file)}) == "redis://:s3cret@bus"
+    assert f"chmod o-rw {file}" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert _bus_url({"REDIS_URL": "redis://plain"}) == "redis://plain"
+    assert _bus_url({}) is None
+    with pytest.raises(BadOptions, match="both set"):
+        _bus_url({"REDIS_URL": "redis://plain", "REDIS_URL_FILE": str(file)})

@@ -68,6 +68,19 @@ def test_an_empty_token_file_is_told(tmp_path: Path) -> None:
         Invocation(token_file=tmp_path / "token").access_token()
 
 
+def test_a_token_file_is_a_regular_one_and_said_if_others_may_read_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("t0ken\n")
+    file.chmod(0o644)
+
+    assert Invocation(token_file=file).access_token() == "t0ken"
+    assert f"chmod o-rw {file}" in capsys.readouterr().err
+    with pytest.raises(Failure, match="cannot read the token file"):
+        Invocation(token_file=tmp_path).access_token()
+
+
 def test_yes_is_not_asked() -> None:
     confirm(Invocation(yes=True), "it goes on")
 

@@ -108,6 +108,7 @@ def test_a_class_runs_as_a_process_by_default() -> None:
 def test_a_process_gets_the_bus_and_none_of_our_secrets() -> None:
     table = settings(command=["node", "agent.js"], env={"SYMBOLS": "AAPL"}, cwd="/srv")
     ours = {"PATH": "/bin", "PG_URL": "secret", "ORCHESTRATOR_HTTP__PORT": "1", "REDIS_URL": "old"}
+    ours |= {"REDIS_URL_FILE": "/run/secrets/bus", "PG_URL_FILE": "/run/secrets/db"}
 
     command = process_command("node-1", table, "redis://x", ours)
 
