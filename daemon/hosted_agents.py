@@ -185,19 +185,19 @@ class HostedAgents:
     def child_spec(
         self,
         address: Address,
-        connected: Callable[[], bool],
+        wait_for_bus: Callable[[float], object],
         on_report: Callable[[SupervisorReport], None],
     ) -> ChildSpec:
         """The spec of their supervisor; they stop all at once.
 
         Args:
             address: The supervisor's.
-            connected: Whether the bus is connected.
+            wait_for_bus: Blocks until the bus is connected, at most so many seconds.
             on_report: Called for each end and restart; must not block.
         """
 
         def make() -> Supervisor:
-            wait_for_bus(connected)
+            wait_for_bus(BUS_WAIT_S)  # so that an agent's first heartbeat is received
             return Supervisor(
                 [
                     replace(spec, autostart=spec.name not in self.stopped)
@@ -217,10 +217,3 @@ class HostedAgents:
             start_timeout_s=START_LIMIT_S,
             kind="supervisor",
         )
-
-
-def wait_for_bus(connected: Callable[[], bool]) -> None:
-    """Wait briefly, so that an agent's first heartbeat is received."""
-    end = time.monotonic() + BUS_WAIT_S
-    while not connected() and time.monotonic() < end:
-        gevent.sleep(0.02)

@@ -277,7 +277,7 @@ class Daemon:
                 *self._server_specs(),
                 *self._actor_specs(subscriptions),
                 self._agents.child_spec(
-                    to.agents, lambda: subscriptions.status().connected, self._own_events.report
+                    to.agents, subscriptions.wait_connected, self._own_events.report
                 ),
             ],
             limits=self.settings.supervisor.limits(),

@@ -17,7 +17,7 @@ import msgspec
 from gevent import Greenlet
 
 from ...protocol.excerpt import excerpt
-from ...runtime import Actor, Address, Outbox, deadline, give_way
+from ...runtime import Actor, Address, DeferredReply, Outbox, deadline, give_way
 from ...runtime.errors import OrchestratorError
 from ...sql.errors import StoreError
 from ...sql.events.event_reader import EventReader
@@ -27,6 +27,7 @@ from ..event_query import EventPage, NeedsDatabase, with_others
 from ..events import DROPPED, Event, NewEvent
 from ..messages.durable_stream import PersistStream, ReadStream, StreamProgress
 from ..messages.event_persister import (
+    AwaitCommitted,
     GetBooks,
     GetEvent,
     GetEvents,
@@ -52,6 +53,7 @@ Message = (
     | PersistEvents
     | GetEvents
     | GetEvent
+    | AwaitCommitted
     | NoteProcessed
     | GetPersisterStatus
     | GetBooks
@@ -218,6 +220,8 @@ class EventPersister(Actor):
                 return self._handle_get_events(message)
             case GetEvent():
                 return self._handle_get_event(message)
+            case AwaitCommitted():
+                self.spawn(self._await_committed, message, self.defer_reply(), name="commit")
             case NoteProcessed():
                 self._state.window.mark_processed(message.ids)
                 self._state.foreign.mark_processed(message.ids)
@@ -296,6 +300,13 @@ class EventPersister(Actor):
         if found is None and self._state.is_out_of_reach(message.id):
             return StillStoring()
         return found
+
+    def _await_committed(self, message: AwaitCommitted, reply: DeferredReply) -> None:
+        event_id = min(message.id, self._state.newest_id)
+        until = time.monotonic() + message.wait_s
+        while not (committed := self._state.is_committed(event_id)) and time.monotonic() < until:
+            self._await_progress(until)
+        reply.set(committed)
 
     def _not_published(self, message: object) -> None:
         self.log.error("not published: the listener does not keep up", dropped=excerpt(message))

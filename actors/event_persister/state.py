@@ -215,6 +215,10 @@ class PersisterState:
         """Whether an event of ours with that id may be in the journal and nowhere else."""
         return self.committed_id < event_id <= (self.window.floor_id or 0)
 
+    def is_committed(self, event_id: int) -> bool:
+        """Whether all our events up to that id are in PostgreSQL."""
+        return self.committed_id >= event_id or not self.pending
+
     def begin_stream(self) -> StreamPosition | None:
         """Where reading the durable stream goes on; None while that is unknown."""
         if self.inbox.stream_end is None and self.surveyed:

@@ -13,6 +13,7 @@ from ...runtime import Address
 from ...runtime.address import HandlingTimes
 from ..event_query import EventQuery
 from ..events import NewEvent
+from ..unread import WAIT_S
 
 MAX_TURN_EVENTS: Final = 1_000
 """Events of one batch: some 4 ms of work. Longer turns starve the storer: PostgreSQL has worked off
@@ -76,6 +77,19 @@ class GetEvent(msgspec.Struct, frozen=True):
 
 class StillStoring(msgspec.Struct, frozen=True):
     """Unknown yet: not in memory, and if it is ours not in PostgreSQL."""
+
+
+class AwaitCommitted(msgspec.Struct, frozen=True):
+    """Asks whether our events up to ``id`` are in PostgreSQL; answered by a bool.
+
+    ``True`` as soon as they are, ``False`` if they are not within ``wait_s``. Ids that were not
+    given yet when it is asked are not waited for.
+    """
+
+    id: int
+    """The highest of them."""
+    wait_s: float = WAIT_S
+    """How long the answer waits."""
 
 
 class NoteProcessed(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """The connections to Redis: the daemon makes and closes them, so they outlive a crash."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from ..canary import Canaries
@@ -97,6 +98,12 @@ class BusConnections:
             for each in self.subscriptions
             if each.carries_heartbeats and each.expects_canary
         )
+
+    def wait_connected(self, limit_s: float) -> None:
+        """Wait until both subscriptions are up, ``limit_s`` at most."""
+        until = time.monotonic() + limit_s
+        for each in self.subscriptions:
+            each.subscribed.wait(max(0.0, until - time.monotonic()))
 
     def own_copies(self, channel: str) -> int:
         """How many receivers of a message on ``channel`` are our own subscriptions."""

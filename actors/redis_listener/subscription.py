@@ -16,6 +16,7 @@ from typing import Any, Final
 import hiredis
 import redis
 import structlog
+from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
 from ...agents.routing import redis_glob
@@ -100,7 +101,8 @@ class Subscription:
         self._buffer = bytearray(READ_BYTES)
         self._connection: Any = None  # redis-py's, whose methods have no types
         self._socket: Socket | None = None
-        self._subscribed = False
+        self.subscribed = Signal()
+        """Set while it is."""
         self._parser = PubsubParser()
         self._pending: deque[object] = deque()
         self._heard_at = utc_now()
@@ -126,7 +128,7 @@ class Subscription:
     @property
     def connected(self) -> bool:
         """Whether it is subscribed."""
-        return self._subscribed
+        return bool(self.subscribed.is_set())
 
     @property
     def carries_heartbeats(self) -> bool:
@@ -181,7 +183,7 @@ class Subscription:
         with self._reading:  # a predecessor that is still running must not share the socket
             while True:
                 try:
-                    if not self._subscribed:
+                    if not self.connected:
                         self._subscribe()
                         on_change()
                     self.forward(send)
@@ -214,7 +216,7 @@ class Subscription:
 
         One that the server refused is tried again now and then.
         """
-        if not self._subscribed or not self._hears_canaries:
+        if not self.connected or not self._hears_canaries:
             return False
         if self._canary_refused is not None:
             return time.monotonic() >= self._canary_retry_at
@@ -255,7 +257,7 @@ class Subscription:
     def close(self) -> None:
         """Close the connection; what was not read by now is part of the next start's gap."""
         connection, self._connection, self._socket = self._connection, None, None
-        self._subscribed = False
+        self.subscribed.clear()
         if connection is not None:
             connection.disconnect()
 
@@ -316,7 +318,7 @@ class Subscription:
         """Does not yield: a kill finds all of it done, or nothing."""
         assert self._socket is not None  # noqa: S101 set by the handshake
         self._socket.settimeout(TICK_S)
-        self._subscribed = True
+        self.subscribed.set()
         self._changed_at = now = utc_now()
         self.connects += 1
         self._quiet_ticks = 0
@@ -330,7 +332,7 @@ class Subscription:
     def _cut(self, error: BaseException) -> None:
         self._gaps.lost(self.name, self._heard_at)
         reason = reason_of(error) + tls_advice(error)
-        if self._subscribed:
+        if self.connected:
             self.cuts += 1
             self._changed_at = utc_now()
             self._log.warning("subscription cut", reason=reason, last_data_at=self._heard_at)

@@ -1,20 +1,17 @@
 """``/bus/…``: pages of events, single ones, posting and marking them, the types that exist."""
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import gevent
 import msgspec
 
 from ...actors.broadcaster.clients import Clients
 from ...actors.event_query import EventQuery
 from ...actors.events import NewEvent
 from ...actors.messages.event_persister import (
-    GetPersisterStatus,
+    AwaitCommitted,
     NoteProcessed,
-    PersisterStatus,
     PersistEvents,
 )
 from ...actors.payloads import LARGE_BYTES, examine, examine_in_turns
@@ -53,9 +50,6 @@ _RESERVED: Final = re.compile(r"(bus|runtime|agent)\..*|risk\.(killswitch|rule)"
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _HISTOGRAM_SPAN: Final = timedelta(hours=1)
 _HISTOGRAM_LIMIT: Final = timedelta(days=31)
-
-_COMMIT_WAIT_S: Final = 2.0
-_COMMIT_POLL_S: Final = 0.02
 
 
 class _EncodedEvents(msgspec.Struct, frozen=True):
@@ -176,7 +170,8 @@ class EventRoutes:
         Unknown ids come back as `missing`; the others are marked.
         """
         ids = tuple(dict.fromkeys(call.body.ids))
-        self._wait_committed(max(ids))
+        if not self._persister.ask(AwaitCommitted(max(ids)), timeout_s=ASK_TIMEOUT_S):
+            raise Unavailable("These events are still being stored; try again.")
         updated, missing = self._reader.mark_processed(ids)
         if updated:
             self._persister.ask(NoteProcessed(tuple(updated)), timeout_s=ASK_TIMEOUT_S)
@@ -223,23 +218,6 @@ class EventRoutes:
             counted_from=None if since is None else timestamp(since.timestamp()),
             buckets=found.buckets,
         )
-
-    def _wait_committed(self, event_id: int) -> None:
-        """Wait until ``event_id`` is in PostgreSQL, if it is one of ours that was given.
-
-        Raises:
-            Unavailable: It is not there after 2 s.
-        """
-        until = time.monotonic() + _COMMIT_WAIT_S
-        while True:
-            status: PersisterStatus = self._persister.ask(
-                GetPersisterStatus(), timeout_s=ASK_TIMEOUT_S
-            )
-            if status.committed_id >= min(event_id, status.newest_id) or not status.pending:
-                return
-            if time.monotonic() > until:
-                raise Unavailable("These events are still being stored; try again.")
-            gevent.sleep(_COMMIT_POLL_S)
 
 
 class _Causes(msgspec.Struct):

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from orchestrator.daemon.hosted_agents import BUS_WAIT_S, HostedAgents, wait_for_bus
+from orchestrator.daemon.hosted_agents import HostedAgents
 from orchestrator.runtime import Address, DeadLetters, GetTree, start_actor, stop_actor
 from orchestrator.settings import Settings
 from quiet_clock import quiet_s
@@ -45,7 +45,7 @@ def deaf(folder: Path, *names: str) -> dict[str, Any]:
 @contextmanager
 def running(agents: HostedAgents) -> Iterator[Address]:
     supervisor: Any = agents.child_spec(
-        Address("agents"), lambda: True, lambda _report: None
+        Address("agents"), lambda _limit_s: None, lambda _report: None
     ).factory()
     yield start_actor(supervisor, Address("agents"))
     stop_actor(supervisor)
@@ -90,13 +90,3 @@ def test_only_processes_have_a_record(tmp_path: Path) -> None:
 
     assert agents.kinds == {"inside": "in_process", "a": "process"}
     assert list(agents.processes) == ["a"]
-
-
-def test_agents_wait_for_the_bus_but_not_for_long() -> None:
-    answers = iter([False, True])
-    wait_for_bus(lambda: next(answers))
-    begin = time.monotonic()
-
-    wait_for_bus(lambda: False)
-
-    assert BUS_WAIT_S <= time.monotonic() - begin < BUS_WAIT_S + 5

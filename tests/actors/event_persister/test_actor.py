@@ -24,6 +24,7 @@ from orchestrator.actors.event_query import EventPage, EventQuery, NeedsDatabase
 from orchestrator.actors.events import Event, NewEvent
 from orchestrator.actors.journal.journal import JournalSettings, _read_into
 from orchestrator.actors.messages.event_persister import (
+    AwaitCommitted,
     GetBooks,
     GetEvent,
     GetEvents,
@@ -300,6 +301,26 @@ def test_pages_come_from_memory_and_marks_are_noted(bench: Bench) -> None:
     bench.address.tell(NoteProcessed((newest.id,)))
     assert bench.ask(GetEvent(newest.id)).processed
     assert bench.ask(GetEvent(10**9)) is None
+
+
+@pytest.mark.db
+def test_who_waits_for_a_commit_is_answered_by_it_without_asking_again(bench: Bench) -> None:
+    bench.open()
+    bench.wait_for_ids()
+    with connect(bench.url) as connection, connection.transaction():
+        connection.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+        bench.publish(3)
+        bench.settle()
+        newest_id = bench.state.newest_id
+        assert bench.ask(AwaitCommitted(newest_id, wait_s=0.05)) is False
+        before = bench.address.processed
+        waiting = [gevent.spawn(bench.ask, AwaitCommitted(n, wait_s=8)) for n in (newest_id, 2**62)]
+        wait_until(lambda: bench.address.processed == before + 2)
+        assert not any(one.ready() for one in waiting)
+
+    assert [one.get(timeout=10) for one in waiting] == [True, True]
+    assert bench.address.processed == before + 2
+    assert bench.ask(AwaitCommitted(newest_id, wait_s=0)) is True
 
 
 # -- PostgreSQL away -------------------------------------------------------------------------------

@@ -467,12 +467,17 @@ def test_without_a_server_it_is_up_at_once_and_says_so(
     bench = make_bench(through(proxy))
     wait_until(lambda: bench.status().last_error is not None)
 
+    begin = time.monotonic()
+    bench.connections.wait_connected(0.1)
+    assert time.monotonic() - begin >= 0.1
     status = bench.status()
     assert not status.connected
     assert "refused" in str(status.last_error)
     assert bench.connections.publisher.facts is None
     assert bench.visible() == [False]
     proxy.accept()
+    bench.connections.wait_connected(10)
+    assert bench.status().connected
     wait_until(bench.connected)
     client.publish("strategy.a", b"1")
     wait_until(lambda: bench.persister.payloads() == [b"1"])
