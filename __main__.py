@@ -9,6 +9,7 @@ from contextlib import suppress
 _DAEMON_COMMANDS = ("run", "demo")
 # Options before the command whose value is a word of its own.
 _VALUED_OPTIONS = (
+    "--context",
     "--url",
     "--token-file",
     "--ca-file",

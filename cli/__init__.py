@@ -26,6 +26,8 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     "Run": {
         "run": ("run", "Run the daemon in the foreground."),
         "demo": ("run", "Run with embedded servers and three sample agents."),
+        "stop": ("stop", "End the daemon in order. Stops no trading: that is `halt`."),
+        "reload": ("reload", "Have the daemon read its settings again."),
     },
     "At a glance": {
         "status": ("status", "An overview in six lines."),
@@ -58,7 +60,8 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
         "db": ("db", "Prepare, clean, back up and restore the database."),
         "backup": ("backup", "Restore a dump into a server of its own, and compare."),
         "notify": ("notify", "Try the notifications."),
-        "token": ("token", "Make access tokens."),
+        "context": ("context", "Name daemons, and choose the one that commands go to."),
+        "token": ("token", "Make, list and revoke access tokens."),
         "env": ("env", "Addresses of the daemon and its servers, for a shell."),
         "completion": ("completion", "Complete words in bash, zsh and fish."),
     },
@@ -98,6 +101,8 @@ class LazyGroup(Group):
             hint = f"try `{ctx.command_path} {near[0]}`" if near else ""
             if near == ["halt"]:  # what is pasted from here must not stop trading
                 hint = f"to stop trading see `{ctx.command_path} halt --help`"
+            elif near == ["stop"]:  # nor end the daemon
+                hint = f"to end the daemon see `{ctx.command_path} stop --help`"
             raise BadUsage(
                 f"there is no command {name!r}", advice=hint or f"see `{ctx.command_path} --help`"
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ..protocol.secret_files import BadSecretFile, EmptySecretFile, read_secret
 from ..protocol.timestamps import timestamp
@@ -24,12 +25,43 @@ DEFAULT_URL = "http://127.0.0.1:8090"
 DEFAULT_TIMEOUT_S = 10.0
 
 
+ENV_COLORS = {"live": "red", "paper": "yellow"}
+"""Of an environment's word; others are cyan."""
+
+
+def env_styled(env: str | None) -> str:
+    """The word of an environment in capitals and in its colour."""
+    return click.style((env or "").upper(), fg=ENV_COLORS.get(env or "", "cyan"), bold=True)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The daemon that a command talks to."""
+
+    url: str
+    """Where it listens."""
+    token_file: Path | None
+    """A file whose first line is the access token."""
+    ca_file: Path | None
+    """CA bundle in PEM; None: the system's."""
+    context: str | None = None
+    """The name of the context that it is from; None: from options or the environment."""
+    env: str | None = None
+    """The context's environment."""
+
+
 @dataclass
 class Invocation:
     """The values of the global options of this run of a command."""
 
     url: str = DEFAULT_URL
-    """Where the daemon listens."""
+    """Where the daemon listens, where no context says it."""
+    context: str | None = None
+    """The name of a context."""
+    sources: dict[str, ParameterSource | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Where each given option is from."""
     token_file: Path | None = None
     """A file whose first line is the access token."""
     ca_file: Path | None = None
@@ -58,21 +90,61 @@ class Invocation:
         """Where results are written."""
         return Screen(output=self.output, color=self.color, time=self.time, quiet=self.quiet)
 
+    @property
+    def names_target(self) -> bool:
+        """Whether the options, the environment or a context say where the daemon is."""
+        return self.target.url != DEFAULT_URL
+
+    @cached_property
+    def target(self) -> Target:
+        """The daemon: ``--url``, else ``--context``, ``ORCHESTRATOR_URL``, the current context.
+
+        On a terminal a context's name is said on stderr, in the colour of its environment.
+
+        Raises:
+            Failure: there is no such context, or the file of them cannot be used.
+        """
+        own = Target(self.url, self.token_file, self.ca_file)
+        line, url = ParameterSource.COMMANDLINE, self.sources.get("url")
+        if url is line and self.sources.get("context") is line:
+            raise BadUsage("--url and --context exclude each other")
+        given = url is not None or self.url != DEFAULT_URL
+        if url is line or (given and self.context is None):
+            return own
+        from .client.contexts import Contexts
+
+        contexts = Contexts.load()
+        name = self.context or contexts.current
+        if name is None:
+            return own
+        found = contexts.get(name)
+        target = Target(
+            found.url,
+            self.token_file or _path(found.token_file),
+            self.ca_file or _path(found.ca_file),
+            name,
+            found.env,
+        )
+        if sys.stderr.isatty() and not self.screen.for_programs:
+            self.screen.note(f"{name}  {env_styled(found.env)}  {found.url}")
+        return target
+
     def access_token(self) -> str | None:
         """The token to send, if one is configured.
 
         Raises:
             Failure: its file cannot be read, or is empty.
         """
-        if self.token_file is None:
+        token_file = self.target.token_file
+        if token_file is None:
             return self.token
         try:
-            secret = read_secret(self.token_file)
+            secret = read_secret(token_file)
         except EmptySecretFile as error:
             raise BadUsage(f"the token file {error}") from error
         except BadSecretFile as error:
             raise Failure(
-                f"cannot read the token file {self.token_file}",
+                f"cannot read the token file {token_file}",
                 code="token_unreadable",
                 cause=str(error),
                 advice="name another with --token-file, or set ORCHESTRATOR_TOKEN",
@@ -84,6 +156,10 @@ class Invocation:
     def may_ask(self) -> bool:
         """Whether there is a terminal to ask on."""
         return not self.no_input and sys.stdin.isatty()
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 P = ParamSpec("P")
@@ -103,7 +179,9 @@ def pass_invocation(function: Callable[Concatenate[Invocation, P], R]) -> Callab
 
 def _store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     if value is not None and parameter.name is not None:
-        setattr(context.ensure_object(Invocation), parameter.name, value)
+        invocation = context.ensure_object(Invocation)
+        setattr(invocation, parameter.name, value)
+        invocation.sources[parameter.name] = context.get_parameter_source(parameter.name)
 
 
 def _global_options(*, root: bool) -> list[click.Option]:
@@ -125,6 +203,7 @@ def _global_options(*, root: bool) -> list[click.Option]:
         return option(*names, help=help, is_flag=True, flag_value=True, type=bool)
 
     return [
+        option("--context", metavar="NAME", help="A daemon by its name: see `context`."),
         option("--url", metavar="URL", help=f"Where the daemon listens.  [{DEFAULT_URL}]"),
         option(
             "--token-file",

@@ -6,6 +6,7 @@ everything, which is why the daemon then listens on loopback only.
 
 import hashlib
 import hmac
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from gevent.event import Event as Signal
 
+from ..protocol.timestamps import timestamp
 from .errors import Forbidden, TooManyRequests, Unauthorized
 from .origins import client_key
 from .rate_limit import MovingWindow
@@ -27,6 +29,9 @@ CALLER: Final = "orchestrator.caller"
 
 SUBPROTOCOL: Final = "bearer"
 """The first subprotocol that a browser offers, the second being the token."""
+
+REVOKED: Final = "the token was revoked"
+EXPIRED: Final = "the token has expired"
 
 _CHALLENGE: Final = (("WWW-Authenticate", 'Bearer realm="orchestrator"'),)
 _WINDOW_S: Final = 60
@@ -57,6 +62,8 @@ class Caller:
     """The token's name; ``None`` without a token."""
     digest: bytes | None = field(default=None, repr=False)
     """The token's hash; ``None`` without a token."""
+    expires_at: float = math.inf
+    """When the token is no longer accepted, Unix time."""
 
 
 UNRESTRICTED: Final = Caller(Role.OPERATOR)
@@ -79,7 +86,7 @@ class Access:
         """Replace the tokens; failed logins so far still count."""
         digests = [bytes.fromhex(token.sha256) for token in settings.tokens]
         self._tokens = {
-            digest: Caller(Role[token.role.upper()], token.name, digest)
+            digest: Caller(Role[token.role.upper()], token.name, digest, token.expires_at)
             for digest, token in zip(digests, settings.tokens, strict=True)
         }
         if settings.max_failures_per_minute != self._failures.amount:
@@ -90,20 +97,26 @@ class Access:
         """Whether there are tokens."""
         return bool(self._tokens)
 
-    def admits(self, caller: Caller) -> bool:
-        """Whether a caller authenticated earlier still would be."""
-        return not self._tokens or caller.digest in self._tokens
+    def objection(self, caller: Caller) -> str | None:
+        """Why a caller authenticated earlier no longer would be; ``None`` if it would."""
+        if not self._tokens:
+            return None
+        known = None if caller.digest is None else self._tokens.get(caller.digest)
+        if known is None:
+            return REVOKED
+        return EXPIRED if known.expires_at <= time.time() else None
 
     def caller_of(
         self, environ: Environ, *, needs: Role = Role.VIEWER, may_limit: bool = True
     ) -> Caller:
         """Authenticate by header, or by the subprotocols of an upgrade.
 
-        A valid token is accepted whatever failed from its address; a wrong one is as none where
-        none is needed. ``may_limit`` is false for the killswitch, which is never answered 429.
+        A valid token is accepted whatever failed from its address; a wrong or expired one is as
+        none where none is needed. ``may_limit`` is false for the killswitch, which is never
+        answered 429.
 
         Raises:
-            Unauthorized: The credential is wrong.
+            Unauthorized: The credential is wrong, or has expired.
             TooManyRequests: So were too many from this address.
         """
         if not self._tokens:
@@ -114,6 +127,9 @@ class Access:
         caller = self._known(given)
         if caller is None and needs > Role.OPEN:
             self._refuse(str(environ.get("REMOTE_ADDR") or "unix"), may_limit=may_limit)
+        if caller is not None and caller.expires_at <= time.time():
+            _require_unexpired(caller, needs)
+            return ANONYMOUS
         return caller or ANONYMOUS
 
     def _known(self, token: str) -> Caller | None:
@@ -140,11 +156,16 @@ class Access:
         )
 
 
+Close = Callable[[str], None]
+"""Closes a feed for the reason given; must not block."""
+
+
 class Sessions:
     """The open event feeds by their callers; outlives runs of the server, as they do."""
 
     def __init__(self) -> None:
-        self._open: dict[object, tuple[Caller, Callable[[], None]]] = {}
+        self._open: dict[object, tuple[Caller, Close]] = {}
+        self._ending: set[object] = set()
         self.none_open = Signal()
         """Set while there are none."""
         self.none_open.set()
@@ -153,8 +174,8 @@ class Sessions:
         return len(self._open)
 
     @contextmanager
-    def held(self, caller: Caller, close: Callable[[], None], access: Access) -> Iterator[None]:
-        """While the block runs, ``close`` is called when the token of ``caller`` is revoked.
+    def held(self, caller: Caller, close: Close, access: Access) -> Iterator[None]:
+        """While the block runs, ``close`` is called once when ``caller`` is no longer admitted.
 
         It must not block. It is called at once if that happened since the credential was read.
         """
@@ -162,20 +183,27 @@ class Sessions:
         self._open[key] = caller, close
         self.none_open.clear()
         try:
-            if not access.admits(caller):
-                close()
+            if reason := access.objection(caller):
+                self._ending.add(key)
+                close(reason)
             yield
         finally:
             del self._open[key]
+            self._ending.discard(key)
             if not self._open:
                 self.none_open.set()
 
-    def close_revoked(self, access: Access) -> int:
-        """Close the feeds of callers whose tokens are gone from ``access``; returns how many."""
-        revoked = [close for caller, close in self._open.values() if not access.admits(caller)]
-        for close in revoked:
-            close()
-        return len(revoked)
+    def close_invalid(self, access: Access) -> int:
+        """Close the feeds of callers that ``access`` no longer admits; returns how many."""
+        found = [
+            (key, close, reason)
+            for key, (caller, close) in self._open.items()
+            if key not in self._ending and (reason := access.objection(caller))
+        ]
+        for key, close, reason in found:
+            self._ending.add(key)
+            close(reason)
+        return len(found)
 
 
 def require(caller: Caller, role: Role) -> None:
@@ -190,6 +218,18 @@ def require(caller: Caller, role: Role) -> None:
     if caller.role == Role.OPEN:
         raise Unauthorized("Send Authorization: Bearer <token>.", headers=_CHALLENGE)
     raise Forbidden(f"This needs a token of the role {role.name.lower()}.")
+
+
+def _require_unexpired(caller: Caller, needs: Role) -> None:
+    """No guess, so it is not counted as one.
+
+    Raises:
+        Unauthorized: A token is needed.
+    """
+    if needs > Role.OPEN:
+        when = timestamp(caller.expires_at)
+        text = f"The token {caller.name} expired at {when}; ask for a new one."
+        raise Unauthorized(text, headers=_CHALLENGE)
 
 
 def caller_in(environ: Environ) -> Caller:

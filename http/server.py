@@ -31,6 +31,8 @@ from .stream.websocket import Connection, Handshake
 
 _CLOSE_WEBSOCKETS_S: Final = 2.5
 _FINISH_REQUESTS_S: Final = 1.5
+_EXPIRY_CHECK_S: Final = 1.0
+"""How late an event feed may outlive its token."""
 
 
 class GetHttpStatus(msgspec.Struct, frozen=True):
@@ -135,7 +137,8 @@ class HttpServer(Actor):
         routes = all_routes(self._peers, self.address.name, self._feeds)
         acts = Acts(self._peers.audit)
         self._api = Api(routes, self._settings, self._peers.metrics, acts, self._peers.spans)
-        self._listening.sessions.close_revoked(self._api.access)
+        self._listening.sessions.close_invalid(self._api.access)
+        self.every(_EXPIRY_CHECK_S, self._close_expired)
         text = "Open HTTP connections, WebSockets included."
         self._peers.metrics.watch(
             Gauge, "http_connections", text, lambda: len(self._listening.connections)
@@ -206,8 +209,12 @@ class HttpServer(Actor):
         if self._api is None:
             return
         self._api.use(settings)
-        if closed := self._listening.sessions.close_revoked(self._api.access):
+        if closed := self._listening.sessions.close_invalid(self._api.access):
             self.log.info("feeds of revoked tokens closed", closed=closed)
+
+    def _close_expired(self) -> None:
+        if self._api is not None and self._listening.sessions.close_invalid(self._api.access):
+            self.log.info("feeds of expired tokens closed")
 
     def _upgrades(self, api: Api) -> Upgrades:
         return Upgrades(

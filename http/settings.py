@@ -1,12 +1,13 @@
 """The sections ``[http]`` and ``[websocket]`` of supervisor.toml."""
 
 import ipaddress
+import math
 import re
 from functools import lru_cache
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 LOOPBACK_NAMES: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
@@ -37,6 +38,14 @@ class TokenSettings(BaseModel):
     """What it may do."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """The token's hash; the token itself is never stored."""
+    expires: AwareDatetime | None = None
+    """From then on it is refused, and its event feeds are closed; left out: never. A date and time
+    of TOML with its zone, such as ``2027-01-31T00:00:00Z``."""
+
+    @property
+    def expires_at(self) -> float:
+        """The same as Unix time; infinite if it never expires."""
+        return math.inf if self.expires is None else self.expires.timestamp()
 
 
 class AuthSettings(BaseModel):

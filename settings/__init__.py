@@ -243,13 +243,18 @@ def _fault_at(path: KeyPath, problem: str, hint: str, settings: Settings) -> Fau
     return Fault(origin_of(path, settings._layers), ".".join(path), problem, hint)  # noqa: SLF001
 
 
+def _token_words(token: dict[str, Any]) -> str:
+    until = f", until {token['expires'].isoformat()}" if token["expires"] else ""
+    return f"{token['name']} ({token['role']}{until})"
+
+
 def _shown(path: KeyPath, value: Any, *, from_file: bool) -> str:
     if path[0] == "agents" and "env" in path[2:-1]:
         return STARS  # variables of programs: which of them are secrets only those know
     if from_file:
         return STARS
     if path[-2:] == ("auth", "tokens"):
-        return ", ".join(f"{token['name']} ({token['role']})" for token in value)
+        return ", ".join(_token_words(token) for token in value)
     if isinstance(value, tuple | list):
         return ", ".join(masked(part) for part in value)
     if isinstance(value, bool):

@@ -99,7 +99,12 @@ def _row(schema: Node, path: tuple[str, ...], node: Node) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-_WORDS: Final = {"boolean": "true, false", "object": "table", "string": "text"}
+_WORDS: Final = {
+    "boolean": "true, false",
+    "date-time": "date and time with its zone",
+    "object": "table",
+    "string": "text",
+}
 
 
 def _kind(schema: Node, node: Node) -> str:
@@ -116,6 +121,7 @@ def _kind(schema: Node, node: Node) -> str:
         return f"{'whole number' if kind == 'integer' else 'number'}{_bounds(found)}"
     if DURATION.pattern in found.get("pattern", ""):
         return "`90s`, `5m`, `12h`, `7d`, `4w`"
+    kind = "date-time" if found.get("format") == "date-time" else kind
     secret = "secret " if found.get("format") == "password" else ""
     return secret + _WORDS.get(str(kind), "anything")
 

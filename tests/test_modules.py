@@ -36,6 +36,7 @@ COVERED_BY = {
     "killswitch/redis_link.py": "tests/killswitch/test_keeper.py",
     "killswitch/state.py": "tests/killswitch/test_keeper.py",
     "runtime/processes/groups.py": "tests/runtime/processes/test_actor.py",
+    "cli/offline/token_revocation.py": "tests/cli/commands/test_reload.py",
     # An archive is read as its readers get it.
     "cli/incident/export.py": "tests/cli/commands/test_incident.py",
     "cli/incident/left_files.py": "tests/cli/commands/test_incident.py",

@@ -1,15 +1,13 @@
 """Shell completion of agents, topics and state keys, asked of the running daemon."""
 
 import re
-from functools import partial
 
 import click
 from click.shell_completion import CompletionItem
 
 from ..errors import Failure
-from ..options import DEFAULT_URL
+from ..options import Invocation
 from .rest import Client
-from .tls import ca_context
 
 # What a shell inserts unquoted, and runs at Enter: other names are typed, not offered.
 _PLAIN = re.compile(r"[A-Za-z0-9._:@%+,/][A-Za-z0-9._:@%+,/-]*")
@@ -20,10 +18,9 @@ LIMIT_S = 0.5
 def _offered(context: click.Context, path: str, items: str, name: str, text: str) -> list[str]:
     """The names at ``path`` that begin with the text; empty without a daemon."""
     root = context.find_root().obj
-    url = str(getattr(root, "url", DEFAULT_URL))
-    tls = partial(ca_context, getattr(root, "ca_file", None))
+    invocation = root if isinstance(root, Invocation) else Invocation()
     try:
-        with Client(url, timeout_s=LIMIT_S, tls=tls) as client:
+        with Client.of(invocation, timeout_s=LIMIT_S) as client:
             rows = client.get(path).get(items, [])
     except Failure:
         return []

@@ -74,11 +74,11 @@ class Client:
     def of(cls, invocation: Invocation, *, timeout_s: float | None = None) -> "Client":
         """The client for the global options."""
         return cls(
-            invocation.url,
+            invocation.target.url,
             token=invocation.access_token(),
             timeout_s=timeout_s or invocation.timeout,
             verbose=invocation.verbose,
-            tls=partial(ca_context, invocation.ca_file),
+            tls=partial(ca_context, invocation.target.ca_file),
         )
 
     def __enter__(self) -> Self:

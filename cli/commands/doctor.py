@@ -10,7 +10,7 @@ from ..client.completion import complete_agents
 from ..client.rest import Client
 from ..doctor.check_results import CheckResult, critical, ok, show, warning
 from ..local_settings import Place, config_option, read_settings
-from ..options import DEFAULT_URL, Group, Invocation, pass_invocation
+from ..options import Group, Invocation, pass_invocation
 
 LISTEN_S = 11.0
 """Two intervals of 5 s, and a little."""
@@ -93,7 +93,7 @@ def _embedded(name: str, module: str) -> CheckResult:
 
 def _client(invocation: Invocation, place: Place) -> Client:
     """Client of the daemon given by `--url`, else of the configured one."""
-    if invocation.url != DEFAULT_URL:
+    if invocation.names_target:
         return Client.of(invocation)
     return Client(
         place.http_url,

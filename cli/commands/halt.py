@@ -67,7 +67,7 @@ def halt_command(  # noqa: PLR0913 - its options
     scope = scope.translate(_LATIN_1)
     body = {"reason": reason, "level": level, "scope": scope, "trip_id": new_ulid()}
     began = time.monotonic()
-    with Client.of(invocation, timeout_s=min(invocation.timeout, SILENCE_S)) as client:
+    with _client(invocation) as client:
         try:
             tripped, held = _posted(client, body)
         except Failure as failure:
@@ -75,6 +75,18 @@ def halt_command(  # noqa: PLR0913 - its options
                 raise
             return _without_http(invocation, failure, body, config=config, redis_url=redis_url)
         return _Report(invocation.screen, client, began).show(tripped, held=held, asked=scope)
+
+
+def _client(invocation: Invocation) -> Client:
+    """The daemon's; a file of contexts that cannot be used is no reason to stop nobody."""
+    limit_s = min(invocation.timeout, SILENCE_S)
+    try:
+        return Client.of(invocation, timeout_s=limit_s)
+    except Failure as failure:
+        if failure.code != "bad_contexts" or invocation.context is not None:
+            raise
+        invocation.screen.warn(f"{failure.message}: {failure.cause}")
+        return Client(invocation.url, token=invocation.token, timeout_s=limit_s)
 
 
 def _posted(client: Client, body: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -42,7 +42,7 @@ def preflight_command(
     if record is not None:
         line = {
             "at": utc_now(),
-            "url": invocation.url,
+            "url": invocation.target.url,
             "version": __version__,
             "exit_code": int(exit_code(results)),
             "checks": [result.row for result in results],

@@ -38,7 +38,8 @@ def selftest_command(invocation: Invocation, *, killswitch: bool, redis_url: str
     from ..doctor.own_daemon import own_daemon
 
     with own_daemon() as places:
-        own = replace(invocation, url=places.http, token_file=None, token=None, yes=True)
+        own = replace(invocation, url=places.http, context=None, sources={})
+        own = replace(own, token_file=None, token=None, yes=True)
         return _tested(own, places.redis, killswitch=True)
 
 

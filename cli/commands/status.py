@@ -9,7 +9,7 @@ from ...protocol.printable import printable
 from ..client.rest import Client
 from ..errors import ExitCode, Failure
 from ..formatting import duration, plural, uptime
-from ..options import Invocation, command, pass_invocation
+from ..options import Invocation, command, env_styled, pass_invocation
 from ..output import JSON_VERSION, Screen
 from .agent import agent_state
 from .state import regime_lines
@@ -100,10 +100,10 @@ def _lines(parts: Parts, link_s: float, screen: Screen) -> list[str]:
 
 def _head(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
     name = printable(str(health.get("instance") or "orchestrator"))
-    env = printable(str(health.get("env") or "")).upper()
+    env = printable(str(health.get("env") or ""))
     up = health.get("uptime_seconds")
     facts = [
-        screen.strong(f"{name}  {env}"),
+        f"{screen.strong(name)}  {env_styled(env)}",
         f"up {uptime(up)}" if isinstance(up, int | float) else "",
         str(health.get("version") or ""),
         f"link {screen.state('ok')} {duration(link_s)}",

@@ -142,14 +142,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         upgrades: Upgrades = self.server.upgrades
         access = upgrades.api.access
         try:
-            with upgrades.sessions.held(caller_in(self.environ), self._revoked, access):
+            with upgrades.sessions.held(caller_in(self.environ), self._no_longer_admitted, access):
                 self.websocket.run()
         finally:
             upgrades.clients.free()
             self.environ["wsgi.websocket"] = None
 
-    def _revoked(self) -> None:
-        self.websocket.close(CloseCode.POLICY_VIOLATION, "the token was revoked")
+    def _no_longer_admitted(self, reason: str) -> None:
+        self.websocket.close(CloseCode.POLICY_VIOLATION, reason)
 
     # -- endless answers ----------------------------------------------------------------------
 
@@ -164,8 +164,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc] # the library is untyped
         self.server.connections.upgraded(self._held)
         self.write(b"")
         stream, upgrades = self.result.stream, self.server.upgrades
-        revoke = partial(stream.end, CloseCode.POLICY_VIOLATION, "the token was revoked")
-        with upgrades.sessions.held(caller_in(self.environ), revoke, upgrades.api.access):
+        end = partial(stream.end, CloseCode.POLICY_VIOLATION)
+        with upgrades.sessions.held(caller_in(self.environ), end, upgrades.api.access):
             stream.run(self.socket, self.rfile)
 
     def finalize_headers(self) -> None:

@@ -70,7 +70,8 @@ class Orc(Protocol):
 def clean_environ(**more: str) -> dict[str, str]:
     """The environment without anything that the program would read."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OURS)}
-    return kept | {"PYTHONUNBUFFERED": "1"} | more
+    # No contexts of whoever runs the tests.
+    return kept | {"PYTHONUNBUFFERED": "1", "XDG_CONFIG_HOME": os.devnull} | more
 
 
 def run_orc(folder: Path, words: tuple[str, ...], stdin: str, environ: Mapping[str, str]) -> Done:
@@ -267,3 +268,6 @@ def daemon(server_folder: Path) -> Iterator[RunningDaemon]:
     folder.mkdir(mode=0o711)
     with started_daemon(folder) as running:
         yield running
+        done = running.orc("stop")
+        assert done.code == 0, done
+        assert done.out.startswith("desk-test  ended in order, after "), done

@@ -3,10 +3,11 @@
 import hashlib
 import socket
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from orchestrator.http.auth import ANONYMOUS, Access, Caller, Role, Sessions
+from orchestrator.http.auth import ANONYMOUS, EXPIRED, REVOKED, Access, Caller, Role, Sessions
 from orchestrator.http.server import GetHttpStatus
 from orchestrator.http.settings import AuthSettings, TokenSettings
 from websockets.exceptions import ConnectionClosed
@@ -14,6 +15,9 @@ from websockets.sync.client import ClientConnection
 
 from ..http.conftest import frame
 from .conftest import LIMIT_S, TOKENS, Serve, Served, auth, received
+
+MANY_TRIES = 12
+"""More than the wrong tokens of an address that are answered 401."""
 
 
 def use(served: Served, *roles: str, **more: Any) -> None:
@@ -27,6 +31,17 @@ def use(served: Served, *roles: str, **more: Any) -> None:
 
 def status(served: Served, role: str) -> int:
     return served.call("GET", "/state", headers=bearer(role)).status
+
+
+def expired(token: TokenSettings) -> TokenSettings:
+    return token.model_copy(update={"expires": datetime(2020, 1, 31, tzinfo=UTC)})
+
+
+def expire(served: Served, role: str) -> None:
+    """Read settings anew in which the token of this role has expired."""
+    tokens = served.daemon.settings.http.auth.tokens
+    changed = tuple(expired(token) if token.role == role else token for token in tokens)
+    use(served, tokens=changed)
 
 
 def bearer(role: str) -> dict[str, str | None]:
@@ -154,15 +169,52 @@ def _tokens(roles: Sequence[str]) -> tuple[TokenSettings, ...]:
 
 
 def test_one_who_was_revoked_on_the_way_in_is_closed_at_once() -> None:
-    sessions, closed = Sessions(), []
+    closed: list[str] = []
+    sessions = Sessions()
     access = Access(AuthSettings(tokens=_tokens(["operator"])))
     late = Caller(Role.VIEWER, "viewer", b"no longer known")
 
-    with sessions.held(late, lambda: closed.append("late"), access):
-        assert closed == ["late"]
+    with sessions.held(late, closed.append, access):
+        assert closed == [REVOKED]
         assert len(sessions) == 1
-    assert (len(sessions), sessions.close_revoked(access)) == (0, 0)
+    assert (len(sessions), sessions.close_invalid(access)) == (0, 0)
+
+
+def test_an_expired_token_is_refused_in_words_and_its_websocket_closed(serve: Serve) -> None:
+    served = serve(http=auth(), token=TOKENS["operator"])
+    with served.socket("/", additional_headers=headers("viewer")) as viewer:
+        expire(served, "viewer")
+
+        assert close_of(viewer) == (1008, EXPIRED)
+        tried = [served.call("GET", "/state", headers=bearer("viewer")) for _ in range(MANY_TRIES)]
+
+    assert {answer.status for answer in tried} == {401}  # known, so never limited as a guess is
+    assert (
+        tried[0].json["message"].startswith("The token viewer expired at 2020-01-31T00:00:00.000Z")
+    )
+    assert served.call("GET", "/health", headers=bearer("viewer")).status == 200
+    assert status(served, "operator") == 200
+
+
+def test_a_feed_is_closed_once_when_its_token_expires() -> None:
+    sessions, access = Sessions(), Access(AuthSettings(tokens=_tokens(["operator"])))
+    operator = next(iter(access._tokens.values()))
+    closed: list[str] = []
+
+    with sessions.held(operator, closed.append, access):
+        untouched = sessions.close_invalid(access)
+        access.use(AuthSettings(tokens=(expired(_tokens(["operator"])[0]),)))
+        counts = [sessions.close_invalid(access) for _ in range(2)]
+
+    assert (untouched, counts, closed) == (0, [1, 0], [EXPIRED])
+
+
+def test_only_expired_tokens_let_nobody_in() -> None:
+    access = Access(AuthSettings(tokens=(expired(_tokens(["operator"])[0]),)))
+
+    assert access.enabled
+    assert access.caller_of({"REMOTE_ADDR": "10.0.0.1"}) == ANONYMOUS
 
 
 def test_without_tokens_everybody_stays() -> None:
-    assert Access(AuthSettings()).admits(ANONYMOUS)
+    assert Access(AuthSettings()).objection(ANONYMOUS) is None
