@@ -21,12 +21,12 @@ class StopRules:
     def __init__(self, rules: Rules, to: Addresses, metrics: Metrics) -> None:
         self._rules = rules
         self._to = to
-        text = "Agents that were over a rule's limit, each once in 10 s."
+        text = "Agents that were over a rule's limit; of messages each once in 10 s."
         metrics.watch(Counter, "rule_violations", text, self._violations, ("rule",))
 
     @property
     def address(self) -> Address | None:
-        """Who gets heartbeats, if there are rules."""
+        """Who gets heartbeats and canaries, if there are rules."""
         return self._to.rules if len(self._rules) else None
 
     def consumer(self) -> dict[Address, frozenset[str] | None]:
@@ -42,5 +42,5 @@ class StopRules:
         return RuleMonitor(rules=self._rules, killswitch=to.killswitch, persister=to.persister)
 
     def _violations(self) -> list[tuple[tuple[str], float]]:
-        rows = self._rules.standings()
-        return [((name,), float(standing.violations)) for name, _, standing, _ in rows]
+        states = self._rules.states()
+        return [((one.name,), float(one.standing.violations)) for one in states]

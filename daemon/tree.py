@@ -317,6 +317,7 @@ class Daemon:
                     listener=to.listener,
                     monitor=to.monitor,
                     stops=to.killswitch,
+                    rules=self._rules.address,
                     instance=self.data.instance,
                     on_fenced=lambda error: self._give_up(str(error)),
                     reader=reader,

@@ -37,7 +37,7 @@ def changes(old: Settings, new: Settings) -> Changes:
     if is_open_to_strangers(_with_live(old, new).http):
         refused = f"without tokens, anyone who reaches {old.http.host} could do everything"
         new = new.model_copy(update={"http": new.http.model_copy(update={"auth": old.http.auth})})
-    before, after = (dict(leaves(one.model_dump())) for one in (old, new))
+    before, after = (dict(leaves(one.model_dump(by_alias=True))) for one in (old, new))
     changed = sorted(
         path
         for path in before.keys() | after.keys()

@@ -87,6 +87,7 @@ class EventPersister(Actor):
         monitor: Gets each ``Canary``.
         stops: Gets each ``Canary``, ``StopHeard`` (a durable stop that was published and comes by
             the stream soon) and ``StopFound`` (one that the journal held at the start).
+        rules: Gets each ``Canary``, while all that was received is shown.
         instance: The name under which the database's fence is claimed.
         stale_after_s: When another daemon may take the fence over.
         on_fenced: Called when another daemon writes to this database; this one must stop.
@@ -105,6 +106,7 @@ class EventPersister(Actor):
         listener: Address | None = None,
         monitor: Address | None = None,
         stops: Address | None = None,
+        rules: Address | None = None,
         instance: str = "orchestrator",
         stale_after_s: float = STALE_AFTER_S,
         on_fenced: Callable[[StoreError], None] = lambda _error: None,
@@ -128,6 +130,7 @@ class EventPersister(Actor):
             consumers,
             monitor=monitor,
             stops=stops,
+            rules=rules,
             load_held=Loader(state, state.held).load,
             on_stream=self._tell_progress,
         )

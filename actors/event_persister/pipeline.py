@@ -42,6 +42,7 @@ class Pipeline:
             named for it only (None: all), so that no flood of others fills its mailbox.
         monitor: Gets each ``Canary``.
         stops: Gets ``StopHeard``, and each ``Canary`` after all that came before it.
+        rules: Gets the latter, too, while nothing that was received is held back from showing.
         load_held: Reads held batches back that only the journal has.
         on_stream: Called when more of the durable stream is journalled.
     """
@@ -53,6 +54,7 @@ class Pipeline:
         *,
         monitor: Address | None = None,
         stops: Address | None = None,
+        rules: Address | None = None,
         load_held: Callable[[], None] = _nothing,
         on_stream: Callable[[], None] = _nothing,
     ) -> None:
@@ -60,6 +62,7 @@ class Pipeline:
         self._consumers = dict(consumers or {})
         self._monitor = monitor
         self._stops = stops
+        self._rules = rules
         self._heard: list[Canary] = []
         self._load_held = load_held
         self._on_stream = on_stream
@@ -195,11 +198,17 @@ class Pipeline:
                 self._stops.offer(StopHeard(message), urgent=True)
 
     def _tell_heard(self) -> None:
-        """Tell the keeper of stops, behind what came before it, up to which canary all is shown."""
+        """Tell keeper of stops and rules, behind what came before it, to which canary all is shown.
+
+        Events without ids, and those of the stream while the disk refuses, are not shown yet.
+        """
         heard, self._heard = self._heard, []
+        is_all_shown = not self._state.held and self._reads_stream
         for canary in heard:
             if self._stops is not None:
                 self._stops.offer(canary)
+            if self._rules is not None and is_all_shown:
+                self._rules.offer(canary)
 
     # -- append: waits for the disk ------------------------------------------------------------
 

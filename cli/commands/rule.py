@@ -10,6 +10,7 @@ RULE_COLUMNS = (
     Column("KIND", "kind"),
     Column("LIMIT", "limit"),
     Column("STOPS", "stops"),
+    Column("READING", "reading", shrinks=True),
     Column("VIOLATIONS", "violations", right=True),
     Column("LAST", "last_at", lambda row, screen: screen.moment(row.get("last_at"))),
     Column("TRIPS", "trips"),
@@ -37,10 +38,33 @@ def _row(rule: Row) -> Row:
     return {
         "name": rule["name"],
         "kind": settings["kind"],
-        "limit": f"{settings['messages'] or 0} per {settings['per']} in {settings['window_s']:g} s",
+        "limit": _limit(settings),
         "stops": printable(f"nothing (dry run), else {stops}" if settings["dry_run"] else stops),
+        "reading": _reading(rule.get("reading"), settings),
         "violations": rule["violations"],
         "last_at": last.get("timestamp"),
         "trips": " ".join(rule["trips"]),
         "reason": last.get("reason"),
     }
+
+
+def _limit(settings: Row) -> str:
+    per, window = settings["per"], f"{settings['window_s']:g} s"
+    match settings["kind"]:
+        case "silence":
+            return f"{settings['silent_s']:g} s of silence per {per}"
+        case "errors" if settings["max_share"] is None:
+            return f"{settings['max_errors']} errors per {per} in {window}"
+        case "errors":
+            return f"{settings['max_share'] * 100:g} % errors per {per} in {window}"
+        case _:
+            return f"{settings['messages'] or 0} per {per} in {window}"
+
+
+def _reading(reading: Row | None, settings: Row) -> str:
+    """``over (2 of 3): feed-1 published nothing for 61 s``."""
+    if reading is None:
+        return ""
+    is_counted = settings["kind"] in ("silence", "errors") and reading["in_a_row"]
+    row = f" ({reading['in_a_row']} of {settings['readings']})" if is_counted else ""
+    return f"{reading['state']}{row}: {reading['words']}"

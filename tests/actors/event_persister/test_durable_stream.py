@@ -46,7 +46,9 @@ class Bench:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder, self.url = folder, url
-        self.listener, self.monitor, self.stops = (Address(n, Mailbox(10_000)) for n in "lms")
+        self.listener, self.monitor, self.stops, self.rules = (
+            Address(n, Mailbox(10_000)) for n in "lmsr"
+        )
         self.canaries = Canaries("word")
         self.position: StreamPosition | None = None
         self.progress: StreamProgress | None = None
@@ -68,6 +70,7 @@ class Bench:
             listener=self.listener,
             monitor=self.monitor,
             stops=self.stops,
+            rules=self.rules,
         )
         start_actor(self.actor, self.address)
 
@@ -439,3 +442,26 @@ def test_a_canary_reaches_the_monitor_and_nothing_else(bench: Bench) -> None:
     assert bench.rows("type") == ["strategy.x"]
     assert bench.canaries.foreign == 1
     bench.assert_balanced()
+
+
+def test_a_canary_reaches_the_rules_once_nothing_waits_for_an_id(bench: Bench) -> None:
+    bench.start()
+    bench.publish({"n": 1})
+    wait_until(lambda: bench.rows() == [1])
+
+    bench.publish(bench.canaries.next("control", 5.0), bench.canaries.channel.decode())
+
+    wait_until(lambda: Canary("control", 5.0) in bench.told(bench.rules))
+
+
+def test_while_events_wait_for_ids_the_rules_are_told_of_no_canary(bench: Bench) -> None:
+    bench.start("postgresql://nobody@127.0.0.1:1/nowhere")
+    channel = bench.canaries.channel.decode()
+    bench.publish(bench.canaries.next("control", 4.0), channel)
+    bench.publish({"n": 1})
+    wait_until(lambda: bench.state.held)
+
+    bench.publish(bench.canaries.next("control", 5.0), channel)
+
+    wait_until(lambda: Canary("control", 5.0) in bench.told(bench.stops))
+    assert Canary("control", 5.0) not in bench.told(bench.rules)

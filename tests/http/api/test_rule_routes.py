@@ -11,6 +11,7 @@ def test_a_rule_is_shown_with_its_settings_and_nothing_found_yet(serve: Serve) -
     assert (row["name"], row["violations"], row["last"], row["trips"]) == ("obey", 0, None, [])
     assert row["settings"]["scope"] == "group"
     assert row["settings"]["channels"] == []
+    assert (row["settings"]["from"], row["reading"]) == ("00:00", None)
 
 
 def test_what_it_found_last_is_shown(serve: Serve) -> None:
@@ -23,6 +24,9 @@ def test_what_it_found_last_is_shown(serve: Serve) -> None:
     [row] = served.get("/rules").json["rules"]
     assert row["violations"] == 1
     assert (row["last"]["agent_id"], row["last"]["counted"]) == ("a", 2)
+    assert row["last"]["ended"] is False
+    assert row["reading"]["state"] == "over"
+    assert row["reading"]["words"].startswith("a: ")
     assert row["last"]["timestamp"].endswith("Z")
 
 

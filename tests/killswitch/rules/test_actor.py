@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from orchestrator.killswitch.rules import rules as module
+from orchestrator.killswitch.rules import flood as module
 
 from ...http.conftest import Serve, Served, serve
 
@@ -75,7 +75,7 @@ def test_it_is_one_stop_however_many_follow_and_another_one_after_its_release(
     release = {"reason": "known", "trip_id": trip["trip_id"]}
 
     assert served.post("/risk/killswitch/release", release).status == 200
-    orders(served, 1)
+    orders(served, 6)
 
     served.wait_until(lambda: trips(served))
     [again] = trips(served)

@@ -1,4 +1,5 @@
 from collections import deque
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -49,8 +50,35 @@ def test_a_clock_that_is_set_back_begins_anew() -> None:
     assert counted(1.0, HOUR_MS, HOUR_MS, 0, 10) == [1, 2, 1, 2]
 
 
+def test_a_clock_that_is_set_back_by_some_seconds_is_counted_for_no_longer_than_those() -> None:
+    window = Window(3600)
+    window.add(HOUR_MS)
+
+    assert window.add(HOUR_MS - 100_000) == 1
+
+
+def test_a_message_of_just_before_a_step_is_no_clock_set_back() -> None:
+    assert counted(3600, HOUR_MS, HOUR_MS - 1) == [1, 2]
+
+
+def test_what_is_counted_now_has_come_within_the_window_that_ends_now() -> None:
+    window = Window(1.0)
+    window.add(0)
+    window.add(500)
+
+    assert [window.counted(at_ms) for at_ms in (500, 999, 1_000, 1_500)] == [2, 2, 1, 0]
+
+
+def test_a_count_that_begins_anew_is_nothing() -> None:
+    window = Window(1.0)
+    window.add(0)
+    window.clear()
+
+    assert (window.counted(0), window.add(0)) == (0, 1)
+
+
 def test_beyond_a_thousand_agents_are_counted_together() -> None:
-    counts = Counts(1.0)
+    counts = Counts(1.0, partial(Window, 1.0))
     for number in range(MAX_COUNTED):
         counts.of(f"a{number}", 0)[1].add(0)
 
@@ -62,7 +90,7 @@ def test_beyond_a_thousand_agents_are_counted_together() -> None:
 
 
 def test_whoever_is_silent_makes_room() -> None:
-    counts = Counts(1.0)
+    counts = Counts(1.0, partial(Window, 1.0))
     for number in range(MAX_COUNTED):
         counts.of(f"a{number}", 0)[1].add(0)
 
@@ -72,7 +100,7 @@ def test_whoever_is_silent_makes_room() -> None:
 
 
 def test_looking_for_room_costs_one_sweep_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts, looks = Counts(1.0), list[int]()
+    counts, looks = Counts(1.0, partial(Window, 1.0)), list[int]()
     for number in range(MAX_COUNTED):
         counts.of(f"a{number}", 10_000)[1].add(10_000)
     monkeypatch.setattr(Window, "is_over", lambda _window, at_ms: looks.append(at_ms))

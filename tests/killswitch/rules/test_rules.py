@@ -7,8 +7,12 @@ import pytest
 from orchestrator.actors.events import Event
 from orchestrator.actors.messages.killswitch import Sender
 from orchestrator.killswitch.rules.counts import MAX_COUNTED, OTHERS
-from orchestrator.killswitch.rules.rules import ALL, GRACE_MS, MAX_TRIPS, UNNAMED, Rules, Violation
+from orchestrator.killswitch.rules.findings import ALL
+from orchestrator.killswitch.rules.flood import GRACE_MS
+from orchestrator.killswitch.rules.rules import Rules
+from orchestrator.killswitch.rules.sent import UNNAMED
 from orchestrator.killswitch.rules.settings import RuleSettings
+from orchestrator.killswitch.rules.verdicts import MAX_TRIPS, Violation
 from orchestrator.protocol.heartbeat import GateBeat, GateState
 from orchestrator.protocol.targets import Level, Target
 from orchestrator.protocol.timestamps import timestamp
@@ -35,7 +39,7 @@ class Desk:
         self._ids = itertools.count(1)
 
     def beat(self, agent: str, group: str = "execution", beat: GateBeat = OPEN) -> None:
-        self.rules.heard(Sender(agent, group), beat)
+        self.rules.heard(Sender(agent, group), beat, self.at_s)
 
     def send(  # noqa: PLR0913 all that an event is made of
         self,
@@ -52,7 +56,7 @@ class Desk:
         fields = {} if agent is None else {"agent_id": agent}
         body = json.dumps(fields | (said or {})).encode() if payload is None else payload
         event = Event(next(self._ids), channel, body, timestamp(NOON + self.at_s), source)
-        return self.rules.take([event])
+        return self.rules.take([event], self.at_s)
 
     def send_many(self, count: int, agent: str = "a", **fields: Any) -> list[Violation]:
         return [one for _ in range(count) for one in self.send(agent, **fields)]
@@ -71,8 +75,8 @@ class Desk:
 
     @property
     def violations(self) -> int:
-        [(_, _, standing, _)] = self.rules.standings()
-        return standing.violations
+        [state] = self.rules.states()
+        return state.standing.violations
 
 
 def flood(**settings: Any) -> Desk:
@@ -173,16 +177,49 @@ def test_while_its_stop_is_in_force_it_is_said_each_ten_seconds_and_asked_for_no
     assert desk.violations == 3
 
 
-def test_after_a_release_it_stops_again_at_once_with_a_new_id() -> None:
+def test_after_a_release_what_was_counted_for_it_counts_no_more() -> None:
     desk = flood()
     [found] = desk.send_many(4)
     desk.engage(found)
     assert desk.send() == []
     desk.stop = desk.stop.with_release("T1", timestamp(NOON + desk.at_s))
 
+    assert desk.send_many(3) == []
     [again] = desk.send()
 
-    assert again.trip_id == "T2"
+    assert (again.trip_id, again.counted) == ("T2", 4)
+
+
+def test_a_release_is_noted_although_its_trip_was_never_seen_in_force() -> None:
+    desk = flood()
+    [found] = desk.send_many(4)
+    desk.engage(found)
+    desk.stop = desk.stop.with_release("T1", timestamp(NOON + desk.at_s))
+
+    assert desk.send_many(3) == []
+    assert [one.trip_id for one in desk.send()] == ["T2"]
+
+
+def test_a_release_of_one_agent_s_stop_leaves_the_count_of_another() -> None:
+    desk = flood(scope="agent")
+    [found] = desk.send_many(4, "a")
+    desk.engage(found)
+    desk.send_many(3, "b")
+
+    desk.stop = desk.stop.with_release("T1", timestamp(NOON + desk.at_s))
+
+    assert [one.agent for one in desk.send("b")] == ["b"]
+
+
+def test_the_release_of_a_stop_that_covers_several_is_that_of_all_it_stands_for() -> None:
+    desk = flood()
+    [found] = desk.send_many(4, "a")
+    desk.engage(found)
+    desk.send_many(9, "b")
+
+    desk.stop = desk.stop.with_release("T1", timestamp(NOON + desk.at_s))
+
+    assert desk.send_many(3, "a") + desk.send_many(3, "b") == []
 
 
 def test_its_stop_of_before_a_restart_is_its_stop() -> None:
@@ -195,7 +232,7 @@ def test_its_stop_of_before_a_restart_is_its_stop() -> None:
     [seen] = after.send_many(5)
 
     assert seen.trip_id == ""
-    assert after.rules.standings()[0][3] == ["T1"]
+    assert after.rules.states()[0].trips == ["T1"]
 
 
 def test_a_stop_by_somebody_else_does_not_keep_it_from_its_own() -> None:
