@@ -14,6 +14,23 @@ def test_a_style_sheet_has_blocks_only() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "served"),
+    [
+        ("a :is(b, c) { d: e 1px; f: g }", "a :is(b,c){d:e 1px;f:g}"),
+        (
+            "  @media (a: 7px) and (b: c) { --d: calc(1px * 2 - 3px); }",
+            "@media (a:7px) and (b:c){--d:calc(1px * 2 - 3px);}",
+        ),
+        ('a { content: ", "; }', 'a { content: ", "; }'),
+        ("a::after { b: url(x\\, y); }", "a::after { b: url(x\\, y); }"),
+        ("}", "}"),
+    ],
+)
+def test_a_style_loses_spaces_that_mean_nothing(line: str, served: str) -> None:
+    assert lean(line, ".css") == served
+
+
 def test_a_page_has_comments_of_its_own_kind() -> None:
     assert lean("<!-- a\nb -->\n/* text */\n<p>", ".html") == "\n\n/* text */\n<p>"
 
@@ -56,7 +73,7 @@ def test_a_block_ends_at_its_first_end() -> None:
 
 @pytest.mark.parametrize("suffix", [".js", ".css", ".html"])
 def test_lines_are_not_indented(suffix: str) -> None:
-    assert lean("a {\n  b;\n    c\n}", suffix) == "a {\nb;\nc\n}"
+    assert lean("a\n  b;\n    c\n}", suffix) == "a\nb;\nc\n}"
 
 
 @pytest.mark.parametrize(
