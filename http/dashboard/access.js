@@ -30,6 +30,9 @@ export function objectionTo(access, act) {
   return `Your role ${access.role} may not ${words}: that needs the role ${needs}.`;
 }
 
+/** Which daemon this is: "desk-a (PAPER)". */
+export const deskWords = ({ instance, env }) => `${instance ?? "this daemon"}${env ? ` (${String(env).toUpperCase()})` : ""}`;
+
 /** Who I am, in a word or two. */
 export function roleWords({ role, name, hasToken }) {
   if (!hasToken) return "no sign-in";

@@ -5,8 +5,7 @@
  * counts neither as down nor as trouble.
  */
 
-import { plainWords } from "./faults.js";
-import { age, parseTime, plural } from "./format.js";
+import { age, parseTime, plainWords, plural } from "./format.js";
 
 /** So many agents are shown one by one. */
 const FOLD_ABOVE = 12;

@@ -3,8 +3,7 @@
 import { agentCondition, agentCounts, executes, seenUntil, TROUBLES } from "./agent_state.js";
 import { HALT } from "./commands.js";
 import { announce, setAttr, setHidden, setText } from "./dom.js";
-import { dependencyFaults } from "./faults.js";
-import { age, clock, duration } from "./format.js";
+import { age, clock, dependencyFaults, duration } from "./format.js";
 import { PROOF_MS, trading, tradingState } from "./trading.js";
 
 /** Colour, outline and sign: no icon is fetched while the daemon does not answer. */

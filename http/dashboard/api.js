@@ -126,6 +126,8 @@ export class Api {
   health = () => this.#call("GET", "/health");
   ready = () => this.#call("GET", "/ready", undefined, { accept: [503] });
   killswitch = () => this.#call("GET", "/risk/killswitch");
+  emit = (type, payload) => this.#call("POST", "/bus/events", { type, payload, source: "dashboard" });
+  markProcessed = (ids) => this.#call("POST", "/bus/events/processed", { ids });
   event = (id) => this.#call("GET", `/bus/events/${id}`);
 
   /** A page of events; `query` as in contract.md §2, arrays repeat their key. */

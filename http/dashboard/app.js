@@ -1,25 +1,22 @@
 /**
  * Puts the page together: link → store and event log → panels.
  *
- * Frames change the state as they come (drawing.js draws). Once a second all is drawn, for the ages.
+ * Frames change the state as they come (dom.js says when to draw). Once a second all is drawn, for the ages.
  */
 
 import { addressOf, shownBy, themes, token } from "./storage.js";
 import { mountAnnouncer } from "./announcer.js";
 import { Api } from "./api.js";
-import { ServerClock } from "./clock.js";
-import { scheduleDrawing } from "./drawing.js";
+import { Link, ServerClock } from "./link.js";
+import { scheduleDrawing } from "./dom.js";
 import { MARKED_TYPES, toEvent } from "./event.js";
 import { EventLog } from "./event_log.js";
 import { History } from "./history.js";
 import { parseTime } from "./format.js";
-import { listenToKeys, mountHelp, mountPlaces } from "./panels/navigation.js";
-import { Link } from "./link.js";
-import { mountAccount, mountSignIn, signOut } from "./panels/sign_in.js";
+import { listenToKeys, mountDetails, mountHelp, mountPlaces } from "./panels/navigation.js";
+import { mountAccount, mountHeader, mountSignIn, signOut } from "./panels/header.js";
 import { mountAgents } from "./panels/agents.js";
-import { mountDetails } from "./panels/details.js";
 import { mountEvents } from "./panels/events.js";
-import { mountHeader } from "./panels/header.js";
 import { mountKillswitch } from "./panels/killswitch.js";
 import { mountRegime } from "./panels/regime.js";
 import { mountReleaseDialog } from "./panels/release_dialog.js";
@@ -60,7 +57,7 @@ const details = mountDetails($("details"), {
     remember();
   },
 });
-const events = mountEvents($("events"), { state, log, history, onSelect: openEvent, onChange: remember, onSpan: () => sync.read("histogram") });
+const events = mountEvents($("events"), { state, log, api, history, onSelect: openEvent, onStored: readEvent, onChange: remember, onSpan: () => sync.read("histogram") });
 const places = mountPlaces($("places"), { state, onStop: stopDialog.open, onChange: () => {
   remember();
   sync.tick();
@@ -90,6 +87,10 @@ function openEvent(event) {
   remember();
 }
 
+function readEvent(id) {
+  return api.event(id).then((answer) => openEvent(toEvent(answer.event)), () => {});
+}
+
 function openAgent(id) {
   if (!state.agents.has(id)) return;
   selection = { agent: id };
@@ -98,18 +99,19 @@ function openAgent(id) {
 }
 
 function remember() {
-  const shown = { place: places.place, filter: events.filterText, heartbeats: events.showsBeats, selection };
+  const shown = { place: places.place, filter: events.filterText, heartbeats: events.showsBeats, kiosk: "kiosk" in document.body.dataset, selection };
   window.history.replaceState(null, "", addressOf(shown, location.pathname));
 }
 
 async function recall() {
-  const { place, filter, heartbeats, agent, event } = shownBy(location.search);
+  const { place, filter, heartbeats, kiosk, agent, event } = shownBy(location.search);
+  if (kiosk) document.body.dataset.kiosk = "";
   if (heartbeats) events.setBeats(true);
   if (filter) events.setFilter(filter);
   places.go(place);
   await sync.start();
   if (agent) openAgent(agent);
-  else if (event) await api.event(event).then((answer) => openEvent(toEvent(answer.event)), () => {});
+  else if (event) await readEvent(event);
 }
 
 function goTo(section) {

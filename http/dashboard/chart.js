@@ -6,7 +6,7 @@
  * of a class `key` it asks the token `--chart-<key>`; a band's pattern tells what its colour tells.
  */
 
-import { bucketAt, niceTop, stack, timeScale, timeTicks } from "./event_counts.js";
+import { bucketAt, niceTop, stack, timeScale, timeTicks } from "./time_series.js";
 import { h, setAttr, setHidden, setText } from "./dom.js";
 import { compact } from "./format.js";
 
@@ -14,6 +14,7 @@ const AXIS_PX = 16;
 const MARGIN_PX = 4;
 /** A shorter drag is a click. */
 const BRUSH_PX = 4;
+const CLICK_MS = 60_000;
 const MARK_HIT_PX = 5;
 
 const PATTERNS = {
@@ -44,7 +45,7 @@ export class Chart {
   #topLabel = "";
   #scale = timeScale(0, 1, 0, 1);
 
-  /** `onPick(from, to)` after a brush; `from === to` after a click. `label` names it for those who cannot see it. */
+  /** `onPick(from, to)` after a brush, or a click, which takes a minute around it. `label` names it for those who cannot see it. */
   constructor({ label, heightPx, onPick }) {
     this.canvas = h("canvas", { height: heightPx, role: "img", "aria-label": label });
     this.tip = h("p", { class: "chart-tip", hidden: true, role: "status" });
@@ -201,9 +202,9 @@ export class Chart {
 
   #take() {
     const [from, to] = [this.#anchor ?? this.#cursor, this.#cursor].sort((a, b) => a - b);
-    const wide = this.#scale.x(to) - this.#scale.x(from) >= BRUSH_PX;
+    const around = this.#scale.x(to) - this.#scale.x(from) < BRUSH_PX ? CLICK_MS / 2 : 0;
     this.#anchor = null;
-    this.onPick(wide ? from : to, to);
+    this.onPick((around ? to : from) - around, to + around);
     this.#paint();
   }
 

@@ -1,5 +1,5 @@
 /**
- * The few words that the panels build the page with.
+ * The few words that the panels build the page with, and when it is drawn.
  *
  * Text only ever becomes text (`textContent`): nothing here parses HTML, so no payload can.
  */
@@ -132,6 +132,13 @@ function copyBySelection(text) {
   return done;
 }
 
+/** A table that says what it is also to those who cannot see it; `heads` are `[label, class?]`. */
+export function makeTable(kind, label, heads) {
+  const body = h("tbody");
+  const cells = heads.map(([words, of]) => h("th", { scope: "col", class: of }, words));
+  return { body, element: h("table", { class: kind }, h("caption", { class: "offscreen" }, label), h("thead", {}, h("tr", {}, cells)), body) };
+}
+
 /** A line of a list of facts (`dl`): `set(words, hidden)` keeps it up to date. */
 export function fact(list, label) {
   const value = h("dd", { class: "figure" });
@@ -177,4 +184,30 @@ export function closeOutside(dialog) {
 export function announce(text, { urgent = false } = {}) {
   const region = document.getElementById(urgent ? "alerts" : "news");
   if (region) setText(region, text);
+}
+
+/** More cannot be read. */
+const DRAW_EVERY_MS = 250;
+
+/** `onDraw(names)` draws what changed since the last time; returns `changed(names)`. */
+export function scheduleDrawing(onDraw) {
+  const dirty = new Set();
+  let [drawnAt, drawing] = [-Infinity, false];
+
+  function draw() {
+    drawing = false;
+    drawnAt = performance.now();
+    const names = [...dirty];
+    dirty.clear();
+    onDraw(names);
+  }
+
+  return (names) => {
+    for (const name of names) dirty.add(name === "health" ? "header" : name);
+    if (dirty.has("agents")) dirty.add("details");
+    if (names.length) dirty.add("header");
+    if (drawing || dirty.size === 0) return;
+    drawing = true;
+    setTimeout(() => requestAnimationFrame(draw), Math.max(0, drawnAt + DRAW_EVERY_MS - performance.now()));
+  };
 }

@@ -104,6 +104,8 @@ export function toEvent(raw, size = 0) {
     payload: size > MAX_PAYLOAD_CHARS ? undefined : payload,
     preview: preview(type, payload),
     severity: severity(type, payload),
+    /** Null: the way that it came does not say. */
+    processed: typeof raw.processed === "boolean" ? raw.processed : null,
   };
 }
 

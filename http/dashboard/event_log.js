@@ -6,7 +6,7 @@
  * N goes into `rows` (warnings always do); a frozen list shows the ring unsampled.
  */
 
-import { EventCounts } from "./event_counts.js";
+import { EventCounts } from "./time_series.js";
 
 /** Rows and kept events; beyond, the oldest go (they can be fetched again). */
 export const MAX_ROWS = 2000;

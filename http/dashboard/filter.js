@@ -1,5 +1,5 @@
 /**
- * The filter language of the event list, the same words as on the command line. Pure.
+ * The filter language of the event list, the same words as on the command line, and a filter as `orc tail`. Pure.
  *
  *   strategy.*  data.market.AAPL.*      topics (one of them must match; `*` is any run)
  *   --not heartbeat   -data.market.*    topics to leave out
@@ -10,10 +10,10 @@
  */
 
 export const SEVERITIES = ["info", "warning", "critical"];
-export const OPTIONS = { "--topic": "topic", "--not": "not", "--source": "source", "--where": "where", "--severity": "severity" };
-export const WHERE = /^(?:data|payload)\.([A-Za-z_][\w.-]*?)\s*(>=|<=|!=|==|=|>|<)\s*(.*)$/s;
+const OPTIONS = { "--topic": "topic", "--not": "not", "--source": "source", "--where": "where", "--severity": "severity" };
+const WHERE = /^(?:data|payload)\.([A-Za-z_][\w.-]*?)\s*(>=|<=|!=|==|=|>|<)\s*(.*)$/s;
 
-export function tokens(text) {
+function tokens(text) {
   return [...text.matchAll(/"([^"]*)"|'([^']*)'|((?:[^\s"']|"[^"]*"|'[^']*')+)/g)].map((m) =>
     m[3] === undefined ? { text: m[1] ?? m[2], quoted: true } : { text: m[3], quoted: false },
   );
@@ -82,15 +82,15 @@ function slipWords(word) {
   return `cannot read “${word}”${after}`;
 }
 
-function addWord(parts, word, quoted) {
-  const prefixed = /^(topic|source|severity|not):(.+)$/s.exec(word);
-  if (quoted) parts.texts.push(word.toLowerCase());
-  else if (prefixed) add(parts, prefixed[1], prefixed[2]);
-  else if (WHERE.test(word)) add(parts, "where", word);
-  else if (SLIP.test(word)) parts.faults.push(slipWords(word));
-  else if (/^[-!]./.test(word)) add(parts, "not", word.slice(1));
-  else if (/[.*]/.test(word)) add(parts, "topic", word);
-  else parts.texts.push(word.toLowerCase());
+/** What one of `tokens` asks for, as `[kind, value]`: topic, source, severity, not, where, text, or a slip. */
+function kindOf({ text, quoted }) {
+  const prefixed = /^(topic|source|severity|not):(.+)$/s.exec(text);
+  if (quoted) return ["text", text];
+  if (prefixed) return prefixed.slice(1);
+  if (WHERE.test(text)) return ["where", text];
+  if (SLIP.test(text)) return ["slip", text];
+  if (/^[-!]./.test(text)) return ["not", text.slice(1)];
+  return [/[.*]/.test(text) ? "topic" : "text", text];
 }
 
 function add(parts, kind, value) {
@@ -98,6 +98,8 @@ function add(parts, kind, value) {
   else if (kind === "not") parts.nots.push(value);
   else if (kind === "source") parts.sources.push(value);
   else if (kind === "severity") addSeverity(parts, value.toLowerCase());
+  else if (kind === "text") parts.texts.push(value.toLowerCase());
+  else if (kind === "slip") parts.faults.push(slipWords(value));
   else {
     const test = where(value);
     if (test) parts.wheres.push(test);
@@ -125,7 +127,7 @@ function parse(text) {
       add(parts, option, token.text);
       option = null;
     } else if (!token.quoted && Object.hasOwn(OPTIONS, token.text)) option = OPTIONS[token.text];
-    else addWord(parts, token.text, token.quoted);
+    else add(parts, ...kindOf(token));
   }
   if (option) parts.faults.push("the last word needs a value");
   return parts;
@@ -165,4 +167,37 @@ function hasTexts(texts, event) {
   const body = event.payload === undefined ? event.preview : JSON.stringify(event.payload);
   const hay = `${event.channel} ${event.source ?? ""} ${body}`.toLowerCase();
   return texts.every((text) => hay.includes(text));
+}
+
+/** A word for a POSIX shell. */
+export const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
+
+/** The filter's words as `[role, value]`, and those that `orc tail` has no option for. */
+function sorted(filterText) {
+  const said = { topic: [], not: [], source: [] };
+  const unsaid = [];
+  let option = null;
+  for (const token of tokens(filterText)) {
+    if (option === null && !token.quoted && Object.hasOwn(OPTIONS, token.text)) {
+      option = OPTIONS[token.text];
+      continue;
+    }
+    const [kind, value] = option ? [option, token.text] : kindOf(token);
+    const fits = said[kind] && !(kind === "source" && (said.source.length > 0 || value.includes("*")));
+    if (fits) said[kind].push(value);
+    else unsaid.push(option === "severity" || option === "where" ? `${option}:${value}` : token.text);
+    option = null;
+  }
+  return { said, unsaid };
+}
+
+/** `{command, unsaid}`: the same list as the page shows, and the words that only the page's filter knows. */
+export function tailCommand(filterText, { url, heartbeats = true } = {}) {
+  const { said, unsaid } = sorted(filterText);
+  const words = ["orc", ...(url ? ["--url", url] : []), "tail"];
+  for (const value of said.not) words.push("--not", quote(value));
+  if (!heartbeats) words.push("--not", quote("heartbeat.*"));
+  for (const value of said.source) words.push("--source", quote(value));
+  if (said.topic.some((topic) => topic.startsWith("-"))) words.push("--");
+  return { command: [...words, ...said.topic.map(quote)].join(" "), unsaid };
 }

@@ -1,11 +1,12 @@
-/** What outlives a reload: the page's address, the token (in this tab's session storage, gone when the tab is), and the colours. */
+/** What outlives a reload: the page's address, the token (in this tab's session storage, gone when the tab is), the colours, and named views. */
 
-/** The address for `{place, filter, heartbeats, selection}`; `selection` is `{event}`, `{agent}` or empty. */
-export function addressOf({ place, filter, heartbeats, selection }, path) {
+/** The address for `{place, filter, heartbeats, kiosk, selection}`; `selection` is `{event}`, `{agent}` or empty. */
+export function addressOf({ place, filter, heartbeats, kiosk, selection }, path) {
   const words = new URLSearchParams();
   if (place !== "desk") words.set("place", place);
   if (filter) words.set("filter", filter);
   if (heartbeats) words.set("heartbeats", "1");
+  if (kiosk) words.set("kiosk", "");
   for (const [key, value] of Object.entries(selection)) words.set(key, value);
   const query = words.toString();
   return query ? `?${query}` : path;
@@ -16,7 +17,7 @@ export function shownBy(search) {
   const words = new URLSearchParams(search);
   const event = words.get("event");
   return {
-    place: words.get("place") ?? "desk", filter: words.get("filter"), heartbeats: words.has("heartbeats"),
+    place: words.get("place") ?? "desk", filter: words.get("filter"), heartbeats: words.has("heartbeats"), kiosk: words.has("kiosk"),
     agent: words.get("agent"), event: /^\d+$/.test(event ?? "") ? event : null,
   };
 }
@@ -66,4 +67,32 @@ export function themes() {
       keep("localStorage", "theme", name);
     },
   };
+}
+
+/** Views that this browser keeps, and characters of their names and filters. */
+export const VIEWS_KEPT = 20;
+export const NAME_CHARS = 40;
+export const FILTER_CHARS = 500;
+
+const isView = (one) => typeof one?.name === "string" && typeof one.filter === "string" && one.spanMs > 0 && (one.range === null || one.range?.from < one.range?.to);
+
+/** `[{name, filter, heartbeats, spanMs, range}]`, the newest first; `range` is `{from, to}` (ms) or null for now. What makes no sense is left out. */
+export function savedViews() {
+  try {
+    const views = JSON.parse(stored("localStorage", "views"));
+    return Array.isArray(views) ? views.filter(isView).slice(0, VIEWS_KEPT) : [];
+  } catch {
+    return [];
+  }
+}
+
+export const saveViews = (views) => keep("localStorage", "views", JSON.stringify(views));
+
+/** Keep a view, in the place of one of its name; why it is not kept, or null. */
+export function addView(view) {
+  const others = savedViews().filter(({ name }) => name !== view.name);
+  if (view.name === "" || view.name.length > NAME_CHARS) return `Give it a name of at most ${NAME_CHARS} characters.`;
+  if (view.filter.length > FILTER_CHARS) return `Its filter has more than ${FILTER_CHARS} characters.`;
+  if (others.length >= VIEWS_KEPT) return `${VIEWS_KEPT} views are kept: delete one first.`;
+  return saveViews([view, ...others]) ? null : "This browser keeps nothing for this page.";
 }

@@ -9,9 +9,8 @@
 import { createAccess } from "./access.js";
 import * as beats from "./agent_state.js";
 import { parseTime } from "./format.js";
-import { toStored } from "./event_counts.js";
+import { Series, toStored } from "./time_series.js";
 import { addMarks } from "./event.js";
-import { Series } from "./series.js";
 
 const { isObject } = beats;
 

@@ -6,7 +6,7 @@
  */
 
 import { applyIdentity } from "./access.js";
-import { queryOf } from "./event_counts.js";
+import { queryOf } from "./time_series.js";
 import { PAGE } from "./history.js";
 import { MARKED_TYPES } from "./event.js";
 import { keep, stored } from "./storage.js";

@@ -1,9 +1,59 @@
-/** What can be done with an agent or an actor, and its buttons: the first press says the effect, the second does it; then the result, live. */
+/**
+ * What panels and dialogs share: head and body, a fault with its way out, a field, a small picture; and acts, whose first press
+ * says the effect and whose second does it.
+ */
 
 import { objectionTo } from "../access.js";
-import { announce, button, h, keyed, quiet, setBarred, setHidden, setText, setWords } from "../dom.js";
-import { outcomeLine } from "./panel.js";
+import { announce, button, h, keyed, quiet, setAttr, setBarred, setHidden, setText, setWords, svg } from "../dom.js";
+import { age, unreadable } from "../format.js";
+import { areaPath } from "../time_series.js";
 import { lastSaid, levelOf, scopeOf, tripsInForce } from "../trading.js";
+
+/** Fill a panel; returns its body. `heads` stand beside the title. */
+export function fillPanel(root, title, heads, ...body) {
+  const main = h("div", { class: "panel-body", tabindex: 0 }, ...body);
+  root.append(h("div", { class: "panel-head" }, h("h2", { id: `${root.id}-title` }, title), ...heads), main);
+  return main;
+}
+
+export const ageWords = (at, nowMs) => (Number.isFinite(at) ? `as of ${age(nowMs - at)} ago` : "");
+
+/** Why one of `state.sources` cannot be read, with a button that tries again. */
+export function faultLine(onRetry) {
+  const words = h("span");
+  const element = h("p", { class: "fault", hidden: true }, words, " ", quiet("Read again", onRetry));
+  return { element, show(source, nowMs) {
+    setHidden(element, source.error === null);
+    setText(words, unreadable(source, nowMs));
+  } };
+}
+
+/** `say(words, kind)`: what came of an act; `kind` is "busy", "done", "part" or "failed". Without words it is hidden. */
+export function outcomeLine() {
+  const element = h("p", { class: "outcome", role: "status", hidden: true });
+  return { element, say(words, kind = null) {
+    setWords(element, words);
+    setAttr(element, "data-kind", kind);
+  } };
+}
+
+/** A dialog of the page, which it is put into. */
+export function makeDialog(id, kind, title, ...children) {
+  const element = h("dialog", { id, class: `dialog ${kind}`, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), ...children);
+  document.body.append(element);
+  return element;
+}
+
+export const field = (label, input, ...more) => h("div", { class: "field" }, h("label", { for: input.id }, ...[label].flat()), input, ...more);
+
+/** `set(points, nowMs, spanMs)`: `[{ts, value}]` up to now. */
+export function spark() {
+  const path = svg("path", {});
+  return {
+    element: svg("svg", { class: "spark", viewBox: "0 0 100 20", preserveAspectRatio: "none", "aria-hidden": "true" }, path),
+    set: (points, nowMs, spanMs) => setAttr(path, "d", areaPath(points, nowMs, spanMs)),
+  };
+}
 
 const RUNS = new Set(["STARTING", "RUNNING", "BACKOFF", "RESTARTING"]);
 
@@ -41,6 +91,12 @@ export function actorActs(node, { access }) {
   const below = Array.isArray(node.children) && node.children.length > 0;
   const effect = `${below ? "It and all actors below it end and start anew" : "It ends and starts anew"}: its mailbox is kept, its work pauses for a moment.`;
   return [{ key: "restart", label: "Restart", effect, objection: objectionTo(access, "actors") }];
+}
+
+/** The same for an event. */
+export function eventActs(event, { access }) {
+  const effect = "It stays stored, but whoever asks for events that are not processed gets it no more. The mark cannot be taken away.";
+  return [{ key: "processed", label: "Mark as processed", effect, objection: objectionTo(access, "events") ?? (event.processed ? "It is marked already." : null) }];
 }
 
 /** `run(key)` does it and resolves to the words of what came of it. */

@@ -6,7 +6,7 @@ import { RUN_AGENT } from "../commands.js";
 import { h, keyed, setAttr, setHidden, setSign, setText, setWords, sign, svg } from "../dom.js";
 import { age, duration, plural } from "../format.js";
 import { underStop } from "../trading.js";
-import { ageWords, faultLine, fillPanel } from "./panel.js";
+import { ageWords, faultLine, fillPanel } from "./acts.js";
 
 /** Cards drawn at once; the rest is said as a number and found by the filter. */
 const MAX_CARDS = 120;
@@ -121,6 +121,7 @@ export function mountAgents(root, { state, onSelect, onRetry }) {
     keyed(grid, known, drawn, (item) => item.key, (item) => (item.agent ? card({ onSelect }) : foldRow({ onFold })));
     setAttr(grid, "data-few", drawn.length <= FEW ? true : null);
     setText(summary, `${past && ranked.length ? "were: " : ""}${ranked.length ? summaryWords(ranked) : ""}`);
+    setAttr(summary, "title", summary.textContent);
     setText(aged, ageWords(state.sources.agents.at, nowMs));
     setWords(empty, shown.length > 0 ? "" : emptyWords(state, ranked.length > 0));
     setHidden(more, items.length <= MAX_CARDS);

@@ -1,8 +1,10 @@
 /** One event: what it is, its payload as a tree, and the ways from it to others. */
 
-import { announce, button, copy, copyButton, fact, h, pick, quiet } from "../dom.js";
-import { age, clockMs, moment, NONE } from "../format.js";
-import { eventCauses } from "./event_causes.js";
+import { announce, button, copy, copyButton, fact, h, pick, quiet, setBarred, setText } from "../dom.js";
+import { nameOf, textIn, toEvent } from "../event.js";
+import { age, clockMs, moment, NONE, perSecond, plural } from "../format.js";
+import { eventActs, mountActs } from "./acts.js";
+import { eventLinks } from "./event_rows.js";
 
 /** Children shown at once; the rest behind a button. */
 const LOT = 100;
@@ -119,14 +121,99 @@ function buildFacts(event, onFilter) {
   return { list, render: (nowMs) => received.set(`${moment(event.ts, nowMs).replace(/\d\d:\d\d:\d\d/, clockMs(event.ts))}, ${age(nowMs - event.ts)} ago`) };
 }
 
-export function eventDetails(event, { api, onFilter, onOpenEvent }) {
+export function eventDetails(event, { state, api, onFilter, onOpenEvent, onTopic }) {
   let open = true;
+  const commands = mountActs(async () => {
+    const { missing } = await api.markProcessed([event.id]);
+    if (missing.length) throw new Error("It is not stored any more.");
+    event.processed = true;
+    return "Marked as processed.";
+  });
   const facts = buildFacts(event, onFilter);
   const acts = h("div", { class: "acts" }, pick("Only this topic", event.channel, () => onFilter(event.channel)),
-    pick("Without this topic", event.channel, () => onFilter(`-${event.channel}`)));
+    pick("Without this topic", event.channel, () => onFilter(`-${event.channel}`)), pick("Its sources and rates", event.type, () => onTopic(event.type)));
   return {
-    elements: [facts.list, acts, payloadBox(event, { api, onOpenEvent }, () => open)],
-    render: facts.render,
+    elements: [facts.list, acts, commands.element, payloadBox(event, { api, onOpenEvent }, () => open)],
+    render: (nowMs) => {
+      facts.render(nowMs);
+      commands.render(eventActs(event, state));
+    },
     close: () => { open = false; },
   };
+}
+
+/** So far before and after it; no index helps the daemon to find a chain. */
+const WITHIN_MS = 900_000;
+/** Events of a chain that are looked at, and consequences that are listed. */
+const LOOKED_AT = 200;
+const LISTED = 50;
+
+/** `{cause, consequences, others}` of an event among `rows` of its chain: one or null, a list, and how many remain. */
+export function causesOf(event, rows) {
+  const [name, causeName] = [nameOf(event), textIn(event.payload, "causation_id")];
+  const chain = rows.filter((row) => row.id !== event.id);
+  const cause = chain.find((row) => causeName !== null && nameOf(row) === causeName) ?? null;
+  const consequences = chain.filter((row) => row !== cause && name !== null && textIn(row.payload, "causation_id") === name);
+  return { cause, consequences, others: chain.length - consequences.length - (cause ? 1 : 0) };
+}
+
+const span = `${WITHIN_MS / 60_000} min of it`;
+
+/** The words beside what was found: `{cause, consequences, note}`, empty where the list says all. */
+export function causeWords(event, { cause, consequences, others }, more) {
+  const named = textIn(event.payload, "causation_id");
+  return {
+    cause: cause ? "" : named ? `It names ${named} as its cause, which is not stored within ${span}.` : "It names no cause.",
+    consequences: consequences.length > LISTED ? `The first ${LISTED} of ${consequences.length}:` : consequences.length ? "" : `Nothing within ${span} names it as its cause.`,
+    note: `${plural(others, "other event")} of this chain${more ? `; only the first ${LOOKED_AT} within ${span} were looked at` : ""}.`,
+  };
+}
+
+/** `event` has its payload. */
+export function eventCauses(event, { api, onOpenEvent }) {
+  const chain = textIn(event.payload, "correlation_id") ?? nameOf(event);
+  const found = h("div");
+  const read = quiet("Cause and consequences", show);
+  setBarred(read, chain === null ? "Its producer names no causes: it has no correlation_id, id or numbering (boot, seq)." : null, "Events of its chain, before and after it");
+
+  async function show() {
+    setText(found, "Reading its chain…");
+    const [from, to] = [-1, 1].map((sign) => new Date(event.ts + sign * WITHIN_MS).toISOString());
+    try {
+      const page = await api.events({ correlation_id: chain, from, to, after: 0, order: "asc", limit: LOOKED_AT });
+      const result = causesOf(event, page.events.map((row) => toEvent(row)));
+      const words = causeWords(event, result, page.has_more);
+      const part = (title, text, events) => [h("h4", {}, title), text && h("p", { class: "note" }, text), eventLinks(events, onOpenEvent)];
+      found.replaceChildren(h("div", {}, part("Cause", words.cause, result.cause ? [result.cause] : []),
+        part("Consequences", words.consequences, result.consequences.slice(0, LISTED)), h("p", { class: "note" }, words.note)));
+      announce(`${result.cause ? "Its cause" : "No cause"} and ${plural(result.consequences.length, "consequence")}`);
+    } catch (error) {
+      setText(found, `Not readable: ${error.message}`);
+    }
+  }
+
+  return h("div", {}, h("div", { class: "acts" }, read), found);
+}
+
+const SOURCES_LISTED = 50;
+
+/** Who sends a topic, by its newest events, the most frequent first: `[{source, n, perMinute}]` over the time since the oldest of them. */
+export function sourcesOf(events, nowMs) {
+  const minutes = Math.max(1, nowMs - Math.min(...events.map(({ ts }) => ts))) / 60_000;
+  const counts = new Map();
+  for (const { source } of events) counts.set(source, (counts.get(source) ?? 0) + 1);
+  return [...counts].map(([source, n]) => ({ source, n, perMinute: n / minutes })).sort((a, b) => b.n - a.n);
+}
+
+/** A topic: how much of it there is, and who sends it at which rate. */
+export function topicDetails(type, { api, now, onFilter }) {
+  const body = h("div", {}, "Reading what is stored of it…");
+  const line = ({ source, n, perMinute }) => h("li", {}, button([h("b", {}, source ?? "no source"), h("span", {}, `${perSecond(perMinute)} a minute (${n} of these)`)],
+    () => onFilter(source === null ? type : `${type} source:${source}`)));
+  api.events({ type, limit: LOOKED_AT }).then((page) => {
+    const sources = sourcesOf(page.events.map((row) => toEvent(row)), now());
+    const first = sources.length > SOURCES_LISTED ? `, the first ${SOURCES_LISTED} of ${sources.length}` : "";
+    body.replaceChildren(h("h4", {}, `Sources of its latest ${plural(page.events.length, "event")}${first}`), h("ul", { class: "latest" }, sources.slice(0, SOURCES_LISTED).map(line)));
+  }, (error) => setText(body, `Not readable: ${error.message}`));
+  return { elements: [body], render() {}, close() {} };
 }

@@ -2,15 +2,14 @@
 
 import { TAIL, tailCommand } from "../commands.js";
 import { announce, button, copyButton, h, quiet, setAttr, setHidden, setText, setWords } from "../dom.js";
-import { unreadable } from "../faults.js";
+import { compact, count, plural, unreadable } from "../format.js";
 import { compileFilter } from "../filter.js";
-import { compact, count, plural } from "../format.js";
-import { VirtualList } from "../virtual_list.js";
+import { emptyWords, eventRow, olderWords, VirtualList } from "./event_rows.js";
+import { mountEventTools } from "./event_tools.js";
 import { mountAsOf, mountTimeline } from "./timeline.js";
-import { emptyWords, eventRow, olderWords } from "./event_row.js";
 
 /** `history` reads more; `onSelect(event)` opens one, `onChange()`: the words have changed. */
-export function mountEvents(root, { state, log, history, onSelect, onChange, onSpan }) {
+export function mountEvents(root, { state, log, api, history, onSelect, onStored, onChange, onSpan }) {
   let filterText = "";
   let filter = compileFilter("");
   let showBeats = false;
@@ -19,8 +18,9 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   let pauseIsOurs = false;
   let older = { kind: "older", id: 0, words: "", act: null };
   let pressed = null;
-  /** What the copied command could not say. */
-  let unsaid = "";
+  /** What came of the last press: what the copied command could not say, or how far an export is. */
+  let notice = "";
+  let isNewestLast = false;
 
   const rate = h("b", { class: "figure" }, "0");
   const rates = h("span", { class: "rate", title: "Events per second, heartbeats included" }, rate, "/s");
@@ -34,19 +34,38 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   const axis = h("div", { class: "timeline" });
   const clear = quiet("Clear filter", () => setFilter(""));
   const search = quiet("Search the store", searchStore);
-  const viewport = h("div", { class: "event-list", role: "listbox", tabindex: 0, "aria-label": "Events, newest first" });
+  const viewport = h("div", { class: "event-list", role: "listbox", tabindex: 0 });
   const empty = h("div", { class: "empty", hidden: true }, h("p"), h("div", { class: "acts" }, search, clear));
   root.append(
     h("div", { class: "panel-head" }, h("h2", { id: "events-title" }, "Events"), rates, field, beats, command, pause),
     axis, asOf.element, status, h("div", { class: "event-frame" }, viewport, empty));
-  const timeline = mountTimeline(axis, { state, log, onRange: showRange, onSpan });
+  const tools = mountEventTools({ state, log, api, say, onOrder, onStored, show: showView,
+    shown: () => ({ filter: filterText, heartbeats: showBeats, spanMs: state.axis.spanMs, range: state.asOf && { from: state.asOf.from, to: state.asOf.to } }) });
+  const timeline = mountTimeline(axis, { state, log, tools: tools.element, onRange: showRange, onSpan });
 
   const length = () => log.visible.length + (log.visible.length > 0 ? 1 : 0);
-  const itemAt = (index) => log.visible[log.visible.length - 1 - index] ?? older;
+  /** From a place in the log to one in the list, and back. */
+  const turned = (at) => (isNewestLast ? at : log.visible.length - 1 - at);
+  const itemAt = (index) => log.visible[isNewestLast ? index - 1 : turned(index)] ?? older;
   const list = new VirtualList(viewport, {
     make: () => eventRow({ itemAt, isSelected: (item) => item.kind === "event" && item.id === selectedId }),
     onScroll: scrolled,
   });
+
+  function onOrder(newestLast) {
+    isNewestLast = list.fromBottom = newestLast;
+    setAttr(viewport, "aria-label", `Events, newest ${newestLast ? "last" : "first"}`);
+    list.draw(length());
+    list.toStart();
+  }
+
+  function showView(view) {
+    setPause(false);
+    setBeats(view.heartbeats === true);
+    setFilter(view.filter);
+    timeline.setSpan(view.spanMs);
+    if (view.range) showRange(view.range.from, view.range.to);
+  }
 
   function setFilter(text, { fromField = false } = {}) {
     filterText = text;
@@ -54,9 +73,9 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
     if (!fromField) field.value = text;
     if (filter.wantsHeartbeats && !showBeats) showBeats = true;
     log.setFilter(filter, showBeats);
-    list.toTop();
+    list.toStart();
     history.forget();
-    unsaid = "";
+    notice = "";
     asOf.again(filter);
     render();
     onChange();
@@ -79,7 +98,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
     if (paused) log.freeze();
     else {
       log.thaw();
-      list.toTop();
+      list.toStart();
     }
     render();
   }
@@ -88,9 +107,9 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
     setPause(!log.frozen);
   }
 
-  /** Scrolling away holds the list still; coming back to the top lets it go. */
-  function scrolled(atTop) {
-    if (!atTop) setPause(true, { ours: true });
+  /** Scrolling away holds the list still; coming back to the newest lets it go. */
+  function scrolled(atStart) {
+    if (!atStart) setPause(true, { ours: true });
     else if (pauseIsOurs && selectedId === null) setPause(false);
   }
 
@@ -110,7 +129,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   /** List what was between two moments; the filter and the keys work as ever. */
   function showRange(from, to) {
     setPause(true);
-    list.toTop();
+    list.toStart();
     asOf.show(filter, from, to);
   }
 
@@ -121,8 +140,12 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   /** A command that shows more than the list does says so. */
   function sayUnsaid() {
     const words = asCommand().unsaid;
-    unsaid = words.length ? `Copied without ${words.map((word) => `“${word}”`).join(", ")}: ${TAIL} has no such filter` : "";
-    announce(unsaid || "Copied");
+    say(words.length ? `Copied without ${words.map((word) => `“${word}”`).join(", ")}: ${TAIL} has no such filter` : "", "Copied");
+  }
+
+  function say(words, spoken = words) {
+    notice = words;
+    announce(words || spoken);
     render();
   }
 
@@ -136,7 +159,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
 
   function unselect() {
     selectedId = null;
-    if (pauseIsOurs && viewport.scrollTop < 14) setPause(false);
+    if (pauseIsOurs && list.atStart) setPause(false);
     render();
   }
 
@@ -148,7 +171,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
     while (rows[at] && rows[at].kind !== "event") at -= step;
     if (!rows[at]) return step > 0 && !asOf.on ? onAct(older) : undefined;
     select(rows[at]);
-    list.reveal(log.visible.length - 1 - log.visible.indexOf(rows[at]));
+    list.reveal(turned(log.visible.indexOf(rows[at])) + (isNewestLast ? 1 : 0));
   }
 
   viewport.addEventListener("pointerdown", (event) => {
@@ -162,7 +185,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   viewport.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      move(event.key === "ArrowDown" ? 1 : -1);
+      move((event.key === "ArrowDown") === isNewestLast ? -1 : 1);
     } else if (event.key === "Enter") {
       const gap = log.visible.findLast((row) => row.kind === "gap");
       if (gap) onAct(gap);
@@ -178,7 +201,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
     if (!filter.empty) parts.push(`${plural(shown, "event")} match`);
     if (!showBeats && log.hiddenBeats > 0) parts.push(`${plural(log.hiddenBeats, "heartbeat")} hidden`);
     if (log.frozen && !asOf.on) parts.push(pauseIsOurs ? "Held still while you read" : "Paused");
-    if (unsaid) parts.push(unsaid);
+    if (notice) parts.push(notice);
     const fault = unreadable(state.sources.events, nowMs);
     if (fault && state.link.phase !== "lost") parts.push(`History: ${fault}`);
     return parts.join(" · ");
@@ -192,6 +215,7 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
   function render(at) {
     if (at !== undefined) nowMs = at;
     timeline.render(nowMs);
+    tools.render();
     asOf.render();
     setText(rate, compact(Math.round(log.counts.rate(nowMs))));
     setText(pause, log.frozen ? `Resume${log.waiting ? `: ${count(log.waiting)} new` : ""}` : "Pause");
@@ -211,11 +235,12 @@ export function mountEvents(root, { state, log, history, onSelect, onChange, onS
     setAttr(viewport, "aria-activedescendant", selectedId === null ? null : `event-event-${selectedId}`);
   }
 
+  tools.setOrder();
   return {
     render, showRange, setFilter, setBeats, togglePause, move, unselect, setPause,
     newest: () => {
       setPause(false);
-      list.toTop();
+      list.toStart();
     },
     focusFilter: () => field.focus(),
     get filterText() { return filterText; },

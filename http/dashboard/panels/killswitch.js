@@ -4,7 +4,7 @@ import { objectionTo } from "../access.js";
 import { button, copyButton, fact, h, keyed, quiet, setAttr, setBarred, setHidden, setSign, setText, setWords, sign } from "../dom.js";
 import { age, clip, moment, parseTime } from "../format.js";
 import { haltedWords, levelOf, permissions, standings, trading, tripsInForce, tripWords } from "../trading.js";
-import { faultLine, fillPanel } from "./panel.js";
+import { faultLine, fillPanel } from "./acts.js";
 
 /** "anna · 21:08:27 UTC (3 s ago)", as far as the trip says. */
 function origin(trip, nowMs) {

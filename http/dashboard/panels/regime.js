@@ -1,10 +1,9 @@
 /** RegimeStatePanel: regime, trend, confidence and age; a ribbon of the day; each symbol in a table. */
 
 import { Chart } from "../chart.js";
-import { button, h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
-import { unreadable } from "../faults.js";
-import { age, clock, duration, figure, parseTime, percent } from "../format.js";
-import { fillPanel } from "./panel.js";
+import { button, h, makeTable, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { age, clock, duration, figure, parseTime, percent, unreadable } from "../format.js";
+import { fillPanel } from "./acts.js";
 
 const TRENDS = { bullish: "rise", bearish: "fall", sideways: "level" };
 const RIBBON_PX = 36;
@@ -12,8 +11,6 @@ const MINUTE = 60_000;
 /** The ribbon shows at least so much, at most a day. */
 const SHORTEST_MS = 15 * MINUTE;
 const DAY_MS = 1440 * MINUTE;
-/** A click looks at this much around the moment. */
-const CLICK_MS = MINUTE;
 
 const word = (value) => (typeof value === "string" && value !== "" ? value : "–");
 
@@ -38,13 +35,6 @@ function row([symbol, d]) {
     h("td", { class: "number" }, figure(details.data_points)));
 }
 
-function table() {
-  const body = h("tbody");
-  const head = ["Symbol", "Regime", "Trend", "Vol.", "Strength", "Points"].map((label, i) =>
-    h("th", { scope: "col", class: i > 2 ? "number" : null }, label));
-  return { body, element: h("table", { class: "symbols" }, h("caption", { class: "offscreen" }, "Regime of each symbol"), h("thead", {}, h("tr", {}, ...head)), body) };
-}
-
 function noDataWords(state, nowMs) {
   if (state.sources.regime.error) return unreadable(state.sources.regime, nowMs);
   if (!Number.isFinite(state.sources.regime.at)) return "Reading the regime…";
@@ -55,7 +45,7 @@ function noDataWords(state, nowMs) {
 
 /** The ribbon with its axis: colours and patterns, stops on it; a click or a span is that moment's events. */
 function ribbonOf({ state, onPick }) {
-  const chart = new Chart({ label: "Regime over time", heightPx: RIBBON_PX, onPick: (from, to) => (from === to ? onPick(from - CLICK_MS / 2, to + CLICK_MS / 2) : onPick(from, to)) });
+  const chart = new Chart({ label: "Regime over time", heightPx: RIBBON_PX, onPick });
   return { element: chart.element, draw(nowMs) {
     const bands = bandsOf(state.regimeHistory, nowMs);
     const from = Math.max(nowMs - DAY_MS, Math.min(bands[0]?.from ?? nowMs, nowMs - SHORTEST_MS));
@@ -82,7 +72,7 @@ export function mountRegime(root, { state, onPick, onEarlier }) {
   const origin = h("span", { class: "panel-note" });
   const ribbon = ribbonOf({ state, onPick });
   const earlier = button("Earlier", onEarlier, { class: "quiet ribbon-note" });
-  const symbols = table();
+  const symbols = makeTable("symbols", "Regime of each symbol", [["Symbol"], ["Regime"], ["Trend"], ["Vol.", "number"], ["Strength", "number"], ["Points", "number"]]);
   const empty = h("p", { class: "empty", hidden: true });
   const full = h("div", { class: "regime" },
     h("div", { class: "regime-top" }, name, way.element, earlier),

@@ -4,7 +4,7 @@ import { objectionTo } from "../access.js";
 import { announce, h, quiet, setHidden, setText, setWords } from "../dom.js";
 import { clip, moment, parseTime } from "../format.js";
 import { tripsInForce, tripWords } from "../trading.js";
-import { field, makeDialog, outcomeLine } from "./panel.js";
+import { field, makeDialog, outcomeLine } from "./acts.js";
 
 /** So many characters of the trip's id prove that it was read. */
 const PROOF_CHARS = 6;

@@ -5,12 +5,12 @@
  * that are left; it can be sent again at once, since a stop that is in force takes a second one.
  */
 
-import { objectionTo } from "../access.js";
+import { deskWords, objectionTo } from "../access.js";
 import { HALT_PAST_DAEMON, haltCommand } from "../commands.js";
 import { announce, button, closeOutside, h, quiet, setText } from "../dom.js";
 import { duration } from "../format.js";
 import { tripWords } from "../trading.js";
-import { field, makeDialog, outcomeLine } from "./panel.js";
+import { field, makeDialog, outcomeLine } from "./acts.js";
 
 const LEVELS = [["halt", "Halt"], ["reduce", "Reduce"]];
 
@@ -149,8 +149,7 @@ export function mountStopDialog({ state, api, onStopped, onRefused }) {
   }
 
   function showEffect() {
-    const name = `${state.instance ?? "this daemon"}${state.env ? ` (${String(state.env).toUpperCase()})` : ""}`;
-    setText(effect, `${name}: ${effectOf(target.value())}`);
+    setText(effect, `${deskWords(state)}: ${effectOf(target.value())}`);
   }
 
   function open() {

@@ -1,10 +1,8 @@
 /** The supervision tree, and one actor of it: state, mailbox, what happened to it, and its restart. */
 
-import { actorActs, mountActs } from "./acts.js";
-import { button, fact, h, keyed, quiet, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
-import { plainWords } from "../faults.js";
-import { age, compact, count, perSecond, plural } from "../format.js";
-import { ageWords, faultLine, fillPanel, spark } from "./panel.js";
+import { actorActs, ageWords, faultLine, fillPanel, mountActs, spark } from "./acts.js";
+import { button, fact, h, keyed, makeTable, quiet, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
+import { age, compact, count, perSecond, plainWords, plural } from "../format.js";
 import { flatten } from "../system.js";
 
 function find(node, name) {
@@ -101,10 +99,8 @@ export function mountSupervision(root, { state, onRetry, onSelect, onSystem }) {
   const known = new Map();
   const note = h("span", { class: "panel-note" });
   const aged = h("span", { class: "panel-age" });
-  const body = h("tbody");
-  const heads = [["Actor", ""], ["Waiting", "number"], ["Done", "number"], ["Restarts", "number"], ["Up", "number"], ["Per second", "number extra"], ["Waiting over time", "extra"]];
-  const table = h("table", { class: "actors" }, h("caption", { class: "offscreen" }, "Actors under supervision"),
-    h("thead", {}, h("tr", {}, ...heads.map(([label, kind]) => h("th", { scope: "col", class: kind || null }, label)))), body);
+  const heads = [["Actor"], ["Waiting", "number"], ["Done", "number"], ["Restarts", "number"], ["Up", "number"], ["Per second", "number extra"], ["Waiting over time", "extra"]];
+  const { element: table, body } = makeTable("actors", "Actors under supervision", heads);
   const empty = h("p", { class: "empty", hidden: true });
   const fault = faultLine(onRetry);
   const system = quiet("System", onSystem, { class: "quiet to-system", title: "Store, journal, loop, pool, sockets, dead letters and books" });

@@ -1,8 +1,8 @@
 /** The daemon's inside in figures, each with how it went: store, journal, loop, pool, sockets, bus; then letters and books. */
 
-import { h, keyed, quiet, setHidden, setText } from "../dom.js";
+import { h, keyed, makeTable, quiet, setHidden, setText } from "../dom.js";
 import { age, clock, compact, count, duration, parseTime, perSecond, plural } from "../format.js";
-import { ageWords, faultLine, fillPanel, spark } from "./panel.js";
+import { ageWords, faultLine, fillPanel, spark } from "./acts.js";
 
 const LETTERS_SHOWN = 50;
 const ms = (seconds) => (Number.isFinite(seconds) ? `${Number((seconds * 1000).toPrecision(2))} ms` : "not known");
@@ -33,13 +33,6 @@ function figureRow([label, name, counts, words, title]) {
 }
 
 const cell = (words, kind) => h("td", { class: kind }, words);
-const table = (label, heads) => {
-  const body = h("tbody");
-  const element = h("table", { class: "actors" }, h("caption", { class: "offscreen" }, label),
-    h("thead", {}, h("tr", {}, ...heads.map((head, i) => h("th", { scope: "col", class: i && label === "Books" ? "number" : null }, head)))), body);
-  return { element, body };
-};
-
 const letterRow = ({ at, actor, message, reason }) => h("tr", {}, cell(clock(parseTime(at)), "figure"), h("th", { scope: "row" }, actor), cell(message, "words"), cell(reason, "words"));
 
 function letterWords({ total, dead_letters: letters }) {
@@ -64,8 +57,8 @@ export function mountSystem(root, { state, onRetry, onBack }) {
   const known = new Map();
   const figures = h("tbody");
   const [letterNote, bookNote] = [h("p", { class: "note" }), h("p", { class: "note" })];
-  const letters = table("Dead letters", ["Time", "Actor", "Message", "Why"]);
-  const books = table("Books", ["Source", "Received", "Stored", "In the journal", "Rejected", "Dropped", "Set aside", "Difference"]);
+  const letters = makeTable("actors", "Dead letters", [["Time"], ["Actor"], ["Message"], ["Why"]]);
+  const books = makeTable("actors", "Books", [["Source"], ...["Received", "Stored", "In the journal", "Rejected", "Dropped", "Set aside", "Difference"].map((label) => [label, "number"])]);
   const drawn = {};
   fillPanel(root, "System", [span, aged, back], fault.element, h("table", { class: "actors figures" }, h("caption", { class: "offscreen" }, "Figures of the daemon"), figures),
       h("h3", {}, "Dead letters"), letterNote, letters.element, h("h3", {}, "Books"), bookNote, books.element);

@@ -2,14 +2,12 @@
 
 import { Chart } from "../chart.js";
 import { button, h, quiet, setAttr, setHidden, setText } from "../dom.js";
-import { axisOf, BUCKET_MS, CLASSES } from "../event_counts.js";
+import { axisOf, BUCKET_MS, CLASSES } from "../time_series.js";
 import { clock, duration, plural } from "../format.js";
 
 const MINUTE = 60_000;
 const SPANS = [["15 min", 15 * MINUTE], ["1 h", 60 * MINUTE], ["6 h", 360 * MINUTE], ["24 h", 1440 * MINUTE]];
 const HEIGHT_PX = 68;
-/** A click looks at this much around the moment. */
-const CLICK_MS = MINUTE;
 
 function spanButtons(onSpan) {
   const buttons = SPANS.map(([words, ms]) => button(words, () => onSpan(ms), { class: "toggle" }));
@@ -30,21 +28,20 @@ export function momentWords(ts, lengthMs, bucket, mark, isKnown) {
 }
 
 /** `onRange(from, to)` wants that span listed; `onSpan()`: another length of the axis, to be counted. */
-export function mountTimeline(root, { state, log, onRange, onSpan }) {
+export function mountTimeline(root, { state, log, tools, onRange, onSpan }) {
   const { axis } = state;
-  const chart = new Chart({ label: "Events over time", heightPx: HEIGHT_PX, onPick: pick });
-  const spans = spanButtons((ms) => {
+  const chart = new Chart({ label: "Events over time", heightPx: HEIGHT_PX, onPick: onRange });
+  const spans = spanButtons(setSpan);
+  const note = h("span", { class: "timeline-note" });
+  let drawnAt = NaN;
+  root.append(chart.element, h("div", { class: "timeline-foot" }, spans.element, note, tools));
+
+  function setSpan(ms) {
+    if (!SPANS.some(([, one]) => one === ms)) return;
     axis.spanMs = ms;
     axis.stored = null;
     onSpan();
     render(drawnAt);
-  });
-  const note = h("span", { class: "timeline-note" });
-  let drawnAt = NaN;
-  root.append(chart.element, h("div", { class: "timeline-foot" }, spans.element, note));
-
-  function pick(from, to) {
-    onRange(from === to ? from - CLICK_MS / 2 : from, from === to ? to + CLICK_MS / 2 : to);
   }
 
   function render(nowMs) {
@@ -73,7 +70,7 @@ export function mountTimeline(root, { state, log, onRange, onSpan }) {
     return parts.join(" · ");
   }
 
-  return { render };
+  return { render, setSpan };
 }
 
 /** `onChange()` when there is something else to draw; `onLeave()` when the list is to go back to now. */

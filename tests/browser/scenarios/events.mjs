@@ -1,6 +1,7 @@
-/** What is published is seen; filter, pause, side panel, keys and address do what they say. */
+/** What is published is seen; filter, pause, side panel, keys and address do what they say; events are marked, exported, kept as views and emitted. */
 import assert from "node:assert/strict";
-import { audit, BASE, Bus, finish, reads, text, until, withPage } from "../browser.mjs";
+import { readFileSync } from "node:fs";
+import { audit, BASE, Bus, call, finish, reads, text, until, withPage } from "../browser.mjs";
 
 const bus = new Bus();
 const mark = `m${Date.now()}`;
@@ -60,15 +61,70 @@ await withPage({}, async (page) => {
   await page.locator("#filter").fill(`data.id=b-${mark}`);
   await page.locator(".event[data-kind=event]:visible", { hasText: "strategy.middle" }).click();
   const causes = page.getByRole("button", { name: "Cause and consequences" });
-  await until(async () => { // Until all of the chain is stored.
-    await causes.click();
-    return /Cause.*strategy\.cause.*Consequences.*strategy\.end.*n=1.*strategy\.end.*n=2.*0 other events of this chain/s.test(await text(page, "#details"));
-  }, "the chain is read");
+  await until(async () => (await call(`/bus/events?correlation_id=c-${mark}`)).events.length === 4, "the chain is stored");
+  await causes.click();
+  await reads(page, "#details", /Cause.*strategy\.cause.*Consequences.*strategy\.end.*n=1.*strategy\.end.*n=2.*0 other events of this chain/s);
   await audit(page);
   await page.locator("#details .latest button", { hasText: "strategy.cause" }).press("Enter");
   await reads(page, "#details .details-title", /strategy\.cause/);
   await causes.press("Enter");
   await reads(page, "#details", /It names no cause.*Consequences.*strategy\.middle.*2 other events of this chain/s);
+
+  const id = /event=(\d+)/.exec(page.url())[1];
+  await page.getByRole("button", { name: "Mark as processed" }).click();
+  await reads(page, "#details .question", /whoever asks for events that are not processed gets it no more/);
+  await page.getByRole("button", { name: "Mark as processed now" }).click();
+  await reads(page, "#details .outcome", /Marked as processed/);
+  assert.equal((await call(`/bus/events/${id}`)).event.processed, true);
+  await reads(page, "#details .why", /It is marked already/);
+  await page.getByRole("button", { name: "Its sources and rates" }).click();
+  await reads(page, "#details", /strategy\.cause.*Sources of its latest.*events-1.*a minute/s);
+  await page.locator("#details .latest button").first().click();
+  assert.equal(await page.locator("#filter").inputValue(), "strategy.cause source:events-1");
+
+  await page.locator("#filter").fill(`data.correlation_id=c-${mark}`);
+  await reads(page, ".event-status", /4 events match/);
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Export" }).click();
+  const file = readFileSync(await (await download).path(), "utf8").trimEnd().split("\n").map(JSON.parse);
+  assert.deepEqual(file.map((event) => event.type), ["strategy.cause", "strategy.middle", "strategy.end", "strategy.end"]);
+  assert.equal(file[0].payload.id, `a-${mark}`);
+  await reads(page, ".event-status", /Exported 4 events to events-.*\.jsonl/);
+
+  const first = () => page.locator(".event[data-kind=event]:visible").evaluateAll((rows) => rows.sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)[0].querySelector(".topic").textContent);
+  assert.equal(await first(), "strategy.end");
+  await page.getByRole("button", { name: "Newest first" }).press("Enter");
+  await until(async () => (await first()) === "strategy.cause", "the newest is last");
+  await page.reload();
+  await until(async () => (await page.locator(".event[data-kind=event]:visible").count()) === 4 && (await first()) === "strategy.cause", "the order is remembered");
+  await page.getByRole("button", { name: "Newest last" }).click();
+
+  await page.getByRole("button", { name: "Views…" }).click();
+  await page.fill("#view-name", "the chain");
+  await page.keyboard.press("Enter");
+  await reads(page, "#views .outcome", /Saved as “the chain”/);
+  await audit(page);
+  await page.keyboard.press("Escape");
+  await page.locator("#filter").fill("");
+  await page.getByRole("button", { name: "Views…" }).click();
+  await page.getByRole("button", { name: /^the chain/ }).click();
+  assert.equal(await page.locator("#filter").inputValue(), `data.correlation_id=c-${mark}`);
+  await page.getByRole("button", { name: "Views…" }).click();
+  await page.getByRole("button", { name: "Delete the chain" }).click();
+  await reads(page, "#views", /keeps none yet/);
+  await page.keyboard.press("Escape");
+
+  await page.getByRole("button", { name: "Test event…" }).click();
+  await reads(page, "#emit .effect", /stored for good, and published to all who listen on test\.hello\.$/);
+  await page.fill("#emit-payload", "{oops");
+  await page.getByRole("button", { name: "Store and publish it" }).click();
+  await reads(page, "#emit .outcome", /no JSON/);
+  await page.fill("#emit-payload", JSON.stringify({ mark }));
+  await audit(page);
+  await page.getByRole("button", { name: "Store and publish it" }).click();
+  await reads(page, "#emit .outcome", /Stored as #\d+/);
+  await page.getByRole("button", { name: "Show it" }).click();
+  await reads(page, "#details", new RegExp(`test\\.hello.*dashboard.*${mark}`, "s"));
   await page.locator("#filter").fill("");
 
   await page.locator("#agents .agent", { hasText: "events-1" }).click();
@@ -79,6 +135,15 @@ await withPage({}, async (page) => {
   await reads(page, "#details .facts", /error.*2\.0.*Last errorno price, \d s ago/s);
   bus.beat("events-1", { status: "stopped" });
   await reads(page, "#details .facts", /stopped on purpose/);
+
+  await page.goto(`${BASE}/?kiosk`);
+  await reads(page, ".trading strong", /Trading allowed/);
+  for (const gone of ["#stop", "#filter", ".event-tools button", ".account"]) assert.ok(await page.locator(gone).first().isHidden(), gone);
+  assert.match(page.url(), /kiosk/);
+  await audit(page);
+  const manifest = await fetch(new URL(await page.locator("link[rel=manifest]").getAttribute("href"), `${BASE}/`));
+  assert.match(manifest.headers.get("content-type"), /manifest\+json/);
+  assert.equal(new URL((await manifest.json()).start_url, manifest.url).href, `${BASE}/`);
 });
 bus.close();
 finish();

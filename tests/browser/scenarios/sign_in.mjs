@@ -66,6 +66,9 @@ await withPage({ tolerate }, async (page, context) => {
   await reads(page, "#killswitch .why", /may not release a stop: that needs the role operator/);
   assert.ok(await page.locator("#stop").isDisabled(), "what is not allowed is not offered");
   assert.match(await page.locator("#stop").getAttribute("title"), /needs the role tripper/);
+  const emit = page.getByRole("button", { name: "Test event…" });
+  assert.ok(await emit.isDisabled());
+  assert.match(await emit.getAttribute("title"), /may not write or mark events: that needs the role operator/);
   await audit(page);
   assert.equal((await operator("GET", "/risk/killswitch")).status, "active");
   await page.reload();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as agents from "../../../http/dashboard/agent_state.js";
-import { dayOf } from "../../../http/dashboard/panels/agent_past.js";
+import { dayOf } from "../../../http/dashboard/panels/agent_details.js";
 import { applyAgents, createState } from "../../../http/dashboard/store.js";
 import { applyManaged } from "../../../http/dashboard/system.js";
 

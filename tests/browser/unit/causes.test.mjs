@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nameOf } from "../../../http/dashboard/event.js";
-import { causesOf, causeWords } from "../../../http/dashboard/panels/event_causes.js";
+import { causesOf, causeWords } from "../../../http/dashboard/panels/event_details.js";
 
 const event = (id, payload, channel = "strategy.x") => ({ id, channel, source: "s", payload });
 

@@ -1,7 +1,7 @@
 /* What charts are drawn from: scales, counts by time, marks, bands. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axisOf, BUCKET_MS, bucketAt, bucketLength, CLASSES, classOf, EventCounts, KEPT_MS, niceTop, queryOf, stack, timeScale, timeTicks, toStored } from "../../../http/dashboard/event_counts.js";
+import { axisOf, BUCKET_MS, bucketAt, bucketLength, CLASSES, classOf, EventCounts, KEPT_MS, niceTop, queryOf, stack, timeScale, timeTicks, toStored } from "../../../http/dashboard/time_series.js";
 import { addMarks, MARKS_KEPT, toEvent } from "../../../http/dashboard/event.js";
 import { EventLog } from "../../../http/dashboard/event_log.js";
 import { momentWords } from "../../../http/dashboard/panels/timeline.js";

@@ -14,8 +14,8 @@ test("words of the command line's own form are taken as well", () => {
 });
 
 test("what the command line cannot do is left out and said", () => {
-  assert.deepEqual(tailCommand("source:a source:b"), { command: "orc tail --source 'a'", unsaid: ["b"] });
-  assert.deepEqual(tailCommand("source:q-*").unsaid, ["q-*"]);
+  assert.deepEqual(tailCommand("source:a source:b"), { command: "orc tail --source 'a'", unsaid: ["source:b"] });
+  assert.deepEqual(tailCommand("source:q-*").unsaid, ["source:q-*"]);
 });
 
 test("hidden heartbeats are left out, and a topic that looks like an option is none", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { barWords } from "../../../http/dashboard/announcer.js";
-import { dependencyFaults, faultWords, plainWords, unreadable } from "../../../http/dashboard/faults.js";
+import { dependencyFaults, faultWords, plainWords, unreadable } from "../../../http/dashboard/format.js";
 import * as store from "../../../http/dashboard/store.js";
 
 const T0 = Date.parse("2026-01-31T21:08:15.000Z");

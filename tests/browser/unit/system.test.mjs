@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areaPath, NAMES_KEPT, POINTS_KEPT, Series } from "../../../http/dashboard/series.js";
+import { areaPath, NAMES_KEPT, POINTS_KEPT, Series } from "../../../http/dashboard/time_series.js";
 import { createState } from "../../../http/dashboard/store.js";
 import { applyActors, applyMetrics, readMetrics } from "../../../http/dashboard/system.js";
 

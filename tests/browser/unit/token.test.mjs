@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Api } from "../../../http/dashboard/api.js";
-import { objection } from "../../../http/dashboard/panels/sign_in.js";
+import { objection } from "../../../http/dashboard/panels/header.js";
 import { dropToken, keepToken, protocols, token } from "../../../http/dashboard/storage.js";
 
 const kept = new Map();

@@ -1,9 +1,82 @@
-/** One row of the event list: an event, a gap, or the way to older ones; and what is said where there are none. */
+/** The event list as it is drawn: a list of any length that draws only the rows in sight, its rows, and what is said where there are none. */
 
 import { EMIT } from "../commands.js";
 import { button, h, setAttr, setHidden, setSign, setText, sign } from "../dom.js";
 import { MAX_ROWS } from "../event_log.js";
 import { clock, clockMs, count, plural } from "../format.js";
+
+/** Rows drawn beyond each edge, so that a quick scroll shows no hole. */
+const MARGIN = 8;
+
+export class VirtualList {
+  #pool = [];
+  #spacer = h("div", { class: "vl-spacer", role: "presentation" });
+  #rowPx = 28;
+  #length = 0;
+  /** Whether the list starts at its bottom, and stays there as it grows. */
+  fromBottom = false;
+
+  /** `make()` gives `{element, bind(index)}`; `onScroll(atStart)` after the person scrolled. */
+  constructor(viewport, { make, onScroll }) {
+    this.viewport = viewport;
+    this.make = make;
+    viewport.append(this.#spacer);
+    viewport.addEventListener("scroll", () => {
+      this.draw(this.#length);
+      onScroll(this.atStart);
+    }, { passive: true });
+    new ResizeObserver(() => this.#measure()).observe(viewport);
+  }
+
+  #measure() {
+    this.#rowPx = parseFloat(getComputedStyle(this.viewport).getPropertyValue("--row")) || this.#rowPx;
+    this.draw(this.#length);
+  }
+
+  /** Draw a list of `length` rows as it is scrolled now. */
+  draw(length) {
+    this.#length = length;
+    const height = `${length * this.#rowPx}px`;
+    const stays = this.fromBottom && this.atStart;
+    if (this.#spacer.style.height !== height) this.#spacer.style.height = height;
+    if (stays) this.toStart();
+    const first = Math.max(0, Math.floor(this.viewport.scrollTop / this.#rowPx) - MARGIN);
+    const inSight = Math.ceil(this.viewport.clientHeight / this.#rowPx) + 2 * MARGIN;
+    const last = Math.min(length, first + inSight);
+    for (let i = first; i < last; i += 1) this.#place(i - first, i);
+    for (let i = Math.max(0, last - first); i < this.#pool.length; i += 1) setAttr(this.#pool[i].element, "hidden", true);
+  }
+
+  #place(slot, index) {
+    let row = this.#pool[slot];
+    if (!row) {
+      row = this.make();
+      this.#pool[slot] = row;
+      this.#spacer.append(row.element);
+    }
+    setAttr(row.element, "hidden", null);
+    const shift = `translateY(${index * this.#rowPx}px)`;
+    if (row.element.style.transform !== shift) row.element.style.transform = shift;
+    row.bind(index);
+  }
+
+  get atStart() {
+    const { scrollTop, scrollHeight, clientHeight } = this.viewport;
+    return (this.fromBottom ? scrollHeight - clientHeight - scrollTop : scrollTop) < this.#rowPx / 2;
+  }
+
+  toStart() {
+    this.viewport.scrollTop = this.fromBottom ? this.viewport.scrollHeight : 0;
+  }
+
+  /** Scroll just as far as needed to bring a row into sight. */
+  reveal(index) {
+    const top = index * this.#rowPx;
+    const { scrollTop, clientHeight } = this.viewport;
+    if (top < scrollTop) this.viewport.scrollTop = top;
+    else if (top + this.#rowPx > scrollTop + clientHeight) this.viewport.scrollTop = top + this.#rowPx - clientHeight;
+  }
+}
 
 const SEVERITY_SIGNS = { info: "info", warning: "late", critical: "down" };
 const FAMILIES = new Set(["data", "news", "quant", "strategy", "risk", "heartbeat", "bus", "agent", "runtime"]);
