@@ -92,10 +92,12 @@ class Knowledge:
             self._lapsed = False
             self._log.info("killswitch known", status=resolution.status)
             return True
-        if UNREAD not in self._readings.values():  # until then a permit of before may run out
+        asked = UNREAD not in self._readings.values()
+        if asked:  # until then a permit of before may run out
             self._copies.link.revoke()
         if before is None or before.why != resolution.unknown.why:
-            self._log.warning("killswitch unknown", reason=resolution.unknown.why)
+            say = self._log.warning if asked else self._log.info  # each start passes through it
+            say("killswitch unknown", reason=resolution.unknown.why)
         return False
 
     def put(self, stop: Stop) -> None:

@@ -286,7 +286,7 @@ def _exit_words(last_exit: Row | None, screen: Screen) -> str:
 @agent_command.command(
     "run",
     examples="""
-        REDIS_URL=redis://127.0.0.1:6379 orc agent run my_agents:Prices
+        REDIS_URL=$(orc env REDIS_URL) orc agent run my_agents:Prices
         orc agent run my_agents:Prices --id prices-2 --option symbol=AAPL
     """,
 )
@@ -294,10 +294,13 @@ def _exit_words(last_exit: Row | None, screen: Screen) -> str:
 @click.option("--id", "agent_id", help="Its id; the class's own by default.")
 @click.option("--name", help="For people.")
 @click.option("--group", help="ingestion, signals, execution, ...")
-@click.option("--redis-url", help="The bus; REDIS_URL by default.")
+@click.option("--redis-url", envvar="REDIS_URL", help="The bus; REDIS_URL by default.")
 @click.option("--interval", type=float, metavar="SECONDS", help="Between heartbeats.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="A setting of it.")
-def agent_run(*, path: str, options: tuple[str, ...], **given: object) -> int:
+@pass_invocation
+def agent_run(
+    invocation: Invocation, /, *, path: str, options: tuple[str, ...], **given: object
+) -> int:
     """Run an agent written with the kit, in this process, until Ctrl-C.
 
     It needs Redis only, not the daemon.
@@ -313,6 +316,11 @@ def agent_run(*, path: str, options: tuple[str, ...], **given: object) -> int:
             cause=str(error),
             advice="name module:Class of this folder; `orchestrator agent new NAME` writes one",
         ) from error
+    if given["redis_url"] is None:
+        invocation.screen.note(
+            "REDIS_URL is not set: the agent's own bus is dialled. `orc env REDIS_URL` prints that"
+            " of a daemon on this machine"
+        )
     given = {"id": given.pop("agent_id"), **given}
     arguments = [path]
     for name, value in given.items():

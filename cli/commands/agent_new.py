@@ -38,6 +38,9 @@ def new_command(
     if not screen.for_programs:
         program = f"orchestrator agent run {names['MODULE']}:{names['CLASS']}"
         steps = "python -m pytest" if lang == "python" else "npm install && npm test"
+        if lang == "python":
+            steps += "   (`python -m pip install pytest` where it is missing)"
         start = program if lang == "python" else "npm start"
         screen.note(f"test it:  cd {folder} && {steps}")
-        screen.note(f"run it:   REDIS_URL=redis://127.0.0.1:6379 {start}   (`orc env` has the URL)")
+        screen.note(f"run it:   REDIS_URL=$(orc env REDIS_URL) {start}")
+        screen.note("          (the address of this machine's daemon; of another one, its own)")

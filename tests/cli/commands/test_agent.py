@@ -29,13 +29,13 @@ def beat(daemon: RunningDaemon, agent_id: str, **fields: str) -> None:
 
 @pytest.mark.subprocess
 def test_agents_are_listed_with_their_state_first(daemon: RunningDaemon) -> None:
-    beat(daemon, "cli-1", group="signals")
+    beat(daemon, "cli-1", group="listed")
 
-    done = daemon.orc("agent", "ls", "--group", "signals")
+    done = daemon.orc("agent", "ls", "--group", "listed")
 
     heading, row = done.out.splitlines()
     assert heading.split() == ["STATE", "ID", "GROUP", "KIND", "BEAT", "NOTE"]
-    assert row.split()[:4] == ["up", "cli-1", "signals", "external"]
+    assert row.split()[:4] == ["up", "cli-1", "listed", "external"]
     assert done.err == "1 shown\n"
 
 

@@ -32,6 +32,15 @@ def test_servers_of_ones_own_are_taken_from_the_settings(orc: Orc) -> None:
     assert done.json["ORCHESTRATOR_URL"] == "http://127.0.0.1:9000"
 
 
+def test_one_address_alone_needs_no_other(orc: Orc, tmp_path: Path) -> None:
+    (tmp_path / "supervisor.toml").write_text('[postgres]\nurl = "embedded"\n[data]\ndir = "d"\n')
+
+    done = orc("env", "REDIS_URL", REDIS_URL="redis://r:1/0")
+
+    assert (done.code, done.out) == (0, "redis://r:1/0\n")
+    assert orc("env", "PG_URL", REDIS_URL="redis://r:1/0").code == 3
+
+
 def test_embedded_servers_that_do_not_run_have_no_address(orc: Orc, tmp_path: Path) -> None:
     (tmp_path / "supervisor.toml").write_text('[redis]\nurl = "embedded"\n[data]\ndir = "d"\n')
 
