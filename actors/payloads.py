@@ -1,7 +1,7 @@
 """Which payloads PostgreSQL can keep as JSONB, found before an event gets its id.
 
 One pass by ``msgspec`` proves JSON's grammar (also of fields it skips, lone surrogates included);
-what it does not look at is checked beside it: UTF-8, an escaped NUL, depth, the range of numbers.
+what it does not look at is checked separately: UTF-8, an escaped NUL, depth, the range of numbers.
 Common payloads take the short way through cheap screens; only what a screen holds back is
 looked at closely. Everything is bounded by the size limit, which comes first.
 """

@@ -66,7 +66,7 @@ class Unread:
         return None
 
     def read(self) -> None:
-        """It has been read: answer what waits."""
+        """It has been read: answer the pending questions."""
         self.is_read, self.why = True, None
         waiting, self._waiting = self._waiting, {}
         for reply, answer in waiting.items():

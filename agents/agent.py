@@ -151,10 +151,10 @@ class Agent(Definition):
         payload: Mapping[str, Any] | msgspec.Struct,
         timeout_s: float = 5.0,
     ) -> Event:
-        """Ask whoever listens on a channel, and wait for the first answer. Blocks. Any thread.
+        """Ask the subscribers of a channel, and wait for the first answer. Blocks. Any thread.
 
         The question is published like any other message (and stored, if the channel is), with a
-        ``reply_to`` in it; the answer is stored by nobody. In a handler it holds up the others:
+        ``reply_to`` in it; the answer is not stored. In a handler it holds up the others:
         an agent cannot answer itself there. What the answer says is not checked.
 
         Args:
@@ -163,7 +163,7 @@ class Agent(Definition):
             timeout_s: how long an answer may take.
 
         Raises:
-            NoAnswer: none in time, nobody listens, or the agent is stopped.
+            NoAnswer: none in time, no subscriber, or the agent is stopped.
             BadPayload: what was asked, or answered, is no JSON.
             BusUnavailable: Redis is away, or 19 other questions of this agent wait.
             Halted: as in `publish`.

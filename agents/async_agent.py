@@ -6,7 +6,7 @@
         agent_id, group = "ticker-1", "ingestion"
 
         async def on_start(self) -> None:
-            self.spawn(self.read())  # runs beside the handlers, until the agent stops
+            self.spawn(self.read())  # runs concurrently with the handlers, until the agent stops
 
         async def read(self) -> None:
             async with websockets.connect(self.options.url) as venue:
@@ -81,7 +81,7 @@ class AsyncAgent(Agent):
         return await self.engine.offload(partial(super().reply, event, payload))
 
     def spawn(self, coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
-        """Run beside the handlers until it ends or the agent does. From the loop only.
+        """Run concurrently with the handlers until it ends or the agent does. From the loop only.
 
         What it raises makes the heartbeat say ``error``, as by `Agent.report_error`.
         """

@@ -32,7 +32,7 @@ class BenchLoop:
         return wrapped(function, self._run)
 
     async def offload(self, call: Callable[[], T]) -> T:
-        """See `event_loop.Loop`. Nothing runs beside a test."""
+        """See `event_loop.Loop`. Nothing runs in the background of a test."""
         return call()
 
     def turn(self) -> None:

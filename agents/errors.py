@@ -9,7 +9,7 @@
      +-- BadState          what the agent keeps cannot be read, or not be kept
      +-- BusUnavailable    Redis did not take it
      +-- Halted            the gate is shut: the agent may not act now
-     +-- NoAnswer          nobody answered a question in time
+     +-- NoAnswer          a question was not answered in time
      +-- Refused           a payload is not what its handler's model says
 """
 
@@ -87,7 +87,7 @@ class Refused(AgentError):
 
 
 class NoAnswer(AgentError):
-    """Nobody answered a question in time; whether anybody acted on it is unknown."""
+    """A question was not answered in time; whether it was acted on is unknown."""
 
     def __init__(self, channel: str, why: str) -> None:
         super().__init__(channel, why)

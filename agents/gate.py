@@ -254,7 +254,7 @@ def acts(method: Method[Params, Result]) -> Method[Params, Result]:
     """Mark a method that acts: it runs within ``self.acting()``, or not at all.
 
     As a handler or a timer it is left out while the gate is shut (``withheld`` in the heartbeat
-    counts); whoever calls it gets `Halted`.
+    counts); the caller gets `Halted`.
     """
     if iscoroutinefunction(method):
 

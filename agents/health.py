@@ -90,7 +90,7 @@ class Health:
         self._undecodable += 1
 
     def beat(self, now: float) -> tuple[dict[str, Any], int]:
-        """The fields for a heartbeat, and what to give `told` once it is out.
+        """The fields for a heartbeat, and what to give `reported` once it is out.
 
         Fields: status (str), last_error (str, only with status error), uptime_s,
         handled, errors, unpublished, withheld, undecodable (int), busy_s (float: how long the
@@ -114,7 +114,7 @@ class Health:
             }
             return fields, self._errors
 
-    def told(self, number: int) -> None:
+    def reported(self, number: int) -> None:
         """A heartbeat with the errors up to ``number`` has been published."""
         with self._lock:
             self._troubles = {

@@ -94,7 +94,7 @@ class Heart:
         except BusUnavailable as error:
             self._lost(error)
             return False
-        self._health.told(number)
+        self._health.reported(number)
         self._backoff.reset()
         self._away = False
         return True

@@ -12,7 +12,7 @@ from ..protocol.targets import STOP_ALL, Target, read_target
 from ..protocol.trips import NAME_CHARS, REASON_CHARS
 
 _RAW_CHARS = 4096
-"""So much of a message that is not a JSON object is passed on."""
+"""Characters passed on of a message that is not a JSON object."""
 
 
 class Announcement(msgspec.Struct, frozen=True):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 FIRST_WAIT_S = 0.1
 """A server that only restarts is back after some tenths of a second."""
 LONGEST_WAIT_S = 5.0
-"""Nobody wants to wait longer than a heartbeat for an agent to come back."""
+"""A heartbeat: an agent should be back within one."""
 SLICE_S = 0.002
-"""So long a loop may run before others must have a turn (measured: nobody notices 2 ms)."""
+"""How long a loop may run without yielding (measured: 2 ms are not noticed)."""
 PAUSE_S = 0.0001
 """Not 0: gevent looks at timers and sockets only after 50 greenlets that yielded by a sleep of 0
 had their turn, so that two busy loops kept everybody else waiting for 100 ms (measured)."""

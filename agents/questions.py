@@ -16,7 +16,7 @@ from .publisher import Publisher
 from .surroundings import Bus, Question
 
 PER_RUN = 2**32
-"""So many questions one run may ask before its numbers could be those of another."""
+"""Questions one run may ask before its numbers could be those of another."""
 
 
 class Questions:
@@ -26,7 +26,7 @@ class Questions:
         bus: where answers come.
         publisher: what questions go out by.
         agent_id: who asks.
-        boot: tells this run from others, so that a late answer to one of those is nobody's.
+        boot: identifies this run, so that a late answer to another one is ignored.
         stopping: set when the agent shall end.
         unix_s: the time of day.
     """
@@ -71,7 +71,7 @@ class Questions:
 
     def _why(self, receivers: int, timeout_s: float) -> str:
         if not receivers:
-            return "nobody listens there"
+            return "no subscriber"
         return "the agent is stopped" if self._stopping.is_set() else f"not within {timeout_s:g} s"
 
 

@@ -83,7 +83,7 @@ class MemoryBus:
         self.on_sent: Callable[[Published], int] = lambda _message: 0
         """Called with each message; returns how many agents got it."""
         self.wait: Callable[[Callable[[], bool], float], object] = lambda _there, _limit_s: None
-        """Lets the others run until something is there, so many seconds at most."""
+        """Lets the others run until something is there, at most that many seconds."""
         self._generation = 1
         self._count = 0
 
@@ -118,7 +118,7 @@ class MemoryBus:
         return write_permit(permit), TTL_MS
 
     def ask(self, question: Question) -> bytes | None:
-        """See `surroundings.Bus`. Time passes while nobody answers."""
+        """See `surroundings.Bus`. Time passes while it waits."""
         self._check()
         self.replies[question.reply_to] = b""
         try:

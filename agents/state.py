@@ -60,11 +60,11 @@ class Store(Protocol):
 
 
 class FileStore:
-    """A file that one process at a time may use, kept out of others' reach by a lock beside it.
+    """A file that one process at a time may use, guarded by a lock file next to it.
 
     Args:
         path: the file; its folder is made when it is first used, for this account only.
-        offload: runs what waits for the disk.
+        offload: runs calls that block on the disk.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Reads an agent's subscription, for ever, however often Redis goes away."""
+"""Reads an agent's subscription until it stops, however often Redis goes away."""
 
 import logging
 import threading

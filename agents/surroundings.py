@@ -36,7 +36,7 @@ class Clock(Protocol):
 
 
 class Question(NamedTuple):
-    """One question to whoever listens."""
+    """One question to the subscribers of a channel."""
 
     reply_to: str
     """The channel of the answer, used once."""
@@ -45,7 +45,7 @@ class Question(NamedTuple):
     timeout_s: float
     """How long an answer may take."""
     stopping: threading.Event
-    """Set when the agent shall end: then nobody waits any more."""
+    """Set when the agent shall end: waiting ends too."""
 
 
 class Bus(Protocol):

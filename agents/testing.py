@@ -10,7 +10,7 @@
         assert bench.published("risk.decision", approved=True)
 
 The agent is the real one with the real kit: only its clock stands still until `Bench.advance`, and
-its bus is a list. Nothing runs beside the test: when a call returns, all that it caused has run.
+its bus is a list. Nothing runs in the background: when a call returns, all that it caused has run.
 The fixture ``bench`` comes by ``pytest_plugins = ["orchestrator.agents.pytest_plugin"]``.
 """
 

@@ -1,11 +1,11 @@
-"""Notices that what an agent publishes is stored by nobody, which nobody else would tell it."""
+"""Notices that what an agent publishes is not stored, which it would not learn otherwise."""
 
 import logging
 from collections.abc import Callable
 from typing import Final
 
 MAX_CHANNELS: Final = 100
-"""Once so many were named it is silent: the mistake is the same in all."""
+"""Channels named before it is silent: the mistake is the same in all."""
 
 
 class Unstored:
@@ -31,7 +31,7 @@ class Unstored:
         if receivers <= self._own_copies(channel):
             self._warned.add(channel)
             self._log.warning(
-                "nobody stores what is published on %s: no daemon subscribes to it now"
+                "no daemon stores what is published on %s: none subscribes to it now"
                 " (it stores channels that match control_patterns or data_patterns of [bus])",
                 channel,
             )

@@ -104,7 +104,7 @@ class EmergencyStop:
         metrics.watch(Counter, "audit_lost", text, lambda: self.audit.lost)
 
     def actor(self, managed: Collection[str]) -> Killswitch:
-        """A new incarnation.
+        """A new run.
 
         Args:
             managed: Agents that this daemon runs as processes.

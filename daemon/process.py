@@ -228,7 +228,7 @@ def announced(path: Path, daemon: Daemon, listening: ListeningSocket) -> Iterato
 
 
 _DEFAULT_URL: Final = f"http://{HttpSettings().host}:{HttpSettings().port}"
-"""Where commands look if they are not told."""
+"""Where commands look by default."""
 
 
 def print_banner(daemon: Daemon, listening: ListeningSocket) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from .errors import Unavailable
 
 PIECE_BYTES: Final = 16 * 1024
-"""Read at once; so many bytes of each body take no room."""
+"""Read at once; this much of each body takes no room."""
 ROOM_BYTES: Final = 32 * 1024 * 1024
 """Thirty of the largest bodies that are allowed by default."""
 

@@ -165,7 +165,7 @@ def as_api_error(error: Exception) -> ApiError:
 
 def _of_refusal(error: Refusal) -> ApiError:
     if isinstance(error, NotRead):
-        _log.warning("asked about what has not been read yet", reason=str(error))
+        _log.warning("asked about what is not loaded yet", reason=str(error))
         what = error.what[:1].upper() + error.what[1:]
         return Unavailable(f"{what} has not been read since the start; try again.")
     return Conflict(str(error))

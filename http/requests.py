@@ -26,7 +26,7 @@ BODY_TIMEOUT_S: Final = 10.0
 BODY_READ: Final = "orchestrator.body_read"
 """The key in WSGI's environment of a function, called once the body is complete."""
 MAX_LOADED_CHARS: Final = 64 * 1024
-"""Of a lenient body; to load so much takes 20 ms where it is made to be slow."""
+"""Of a lenient body; loading one of this size takes 20 ms in the worst case."""
 MAX_QUERY_FIELDS: Final = 100
 """Of a query string, unknown ones included."""
 _NOT_STRICT: Final = (
@@ -132,7 +132,7 @@ def _check_unknown(name: str, wanted: type[msgspec.Struct], known: Iterable[str]
 
 
 def _checked(name: str, value: str, kinds: set[Any]) -> str:
-    """``value``, if lax conversion does not make of it what nobody meant.
+    """``value``, unless lax conversion would change its meaning.
 
     It takes ``1e1`` for a whole number, ``NULL`` for no value, a number for a time.
     """

@@ -2,7 +2,7 @@
 
 A trip and a release are one event each: published and put into the durable stream in one packet,
 and stored as the stream brings them back; while Redis is away they are stored at once. The stop in
-force told again is no event.
+force announced again is no event.
 """
 
 import time
@@ -30,14 +30,14 @@ RETELL_S: Final = 1.0
 
 
 class Announcer:
-    """Of one incarnation.
+    """Of one run of the actor.
 
     Args:
         memory: what is known; each message's digest is added before it is published.
         link: publishes.
         to: the neighbours.
         put: puts in force what is known, with the digest, before the message goes out.
-        after: calls a function after so many seconds, in the actor.
+        after: calls a function after a delay in seconds, in the actor.
         transitions: notes them.
         log: the actor's.
     """
@@ -65,7 +65,7 @@ class Announcer:
         self._retell_due = False
 
     def run(self) -> None:
-        """Pass on events that the persister had no room for, for ever."""
+        """Forward events that the persister had no room for, until killed."""
         self._outbox.pump()
 
     def engaged(self, trip: Trip, how: str, asked: Engage | None = None) -> None:

@@ -1,4 +1,7 @@
-"""What waits for copies and for Redis: engages, and trip files. All times are monotonic seconds."""
+"""Pending answers: engages and trip files that wait for copies and for Redis.
+
+All times are monotonic seconds.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +48,7 @@ class EngageUnderWay:
 
 
 class Answers:
-    """Of one incarnation: with it die the answers under way, and nothing else.
+    """Of one run of the actor: when it ends pending answers are lost, and nothing else.
 
     Args:
         unpublished: why Redis takes no announcement; ``None`` while it does.

@@ -90,7 +90,7 @@ class AuditTrail:
         return self._table.page(limit=limit, before=before, action=action)
 
     def run(self) -> None:
-        """Store for ever. Run it in a greenlet of its own."""
+        """Store until killed. Run it in a greenlet of its own."""
         self._saved += self._on_disk(self._file.count)
         while True:
             self._wake.wait(RETRY_S)
@@ -138,7 +138,7 @@ class AuditTrail:
         self.lost += count
         self._unreported += count
         if count and self.lost == count:
-            self._log.error("audit rows are lost: no room for more", pending=self.pending)
+            self._log.error("audit rows lost: no room for more", pending=self.pending)
 
     def _save(self) -> None:
         """Move what is in memory to disk; it stays in memory while the disk refuses."""
@@ -210,4 +210,4 @@ class AuditTrail:
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
-            self._log.warning("audit rows wait", pending=self.pending, reason=trouble)
+            self._log.warning("audit rows pending", pending=self.pending, reason=trouble)

@@ -2,7 +2,7 @@
 
 A copy is never overwritten blindly: what it was found to hold goes to the Killswitch first, which
 unites it, and accepts it; only what was accepted is replaced (`redis_link` does the same for the
-key). Everything here outlives incarnations of the actor; their greenlets run it.
+key). Everything here outlives the actor's runs; their greenlets run it.
 """
 
 import time
@@ -112,7 +112,7 @@ class LatchCopy:
         return len(self._proposals) < before
 
     def run(self, tell: Tell) -> None:
-        """Write for ever."""
+        """Write until killed."""
         while True:
             self._filled.wait()
             self._filled.clear()

@@ -1,4 +1,4 @@
-"""A drill: how long the way of a stop takes, through bus, gate and receipt, halting nobody."""
+"""A drill: how long a stop takes through bus, gate and receipt, without halting any agent."""
 
 import time
 from collections.abc import Callable, Collection
@@ -17,7 +17,7 @@ from .redis_link import Announcement, RedisLink
 LIMIT_S: Final = 2.0
 """As late as a receipt may be before it is worth an alert."""
 MAX_AGENTS: Final = 200
-"""So many agents are named in a result, the slowest."""
+"""Agents named in a result: the slowest."""
 
 
 class NotDrilled(Refusal):
@@ -70,7 +70,7 @@ class Drills:
     Args:
         receipts: Knows which agents have a gate.
         link: Publishes.
-        after: Calls a function after so many seconds, in the actor.
+        after: Calls a function after a delay in seconds, in the actor.
         on_result: Called with what came of each.
     """
 

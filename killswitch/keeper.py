@@ -1,8 +1,8 @@
 """The Killswitch: one door in, one door out; all ways of a stop go through it.
 
 Its decisions are made in pure modules (`resolve`, `intake`, `foreign`, `receipts`, `lease`). What
-it knows is in `Memory`, which outlives its incarnations, as do the copies' writers; with an
-incarnation die only answers under way, and receipts.
+it knows is in `Memory`, which outlives its runs, as do the copies' writers; when a run
+ends only pending answers and receipts are lost.
 
 ::
 
@@ -94,7 +94,7 @@ class Killswitch(Actor):
     """Keeps the stop.
 
     Args:
-        memory: outlives this incarnation.
+        memory: outlives this run.
         copies: likewise.
         to: whom it tells.
     """
@@ -116,7 +116,7 @@ class Killswitch(Actor):
     # -- hooks -------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Read the latch; PostgreSQL and Redis are read beside, since they may be away."""
+        """Read the latch; PostgreSQL and Redis are read in parallel: they may be away."""
         copies = self._copies
         self._transitions = Transitions(self._memory, self._to, self._receipts, self.after)
         self._announcer = Announcer(
@@ -151,7 +151,7 @@ class Killswitch(Actor):
         self.every(FORGET_S, self._knowledge.forget)
 
     def on_stop(self) -> None:
-        """Write what is pending; the permit goes, since nobody could stop anybody from now on."""
+        """Write what is pending; the permit goes, since no agent could be stopped from now on."""
         self._copies.lease.forbid()
         self._copies.link.end()
         self._copies.row.end()
@@ -381,7 +381,7 @@ class Killswitch(Actor):
             self.log.error("agents have not acknowledged the stop", agents=sorted(late))
         self._alerted = late
         for agent in self._receipts.to_end(stop, self._to.managed, now):
-            self.log.critical("agent ended: its gate says nothing to the stop", agent=agent)
+            self.log.critical("agent ended: its gate does not acknowledge the stop", agent=agent)
             self._receipts.forget(agent)
             self._to.on_silent(agent)
 

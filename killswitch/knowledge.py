@@ -26,13 +26,13 @@ OnTrip = Callable[[Trip, str], None]
 
 
 class Knowledge:
-    """Of one incarnation.
+    """Of one run of the actor.
 
     Args:
         memory: what outlives it.
         copies: read and written.
         to: the neighbours.
-        receipts: told of every change.
+        receipts: notified of every change.
         on_trip: announces trips.
         log: the actor's.
     """

@@ -59,7 +59,7 @@ class Latch:
         Args:
             stop: all that is known.
             resolved: as the last resolution says; of a latch that never met the other copies
-                nobody may conclude that nothing is in force.
+                it must not be concluded that nothing is in force.
             extra: further fields, for the daemon's own use.
 
         Raises:

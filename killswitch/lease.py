@@ -40,7 +40,7 @@ redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 return ''
 """
 """KEYS: document, permit. ARGV: as seen, permit, milliseconds, ``1`` to prolong a permit only. The
-server decides that: whoever was frozen before the command was sent does not know it."""
+server decides that: a daemon that was frozen before it sent the command does not know it."""
 
 
 STREAM_END: Final = """
@@ -86,7 +86,7 @@ class Lease:
         self._stop = None
 
     def lapse(self) -> None:
-        """Issue none, and allow none until `ask_again`: nobody may know what is in force."""
+        """Issue none, and allow none until `ask_again`: what is in force may be unknown."""
         self._stop, self._lapsed = None, True
 
     def ask_again(self) -> None:

@@ -31,13 +31,13 @@ from .unheard import Unheard
 RETRY_S: Final = 0.5
 """After a connection that failed or broke."""
 MAX_WAITING: Final = 200
-"""Announcements that wait for Redis; the stop in force is published anew at each connect anyway."""
+"""Announcements that wait for Redis; the stop in force is published at each connect anyway."""
 
 LINK_ERRORS: Final = (OSError, redis.RedisError)
 
 
 class NotMaster(redis.RedisError):
-    """The server is a replica: what is written there reaches nobody, or is lost."""
+    """The server is a replica: what is written there reaches no subscriber, or is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ class NotStreamed(msgspec.Struct, frozen=True):
 
 
 class LeaseLapsed(msgspec.Struct, frozen=True):
-    """The permit has lapsed, so that the state has to be read anew before the next one."""
+    """The permit has lapsed, so the state has to be read again before the next one."""
 
 
 class RedisLink:
-    """Outlives incarnations of the Killswitch; a greenlet of theirs runs it.
+    """Outlives runs of the Killswitch; a greenlet of theirs runs it.
 
     Args:
         url: of the server.
@@ -134,7 +134,7 @@ class RedisLink:
         self._filled.set()
 
     def revoke(self) -> None:
-        """Delete the permit, whoever has issued it: nobody knows what is in force."""
+        """Delete the permit, regardless of who issued it: what is in force is unknown."""
         self._revoked, self._renew_at = True, 0.0
         self._filled.set()
 

@@ -88,7 +88,7 @@ class SlotFile:
 
         Where there is no slot file, or one whose slots are too small, a new one takes its place;
         until it does the old one is what is read. What is overwritten although it is torn, or no
-        slot file, is kept beside it (``<name>.kept-…``), if the disk takes it.
+        slot file, is kept next to it (``<name>.kept-…``), if the disk takes it.
 
         Raises:
             OSError: the disk refused; what was whole before still is.

@@ -32,7 +32,7 @@ class NotLatched(OrchestratorError):
 
 @dataclass(slots=True)
 class Memory:
-    """What outlives incarnations."""
+    """What outlives the actor's runs."""
 
     stop: Stop = field(default_factory=Stop)
     """Everything that is known."""
@@ -73,11 +73,11 @@ class Neighbours:
     state_keeper: Address
     """Shows the stop's document among the other values."""
     on_change: Callable[[bool], None] = lambda _: None
-    """Told whether everything is stopped, now and whenever that may have changed."""
+    """Called with whether everything is stopped, now and whenever that may have changed."""
     on_silent: Callable[[str], object] = lambda _: None
-    """Told of each managed agent that has to be ended since its gate is silent."""
+    """Called with each managed agent that has to be ended since its gate is silent."""
     on_halted: Callable[[float], object] = lambda _: None
-    """Told of each agent's first receipt: seconds from the trip."""
+    """Called at each agent's first receipt, with the seconds since the trip."""
     managed: Collection[str] = ()
     """Agents that this daemon runs as processes."""
     audit: AuditTrail | None = None

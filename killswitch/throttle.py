@@ -9,7 +9,7 @@ import msgspec
 from ..sql.audit import AuditRow
 
 ALONE: Final = 10
-"""So many of one kind, by one caller, have a row each in a minute."""
+"""Acts of one kind by one caller in a minute that have a row each."""
 MAX_KINDS: Final = 1_000
 """Addresses come from outside: they must not fill the memory."""
 OTHERS: Final = "others"

@@ -15,7 +15,7 @@ from .receipts import ALERT_S, Receipt, Receipts
 from .state import Memory, Neighbours
 
 MAX_AGENTS: Final = 200
-"""So many agents are named in a row; the others are counted."""
+"""Agents named in a row; the others are counted."""
 
 
 class Transitions:
@@ -25,7 +25,7 @@ class Transitions:
         memory: What is in force.
         to: The neighbours; without an audit trail nothing is noted.
         receipts: Who has halted.
-        after: Calls a function after so many seconds, in the actor.
+        after: Calls a function after a delay in seconds, in the actor.
     """
 
     def __init__(

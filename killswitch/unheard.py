@@ -1,4 +1,4 @@
-"""Stops that came while nobody renewed permits, and have not been heard yet. Pure.
+"""Stops that came while permits were not renewed, and have not been read yet. Pure.
 
 They may lie in the durable stream, or, where the daemon hung, in the sockets of its subscriptions:
 permits wait until both are read to where they ended then.
@@ -38,7 +38,7 @@ class Unheard:
         self._log: Any = structlog.get_logger(actor="Killswitch")
 
     def begin(self, *, lapsed: bool) -> None:
-        """Nobody has renewed until now.
+        """Permits were not renewed until now.
 
         Args:
             lapsed: whether this daemon was there but did not run, so that what was published may
@@ -80,7 +80,7 @@ class Unheard:
         if late and self._now_s() - self._since < LIMIT_S:
             return False
         if late:
-            self._log.error("permits are issued, but not all is heard", unheard=" and ".join(late))
+            self._log.error("permits issued with messages unread", unheard=" and ".join(late))
         self._since = self._stream_end = self._bus_due = None
         return True
 

@@ -32,7 +32,7 @@ LATCH_LIMIT_S: Final = 5.0
 _WITH_ID: Final = re.compile(r"TRIP\.[0-9A-HJKMNP-TV-Z]{26}")
 
 Seen = tuple[str, int, int]
-"""Name, inode and time of a file: one that is made anew is another one."""
+"""Name, inode and time of a file: one that is recreated is another one."""
 
 
 class TripFiles:
@@ -58,7 +58,7 @@ class TripFiles:
         return [seen[0] for seen in _look(self._folder) if seen[0] in HAND_MADE]
 
     def run(self) -> None:
-        """Look for ever."""
+        """Look until killed."""
         while True:
             for seen in self._worker.apply(lambda: list(_look(self._folder))):
                 self._consider(seen)
@@ -80,7 +80,7 @@ class TripFiles:
         try:
             self._killswitch.ask(FileFound(seen[0], data), timeout_s=LATCH_LIMIT_S, urgent=True)
         except OrchestratorError as error:
-            self._log.warning("trip file looked at again", name=seen[0], reason=str(error))
+            self._log.warning("trip file not handled, retried", name=seen[0], reason=str(error))
             return
         self._taken.add(seen)
         if seen[0] not in HAND_MADE:

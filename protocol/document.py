@@ -200,7 +200,7 @@ def _time_in(fields: dict[str, Any], name: str) -> str:
 
 
 def _released_under(fields: dict[str, Any], generation: int, releases: list[Release]) -> int:
-    """Where it is not written, by an earlier version, whoever waits has to be resumed again."""
+    """Where an earlier version did not write it, agents that wait have to be resumed again."""
     written = count_in(fields, "released_under")
     return min(written, generation) if written is not None else generation if releases else 0
 

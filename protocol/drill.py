@@ -1,4 +1,4 @@
-"""The drill: a nonce on the bus that every gate says back in a heartbeat; it halts nobody."""
+"""The drill: a nonce on the bus that every gate returns in a heartbeat; it halts no agent."""
 
 from typing import Final
 

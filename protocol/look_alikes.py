@@ -23,7 +23,7 @@ _TWINS: Final = frozenset(
     "\u03bf\u03bd\u03f2\u03f3"
     "\u0585\u0578\u057d\u0581\u0570"
 )
-"""Letters of theirs that are hardly to be told from Latin ones."""
+"""Their letters that can hardly be distinguished from Latin ones."""
 
 
 def look_alikes(name: str) -> str | None:

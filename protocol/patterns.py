@@ -13,7 +13,7 @@ MAX_STARS: Final = 16
 FEW_STARS: Final = rf"^[^*]*(\*[^*]*){{0,{MAX_STARS}}}$"
 """The bound as a regular expression, for schemas: a star begins each turn, so none goes back."""
 
-# Names on a bus repeat; a hostile publisher that makes up new ones must not grow a cache for ever.
+# Names on a bus repeat; a hostile publisher that makes up new ones must not fill memory.
 _CACHE_LIMIT: Final = 10_000
 
 Test = Callable[[str], bool]

@@ -185,7 +185,7 @@ class Stop:
         return self.union(Stop(trips=(trip,)))
 
     def with_release(self, trip_id: str, at: str, generation: int = 0) -> "Stop":
-        """With that trip released; whoever was resumed by hand has to be resumed again.
+        """With that trip released; agents resumed by hand have to be resumed again.
 
         Args:
             trip_id: which one.

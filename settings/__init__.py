@@ -92,7 +92,7 @@ class Settings(BaseModel):
     registry: RegistrySettings = RegistrySettings()
     retention: dict[Pattern, Duration] = Field(default_factory=dict)
     """Pattern of types → how long their events are kept. The first that matches counts; without a
-    match they are kept for ever."""
+    match they are kept forever."""
     supervisor: SupervisorSettings = SupervisorSettings()
     guard: GuardSettings = GuardSettings()
     rules: dict[RuleName, RuleSettings] = Field(default_factory=dict, max_length=MAX_RULES)

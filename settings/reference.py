@@ -20,7 +20,7 @@ Every key of `supervisor.toml`, written by `orc config doc` from the definitions
 a test keeps this page true. `orc config show` tells what is in force on a machine and where it
 comes from, `orc config check` finds faults.
 
-The environment wins over `.env` beside the file, that over the file. Every key has a variable,
+The environment wins over `.env` next to the file, that over the file. Every key has a variable,
 `ORCHESTRATOR_<SECTION>__<KEY>` (`ORCHESTRATOR_HTTP__PORT`); lists with commas or as JSON, tables
 as JSON. Short ones: {short}. `DEBUG`, set to anything, is `log.level = "debug"`.
 

@@ -75,7 +75,7 @@ class AuditTable:
         """The newest rows, newest first.
 
         Args:
-            limit: At most so many.
+            limit: At most.
             before: Only those with a lower id.
             action: Only those of this action.
         """

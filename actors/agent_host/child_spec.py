@@ -97,7 +97,7 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
         guard: kills the process group when the daemon has died.
         dead_letters: the daemon's.
         autostart: whether it starts with the daemon, or only on request.
-        state_dir: where agents of the kit keep their state; None: as if nobody ran them.
+        state_dir: where agents of the kit keep their state; None: as if run by hand.
     """
     address = Address(agent_id, Mailbox(MAILBOX_CAPACITY), dead_letters)
     factory: Callable[[], Actor]

@@ -23,6 +23,6 @@ def hosted(state_dir: Path | None) -> Surroundings:
 
 
 def in_thread(call: Callable[[], T]) -> T:
-    """Run what waits for the disk in a thread; only the calling greenlet waits."""
+    """Run a call that blocks on the disk in a thread; only the calling greenlet waits."""
     result: T = gevent.get_hub().threadpool.apply(call)
     return result

@@ -152,7 +152,7 @@ class EventPersister(Actor):
     # -- hooks ---------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Show again the newest of what may not be stored (the first incarnation does), begin."""
+        """Show again the newest of what may not be stored (the first run does), begin."""
         state = self._state
         if not state.shown_again:
             self._show_newest()
@@ -208,7 +208,9 @@ class EventPersister(Actor):
             with deadline(RELEASE_S, OrchestratorError("the fence could not be given back")):
                 self._writer.release()
         except (OrchestratorError, StoreError) as error:
-            self.log.warning("the fence stays ours for a while", reason=str(error))
+            self.log.warning(
+                "could not release the writer lease; it expires by itself", reason=str(error)
+            )
 
     def on_receive(self, message: Message) -> Any:
         """Dispatch."""
@@ -320,7 +322,7 @@ class EventPersister(Actor):
         newest = Newest(self._state, self._pipeline.show)
         newest.show()
         if newest.rows:
-            self.log.info("the newest of the journal is shown again", events=newest.rows)
+            self.log.info("newest events of the journal shown again", events=newest.rows)
 
     def _survey(self) -> None:
         """Read all of the journal, while new events come in; what is in it can be stored then."""
@@ -347,7 +349,7 @@ class EventPersister(Actor):
             self._tell_dropped("no room on disk and in memory", types, sum(types.values()))
         if state.not_offered > self._reported_refused:
             refused, self._reported_refused = state.not_offered, state.not_offered
-            self.log.warning("a consumer's mailbox is full", batches_refused=refused)
+            self.log.warning("consumer's mailbox full", batches_refused=refused)
         if (errors := state.journal.disk_errors) > self._reported_disk_errors:
             self._reported_disk_errors = errors
             self.log.warning("the journal's disk failed without losing an event", errors=errors)

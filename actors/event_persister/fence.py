@@ -1,8 +1,8 @@
 """Whether this daemon is known to be the one that writes: only then are its events shown.
 
 A daemon that was paused (a frozen process, a suspended machine) may have lost the database to
-another one meanwhile, and nobody stores what it numbers from its old stock of ids. So after a pause
-the fence is proved before anything more is shown.
+another one meanwhile, and what it numbers from its old stock of ids is never stored. So after a
+pause the fence is proved before anything more is shown.
 """
 
 import time

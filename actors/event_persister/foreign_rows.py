@@ -38,7 +38,7 @@ class IdMap:
         self._ranges: list[IdRange] = []
 
     def begin(self, *, oldest_id: int | None, highest_id: int) -> None:
-        """What is up to ``highest_id`` is read from PostgreSQL as it is, whoever wrote it.
+        """What is up to ``highest_id`` is read from PostgreSQL as it is, by any writer.
 
         Args:
             oldest_id: The table's lowest id; ``None``: it is empty.
@@ -160,7 +160,7 @@ class ForeignRowsWatch:
         self._log = structlog.get_logger(actor="EventPersister")
 
     def run(self) -> None:
-        """Look for ever."""
+        """Look until killed."""
         while True:
             gevent.sleep(LOOK_S)
             if self._ids.is_known:
@@ -171,7 +171,7 @@ class ForeignRowsWatch:
         try:
             self._look()
         except StoreError as error:
-            self._log.debug("rows of others not looked for", reason=str(error))
+            self._log.debug("could not look for rows of other programs", reason=str(error))
 
     def _look(self) -> None:
         known = set(self._rows.ids)

@@ -248,7 +248,7 @@ class Inbox:
                 ingest.expected_echoes.expect(event.type.encode(), event.payload, now)
 
     def _note_taken(self, queue: deque[_Pending], count: int, source: str) -> None:
-        """Before anything can go wrong with them: what fails must not be met again for ever."""
+        """Before anything can go wrong with them: what fails must not be retried endlessly."""
         queue[0].taken += count
         if not queue[0].left:
             queue.popleft()

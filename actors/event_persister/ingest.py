@@ -34,7 +34,7 @@ from .batch import Draft
 from .dedup import DurableCopies, EchoTable
 from .sequence_gaps import Sequences
 
-# New channels must not grow the cache for ever; then it starts over.
+# New channels must not grow the cache without bound; then it starts over.
 _CHANNELS: Final = 10_000
 # Nor by much: longer names are not cached.
 _CHANNEL_BYTES: Final = 2048

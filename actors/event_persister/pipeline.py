@@ -198,7 +198,7 @@ class Pipeline:
                 self._stops.offer(StopHeard(message), urgent=True)
 
     def _tell_heard(self) -> None:
-        """Tell keeper of stops and rules, behind what came before it, to which canary all is shown.
+        """Send Killswitch and rules, after what came before, the canary up to which all is shown.
 
         Events without ids, and those of the stream while the disk refuses, are not shown yet.
         """
@@ -237,7 +237,7 @@ class Pipeline:
             state.journal_error = str(error)
             return
         if state.journal_error is not None:
-            self._log.info("the journal takes events again")
+            self._log.info("journal writable again")
             state.journal_error = None
         for backlog in (state.backlog, state.held):
             if backlog.rear:

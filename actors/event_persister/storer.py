@@ -109,7 +109,7 @@ class Storer:
         self._retry_s = RETRY_MIN_S
 
     def run(self) -> None:
-        """Store for ever; returns only when another daemon has taken over."""
+        """Store until killed; returns only when another daemon has taken over."""
         self._doubt = self._writer.doubt
         while True:
             try:
@@ -362,7 +362,7 @@ class Storer:
 
 
 def _rows_of(block: list[Batch]) -> bytes:
-    """The rows of ``block`` as COPY takes them; others have their turns meanwhile."""
+    """The rows of ``block`` as COPY takes them; yields in between."""
     parts, turn_bytes = [], 0
     for batch in block:
         parts.append(with_ids(batch.body, batch.ranges))

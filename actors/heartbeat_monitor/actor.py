@@ -255,14 +255,14 @@ class HeartbeatMonitor(Actor):
 
     def _tell(self, changes: list[Change], now: float) -> None:
         """Make events of those that are any."""
-        told = [
+        reported = [
             (change, self._table.view(change.agent_id, now=now))
             for change in changes
             if change.event_type
         ]
-        if told:
-            self._outbox.send(PersistEvents(tuple(_event(*one) for one in told)))
-        for change, view in told:
+        if reported:
+            self._outbox.send(PersistEvents(tuple(_event(*one) for one in reported)))
+        for change, view in reported:
             self._log_change(change, view.id_note)
 
     def _log_change(self, change: Change, id_note: str | None) -> None:

@@ -212,7 +212,7 @@ class AgentTable:
     def check(self, *, now: float) -> list[Change]:
         """Find the agents whose look has changed by the mere passing of time.
 
-        Those not heard of for their timeout become ``inactive``; nobody does before the bus
+        Those not heard of for their timeout become ``inactive``; none does before the bus
         has been visible for one whole timeout.
         """
         changes = []

@@ -11,61 +11,62 @@ from .changes import Change
 WINDOW_S: Final = 60.0
 """Between two events of an agent that flaps."""
 CALM: Final = 3
-"""So many events of an agent within `WINDOW_S` are told as they come: it was restarted, say."""
+"""Events of an agent within `WINDOW_S` that are reported at once: it was restarted, say."""
 
 
 class _Agent:
-    __slots__ = ("flaps", "held", "held_count", "told")
+    __slots__ = ("flaps", "held", "held_count", "reported_at")
 
     def __init__(self) -> None:
-        self.told: deque[float] = deque(maxlen=CALM)
+        self.reported_at: deque[float] = deque(maxlen=CALM)
         self.flaps = False
         self.held: Change | None = None
         self.held_count = 0
 
 
 class FlapDamper:
-    """Holds back what is told too often. The last change of an agent is always told in the end."""
+    """Limits how often an agent's changes are reported. Its last change is always reported."""
 
     def __init__(self) -> None:
         self._agents: dict[str, _Agent] = {}
 
     def admit(self, changes: Iterable[Change], *, now: float) -> list[Change]:
-        """Those to tell now. Changes that make no event are all told.
+        """Those to report now. Changes that make no event always are.
 
         Args:
             changes: in order.
             now: monotonic.
         """
-        told = []
+        reported = []
         for change in changes:
             if change.event_type is None:
-                told.append(change)
+                reported.append(change)
                 continue
             agent = self._agents.setdefault(change.agent_id, _Agent())
             agent.flaps = agent.flaps or _flaps(agent, now)
             if not agent.flaps:
-                agent.told.append(now)
-                told.append(change)
+                agent.reported_at.append(now)
+                reported.append(change)
             else:
                 agent.held, agent.held_count = change, agent.held_count + 1
-        return told
+        return reported
 
     def due(self, *, now: float) -> list[Change]:
         """The last change of each agent that flaps, once a minute; calm agents are forgotten."""
-        told = []
+        reported = []
         for agent_id, agent in list(self._agents.items()):
-            if now - agent.told[-1] < WINDOW_S:
+            if now - agent.reported_at[-1] < WINDOW_S:
                 continue
             if agent.held is None:
                 del self._agents[agent_id]
                 continue
             reason = f"{agent.held.reason} (it flaps: {agent.held_count} changes in a minute)"
-            told.append(msgspec.structs.replace(agent.held, reason=reason, count=agent.held_count))
-            agent.told.append(now)
+            last = msgspec.structs.replace(agent.held, reason=reason, count=agent.held_count)
+            reported.append(last)
+            agent.reported_at.append(now)
             agent.held, agent.held_count = None, 0
-        return told
+        return reported
 
 
 def _flaps(agent: _Agent, now: float) -> bool:
-    return len(agent.told) == CALM and now - agent.told[0] < WINDOW_S
+    return len(agent.reported_at) == CALM and now - agent.reported_at[0] < WINDOW_S

@@ -1,4 +1,4 @@
-"""How many processes beat under one id, told by the ``boot`` that each carries. Pure.
+"""How many processes beat under one id, distinguished by the ``boot`` that each carries. Pure.
 
 A restart brings a new boot and the old one falls silent. Two processes take turns: the boot that
 was there before is heard again after the new one.

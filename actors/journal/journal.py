@@ -167,7 +167,7 @@ class Journal:
         heed: Callable[[Record], object] = lambda _record: None,
         pause: Callable[[], object] = lambda: None,
     ) -> Inventory:
-        """Read and check all segments found at the opening, beside the worker; blocks until done.
+        """Read and check all segments found at the opening; blocks the caller, not the worker.
 
         Args:
             heed: Called with each record, in a thread of its own.

@@ -1,4 +1,4 @@
-"""How far the durable stream is read, as the journal and a small file beside it keep it.
+"""How far the durable stream is read, as the journal and a small file next to it record it.
 
 Each record of the journal that holds entries says where they end. Its segments go once PostgreSQL
 has all they hold; so before that the place is written to the file, lest a start without PostgreSQL

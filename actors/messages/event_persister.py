@@ -135,7 +135,7 @@ class PersisterStatus(msgspec.Struct, frozen=True, kw_only=True):
     held: int
     """Batches of them that wait for ids."""
     ids_left: int
-    """Ids in hand."""
+    """Ids in stock."""
     newest_id: int
     """The highest id given."""
     committed_id: int

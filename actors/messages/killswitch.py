@@ -204,7 +204,7 @@ class ResumeAgent(msgspec.Struct, frozen=True):
 
 
 class Drill(msgspec.Struct, frozen=True):
-    """Measure the way to every agent, halting nobody; answered by :class:`DrillResult`."""
+    """Measure the way to every agent without halting any; answered by :class:`DrillResult`."""
 
     by: str
     """Who asks; cut to 100 characters."""

@@ -15,7 +15,7 @@ from .events import EventReplaced, EventsJournalled
 class GetRegime(msgspec.Struct, frozen=True):
     """Asks for the last regime; answered by a ``Regime`` or ``None``.
 
-    Refused with ``NotRead`` while neither an agent nor the tables have told one since the start.
+    Refused with ``NotRead`` while neither an agent nor the tables have given one since the start.
     """
 
     wait_s: float = WAIT_S

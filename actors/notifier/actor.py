@@ -1,6 +1,6 @@
 """The Notifier: outside the event path, so that a receiver that hangs delays nothing else.
 
-What waits for delivery is in memory: a restart of the daemon forgets it, the events stay stored.
+Pending deliveries are in memory: a restart of the daemon forgets them; the events stay stored.
 """
 
 import random
@@ -33,7 +33,7 @@ Reading = Callable[[], float]
 
 
 class Outbound:
-    """What waits for delivery, and what became of the rest; outlives the actor."""
+    """Pending deliveries, and counts of the others; outlives the actor."""
 
     def __init__(self) -> None:
         self.waiting: deque[Notification] = deque()

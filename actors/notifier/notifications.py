@@ -66,7 +66,7 @@ class Throttle:
 
 
 class Condition:
-    """Something that holds or not: notified when it begins to, and again when it began anew."""
+    """Something that holds or not: notified each time it begins to."""
 
     def __init__(self) -> None:
         self._holds = False

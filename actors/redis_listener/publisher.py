@@ -149,7 +149,7 @@ class Publisher:
             )
         if facts.unknown:
             unknown = "; ".join(danger.what for danger in facts.unknown)
-            self._log.warning("the server does not say whether events are safe", what=unknown)
+            self._log.warning("unknown whether the server endangers events", what=unknown)
         if dangers := (*facts.dangers, *facts.unknown):
             self._on_danger(dangers)
 

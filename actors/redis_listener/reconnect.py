@@ -61,7 +61,7 @@ class AttemptSchedule:
 
 UNLIMITED: Final = 2**31
 """A pool counts what it has ever made, also what is long closed: 100 attempts by default, and
-whoever dials by it would be cut off for good."""
+reconnecting would stop for good after them."""
 
 
 CLIENT_NAME: Final = "orchestrator-daemon"

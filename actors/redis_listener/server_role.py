@@ -1,8 +1,8 @@
 """Whether the server is a master: asked after each dial, and each second on the publisher.
 
 A replica takes a PUBLISH and a subscription like its master, and a Sentinel a subscription; what is
-published there reaches nobody at the master, and at a Sentinel nothing ever arrives. Pure but for
-:func:`ask_role`.
+published there does not reach the master's subscribers, and at a Sentinel nothing ever arrives.
+Pure but for :func:`ask_role`.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The StateKeeper: the market regime, and values of other actors that are kept for all to read.
 
-With an incarnation dies nothing that PostgreSQL does not have but values under way; it writes
+When a run ends, only values on their way to PostgreSQL are lost; it writes
 through: every change goes to PostgreSQL at once, and until it is there it is retried; a newer value
 of a key replaces one that is pending.
 """

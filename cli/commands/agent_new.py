@@ -28,7 +28,7 @@ from ..options import Invocation, command, pass_invocation
 def new_command(
     invocation: Invocation, *, name: str, lang: str, group: str, into: Path | None
 ) -> None:
-    """Write the project of a new agent: it runs, stops when told to, and has a test."""
+    """Write the project of a new agent: it runs, stops on a signal, and has a test."""
     folder = into or Path(name)
     names = names_of(name, folder, group)
     files = [str(path) for path in write_project(folder, lang, names)]

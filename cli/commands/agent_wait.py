@@ -22,7 +22,7 @@ _FINAL: Final = (ExitCode.FORBIDDEN, ExitCode.USAGE)
 
 
 def is_so(row: Mapping[str, Any] | None, wanted: str) -> bool:
-    """Whether an agent is as wanted; one that nobody has heard of is nothing."""
+    """Whether an agent is as wanted; one that is unknown is nothing."""
     if row is None:
         return False
     liveness = row.get("liveness")

@@ -40,7 +40,7 @@ def incident_command() -> None:
     """,
 )
 @click.option("--around", required=True, metavar="WHEN", help="20m (ago), 09:30 (UTC), or a time.")
-@click.option("--window", default="5m", show_default=True, help="So much before it and after it.")
+@click.option("--window", default="5m", show_default=True, help="How much before it and after it.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -94,7 +94,7 @@ def _state(client: Client) -> dict[str, Any]:
 
 
 def _states(client: Client) -> Iterator[dict[str, Any]]:
-    """The state now and at each change, for ever; unknown while the daemon does not answer."""
+    """The state now and at each change, endlessly; unknown while the daemon does not answer."""
     before = None
     while True:
         try:
@@ -323,7 +323,7 @@ def _transition(event: Event) -> Row:
 @killswitch_command.command("drill", examples="orc killswitch drill")
 @pass_invocation
 def killswitch_drill(invocation: Invocation) -> int:
-    """Measure the way of a stop to every agent with a gate, halting nobody.
+    """Measure the way of a stop to every agent with a gate; halts none.
 
     Exit code 7 if one that beats has not answered within two seconds.
     """
@@ -343,4 +343,4 @@ def _drill_lines(drill: Mapping[str, Any], screen: Screen) -> Iterator[str]:
     if not every:
         yield "no agent with a gate beats: nothing was measured"
         return
-    yield f"{drill['answered']} of {every} answered; nobody was halted"
+    yield f"{drill['answered']} of {every} answered; no agent was halted"

@@ -26,7 +26,7 @@ class Missing:
 
 @dataclass
 class Archive:
-    """A zip that only its owner may read, written beside its place and moved there at the end.
+    """A zip that only its owner may read, written next to its place and moved there at the end.
 
     Args:
         path: Its place.

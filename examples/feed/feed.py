@@ -22,7 +22,7 @@ class FeedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 7000
     """Of the feed."""
     silent_s: float = 10.0
-    """A feed that says nothing for so long is connected to anew."""
+    """A feed that is silent for this long is reconnected."""
     retry_s: float = 1.0
     """Between attempts."""
 

@@ -164,7 +164,9 @@ class AgentRoutes:
         try:
             kept.note(agent_id, stopped=stopped)
         except OSError as error:  # it is stopped nevertheless, as long as the daemon runs
-            self._log.error("not remembered over a restart", agent=agent_id, reason=str(error))
+            self._log.error(
+                "stopped state not saved, lost at a restart", agent=agent_id, reason=str(error)
+            )
 
     def _agent(self, node: Node) -> ManagedAgent:
         agent_id = str(node["name"])

@@ -139,9 +139,9 @@ class KillswitchRoutes:
         audit="killswitch.drill",
     )
     def drill(self, call: Call) -> DrillAnswer:
-        """Measure the way of a stop to every agent with a gate, halting nobody.
+        """Measure the way of a stop to every agent with a gate; halts none.
 
-        A nonce goes over the bus; each gate says it back in a heartbeat. Answered when all have
+        A nonce goes over the bus; each gate returns it in a heartbeat. Answered when all have
         that beat, at the latest after two seconds. 409 while a drill is under way, or without
         Redis. The last result is kept over restarts.
         """
@@ -241,7 +241,7 @@ def _said(done: Engaged) -> str:
         why = f" ({done.unpublished})" if done.unpublished else ""
         notified = f"No agent is notified yet{why}."
     elif done.published_to == 0:
-        notified = f"Redis passed it on to nobody: no agent is subscribed. {notified}"
+        notified = f"No agent is subscribed on Redis. {notified}"
     if not missing:
         return f"The stop is in force, on disk and in PostgreSQL. {notified}"
     return f"The stop is in force; not yet {' nor '.join(missing)}, which is retried. {notified}"

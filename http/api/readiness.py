@@ -39,7 +39,7 @@ class NoAnswer(OrchestratorError):
 
 
 class Probe:
-    """One check, which runs once at a time: whoever asks meanwhile shares its result.
+    """One check, which runs once at a time: concurrent callers share its result.
 
     However many ask while a server hangs, they hold one connection to it, not one each.
 
@@ -63,7 +63,7 @@ class Probe:
         return self._running
 
     def unknown(self) -> Check:
-        """What it is while nobody knows."""
+        """What it is while that is unknown."""
         return Check(ok=False, message=str(NoAnswer(self._limit_s)))
 
     def _run(self) -> Check:

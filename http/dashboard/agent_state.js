@@ -1,13 +1,13 @@
 /**
  * What is known of each agent, and what to call its condition. Pure: state and time come in.
  *
- * An agent that said good-bye or that an operator stopped is `stopped`: it is missed by nobody, and
+ * An agent that said good-bye or that an operator stopped is `stopped`: it is not missed, and
  * counts neither as down nor as trouble.
  */
 
 import { age, parseTime, plainWords, plural } from "./format.js";
 
-/** So many agents are shown one by one. */
+/** Agents shown one by one. */
 const FOLD_ABOVE = 12;
 /** How an agent is counted in a sentence. `held` and `open`: it is up, under a stop, or it is not known whether under one. */
 const STANDINGS = { trouble: "in trouble", up: "fine", open: "up", held: "up under a stop", halted: "halted", stopped: "stopped on purpose" };

@@ -60,7 +60,7 @@ export function setBarred(element, objection, title = null) {
   setAttr(element, "title", objection ?? title);
 }
 
-/** Outlines on a 12 × 12 field; a state is never told by its colour alone. */
+/** Outlines on a 12 × 12 field; a state is never shown by its colour alone. */
 const SHAPES = {
   up: "M6 1.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z",
   late: "M6 1 11.4 10.6H.6z",
@@ -170,7 +170,7 @@ export const button = (label, onClick, props = {}) => h("button", { type: "butto
 export const quiet = (label, onClick, props = {}) => button(label, onClick, { class: "quiet", ...props });
 export const pick = (label, title, onClick) => quiet(label, onClick, { title });
 
-/** Close a dialog by pressing beside it. (A press that only ends there, or on its edge, does nothing.) */
+/** Close a dialog by pressing outside it. (A press that only ends there, or on its edge, does nothing.) */
 export function closeOutside(dialog) {
   dialog.addEventListener("pointerdown", (event) => {
     if (event.target !== dialog) return;

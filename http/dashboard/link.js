@@ -3,7 +3,7 @@
  *
  * It says what it sees (`onPhase`, `onFrame`) and decides nothing about the content. `since` is asked at
  * each attempt for the id to resume behind: then the socket brings what was missed. Without one (0),
- * whoever holds the events compares the greeting's `cursor` with what it has.
+ * the one that holds the events compares the greeting's `cursor` with what it has.
  */
 
 import { protocols } from "./storage.js";

@@ -19,10 +19,10 @@ from .request_head import Malformed, read_fields
 __all__ = ["DISCARD_BYTES", "Body", "OldMessage", "WSGIServer", "WebSocketHandler", "has_body"]
 
 DISCARD_BYTES: Final = 256 * 1024
-"""So much is read behind a head that is refused, lest closing resets the connection."""
+"""Read after a head that is refused, lest closing resets the connection."""
 
 # Closing with unread data resets the connection: a client, or a proxy that still forwards the body,
-# loses the answer that says why. Bodies of up to so many times the limit are read to their end.
+# loses the answer that says why. Bodies of up to this many times the limit are read to their end.
 _DISCARD_TIMES: Final = 2
 _DISCARD_S: Final = 5.0
 

@@ -69,7 +69,7 @@ class GuardActor(Actor):
     Must run in the main thread, where alone a wake-up descriptor for signals can be set.
 
     Args:
-        link: what outlives this incarnation.
+        link: what outlives this run.
     """
 
     def __init__(self, link: GuardLink) -> None:

@@ -78,7 +78,7 @@ class Bus(threading.Thread):  # noqa: TID251 no gevent here
             return self._changed.wait_for(lambda: not self._pending, limit_s)
 
     def run(self) -> None:
-        """Connect and serve, for ever."""
+        """Connect and serve until the process ends."""
         try:
             url = read_bus_url(self._url)
         except BadBusUrl as error:

@@ -1,4 +1,4 @@
-"""The daemon's line to its guard: what outlives the guard's incarnations."""
+"""The daemon's line to its guard: what outlives the guard's runs."""
 
 import os
 import secrets
@@ -104,7 +104,7 @@ class GuardLink:
         if self._runs.trouble:
             self._log.error(self._runs.trouble)
         if begun.unclean is not None:
-            self._log.warning("the previous run ended without saying so", recently=begun.ends)
+            self._log.warning("previous run ended uncleanly", recently=begun.ends)
             self._engage_for(begun, now_s)
 
     def end(self) -> None:
@@ -118,7 +118,7 @@ class GuardLink:
         trip = trip_for(begun, self._settings, known_stop(self._folder), now_s)
         if trip is None:
             return
-        self._log.critical("the stop is engaged for it", trip_id=trip.id, reason=trip.reason)
+        self._log.critical("stop engaged after unclean ends", trip_id=trip.id, reason=trip.reason)
         try:
             write_for_guard(self._folder, trip)
         except OSError as error:
@@ -173,7 +173,7 @@ class GuardLink:
         """The latch holds ``latched``: the guard need not keep these trips any longer."""
         self._latched = latched
         damage = {trip.id for trip in latched.trips if trip.triggered_by == _DAMAGE}
-        self._untaken |= damage - self._mended  # has the guard write all its slots anew
+        self._untaken |= damage - self._mended  # has the guard rewrite all its slots
         self._mended |= damage
         held = {name for name in self._untaken if _holds(latched, name)}
         for name in held:

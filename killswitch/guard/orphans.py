@@ -27,7 +27,7 @@ def marked(mark: str) -> list[int]:
 
 
 def end_orphans(groups: Collection[int], mark: str) -> None:
-    """SIGKILL, as from the kernel when the parent dies; the next daemon starts them anew."""
+    """SIGKILL, as from the kernel when the parent dies; the next daemon starts them again."""
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)

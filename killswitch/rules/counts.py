@@ -1,11 +1,11 @@
-"""How many messages within a window that moves along; bounded, whoever sends. Pure."""
+"""How many messages within a sliding window; bounded, whatever is sent. Pure."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 STEPS: Final = 100
-"""A window is counted in so many steps, or up to twice as many."""
+"""Steps in which a window is counted, or up to twice as many."""
 DISORDER_MS: Final = 2_000
 """A message that is earlier than the last one by more shows that the clock has been set back."""
 MAX_COUNTED: Final = 1_000

@@ -1,4 +1,4 @@
-"""All rules of a daemon: what counts for which, and what each finds. Pure; bounded, whoever sends.
+"""All rules of a daemon: what counts for which, and what each finds. Pure and bounded.
 
 These rules find agents that are broken, not those that lie. A rule's kind has a meter, which says
 what is over the limit; what follows from that is the same for all (``verdicts``).

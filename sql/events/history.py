@@ -131,7 +131,7 @@ def newest_before(
         connection: To the database.
         types: Which ones.
         moment: Not after it.
-        limit: At most so many of each type.
+        limit: Of each type, at most.
     """
     up_to = bounds_between(connection, None, moment).up_to
     given = {"types": list(types), "moment": moment, "up_to": up_to, "limit": limit}

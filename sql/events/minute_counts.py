@@ -1,7 +1,7 @@
 """Events by minute and class: kept in the background, added up for histograms.
 
 Rows are counted by chunks of ids, each in one transaction, once all of ours in it are committed;
-a chunk whose rows have changed since is counted anew, so nothing is ever counted twice. Rows above
+a chunk whose rows have changed since is counted again, so nothing is ever counted twice. Rows above
 the last counted chunk are counted when a histogram is asked for, in the same snapshot.
 """
 
@@ -119,13 +119,13 @@ class MinuteCounts:
         return found is not None
 
     def verify(self, start: int | None = None) -> Iterator[int]:
-        """Count chunks anew whose rows were deleted, or came late from another program.
+        """Recount chunks whose rows were deleted, or came late from another program.
 
         Args:
             start: From this id on; by default ``RECENT_IDS`` below the newest chunk.
 
         Yields:
-            The number of chunks counted anew, after each half million ids.
+            The number of chunks recounted, after each half million ids.
         """
         with self._database.transaction(timeout_ms=_LIMIT_MS) as connection:
             low, high = _lock(connection)
@@ -161,7 +161,7 @@ def histogram(
         event_filter: Only its types count.
         start: With a time zone.
         end: With a time zone.
-        buckets: About so many: as short as that number and whole minutes allow.
+        buckets: About how many: as short as that number and whole minutes allow.
 
     Raises:
         Unavailable: Counting is late by more than ``TAIL_ROWS``, or has not begun.

@@ -101,7 +101,7 @@ def prune(  # noqa: PLR0913 - what each caller wants differs
 ) -> Generator[PruneProgress, None, None]:
     """Delete events past their retention, one batch or partition per step.
 
-    The first rule that matches a type applies; types without one are kept for ever. In batches each
+    The first rule that matches a type applies; types without one are kept forever. In batches each
     type is walked from its first row until a batch finds nothing due, so an interrupted run loses
     no progress and a run with nothing to do is cheap. (An old row among younger ones goes later.)
 
@@ -141,7 +141,7 @@ def prune(  # noqa: PLR0913 - what each caller wants differs
 
 
 def keep_time_s(rules: Sequence[RetentionRule], event_type: str) -> float | None:
-    """How long events of this type are kept, in seconds; None: for ever."""
+    """How long events of this type are kept, in seconds; None: forever."""
     # `heartbeat.*` names the channels, whose events are stored as type `heartbeat`.
     names = (event_type, "heartbeat.") if event_type == "heartbeat" else (event_type,)
     for rule in rules:

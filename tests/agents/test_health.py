@@ -8,7 +8,7 @@ OK, FAULT = "on_price", ValueError("no price")
 def said(health: Health, now: float = 0.0) -> dict[str, Any]:
     """A heartbeat that gets through."""
     fields, number = health.beat(now)
-    health.told(number)
+    health.reported(number)
     return fields
 
 
@@ -62,7 +62,7 @@ def test_an_error_that_comes_while_a_heartbeat_is_under_way_is_told_by_the_next(
     health.fail(OK, FAULT, 1.0)
     health.succeed(OK, 2.0)
 
-    health.told(number)
+    health.reported(number)
 
     assert said(health)["status"] == "error"
 

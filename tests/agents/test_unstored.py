@@ -15,7 +15,7 @@ def test_a_subscriber_but_oneself_may_store_it(caplog: pytest.LogCaptureFixture)
 
     unstored.note("a", 1)
     unstored.note("a", 1)
-    assert "nobody stores what is published on a:" in caplog.text
+    assert "no daemon stores what is published on a:" in caplog.text
     assert len(caplog.records) == 1
 
 

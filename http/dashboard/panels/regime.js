@@ -8,7 +8,7 @@ import { fillPanel } from "./acts.js";
 const TRENDS = { bullish: "rise", bearish: "fall", sideways: "level" };
 const RIBBON_PX = 36;
 const MINUTE = 60_000;
-/** The ribbon shows at least so much, at most a day. */
+/** The least that the ribbon shows; at most a day. */
 const SHORTEST_MS = 15 * MINUTE;
 const DAY_MS = 1440 * MINUTE;
 

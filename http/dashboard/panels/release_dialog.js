@@ -6,7 +6,7 @@ import { clip, moment, parseTime } from "../format.js";
 import { tripsInForce, tripWords } from "../trading.js";
 import { field, makeDialog, outcomeLine } from "./acts.js";
 
-/** So many characters of the trip's id prove that it was read. */
+/** Characters of the trip's id that prove that it was read. */
 const PROOF_CHARS = 6;
 
 /** Does `typed` name the trip: whole, or by its last characters? */

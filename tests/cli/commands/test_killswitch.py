@@ -209,7 +209,7 @@ def test_a_drill_that_an_agent_misses_is_done_in_part(double: Double, orc: Orc) 
     assert done.code == 7
     assert "no answer within 2 s" in done.out
     assert "\x1b" not in done.out
-    assert "1 of 2 answered; nobody was halted" in done.out
+    assert "1 of 2 answered; no agent was halted" in done.out
 
 
 def test_a_drill_without_agents_measured_nothing(double: Double, orc: Orc) -> None:

@@ -239,7 +239,7 @@ def test_a_stop_that_nobody_hears_says_so(serve: Serve) -> None:
     stop = served.post("/risk/killswitch", {"reason": "is anybody there?"}).json
 
     assert stop["published_to"] == 0
-    assert "Redis passed it on to nobody: no agent is subscribed." in stop["message"]
+    assert "No agent is subscribed on Redis." in stop["message"]
 
 
 SUBSCRIBED = SubscriptionStatus(
