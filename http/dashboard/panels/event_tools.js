@@ -24,6 +24,7 @@ export async function exportShown({ state, log, api, say }) {
   const shown = [...log.visible];
   const sampling = log.frozen ? 1 : log.sampling;
   const rows = shown.filter((row) => row.kind === "event");
+  if (rows.length === 0) return say("Nothing is listed that could be exported");
   const lines = [];
   let [read, missing] = [0, 0];
   for (const [i, row] of rows.entries()) {
@@ -40,7 +41,7 @@ export async function exportShown({ state, log, api, say }) {
   const href = URL.createObjectURL(new Blob(lines, { type: "application/x-ndjson" }));
   h("a", { href, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
-  say(exportedWords(name, { events: rows.length, missing, gaps: shown.length - rows.length, sampling }));
+  return say(exportedWords(name, { events: rows.length, missing, gaps: shown.length - rows.length, sampling }));
 }
 
 /** `onOrder(isNewestLast)`; `shown()` is the view that is looked at, `show(view)` goes to one, `onStored(id)` to an event. */

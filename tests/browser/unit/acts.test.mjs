@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actorActs, agentActs } from "../../../http/dashboard/panels/acts.js";
+import { actorActs, agentActs, eventActs } from "../../../http/dashboard/panels/acts.js";
 
 const access = (role) => ({ role, name: null, hasToken: true });
 const inactive = { status: "inactive", trips: [] };
@@ -41,4 +41,12 @@ test("the effect of restarting an actor says what is below it", () => {
   const effect = (children) => actorActs({ name: "x", children }, { access: access("operator") })[0].effect;
   assert.match(effect([{ name: "y" }]), /all actors below it/);
   assert.match(effect([]), /^It ends and starts anew: its mailbox is kept/);
+});
+
+test("an event is marked by an operator, and once", () => {
+  const mark = (role, processed) => eventActs({ processed }, { access: { role } })[0];
+  assert.match(mark("viewer", false).objection, /viewer may not write or mark events: that needs the role operator/);
+  assert.deepEqual([mark("operator", null).objection, mark("operator", false).objection], [null, null]);
+  assert.equal(mark("operator", true).objection, "It is marked already.");
+  assert.match(mark("operator", false).effect, /stays stored.*cannot be taken away/);
 });
