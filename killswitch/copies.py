@@ -133,6 +133,9 @@ class LatchCopy:
         stop, resolved, heard = self._wanted
         wanted = (release(stop), resolved, heard)
         error = self._try(wanted)
+        if error:  # the disk may have it all the same: it must not be found at the next start
+            self._written = None
+            self._try(self._wanted)
         tell(ReleaseLatched(trip_id, None if error else wanted[0], error or ""))
 
     def _write(self, tell: Tell, wanted: tuple[Stop, bool, HeardEvents]) -> bool:

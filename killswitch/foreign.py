@@ -7,6 +7,7 @@ from typing import Any
 
 from ..protocol.document import Kind, read_document
 from ..protocol.json_object import text_in
+from ..protocol.permit import is_plausible
 from ..protocol.targets import STOP_ALL, read_target
 from ..protocol.trips import Stop, Trip
 from ..protocol.ways import Way
@@ -30,6 +31,7 @@ def found_document(
         xmin: of the row.
     """
     document = read_document(data, trusted=copy is not Copy.REDIS)
+    document = replace(document, stop=plausible(document.stop, origin.unix_s))
     known = stop.union(document.stop)
     if document.kind is Kind.OURS:
         return document.stop, None
@@ -41,6 +43,13 @@ def found_document(
     alias = "" if identity else f"text:{_hash(data)}"
     trip = replace(_foreign(copy, document.fields, origin), alias=alias, identity=identity)
     return document.stop, new_or_known(trip, known)
+
+
+def plausible(stop: Stop, unix_s: float) -> Stop:
+    """A copy's sets; a generation that was forged does not count: none could follow it."""
+    if is_plausible(stop.generation, unix_s):
+        return stop
+    return replace(stop, generation=0, released_under=0)
 
 
 def damaged(copy: Copy, data: bytes, stop: Stop, origin: Origin, *, identity: str = "") -> Decision:

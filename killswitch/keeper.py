@@ -77,6 +77,7 @@ from .state import (
     WrongTrip,
     holds,
     not_in_force,
+    once_released,
 )
 from .transitions import Transitions
 
@@ -134,6 +135,7 @@ class Killswitch(Actor):
             self._to,
             self._receipts,
             on_trip=self._announcer.engaged,
+            ahead=self._ahead,
             log=self.log,
         )
         self._drills = Drills(
@@ -245,7 +247,7 @@ class Killswitch(Actor):
         self._announcer.retell()
 
     def _handle_file(self, message: FileFound) -> None:
-        decision = found_file(message.name, message.data, self._memory.stop, _origin(Way.FILE))
+        decision = found_file(message.name, message.data, self._ahead(), _origin(Way.FILE))
         reply = self.defer_reply()
         if (trip := self._decided(decision, "by a file")) is None:  # released since
             reply.set(True)
@@ -263,7 +265,7 @@ class Killswitch(Actor):
             return
         self._memory.heard = self._memory.heard.plus(event)
         way = Way.STREAM if event.channel == STREAM else Way.BUS
-        stop, origin = self._memory.stop, replace(_origin(way), source=event.source)
+        stop, origin = self._ahead(), replace(_origin(way), source=event.source)
         decision, how = heard(event.payload, stop, origin, read_message), f"from the {way}"
         if decision.verdict is Verdict.NEW and decision.trip is not None:
             self._take(adopted(decision.trip, stop, event.source), how)
@@ -274,19 +276,13 @@ class Killswitch(Actor):
         now = time.monotonic()
         for sender, beat in message.beats:
             self._drills.heard(sender.agent, beat.drill, now)
-            decision = heard_beat(sender.agent, beat, self._memory.stop, _origin(Way.BEAT))
+            decision = heard_beat(sender.agent, beat, self._ahead(), _origin(Way.BEAT))
             if decision is not None:
                 self._decided(decision, "by an agent's receipt")
             for receipt in self._receipts.heard(sender, beat, self._memory.stop, now):
                 if receipt.quiet_s in (None, receipt.halted_s):  # its first
                     self._to.on_halted(receipt.halted_s)
-                self.log.info(
-                    "receipt",
-                    agent=receipt.agent,
-                    trip_id=receipt.trip_id,
-                    halted_s=round(receipt.halted_s, 3),
-                    quiet_s=receipt.quiet_s and round(receipt.quiet_s, 3),
-                )
+                self.log.info("receipt", **receipt.fields())
 
     def _decided(self, decision: Decision, how: str, by: str | None = None) -> Trip | None:
         """Do what was decided about something that came in; returns the trip it means."""
@@ -350,6 +346,10 @@ class Killswitch(Actor):
         if reply is not None:
             again = is_written_again(self._memory.stop, trip)
             reply.set(Released(trip, self._view(), again))
+
+    def _ahead(self) -> Stop:
+        """What is known once the releases under way count: no new stop joins what they end."""
+        return once_released(self._memory.stop, self._releases)
 
     def _give_up_release(self, trip_id: str) -> None:
         asked, reply = self._releases.pop(trip_id, (None, None))

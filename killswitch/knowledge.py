@@ -34,6 +34,7 @@ class Knowledge:
         to: the neighbours.
         receipts: notified of every change.
         on_trip: announces trips.
+        ahead: what is known once the releases under way count; copies are judged by it.
         log: the actor's.
     """
 
@@ -45,6 +46,7 @@ class Knowledge:
         receipts: Receipts,
         *,
         on_trip: OnTrip,
+        ahead: Callable[[], Stop],
         log: Any,
     ) -> None:
         self._memory = memory
@@ -52,6 +54,7 @@ class Knowledge:
         self._to = to
         self._receipts = receipts
         self._on_trip = on_trip
+        self._ahead = ahead
         self._log = log
         self._readings: dict[Copy, Reading] = {}
         self._lapsed = False
@@ -182,13 +185,13 @@ class Knowledge:
         origin = Origin(Way.SQL, time.time())
         for data in reading.documents:
             known = self._memory.stop
-            stop, decision = found_document(copy, data, known, origin, xmin=reading.xmin)
+            stop, decision = found_document(copy, data, self._ahead(), origin, xmin=reading.xmin)
             if known.union(stop) != known:
                 self.put(known.union(stop))
             self._act_on(copy, data, decision)
         if reading.damage:
             data = b"".join(reading.damage)
-            self._act_on(copy, data, damaged(copy, data, self._memory.stop, origin))
+            self._act_on(copy, data, damaged(copy, data, self._ahead(), origin))
 
     def _act_on(self, copy: Copy, data: bytes, decision: Decision | None) -> None:
         if decision is None or decision.verdict is not Verdict.NEW or decision.trip is None:

@@ -56,6 +56,17 @@ class Receipt:
     quiet_s: float | None = None
     """From the trip until it was quiet; ``None`` if it is not yet."""
 
+    def fields(self) -> dict[str, Any]:
+        """For the log."""
+        quiet_s = self.quiet_s and round(self.quiet_s, 3)
+        halted_s = round(self.halted_s, 3)
+        return {
+            "agent": self.agent,
+            "trip_id": self.trip_id,
+            "halted_s": halted_s,
+            "quiet_s": quiet_s,
+        }
+
 
 @dataclass(slots=True)
 class _Agent:

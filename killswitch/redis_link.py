@@ -272,7 +272,8 @@ class RedisLink:
             receivers, streamed = replies.pop(0), replies.pop(0) if one.durable else None
             if isinstance(receivers, Exception):
                 raise receivers
-            self._waiting.popleft()
+            if self._waiting and self._waiting[0] is one:  # else a newer one took its place
+                self._waiting.popleft()
             others = max(0, int(receivers) - self._own_copies(one.channel))
             if isinstance(streamed, Exception):
                 tell(NotStreamed(one))

@@ -4,13 +4,12 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from ..protocol.document import read_document
-from ..protocol.permit import is_plausible
 from ..protocol.trips import Stop, Trip
-from .foreign import damaged, found_document
+from .foreign import damaged, found_document, plausible
 from .intake import Decision, Origin, Verdict
 from .readings import Condition, Copy, Reading
 
@@ -82,13 +81,7 @@ def _is_intact(latch: Reading) -> bool:
 
 
 def _sets(copy: Copy, data: bytes, unix_s: float) -> Stop:
-    """A document's sets; a generation that was forged in Redis does not count."""
-    stop = read_document(data, trusted=copy is not Copy.REDIS).stop
-    return (
-        stop
-        if is_plausible(stop.generation, unix_s)
-        else replace(stop, generation=0, released_under=0)
-    )
+    return plausible(read_document(data, trusted=copy is not Copy.REDIS).stop, unix_s)
 
 
 def _strange(copy: Copy, reading: Reading, stop: Stop, origin: Origin) -> Iterator[Decision]:

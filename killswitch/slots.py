@@ -9,7 +9,8 @@ zeros alone is damaged. A slot's header is one line of ASCII::
 
     orchestrator-slot <sequence, 16 hex> <length, 8 hex> <BLAKE2b-128 of sequence, length, body>
 
-A write goes over a torn slot first, else over a blank one, else over the older.
+A write goes over a torn slot first, and over one whose last write failed: it may hold what nobody
+was promised. Else over a blank one, else over the older.
 """
 
 import os
@@ -75,6 +76,8 @@ class SlotFile:
         """A whole file on its way to its place."""
         self._draft = path.with_name(f"{path.name}.draft")
         """Never read."""
+        self._failed: set[int] = set()
+        """Offsets of slots whose last write failed."""
 
     def read(self) -> Slots:
         """What there is; a new file that a crash kept from its place counts as well."""
@@ -110,12 +113,14 @@ class SlotFile:
 
     def _overwrite(self, descriptor: int, slots: list[_Slot], body: bytes) -> None:
         sequence = max(slot.sequence for slot in slots) + 1
-        torn = [slot for slot in slots if slot.torn]
-        for slot in torn or [min(slots, key=lambda slot: slot.sequence)]:
+        doubtful = [slot for slot in slots if slot.torn or slot.offset in self._failed]
+        for slot in doubtful or [min(slots, key=lambda slot: slot.sequence)]:
             if slot.torn:
                 self._keep(slot.torn)
+            self._failed.add(slot.offset)
             write_all(descriptor, _record(sequence, body), slot.offset)
             os.fsync(descriptor)
+            self._failed.discard(slot.offset)
 
     def _replace(self, body: bytes) -> None:
         """Allocate a new file, whole and on disk before it takes the old one's place."""
@@ -133,6 +138,7 @@ class SlotFile:
         sync_folder(self.path.parent)
         self._make_way()
         self._fresh.replace(self.path)
+        self._failed.clear()
         sync_folder(self.path.parent)
 
     def _make_way(self) -> None:

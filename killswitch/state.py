@@ -1,10 +1,11 @@
 """What the Killswitch works on: its memory, the copies, its neighbours; and its refusals."""
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..protocol.timestamps import utc_now
 from ..protocol.trips import Stop
 from ..runtime import Address, OrchestratorError, Refusal
 from .audit import AuditTrail
@@ -97,3 +98,14 @@ def not_in_force(stop: Stop, trip_id: str) -> str:
         return "the killswitch is not active, there is nothing to release"
     known = ", ".join(trip.id for trip in stop.trips)
     return f"trip {trip_id} is not in force; in force: {known}"
+
+
+def once_released(stop: Stop, trip_ids: Iterable[str]) -> Stop:
+    """What is known once these releases count, which the latch does not hold yet.
+
+    A stop that comes meanwhile is judged by it: what joined a trip whose release is under way
+    would end with it, although it came after the person had decided.
+    """
+    for trip_id in trip_ids:
+        stop = stop.with_release(trip_id, utc_now())
+    return stop

@@ -1028,3 +1028,79 @@ def test_files_of_the_old_form_are_read_once(
     assert sorted(desk.reasons) == ["old", "silence"]
     wait_until(lambda: desk.view().unknown is None)
     wait_until(lambda: latched(desk).find("01OLD") and latched(desk).find("01GUARD"))
+
+
+# -- stops that come while a release is under way ----------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "desk-1"])
+def test_a_stop_that_comes_while_another_is_released_does_not_end_with_it(
+    desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    desk.hear(json.dumps({"enabled": True, "reason": "first", "trip_id": name}).encode())
+    wait_until(lambda: desk.reasons == ["first"])
+    wait_until(lambda: desk.latch.held == desk.memory.stop)
+    [first] = desk.view().stop.trips
+
+    with hanging_disk(monkeypatch):
+        releasing = gevent.spawn(desk.release, first.id)
+        wait_until(lambda: desk.actor is not None and first.id in desk.actor._releases)
+        desk.hear(json.dumps({"enabled": True, "reason": "second", "trip_id": name}).encode())
+        wait_until(lambda: desk.reasons == ["first", "second"])
+    releasing.get(timeout=20)
+
+    assert desk.reasons == ["second"]
+    assert desk.permit() is None
+
+
+def test_a_trip_file_that_is_made_while_the_last_one_is_released_stays_in_force(
+    desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.ask(FileFound("TRIP", b"first"))
+    wait_until(lambda: desk.latch.held == desk.memory.stop)
+    [first] = desk.view().stop.trips
+
+    with hanging_disk(monkeypatch):
+        releasing = gevent.spawn(desk.release, first.id)
+        wait_until(lambda: desk.actor is not None and first.id in desk.actor._releases)
+        desk.address.tell(FileFound("TRIP", b"second"))
+        wait_until(lambda: desk.reasons == ["first", "second"])
+    releasing.get(timeout=20)
+
+    assert desk.reasons == ["second"]
+
+
+def test_a_forged_generation_in_redis_does_not_keep_a_release_from_raising_it(
+    desk: Desk, wait_until: Wait
+) -> None:
+    engaged = desk.engage()
+    forged = write_document(Stop(generation=2**53 - 1))
+
+    with desk.redis as client:
+        client.set(STOP_KEY, forged)
+    wait_until(lambda: desk.key()["enabled"] is True)
+    before = desk.memory.stop.generation
+    desk.release(engaged.trip.id)
+
+    assert before < desk.memory.stop.generation < 2**53 - 1
+
+
+def test_a_release_that_failed_is_not_found_on_the_disk_later(
+    desk: Desk, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fsync fails once all is written: what a killed daemon leaves is read from the cache."""
+    engaged = desk.engage()
+    wait_until(lambda: desk.latch.held == desk.memory.stop)
+    real, failures = os.fsync, iter([OSError(5, "Input/output error")])
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        for error in failures:
+            raise error
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(NotLatched, match="not released"):
+        desk.release(engaged.trip.id)
+
+    assert latched(desk).find(engaged.trip.id) is not None
+    assert desk.reasons == ["why"]

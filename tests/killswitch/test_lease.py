@@ -15,6 +15,7 @@ from orchestrator.killswitch.lease import (
     Lease,
     seen,
 )
+from orchestrator.killswitch.redis_link import MAX_WAITING, Announcement, RedisLink
 from orchestrator.protocol.permit import KEY, read_permit
 from orchestrator.protocol.targets import STOP_ALL, Level, Target
 from orchestrator.protocol.trips import Stop
@@ -124,3 +125,20 @@ def test_a_permit_is_renewed_only_under_the_document_that_was_seen(client: redis
 
     assert client.get(KEY) == b"permit"
     assert 2000 < client.pttl(KEY) <= 3000
+
+
+def test_a_stop_published_while_a_full_queue_is_sent_is_not_taken_for_sent() -> None:
+    link = RedisLink(
+        "redis://127.0.0.1:1",
+        Lease("tests"),
+        own_copies=lambda _channel: 0,
+        before_publish=lambda _payload, _now: None,
+    )
+    for number in range(MAX_WAITING):
+        link.publish(Announcement(b"%d" % number))
+    under_way = tuple(link._waiting)
+
+    link.publish(Announcement(b"the new stop"))  # pushes the oldest out
+    link._announced(lambda _message: None, under_way, [0] * MAX_WAITING)
+
+    assert [one.payload for one in link._waiting] == [b"the new stop"]

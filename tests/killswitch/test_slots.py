@@ -446,3 +446,23 @@ print(sorted(ours), "site-packages" in repr(sys.modules))
 
     assert done.stdout == "['killswitch', 'protocol'] False\n"
     assert len(SlotFile(tmp_path / "f", SIZE).read().bodies) == 1
+
+
+def test_what_a_failed_write_may_have_left_is_overwritten_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = made(tmp_path / "f", b"one", b"two")
+
+    def refused(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refused)
+        with pytest.raises(OSError, match="Input"):
+            file.write(b"not promised")
+    assert file.read().bodies == (b"not promised", b"two")  # as far as anybody can tell
+    file.write(b"three")
+
+    assert file.read().bodies == (b"three", b"two")
+    file.write(b"four")
+    assert file.read().bodies == (b"four", b"three")
