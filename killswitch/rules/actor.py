@@ -53,7 +53,8 @@ class RuleMonitor(Actor):
         """Count; what replaced an event was counted already."""
         match message:
             case EventsJournalled():
-                self._act(self._rules.take(message.events, time.monotonic()))
+                now, wall_ms = time.monotonic(), round(time.time() * 1000)
+                self._act(self._rules.take(message.events, now, wall_ms))
             case BeatsHeard():
                 now = time.monotonic()
                 for sender, beat in message.beats:

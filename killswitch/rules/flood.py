@@ -1,6 +1,6 @@
 """Rules of the kinds ``messages`` and ``acting``: each message is judged as it comes. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -8,7 +8,7 @@ from ...actors.messages.killswitch import Sender
 from ...protocol.heartbeat import GateBeat
 from ...protocol.permit import TTL_MS
 from ...protocol.targets import Level
-from ...protocol.trips import Stop, Trip
+from ...protocol.trips import Trip
 from .counts import Counts, Window
 from .findings import ALL, Change, Finding, Moment, Reading, State, Subject
 from .sent import UNNAMED, Sent, unix_ms
@@ -18,6 +18,8 @@ GRACE_MS: Final = TTL_MS + 500
 """After a stop a gate is shut when its permit has run out, at the latest."""
 AGAIN_S: Final = 10.0
 """While an agent goes on, it is reported so often (or once a window, if that is longer)."""
+
+Since = tuple[Trip, float]
 
 
 class _Count(Subject):
@@ -39,13 +41,15 @@ class Flood:
     Args:
         name: the rule's.
         settings: the rule's.
-        stop: what is in force.
+        in_force: what is, each trip with the moment (monotonic) since when that is known.
     """
 
-    def __init__(self, name: str, settings: RuleSettings, stop: Callable[[], Stop]) -> None:
+    def __init__(
+        self, name: str, settings: RuleSettings, in_force: Callable[[], Sequence[Since]]
+    ) -> None:
         self._name = name
         self._settings = settings
-        self._stop = stop
+        self._in_force = in_force
         self._again_s = max(AGAIN_S, settings.window_s)
         self._counts = Counts(settings.window_s, partial(_Count, settings.window_s))
         self._seen: tuple[str, int] | None = None
@@ -95,10 +99,10 @@ class Flood:
 
     def _disobeyed(self, sent: Sent) -> Trip | None:
         """The stop that a message comes after."""
-        for trip in self._stop().trips if sent.must else ():
+        for trip, known_s in self._in_force() if sent.must else ():
             halts = trip.target.level is Level.HALT
             concerned = halts and trip.target.concerns(sent.agent, sent.group)
-            if concerned and sent.sent_ms > unix_ms(trip.at) + GRACE_MS:
+            if concerned and _is_after(sent, trip, known_s):
                 return trip
         return None
 
@@ -109,6 +113,12 @@ class Flood:
             return f"{begin} sent {times}, more than {self._settings.limit}, last on {channel}"
         stop = f"the stop {trip.id} ({trip.target.level} {trip.target.scope})"
         return f"{begin} acts after {stop}: {times}, last on {channel}"
+
+
+def _is_after(sent: Sent, trip: Trip, known_s: float) -> bool:
+    """By either clock: a wall's that was set back must not excuse anybody."""
+    since_ms = max(sent.sent_ms - unix_ms(trip.at), (sent.sent_s - known_s) * 1000)
+    return since_ms > GRACE_MS
 
 
 def _who(key: str) -> str:

@@ -20,8 +20,8 @@ from ..receipts import MAX_AGENTS
 from .ears import Ears
 from .errors import Errors
 from .findings import Finding, Meter, Moment, Reading
-from .flood import Flood
-from .sent import Senders
+from .flood import Flood, Since
+from .sent import Senders, unix_ms
 from .settings import RuleSettings
 from .silence import Silence
 from .verdicts import Standing, Verdicts, Violation
@@ -30,6 +30,8 @@ RULE: Final = "risk.rule"
 """The type of the events about rules."""
 TICK_S: Final = 0.25
 """How often it is looked whether a reading is due."""
+FRESH_MS: Final = 2_000
+"""An event that is no older than this has come just now."""
 
 _SPARED: Final = TypeMatcher((HEARTBEAT, "risk.*", "agent.*", "bus.*", "runtime.*"))
 _NEVER: Final = frozenset((RULE, KILLSWITCH))
@@ -105,6 +107,7 @@ class Rules:
         self._senders = Senders()
         self._stop = stop
         self._noted = Stop()
+        self._in_force: tuple[Since, ...] = ()
         self._began_at = began_at
         self._rules = [
             _Rule(Verdicts(name, one, new_id), self._meter(name, one))
@@ -122,17 +125,23 @@ class Rules:
             if rule.concerns(sender.agent, sender.group):
                 rule.meter.beat(sender, beat, now)
 
-    def take(self, events: Iterable[Event], now: float) -> list[Violation]:
-        """A batch of events; returns what is to be reported, in their order."""
-        self._note_stop()
+    def take(self, events: Iterable[Event], now: float, wall_ms: int) -> list[Violation]:
+        """A batch of events; returns what is to be reported, in their order.
+
+        Args:
+            events: those of before the start do not count.
+            now: monotonic seconds.
+            wall_ms: now, by the clock (Unix milliseconds).
+        """
+        self._note_stop(now)
         found: list[Violation] = []
         for event in events:
             self.ears.note(event, now)
             rules = self._on_channel.get(event.type)
             if rules is None:
                 rules = self._remember(event.type)
-            if rules and event.ts >= self._began_at:
-                sent = self._senders.sent(event, now)
+            if rules and not self._is_old(event, wall_ms):
+                sent = self._senders.sent(event, now, wall_ms)
                 for rule in rules:
                     if rule.concerns(sent.agent, sent.group):
                         found += self._judge(rule, rule.meter.take(sent), now, event.ts)
@@ -145,7 +154,7 @@ class Rules:
             now: monotonic seconds.
             at: now, by the clock (UTC).
         """
-        self._note_stop()
+        self._note_stop(now)
         moment = Moment(now, self.ears.to(now), self.ears.since, at)
         text = timestamp(at.timestamp())
         return [
@@ -178,9 +187,15 @@ class Rules:
         violation = rule.verdicts.judge(finding, self._stop(), now, at)
         return () if violation is None else (violation,)
 
-    def _note_stop(self) -> None:
+    def _is_old(self, event: Event, wall_ms: int) -> bool:
+        """Of before the start, and not of just now by a clock that has been set back since."""
+        return event.ts < self._began_at and wall_ms - unix_ms(event.ts) > FRESH_MS
+
+    def _note_stop(self, now: float) -> None:
         stop = self._stop()
         if stop is not self._noted:
+            known = {trip.id: since_s for trip, since_s in self._in_force}
+            self._in_force = tuple((trip, known.get(trip.id, now)) for trip in stop.trips)
             self._noted = stop
             for rule in self._rules:
                 rule.verdicts.note(stop)
@@ -190,7 +205,7 @@ class Rules:
             return Silence(name, settings, self._senders.group_of)
         if settings.kind == "errors":
             return Errors(name, settings, self._senders.group_of)
-        return Flood(name, settings, self._stop)
+        return Flood(name, settings, lambda: self._in_force)
 
     def _remember(self, channel: str) -> tuple[_Rule, ...]:
         if len(self._on_channel) >= MAX_AGENTS:

@@ -49,6 +49,8 @@ class Sent:
     """When it was sent, by its own words; not later than it was read."""
     taken_s: float
     """When it came here (monotonic)."""
+    sent_s: float
+    """When it was sent, by the monotonic clock: that of the wall may have been set since."""
 
 
 class Senders:
@@ -66,14 +68,15 @@ class Senders:
         """An agent's group, if it has beaten."""
         return self._agents.get(agent, (None, False))[0]
 
-    def sent(self, event: Event, now: float) -> Sent:
-        """What an event says about its sender."""
+    def sent(self, event: Event, now: float, wall_ms: int) -> Sent:
+        """What an event says about its sender; now by the monotonic clock, and by the wall's."""
         said = _said(event.payload)
         agent = _name(said.agent_id) or event.source or UNNAMED
         group, must = self._agents.get(agent, (None, False))
         at_ms = unix_ms(event.ts)
         sent_ms = min(at_ms, unix_ms(said.timestamp, at_ms))
-        return Sent(agent, group, must, event.type, at_ms, sent_ms, now)
+        sent_s = now - max(0, wall_ms - sent_ms) / 1000
+        return Sent(agent, group, must, event.type, at_ms, sent_ms, now, sent_s)
 
 
 def unix_ms(text: object, otherwise: int = 0) -> int:

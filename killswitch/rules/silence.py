@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from ...actors.messages.killswitch import Sender
 from ...protocol.heartbeat import GateBeat
+from ..receipts import KNOWN_AFTER_S
 from .counts import MAX_COUNTED
 from .findings import ALL, NOT_HEARD, Change, Finding, Moment, Rank, Reading, State, Subject, rank
 from .sent import Sent
@@ -73,6 +74,7 @@ class Silence:
         is_one = settings.per == "all"
         self._named = (ALL,) if is_one else tuple(n for n in settings.agents if "*" not in n)
         self._watched = {name: _Silence(-math.inf) for name in self._named}
+        self._known_s: float | None = None
         self._last: Reading | None = None
 
     @property
@@ -102,9 +104,10 @@ class Silence:
             self._last = Reading(State.UNKNOWN, NOT_HEARD)
             return []
         open_s = moment.now_s - (moment.at - opened).total_seconds()
+        since_s = max(moment.heard_since_s, self._known_since(moment.heard_since_s))
         found, worst = [], None
         for key, one in self._watched.items():
-            seen = self._see(key, one, moment.heard_to_s, open_s, moment.heard_since_s)
+            seen = self._see(key, one, moment.heard_to_s, open_s, since_s)
             change = one.take(seen.state, self._settings.readings)
             if change is not Change.NONE:
                 found.append(self._finding(one, seen, change))
@@ -113,6 +116,13 @@ class Silence:
                 worst = its, seen, one.in_a_row
         self._last = _NOBODY if worst is None else self._reading(*worst[1:])
         return found
+
+    def _known_since(self, heard_since_s: float) -> float:
+        """Since when it is known who is in which group: messages of before count for none."""
+        if self._known_s is None:
+            is_waiting = bool(self._named) and self._settings.groups != ("*",)
+            self._known_s = heard_since_s + KNOWN_AFTER_S * is_waiting
+        return self._known_s
 
     def _watch(self, agent: str, now: float, *, is_ending: bool) -> None:
         if is_ending:

@@ -36,10 +36,22 @@ class Desk:
             rules, lambda: self.stop, began_at=BEGAN, new_id=lambda: f"T{next(numbers)}"
         )
         self.at_s = 0.0
+        self.set_s = 0.0
+        self.lag_s = 0.0
         self._ids = itertools.count(1)
 
+    @property
+    def now(self) -> float:
+        """By the monotonic clock."""
+        return self.at_s - self.set_s
+
+    def set_clock(self, by_s: float) -> None:
+        """Somebody sets the clock of the wall."""
+        self.at_s += by_s
+        self.set_s += by_s
+
     def beat(self, agent: str, group: str = "execution", beat: GateBeat = OPEN) -> None:
-        self.rules.heard(Sender(agent, group), beat, self.at_s)
+        self.rules.heard(Sender(agent, group), beat, self.now)
 
     def send(  # noqa: PLR0913 all that an event is made of
         self,
@@ -56,7 +68,8 @@ class Desk:
         fields = {} if agent is None else {"agent_id": agent}
         body = json.dumps(fields | (said or {})).encode() if payload is None else payload
         event = Event(next(self._ids), channel, body, timestamp(NOON + self.at_s), source)
-        return self.rules.take([event], self.at_s)
+        taken_ms = round((NOON + self.at_s + self.lag_s) * 1000)
+        return self.rules.take([event], self.now + self.lag_s, taken_ms)
 
     def send_many(self, count: int, agent: str = "a", **fields: Any) -> list[Violation]:
         return [one for _ in range(count) for one in self.send(agent, **fields)]
@@ -304,9 +317,33 @@ def test_beyond_a_thousand_agents_the_others_are_stopped_together() -> None:
 
 def test_what_the_daemon_before_this_one_took_in_does_not_count() -> None:
     desk = flood()
-    desk.at_s = -4_000
+    desk.at_s, desk.lag_s = -4_000, 4_000
 
     assert desk.send_many(9) == []
+
+
+def test_a_clock_that_is_set_back_makes_no_event_one_of_before_the_start() -> None:
+    desk = flood()
+    desk.set_clock(-7_200)
+
+    assert desk.send_many(4)
+
+
+@pytest.mark.parametrize("by_s", [-7_200, -30, 7_200])
+def test_a_clock_that_is_set_makes_no_count_longer(by_s: float) -> None:
+    desk = flood(window_s=60)
+    desk.send_many(3)
+    desk.set_clock(by_s)
+
+    assert desk.send_many(3, after_s=20) == []
+
+
+def test_while_the_clock_is_set_back_it_is_said_as_often_as_ever() -> None:
+    desk = flood(dry_run=True)
+    desk.send_many(4)
+    desk.set_clock(-7_200)
+
+    assert len(desk.send_many(2_500)) == 2
 
 
 # -- acting after a stop -----------------------------------------------------------------------
@@ -383,6 +420,35 @@ def test_the_sender_s_clock_cannot_make_it_later() -> None:
     desk.halt()
 
     assert desk.send(after_s=1, said={"timestamp": timestamp(NOON + 900)}) == []
+
+
+def test_a_clock_that_is_set_back_excuses_nobody() -> None:
+    desk = obeying()
+    desk.halt()
+    assert desk.send() == []
+    desk.set_clock(-7_200)
+
+    assert desk.send(after_s=GRACE_MS / 1000 - 0.1) == []
+    assert desk.send(after_s=0.2)
+
+
+def test_what_was_read_before_the_stop_and_came_here_after_it_is_no_act() -> None:
+    desk = obeying()
+    desk.halt()
+    desk.rules.take([], desk.now, 0)
+    desk.lag_s = 60
+
+    assert desk.send(after_s=1) == []
+
+
+def test_nor_makes_it_an_act_what_was_sent_before_the_stop() -> None:
+    desk = obeying()
+    sent = timestamp(NOON + desk.at_s - 7_200)
+    desk.halt()
+    desk.send()
+    desk.set_clock(-7_200)
+
+    assert desk.send(after_s=60, said={"timestamp": sent}) == []
 
 
 def test_after_the_release_it_may_act() -> None:

@@ -157,6 +157,22 @@ def test_a_group_is_silent_when_nobody_in_it_publishes() -> None:
     assert "all together published nothing for 13 s" in found.reason
 
 
+def test_after_a_start_it_is_not_known_at_once_who_is_in_a_group() -> None:
+    watch = quiet(agents=["*"], groups=["ingestion"], per="all", silent_s=2, readings=1)
+
+    assert watch.pass_s(7, publishing="feed-1") == []
+    watch.beat("feed-1")
+    assert watch.pass_s(60, publishing="feed-1") == []
+    assert watch.pass_s(3)
+
+
+def test_a_group_of_which_nobody_ever_beats_is_silent() -> None:
+    watch = quiet(agents=["*"], groups=["ingestion"], per="all", silent_s=2, readings=1)
+
+    assert watch.pass_s(8, publishing="feed-1") == []
+    assert watch.pass_s(1, publishing="feed-1")
+
+
 def test_a_halted_agent_is_right_to_be_silent_while_it_says_so() -> None:
     watch = quiet()
 

@@ -58,7 +58,8 @@ class Watch:
         """Messages of an agent, now."""
         payload = json.dumps({"agent_id": agent}).encode()
         event = Event(1, channel, payload, timestamp(self.at.timestamp()), None)
-        return self._act(self.rules.take([event] * count, self.now))
+        wall_ms = round(self.at.timestamp() * 1000)
+        return self._act(self.rules.take([event] * count, self.now, wall_ms))
 
     def beat(self, agent: str, group: str = "ingestion", beat: GateBeat = LIVES) -> None:
         self.rules.heard(Sender(agent, group), beat, self.now)
