@@ -208,7 +208,7 @@ export function sourcesOf(events, nowMs) {
 /** A topic: how much of it there is, and who sends it at which rate. */
 export function topicDetails(type, { api, now, onFilter }) {
   const body = h("div", {}, "Reading what is stored of it…");
-  const line = ({ source, n, perMinute }) => h("li", {}, button([h("b", {}, source ?? "no source"), h("span", {}, `${perSecond(perMinute)} a minute (${n} of these)`)],
+  const line = ({ source, n, perMinute }) => h("li", {}, button([h("b", {}, source ?? "no source"), h("span", {}, `${perMinute < 0.05 ? "under 0.1" : perSecond(perMinute)} a minute (${n} of these)`)],
     () => onFilter(source === null ? type : `${type} source:${source}`)));
   api.events({ type, limit: LOOKED_AT }).then((page) => {
     const sources = sourcesOf(page.events.map((row) => toEvent(row)), now());
