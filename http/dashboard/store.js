@@ -6,7 +6,7 @@
  * `nowMs` is always the server's time.
  */
 
-import { createAccess } from "./access.js";
+import { createAccess } from "./api.js";
 import * as beats from "./agent_state.js";
 import { parseTime } from "./format.js";
 import { Series, toStored } from "./time_series.js";

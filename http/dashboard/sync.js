@@ -5,7 +5,7 @@
  * page polls (about twenty). The budget in api.js holds either way.
  */
 
-import { applyIdentity } from "./access.js";
+import { applyIdentity } from "./api.js";
 import { queryOf } from "./time_series.js";
 import { PAGE } from "./history.js";
 import { MARKED_TYPES } from "./event.js";

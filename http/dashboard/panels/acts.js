@@ -3,7 +3,7 @@
  * says the effect and whose second does it.
  */
 
-import { objectionTo } from "../access.js";
+import { objectionTo } from "../api.js";
 import { announce, button, h, keyed, quiet, setAttr, setBarred, setHidden, setText, setWords, svg } from "../dom.js";
 import { age, unreadable } from "../format.js";
 import { areaPath } from "../time_series.js";

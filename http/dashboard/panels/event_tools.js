@@ -1,6 +1,6 @@
 /** What can be done with the event list: turned round, saved as JSON Lines, kept as a view in this browser; and a test event. */
 
-import { deskWords, objectionTo } from "../access.js";
+import { deskWords, objectionTo } from "../api.js";
 import { button, closeOutside, h, quiet, setAttr, setBarred, setText } from "../dom.js";
 import { clock, duration, plural } from "../format.js";
 import { addView, keep, NAME_CHARS, savedViews, saveViews, stored } from "../storage.js";

@@ -6,7 +6,7 @@
  * would soon be one too many.
  */
 
-import { objectionTo, roleMeaning, roleWords } from "../access.js";
+import { objectionTo, roleMeaning, roleWords } from "../api.js";
 import { agentCounts } from "../agent_state.js";
 import { linkState } from "../announcer.js";
 import { MAKE_TOKEN } from "../commands.js";

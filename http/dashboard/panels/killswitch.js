@@ -1,6 +1,6 @@
 /** KillswitchPanel: the state in words, every stop with its release, what each scope may do, who has halted, drills. */
 
-import { objectionTo } from "../access.js";
+import { objectionTo } from "../api.js";
 import { button, copyButton, fact, h, keyed, quiet, setAttr, setBarred, setHidden, setSign, setText, setWords, sign } from "../dom.js";
 import { age, clip, moment, parseTime } from "../format.js";
 import { haltedWords, levelOf, permissions, standings, trading, tripsInForce, tripWords } from "../trading.js";

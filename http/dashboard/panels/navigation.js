@@ -3,7 +3,7 @@
  * The stop has no key of its own, on purpose.
  */
 
-import { objectionTo } from "../access.js";
+import { objectionTo } from "../api.js";
 import { button, closeOutside, h, pick, quiet, setAttr, setBarred, sign } from "../dom.js";
 import { makeDialog } from "./acts.js";
 import { agentDetails } from "./agent_details.js";

@@ -1,6 +1,6 @@
 /** To release a stop: name the trip, say why. Slower than stopping, on purpose. */
 
-import { objectionTo } from "../access.js";
+import { objectionTo } from "../api.js";
 import { announce, h, quiet, setHidden, setText, setWords } from "../dom.js";
 import { clip, moment, parseTime } from "../format.js";
 import { tripsInForce, tripWords } from "../trading.js";

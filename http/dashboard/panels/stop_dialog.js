@@ -5,7 +5,7 @@
  * that are left; it can be sent again at once, since a stop that is in force takes a second one.
  */
 
-import { deskWords, objectionTo } from "../access.js";
+import { deskWords, objectionTo } from "../api.js";
 import { HALT_PAST_DAEMON, haltCommand } from "../commands.js";
 import { announce, button, closeOutside, h, quiet, setText } from "../dom.js";
 import { duration } from "../format.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { applyIdentity, createAccess, objectionTo, roleMeaning, roleWords } from "../../../http/dashboard/access.js";
+import { applyIdentity, createAccess, objectionTo, roleMeaning, roleWords } from "../../../http/dashboard/api.js";
 import { failureWords } from "../../../http/dashboard/panels/stop_dialog.js";
 
 const signedIn = (role, name = null) => {
