@@ -158,7 +158,9 @@ def redis_check(served: Served) -> dict[str, Any]:
 
 def is_named(served: Served, *words: str) -> None:
     """Redis becomes not ready, for a reason with these words in it."""
-    served.wait_until(lambda: all(word in redis_check(served)["message"] for word in words))
+    served.wait_until(
+        lambda: all(word in redis_check(served)["message"] for word in words), limit_s=60
+    )
     assert not redis_check(served)["ok"]
 
 
