@@ -12,7 +12,16 @@ import structlog
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from .connection import Connection, Row, check_wait, connect, conninfo, prepares, settle
+from .connection import (
+    Connection,
+    Row,
+    check_wait,
+    connect,
+    conninfo,
+    parameters,
+    prepares,
+    settle,
+)
 from .errors import (
     PreparedElsewhere,
     RefusedRows,
@@ -21,6 +30,7 @@ from .errors import (
     Unavailable,
     translate,
 )
+from .hosts import Hosts, Place
 from .limited_connection import MARGIN_S, LimitedConnection
 from .named_queries import query
 from .refusals import Refusals
@@ -89,6 +99,8 @@ class Database:
         self.refusals = Refusals()
         """Rows of small tables that are set aside."""
         self._url = url or settings.url.get_secret_value()
+        self.hosts = Hosts(parameters(self._url))
+        """Where the URL names several for writing."""
         self._prepares = settings.prepare_threshold > 0 and prepares(self._url)
         self.pool: ConnectionPool[LimitedConnection] = ConnectionPool(
             conninfo(self._url),
@@ -149,12 +161,34 @@ class Database:
             with self._one_less():
                 return self._connect_to_freed_slot(application_name)
 
-    def _connect(self, application_name: str) -> Connection:
+    def connect_to(self, place: Place) -> Connection:
+        """A connection to one of the hosts, if it takes writes; waits 2 s at most.
+
+        Raises:
+            StoreError: as `connect_writer`; also from a host that does not take writes.
+        """
         return connect(
+            self._url,
+            prepare_threshold=None,
+            application_name="orchestrator-ask",
+            connect_timeout="2",
+            **place,
+        )
+
+    def use(self, host: str, port: int) -> None:
+        """This host of the URL is the one in use: it is tried first from now on."""
+        if self.hosts.use(host, port):
+            self.pool.conninfo = conninfo(self._url, **self.hosts.in_order)
+
+    def _connect(self, application_name: str) -> Connection:
+        connection = connect(
             self._url,
             prepare_threshold=self._prepare_threshold,
             application_name=application_name,
+            **self.hosts.in_order,
         )
+        self.use(connection.info.host, connection.info.port)
+        return connection
 
     def _connect_to_freed_slot(self, application_name: str) -> Connection:
         """The server counts a connection until its backend has ended, shortly after the close."""

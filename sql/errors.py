@@ -9,6 +9,7 @@ StoreError                  anything else the server said (`sqlstate`); nothing 
 ├── RefusedRows             PostgreSQL cannot take one of these rows: find it by halving
 │   └── KeptOut             something of the host's leaves the row out without a word
 ├── UniqueClash             an id is taken: `EventWriter.resolve`
+├── HostChanged             another host of the URL serves us than the one we claimed: claim there
 ├── Fenced                  another daemon has taken over: stop writing
 ├── WriterClaimed           another daemon writes to this database: do not start
 ├── Denied                  a password or a permission is missing: the operator's turn
@@ -57,6 +58,10 @@ class StoreError(Exception):
 
 class Unavailable(StoreError):
     """PostgreSQL cannot be reached, or is too busy; trying again later may help."""
+
+
+class HostChanged(StoreError):
+    """The claim was made on another host of the URL than the one that serves now."""
 
 
 class TimedOut(Unavailable):

@@ -2,7 +2,8 @@
 
 A daemon that was paused (a frozen process, a suspended machine) may have lost the database to
 another one meanwhile, and what it numbers from its old stock of ids is never stored. So after a
-pause the fence is proved before anything more is shown.
+pause the fence is proved before anything more is shown; and likewise when another host of the URL
+has taken over from a primary that is dead or silent.
 """
 
 import time
@@ -37,6 +38,10 @@ class Fence:
         if self._stale_after_s and now - self._looked_at > self._stale_after_s / 2:
             self._doubted_at = now
         self._looked_at = now
+
+    def doubt(self) -> None:
+        """Another server stores from now on: another daemon may have claimed it meanwhile."""
+        self._doubted_at = self._now_s()
 
     def prove(self, asked_at: float, stale_after_s: float) -> None:
         """PostgreSQL confirms it.

@@ -15,12 +15,12 @@ from typing import Any, Final, ParamSpec, TypeVar
 import gevent
 import msgspec
 
-from ...runtime import deadline, give_way
-from ...runtime.errors import OrchestratorError
+from ...runtime import give_way
 from ...sql.errors import (
     CommitUnknown,
     Doubt,
     Fenced,
+    HostChanged,
     RefusedRows,
     StoreError,
     UniqueClash,
@@ -37,6 +37,7 @@ from .backlog import MAX_BLOCK_ROWS, stream_of
 from .batch import Batch
 from .recovery import Loader
 from .state import PersisterState
+from .writer_calls import PostgresMoved, PostgresSilent, WriterCalls
 
 RETRY_MIN_S: Final = 0.1
 RETRY_MAX_S: Final = 2.0
@@ -49,27 +50,6 @@ _TURN_BYTES: Final = 1024 * 1024
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class PostgresSilent(OrchestratorError):
-    """PostgreSQL does not answer; its connection is given up."""
-
-    def __init__(self, limit_s: float) -> None:
-        super().__init__(limit_s)
-        self.limit_s = limit_s
-
-    def __str__(self) -> str:
-        return f"PostgreSQL has not answered for {self.limit_s:g} s"
-
-
-def within(limit_s: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Make a call of the writer's.
-
-    Raises:
-        PostgresSilent: It took too long, and the writer has discarded its connection.
-    """
-    with deadline(limit_s, PostgresSilent(limit_s)):
-        return call(*args, **kwargs)
 
 
 class Storer:
@@ -103,6 +83,7 @@ class Storer:
         self._replaced = replaced
         self._on_fenced = on_fenced
         self._log = log
+        self._calls = WriterCalls(writer, stale_after_s)
         self._loader = Loader(state, state.backlog)
         self._doubt: Doubt | None = None
         self._renew_at = 0.0
@@ -128,6 +109,12 @@ class Storer:
             except CommitUnknown as error:
                 self._doubt = error.doubt
                 self._note_error(error)
+            except PostgresMoved as error:
+                self._doubt = self._writer.doubt or self._doubt
+                self._writer.use(error.place)
+                self._move_host(error)
+            except HostChanged as error:
+                self._move_host(error)
             except PostgresSilent as error:
                 self._doubt = self._writer.doubt or self._doubt
                 self._note_error(error)
@@ -138,7 +125,15 @@ class Storer:
                 self._note_success()
 
     def _within(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return within(self._writer.silent_after_s, call, *args, **kwargs)
+        return self._calls.within(self._writer.silent_after_s, call, *args, **kwargs)
+
+    def _move_host(self, error: StoreError | PostgresMoved) -> None:
+        """Go on at another host of the URL: nothing is shown until the claim is made there."""
+        self._log.warning("PostgreSQL is another host now", reason=str(error))
+        self._writer.epoch = None
+        self._state.fence.doubt()
+        self._state.store_error = None  # it answers, so what is in doubt can be proved
+        self._state.progress.set()
 
     def _note_error(self, error: StoreError | PostgresSilent) -> None:
         if self._state.store_error is None:
@@ -181,6 +176,7 @@ class Storer:
             self._within(self._writer.renew)
         else:
             return
+        self._calls.renewed_at = asked_at
         self._state.fence.prove(asked_at, self._stale_after_s)
         self._state.progress.set()
         self._renew_at = time.monotonic() + self._stale_after_s / 3
@@ -278,7 +274,7 @@ class Storer:
             return _line_of(replaced[line])
 
         try:
-            within(SIFTED_AFTER_S, self._writer.sift, lines, instead, stream)
+            self._calls.within(SIFTED_AFTER_S, self._writer.sift, lines, instead, stream)
         except (RefusedRows, UniqueClash):
             return False
         ids = [event.id for event in replaced.values()]

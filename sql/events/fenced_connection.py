@@ -1,7 +1,7 @@
 """The writer's connection: fencing, and a clean state after every failure."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 import psycopg
@@ -12,12 +12,14 @@ from ..database import Database
 from ..errors import (
     Doubt,
     Fenced,
+    HostChanged,
     PreparedElsewhere,
     StoreError,
     Unavailable,
     WriterClaimed,
     translate,
 )
+from ..hosts import Hosts, Place
 from ..named_queries import query
 
 STALE_AFTER_S: Final = 30.0
@@ -32,7 +34,9 @@ NAME_BYTES: Final = 63
 class FencedConnection:
     """One connection of its own for one greenlet, and the epoch under which it may write.
 
-    It connects when it is first used and again after a failure; the epoch outlives connections.
+    It connects when it is first used and again after a failure; the epoch outlives connections, but
+    not the host: a replica that was promoted may lack the newest of what was committed, and another
+    daemon may have claimed it. So on another host of the URL the claim is made again.
 
     Attributes:
         epoch: what `claim` gave, or None.
@@ -43,6 +47,31 @@ class FencedConnection:
         self._database = database
         self._application = _application("")
         self._connection: Connection | None = None
+        self._claimed_on: tuple[str, int] | None = None
+
+    @property
+    def hosts(self) -> Hosts:
+        """Of the URL, where it names several for writing."""
+        return self._database.hosts
+
+    def use(self, place: Place) -> None:
+        """Connect there next, rather than to the host in use."""
+        self._database.use(place.get("host") or place["hostaddr"], int(place.get("port") or "5432"))
+
+    def lease_age_s(self, place: Place) -> float | None:
+        """How long ago the lease was renewed that one of the hosts holds; None without a lease.
+
+        Infinite if it was released. Uses a connection of its own, in any greenlet.
+
+        Raises:
+            StoreError: the host takes no writes, or cannot be asked.
+        """
+        try:
+            with closing(self._database.connect_to(place)) as connection:
+                holder = connection.execute(query("writer_current"), prepare=False).fetchone()
+        except psycopg.Error as error:
+            raise translate(error) from error
+        return None if holder is None else float(holder[-1])
 
     def close(self) -> None:
         """Close the connection; the claim is kept."""
@@ -79,6 +108,7 @@ class FencedConnection:
                 _refuse_if_alive(current, instance, stale_after_s)
                 raise Unavailable("the writer's row changed hands in between")
             self.epoch = int(row[0])
+            self._claimed_on = _place_of(connection)
         return self.epoch
 
     def renew(self) -> None:
@@ -123,6 +153,7 @@ class FencedConnection:
         """The connection, opened on demand; after a failure it is rolled back or closed."""
         if self._connection is None or self._connection.closed:
             self._connection = self._database.connect_writer(self._application)
+            self._check_host(self._connection)
         try:
             yield self._connection
         except psycopg.errors.QueryCanceled as error:
@@ -141,6 +172,12 @@ class FencedConnection:
             self.close()  # in the middle of a statement: unusable
             raise
 
+    def _check_host(self, connection: Connection) -> None:
+        host, port = _place_of(connection)
+        if self.epoch is not None and self._claimed_on not in (None, (host, port)):
+            self.epoch = None
+            raise HostChanged(f"{host}:{port} takes writes now")
+
     def _roll_back(self) -> None:
         connection = self._connection
         if connection is None or connection.closed:
@@ -153,6 +190,10 @@ class FencedConnection:
 
     def _fenced(self) -> Fenced:
         return Fenced(f"another daemon has taken over (our epoch was {self.epoch})")
+
+
+def _place_of(connection: Connection) -> tuple[str, int]:
+    return connection.info.host, connection.info.port
 
 
 def _application(instance: str) -> str:

@@ -8,12 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 import redis
 from orchestrator.runtime.embedded import EmbeddedValkey
 from ports import free_port
+from postgres_pair import postgres_pair
 
-from ..conftest import wait_until
+from ..conftest import Server, wait_until
 from ..e2e.conftest import DaemonProcess
 from ..edge.outside.proxies import DEPLOY, changed, program
 from ..http.conftest import Serve, Served, serve
@@ -181,6 +183,34 @@ def answers(client: redis.Redis) -> bool:
     with suppress(redis.RedisError):
         return bool(client.ping())
     return False
+
+
+@pytest.mark.db
+def test_a_daemon_follows_the_postgresql_that_is_promoted_and_loses_nothing(
+    serve: Serve, server_folder: Path
+) -> None:
+    with postgres_pair(server_folder / "postgres-pair") as pair:
+        pair.wait_for_replica()
+        served = serve(postgres={"url": pair.url})
+        posted = [served.stored("strategy.before") for _ in range(20)]
+        served.wait_committed(posted[-1])
+        assert stored(pair.replica.url, "strategy.%") == posted, "a commit waits for the replica"
+
+        Server(pair.primary).kill()
+        posted += [served.stored("strategy.meanwhile") for _ in range(20)]
+        pair.promote()
+        posted += [served.stored("strategy.after") for _ in range(20)]
+        wait_until(lambda: stored(pair.replica.url, "strategy.%") == posted, limit_s=60)
+        served.wait_until(lambda: served.get("/ready").status == 200, limit_s=60)
+
+        page = served.get("/bus/events?type=strategy.*&limit=100").json["events"]
+        assert [event["id"] for event in page] == posted[::-1]
+
+
+def stored(url: str, types: str) -> list[int]:
+    with psycopg.connect(url) as connection:
+        query = "SELECT id FROM events WHERE type LIKE %s ORDER BY id"
+        return [row[0] for row in connection.execute(query, (types,)).fetchall()]
 
 
 EXTERNAL = """

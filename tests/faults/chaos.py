@@ -20,6 +20,7 @@ from . import (
     answered_stops,
     journal_damage,
     leases,
+    promotions,
     rule_breakers,
     scenarios,
     sieges,
@@ -38,6 +39,8 @@ FULL: dict[str, Run] = {
     "frozen-twice": partial(
         scenarios.postgres_away, outage_s=15, rate=2000, frozen=True, again=True
     ),
+    "promoted": partial(promotions.promoted, rate=3000, load_s=40, outage_s=5, frozen=False),
+    "promoted-frozen": partial(promotions.promoted, rate=3000, load_s=40, outage_s=10, frozen=True),
     "commits": partial(scenarios.unknown_commits, batches=500),
     "daemon": partial(scenarios.daemon_killed, points=50),
     "stop": partial(answered_stops.killed, kills=200),

@@ -42,6 +42,17 @@ def test_after_a_pause_it_has_to_be_proved(bench: Bench) -> None:
     assert bench.fence.is_ours(away=False)
 
 
+def test_on_another_server_it_has_to_be_proved_there(bench: Bench) -> None:
+    bench.fence.doubt()
+    assert not bench.fence.is_ours(away=False)
+
+    bench.fence.prove(bench.now - 0.1, STALE_S)  # asked the server before
+    assert not bench.fence.is_ours(away=False)
+    bench.fence.prove(bench.now, STALE_S)
+
+    assert bench.fence.is_ours(away=False)
+
+
 def test_a_short_pause_is_none(bench: Bench) -> None:
     bench.now += STALE_S / 2
 

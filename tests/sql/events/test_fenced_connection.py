@@ -1,10 +1,13 @@
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
 
 import gevent
 import pytest
 from orchestrator.sql.connection import Connection
-from orchestrator.sql.database import Database
-from orchestrator.sql.errors import Fenced, Unavailable, WriterClaimed
+from orchestrator.sql.database import Database, PostgresSettings
+from orchestrator.sql.errors import Fenced, HostChanged, Unavailable, WriterClaimed
 from orchestrator.sql.events.event_writer import EventWriter
 
 pytestmark = pytest.mark.db
@@ -114,3 +117,30 @@ def test_taking_over_ends_a_transaction_that_a_lost_socket_keeps_open(
     job.join(timeout=10)
     assert not job.successful()
     admin.execute("ROLLBACK")
+
+
+def test_on_another_host_of_the_url_the_claim_is_made_again(
+    admin: Connection, tmp_path: Path, block: Block, stored_ids: Callable[[], list[int]]
+) -> None:
+    there = admin.info
+    (tmp_path / "other").symlink_to(there.host)
+    hosts = [there.host, f"{tmp_path}/other"]
+    url = f"postgresql://{there.user}@/{there.dbname}?host={quote(','.join(hosts), safe='')}"
+    more = f"&port={there.port}&target_session_attrs=read-write"
+    with closing(Database(PostgresSettings(), url=url + more)) as database:
+        writer = EventWriter(database)
+        epoch = writer.claim(instance="one", host="here", pid=1)
+        writer.close()
+        writer.renew()  # the same host: it is still ours
+
+        database.use(hosts[1], there.port)
+        writer.close()
+        with pytest.raises(HostChanged, match=f"{tmp_path}/other:{there.port} takes writes now"):
+            writer.store(block(1))
+        assert writer.epoch is None
+        assert stored_ids() == []
+
+        assert writer.claim(instance="one", host="here", pid=1) == epoch + 1
+        writer.store(block(1))
+        writer.close()
+    assert stored_ids() == [1]
