@@ -87,7 +87,7 @@ def _ready(client: Client) -> dict[str, Any] | None:
 
 def _lines(parts: Parts, link_s: float, screen: Screen) -> list[str]:
     rows: list[tuple[str, Callable[[], str]]] = [
-        ("TRADING", lambda: _trading(parts["killswitch"], screen)),
+        ("TRADING", lambda: _trading(parts, screen)),
         ("REGIME", lambda: _regime(parts["regime"], screen)),
         ("AGENTS", lambda: _agents(parts["agents"], screen)),
         ("BUS", lambda: _check("Redis", _checks(parts).get("redis"), screen)),
@@ -112,11 +112,14 @@ def _head(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
     return "   ".join(fact for fact in facts if fact)
 
 
-def _trading(state: Mapping[str, Any] | None, screen: Screen) -> str:
+def _trading(parts: Parts, screen: Screen) -> str:
+    state = parts["killswitch"]
     status = (state or {}).get("status")
     if state is None or status not in ("active", "inactive"):
         said = printable(str((state or {}).get("message") or "agents treat this as a stop"))
         return f"{screen.state('unknown')}   {said}"
+    if status == "inactive" and (_checks(parts).get("redis") or {}).get("ok") is False:
+        return "no stop in force, but the bus is down: agents with a gate that get no permit halt"
     if status == "inactive":
         return f"{screen.state('allowed')} everywhere   {drill_words(state, screen)}".rstrip()
     by = printable(str(state.get("triggered_by") or "unknown"))

@@ -27,6 +27,9 @@ MAX_MESSAGES = 20_000
 MOST_SKEW_S = 5.0
 DEFAULT_INTERVAL_S = 5.0
 OFFLINE = frozenset({"offline", "stopped", "inactive"})
+FLAPPING_S = 180.0
+"""An agent that flaps has an event a minute; one that has calmed down is not reported any more."""
+MOST_CHANGES = 100
 GOOD_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
@@ -85,11 +88,27 @@ def check_registry(client: Client, agent_id: str) -> Iterator[CheckResult]:
         said = f"known, but {row.get('status')} since its last beat at {row.get('last_beat')}"
         advice = "start it again" if row.get("status") == "inactive" else "see its own log"
         yield critical(name, said, advice)
+    yield from _flapping(client, agent_id)
     several = (row or {}).get("instances") or 1
     if several > 1:
         said = f"{several} processes beat under this id"
         yield critical("processes", said, "end all but one, or give each an id of its own")
     yield from _bus(client)
+
+
+def _flapping(client: Client, agent_id: str) -> Iterator[CheckResult]:
+    """Whether its latest changes stand for more than one each: the daemon stores one a minute."""
+    since = datetime.fromtimestamp(time.time() - FLAPPING_S, UTC).isoformat()
+    question = {"type": "agent.*", "limit": MOST_CHANGES, "from": since, "where": "data.count > 1"}
+    try:
+        events = client.get("/bus/events", question)["events"]
+    except (Failure, KeyError):
+        return
+    own = [event["payload"] for event in events if event["payload"].get("id") == agent_id]
+    if own:
+        said = f"it comes and goes: {own[0]['count']} changes in a minute"
+        advice = "see its log; two programs under one id, or one that restarts without end"
+        yield warning("changes", said, advice)
 
 
 def _bus(client: Client) -> Iterator[CheckResult]:

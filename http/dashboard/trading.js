@@ -164,6 +164,7 @@ function saidWords(kind, trips) {
 
 const MEANINGS = {
   allowed: "No stop is in force. Agents may open and close positions.",
+  busless: "No stop is in force, but the bus is not working: agents with a gate that get no permit halt within 3.5 s.",
   stopped: "Agents with a gate send no more orders. Open orders are left to each agent. Nothing is sold.",
   partly: "New orders of these agents stop, all others may trade. Nothing is sold.",
   mixed: "New orders of some agents stop, others may only make open positions smaller: see each scope. Nothing is sold.",
@@ -189,8 +190,11 @@ function meanwhile(killswitch) {
   return `If the daemon is down, permits have run out, so agents with a gate are halted, or its guard has engaged a stop.${rest}`;
 }
 
+/** Allowed, while permits may not reach anybody. */
+const isBusless = (kind, state) => kind === "allowed" && state.ready?.checks?.redis?.ok === false;
+
 function detailOf(kind, state, nowMs) {
-  if (kind === "allowed") return "no stop in force";
+  if (kind === "allowed") return isBusless(kind, state) ? "no stop, but no bus: gates may be shut" : "no stop in force";
   if (kind === "unknown") return "agents treat it as stopped";
   const named = tripsInForce(state.killswitch).filter((trip) => kind === "reduce" || levelOf(trip) === "halt");
   const trip = named.findLast((one) => kind !== "stopped" || scopeOf(one) === "all");
@@ -213,9 +217,10 @@ export function trading(state, nowMs) {
   const kind = lastSaid(state);
   if (kind === "unread") return unread(state);
   const said = saidWords(kind, tripsInForce(state.killswitch));
-  const meaning = meaningOf(kind, state.killswitch);
+  const busless = isBusless(kind, state);
+  const meaning = busless ? MEANINGS.busless : meaningOf(kind, state.killswitch);
   const was = said.replace("Trading ", "").toLowerCase();
-  if (isProven(state, nowMs)) return { kind, proven: true, sign: SIGNS[kind], words: said, detail: detailOf(kind, state, nowMs), meaning, was };
+  if (isProven(state, nowMs)) return { kind, proven: true, sign: busless ? "late" : SIGNS[kind], words: said, detail: detailOf(kind, state, nowMs), meaning, was };
   return { kind, proven: false, sign: "unknown", was, words: `Not known since ${clock(state.sources.killswitch.at)}`, detail: `was: ${was}`,
     meaning: `Was: ${was}. ${meanwhile(state.killswitch)}` };
 }

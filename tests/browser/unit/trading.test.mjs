@@ -30,6 +30,15 @@ test("the words differ from the first letter on", () => {
   assert.deepEqual(words, ["Trading allowed", "Stopped: all agents", "Reduce only: all agents", "State unknown"]);
 });
 
+test("without the bus nobody is said to trade", () => {
+  const state = after({ status: "inactive" });
+  state.ready = { checks: { redis: { ok: true } } };
+  assert.deepEqual([trading(state, T0).sign, trading(state, T0).detail], ["up", "no stop in force"]);
+  state.ready.checks.redis.ok = false;
+  assert.deepEqual([trading(state, T0).sign, trading(state, T0).detail], ["late", "no stop, but no bus: gates may be shut"]);
+  assert.match(trading(state, T0).meaning, /agents with a gate that get no permit halt within 3\.5 s/);
+});
+
 test("a stop says for whom, by whom, when and why", () => {
   const now = trading(stopped(trip({ scope: "group:signals" })), T0);
   assert.deepEqual([now.kind, now.words, now.detail], ["partly", "Stopped: group signals", "anna · 21:08:27 UTC · fat finger"]);

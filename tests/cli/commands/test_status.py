@@ -58,6 +58,17 @@ def test_what_does_not_answer_is_unknown_and_the_rest_is_told(double: Double, or
     assert lines[5] == "STORE    PostgreSQL unknown   journal unknown"
 
 
+def test_without_the_bus_trading_is_not_called_allowed_everywhere(double: Double, orc: Orc) -> None:
+    double.answers["/health"] = (200, {"status": "ok"})
+    double.answers["/risk/killswitch"] = (200, {"status": "inactive", "trips": []})
+    double.answers["/ready"] = (503, {"checks": {"redis": {"ok": False, "message": "refused"}}})
+
+    trading = orc("--url", double.url, "status").out.splitlines()[1]
+
+    assert trading.startswith("TRADING  no stop in force, but the bus is down:")
+    assert "everywhere" not in trading
+
+
 def test_trouble_is_named_and_the_self_test_is_not_missed(double: Double, orc: Orc) -> None:
     double.answers["/health"] = (200, {"status": "ok"})
     rows = [

@@ -66,6 +66,20 @@ def test_two_processes_under_one_id_are_said(double: Double, instances: int, lev
     assert (result.said == "2 processes beat under this id") is (instances == 2)
 
 
+@pytest.mark.parametrize(("agent_id", "said"), [("a-1", True), ("b-1", False)])
+def test_one_that_comes_and_goes_is_said(double: Double, agent_id: str, *, said: bool) -> None:
+    rows = [{"id": name, "is_alive": True, "liveness": "up"} for name in ("a-1", "b-1")]
+    double.answers["/health/agents"] = (200, {"agents": rows})
+    double.answers["/bus/events"] = (200, {"events": [{"payload": {"id": "a-1", "count": 39}}]})
+    double.answers["/ready"] = (200, {"checks": {"redis": {"ok": True}}})
+
+    with Client(double.url, timeout_s=20) as client:
+        results = list(checks.check_registry(client, agent_id))
+
+    words = "it comes and goes: 39 changes in a minute"
+    assert any(result.said == words for result in results) is said
+
+
 def test_one_that_differs_in_case_is_suggested() -> None:
     result = worst(list(judge(heard("heartbeat.Prices-1", {}), "prices-1")))
 
