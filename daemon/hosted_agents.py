@@ -34,6 +34,7 @@ from ..runtime import (
     UnknownChild,
 )
 from ..runtime.processes.groups import GroupWatch
+from ..runtime.processes.output import ProcessOutput
 from ..runtime.processes.record import ProcessRecord
 from ..settings import Settings
 
@@ -85,6 +86,8 @@ class HostedAgents:
         """Agents stopped by an operator; they stay stopped across daemon restarts."""
         self.processes: dict[str, ProcessRecord] = {}
         """What is known of the child processes."""
+        self.outputs: dict[str, ProcessOutput] = {}
+        """What those within the daemon logged last."""
         self.kinds: dict[str, str] = {}
         """The mode of each, and `REMOVED` for those that were in the settings before."""
         self._tables: dict[str, AgentSettings] = {}
@@ -95,16 +98,19 @@ class HostedAgents:
     def _take(self, agent_id: str, table: AgentSettings) -> ChildSpec:
         if table.mode == "process":
             self.processes.setdefault(agent_id, ProcessRecord())
+            self.outputs.pop(agent_id, None)
         else:
+            self.outputs.setdefault(agent_id, ProcessOutput())
             self.processes.pop(agent_id, None)
         self.kinds[agent_id] = table.mode
         self._tables[agent_id] = table
-        spec = self._make_spec(agent_id, table, record=self.processes.get(agent_id))
+        record, output = self.processes.get(agent_id), self.outputs.get(agent_id)
+        spec = self._make_spec(agent_id, table, record=record, output=output)
         self._specs[agent_id] = spec
         return spec
 
     def _drop(self, agent_id: str) -> None:
-        for kept in (self._specs, self._tables, self.processes):
+        for kept in (self._specs, self._tables, self.processes, self.outputs):
             kept.pop(agent_id, None)
         self.kinds[agent_id] = REMOVED
 

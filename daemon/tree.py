@@ -380,7 +380,9 @@ class Daemon:
             guard=to.guard,
             listener=to.listener,
             root=to.root,
-            agents=ManagedAgents(to.agents, self._agents.processes, self._agents.stopped),
+            agents=ManagedAgents(
+                to.agents, self._agents.processes, self._agents.stopped, self._agents.outputs
+            ),
             clients=self._clients,
             database=self._database,
             dead_letters=self._dead_letters,

@@ -11,6 +11,7 @@ from ..actors.span_exporter.spans import Spans
 from ..killswitch.audit import AuditTrail
 from ..killswitch.rules.rules import Rules
 from ..runtime import Address, DeadLetters
+from ..runtime.processes.output import ProcessOutput
 from ..runtime.processes.record import ProcessRecord
 from ..runtime.telemetry.metrics import Metrics
 from ..sql.database import Database
@@ -49,6 +50,8 @@ class ManagedAgents:
     """Those that are child processes, by id."""
     stopped: StoppedAgents | None = None
     """Those that an operator has stopped; ``None``: not remembered over a restart."""
+    outputs: Mapping[str, ProcessOutput] = field(default_factory=dict)
+    """What those within the daemon logged last, by id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from gevent import Greenlet
 from ...agents import Agent
 from ...protocol.excerpt import excerpt
 from ...runtime import Actor, OrchestratorError
+from ...runtime.processes.output import ProcessOutput
+from .log_lines import end_line, kept_lines, log_as
 
 
 class AgentLeft(OrchestratorError):
@@ -38,10 +40,18 @@ class AgentHost(Actor):
     Args:
         make_agent: a new agent for this run; what it raises fails the actor too.
         stop_timeout_s: how long a stop waits for the agent's jobs before they are killed.
+        output: where what it logs is kept; outlives the actor.
     """
 
-    def __init__(self, make_agent: Callable[[], Agent], *, stop_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        make_agent: Callable[[], Agent],
+        *,
+        stop_timeout_s: float = 5.0,
+        output: ProcessOutput | None = None,
+    ) -> None:
         super().__init__()
+        self._output = output
         self._make_agent = make_agent
         self._stop_timeout_s = stop_timeout_s
         self._agent: Agent | None = None
@@ -71,10 +81,12 @@ class AgentHost(Actor):
     def on_failure(
         self,
         exception_type: type[BaseException] | None,  # noqa: ARG002 pykka's signature
-        exception_value: BaseException | None,  # noqa: ARG002 pykka's signature
+        exception_value: BaseException | None,
         traceback: TracebackType | None,  # noqa: ARG002 pykka's signature
     ) -> None:
         """End the jobs at once, and their connections."""
+        if self._output is not None and exception_value is not None:
+            self._output.add(end_line(exception_value))
         if self._agent is not None:
             self._agent.stop()
             gevent.killall(self._jobs, timeout=1.0)
@@ -83,15 +95,17 @@ class AgentHost(Actor):
     # -- the agent ---------------------------------------------------------------------------
 
     def _host(self) -> None:
-        agent = self._agent = self._make_agent()
-        self._jobs = [
-            self.spawn(self._run_job, agent, job, name=name) for name, job in agent.jobs().items()
-        ]
-        gevent.joinall(self._jobs)
+        with kept_lines(self.address.name, self._output):
+            log_as(self.address.name)
+            agent = self._agent = self._make_agent()
+            jobs = agent.jobs()
+            self._jobs = [self.spawn(self._run_job, agent, jobs[name], name=name) for name in jobs]
+            gevent.joinall(self._jobs)
         if all(job.successful() for job in self._jobs):
             self.stop()
 
     def _run_job(self, agent: Agent, job: Callable[[], None]) -> None:
+        log_as(agent.agent_id)  # each greenlet begins with a context of its own
         try:
             job()
         except (SystemExit, KeyboardInterrupt) as how:  # out of a greenlet they end the daemon

@@ -16,6 +16,7 @@ from ...agents.surroundings import within
 from ...runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, Restart
 from ...runtime.processes.actor import ProcessActor, ProcessCommand
 from ...runtime.processes.groups import GroupWatch
+from ...runtime.processes.output import ProcessOutput
 from ...runtime.processes.record import ProcessRecord
 from .actor import AgentHost
 from .surroundings import hosted
@@ -85,6 +86,7 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
     dead_letters: DeadLetters | None = None,
     autostart: bool = True,
     state_dir: Path | None = None,
+    output: ProcessOutput | None = None,
 ) -> ChildSpec:
     """The child spec of an agent, for the agents' supervisor (``escalate=False``).
 
@@ -98,11 +100,16 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
         dead_letters: the daemon's.
         autostart: whether it starts with the daemon, or only on request.
         state_dir: where agents of the kit keep their state; None: as if run by hand.
+        output: where what an agent within the daemon logs is kept; None: nowhere.
     """
     address = Address(agent_id, Mailbox(MAILBOX_CAPACITY), dead_letters)
     factory: Callable[[], Actor]
     if settings.mode == "in_process":
-        factory = _host_factory(agent_id, settings, redis_url, state_dir)
+        make_agent = _agent_maker(agent_id, settings, redis_url, state_dir)
+
+        def factory() -> Actor:
+            return AgentHost(make_agent, stop_timeout_s=settings.shutdown_s, output=output)
+
     else:
         given = {} if state_dir is None else {FOLDER_VARIABLE: str(state_dir)}
         own = settings.model_copy(update={"env": given | settings.env})
@@ -122,9 +129,9 @@ def agent_child_spec(  # noqa: PLR0913 - what an agent needs to know of its daem
     )
 
 
-def _host_factory(
+def _agent_maker(
     agent_id: str, settings: AgentSettings, redis_url: str, state_dir: Path | None
-) -> Callable[[], AgentHost]:
+) -> Callable[[], Agent]:
     def make_agent() -> Agent:
         kind = load_agent(settings.class_ or "")
         if kind.takes_async:  # asyncio knows one loop for each thread, and the daemon is one
@@ -139,7 +146,7 @@ def _host_factory(
                 options=settings.options,
             )
 
-    return lambda: AgentHost(make_agent, stop_timeout_s=settings.shutdown_s)
+    return make_agent
 
 
 def process_command(

@@ -1,29 +1,26 @@
-"""``agent ls|show|logs|run|start|stop|restart|resume``; the others have modules of their own."""
+"""``agent ls|show|run|start|stop|restart|resume``; the others have modules of their own."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import chain, repeat
 from typing import Any
 
 import click
 
 from ...protocol.printable import printable
-from ..client.agent_logs import follow
 from ..client.completion import complete_agents
 from ..client.rest import Client, segment
 from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import duration, event_summary, size_text, uptime
 from ..options import Invocation, confirm, noun, pass_invocation
-from ..output import Column, Row, Screen, cell
+from ..output import Column, Row, Screen
+from .agent_logs import logs_command, of_agent
 from .agent_new import new_command
 from .agent_tables import EXECUTION, add_command, remove_command, set_command
 from .agent_wait import wait_command
 
 RECENT_EVENTS = 5
 """Number of latest events shown with an agent."""
-MOST_LINES = 200
-"""Number of lines that the daemon keeps per agent."""
 # Trouble comes first.
 _ORDER = {"down": 0, "late": 1, "unknown": 2, "up": 3}
 
@@ -213,76 +210,6 @@ def _event_line(event: Row, screen: Screen) -> str:
     return f"  {screen.moment(event.get('ts'))}  {printable(name)}  {what}"
 
 
-_LOG_COLUMNS = (
-    Column("TIME", "at", lambda row, screen: screen.moment(row.get("at"))),
-    Column("STREAM", "stream", wide=True),
-    Column("LINE", "text", lambda row, _: printable(str(row.get("text")))),
-)
-
-
-@agent_command.command(
-    "logs",
-    examples="""
-        orc agent logs quotes-agent
-        orc agent logs quotes-agent -f
-        orc agent logs quotes-agent --before-crash -n 50
-    """,
-)
-@click.argument("agent_id", metavar="ID", shell_complete=complete_agents)
-@click.option(
-    "-n",
-    "--lines",
-    type=click.IntRange(1, MOST_LINES),
-    default=MOST_LINES,
-    help="How many at most.",
-)
-@click.option("--before-crash", is_flag=True, help="The last lines before the most recent crash.")
-@click.option("-f", "--follow", "following", is_flag=True, help="Follow the output.")
-@pass_invocation
-def agent_logs(
-    invocation: Invocation, *, agent_id: str, lines: int, before_crash: bool, following: bool
-) -> None:
-    """Show the last lines that an agent printed, of those that run as child processes."""
-    if following and before_crash:
-        raise BadUsage("--follow and --before-crash exclude each other")
-    screen = invocation.screen
-    with Client.of(invocation) as client:
-
-        def fetch(limit: int = lines) -> dict[str, Any]:
-            query = {"limit": limit, "before_crash": "true" if before_crash else None}
-            try:
-                return client.get(f"/runtime/agents/{segment(agent_id)}/logs", query)
-            except Failure as failure:
-                raise _of_agent(failure, agent_id) from failure
-
-        if following:
-            limits = chain([lines], repeat(MOST_LINES))
-            write = _line_writer(screen)
-            for line in follow(lambda: fetch(next(limits)), screen.note):
-                write(line)
-        answer = fetch()
-    screen.records("lines", answer["lines"], _LOG_COLUMNS, "text")
-    if not screen.for_programs:
-        screen.note(_exit_words(answer.get("last_exit"), screen))
-
-
-def _line_writer(screen: Screen) -> Callable[[Row], None]:
-    if screen.output in ("json", "jsonl"):
-        return screen.json_line
-    if screen.output == "name":
-        return lambda row: screen.name(str(row.get("text")))
-    if screen.output == "csv":
-        raise BadUsage("a stream cannot be CSV", advice="use -o jsonl, or leave out -f")
-    return lambda row: screen.line("  ".join(cell(row, one, screen) for one in _LOG_COLUMNS))
-
-
-def _exit_words(last_exit: Row | None, screen: Screen) -> str:
-    if last_exit is None:
-        return "no crash since the daemon started"
-    how = last_exit.get("signal") or f"code {last_exit.get('code')}"
-    return f"last crash at {screen.moment(last_exit.get('at'))}: {how}"
-
-
 @agent_command.command(
     "run",
     examples="""
@@ -363,7 +290,7 @@ def _call_each(
         try:
             answer = client.post(f"/runtime/agents/{segment(agent_id)}/{verb}")
         except Failure as failure:
-            failures.append(_of_agent(failure, agent_id))
+            failures.append(of_agent(failure, agent_id))
             continue
         done.append({"id": agent_id, **_row_of(answer)})
     screen.records("agents", done, _CALL_COLUMNS, "id")
@@ -379,19 +306,6 @@ def _row_of(answer: dict[str, Any]) -> dict[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def _of_agent(failure: Failure, agent_id: str) -> Failure:
-    if failure.exit_code == ExitCode.NOT_FOUND:
-        return Failure(
-            f"the daemon runs no agent {agent_id!r}",
-            code="not_found",
-            cause="only agents of its settings can be started and stopped",
-            advice="add it under [agents] in supervisor.toml, or end it where it runs",
-            exit_code=ExitCode.NOT_FOUND,
-        )
-    failure.cause = failure.cause or f"asked about {agent_id}"
-    return failure
-
-
 _CALL_COLUMNS = (
     Column("STATE", "state", state=True),
     Column("ID", "id"),
@@ -399,7 +313,14 @@ _CALL_COLUMNS = (
     Column("RESTARTS", "restarts", right=True),
 )
 
-for _command in (add_command, remove_command, set_command, new_command, wait_command):
+for _command in (
+    add_command,
+    remove_command,
+    set_command,
+    logs_command,
+    new_command,
+    wait_command,
+):
     agent_command.add_command(_command)
 _verb("start", "Start agents that the daemon runs.", asks=True)
 _verb("stop", "Stop agents that the daemon runs; they stay stopped.", asks=False)

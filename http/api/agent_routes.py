@@ -10,6 +10,7 @@ from ...actors.agent_host.stopped_agents import StoppedAgents
 from ...actors.messages.killswitch import Effective, GetEffective, ResumeAgent
 from ...protocol.timestamps import timestamp, utc_now
 from ...runtime import Address, AskTimeout, GetTree, RestartChild, StartChild, StopChild
+from ...runtime.processes.output import OutputLine
 from ...runtime.processes.record import ProcessRecord
 from ..acts import Acts
 from ..auth import caller_in
@@ -119,27 +120,23 @@ class AgentRoutes:
 
     @Route("GET", f"{_AGENT}/logs", {200: LogsAnswer}, query=LogsQuery, errors=(404, 409))
     def agent_logs(self, call: Call) -> LogsAnswer:
-        """The last lines that an agent printed.
+        """The last lines that an agent printed, or logged if it runs inside the daemon.
 
         Since the start of the daemon; earlier ones are in its log.
         """
         agent_id, wanted = call.path["id"], call.query
         record = self._agents.processes.get(agent_id)
-        if record is None:
-            if find(self._rows(), agent_id) is None:
-                raise NotFound(_NO_AGENT)
-            raise Conflict("It runs inside the daemon: its output is in the daemon's log.")
-        lines = record.output.last(wanted.limit)
+        output = self._agents.outputs.get(agent_id) if record is None else record.output
+        if output is None:
+            raise NotFound(_NO_AGENT)
+        lines = output.last(wanted.limit)
         if wanted.before_crash:
+            if record is None:
+                raise Conflict("It runs inside the daemon: its lines say how its runs ended.")
             lines = record.exit.last_lines[-wanted.limit :] if record.exit is not None else ()
-        return LogsAnswer(
-            "ok",
-            utc_now(),
-            agent_id,
-            tuple(LogLine(timestamp(line.at), line.stream, line.text) for line in lines),
-            record.output.total,
-            _exit(record),
-        )
+        ended = None if record is None else _exit(record)
+        shapes = tuple(map(_line, lines))
+        return LogsAnswer("ok", utc_now(), agent_id, shapes, output.total, ended)
 
     # -- parts -------------------------------------------------------------------------------
 
@@ -188,6 +185,11 @@ class AgentRoutes:
             return []
         rows: Sequence[Node] = self._agents.supervisor.ask(GetTree(), timeout_s=ASK_TIMEOUT_S)
         return rows
+
+
+def _line(line: OutputLine) -> LogLine:
+    found = line.read()
+    return LogLine(timestamp(line.at), line.stream, line.text, found.level, found.fields)
 
 
 def _with_process(row: ManagedAgent, record: ProcessRecord) -> ManagedAgent:

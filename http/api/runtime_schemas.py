@@ -1,6 +1,6 @@
 """The shapes of ``/runtime/...``: actors, hosted agents, dead letters, books (contract, part 2)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -86,12 +86,16 @@ class LogsQuery(msgspec.Struct, frozen=True):
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """One line that an agent printed."""
+    """One line that an agent printed or logged."""
 
     at: str
     stream: str
-    """``stdout`` or ``stderr``."""
+    """``stdout`` or ``stderr``; ``log`` of one that runs inside the daemon."""
     text: str
+    level: str
+    """``debug``, ``info``, ``warning`` or ``error``: its own if it says one, else ``info``."""
+    fields: dict[str, Any]
+    """Of a JSON line, and of what was logged with fields: at most 16, no nested ones."""
 
 
 class LogsAnswer(msgspec.Struct, frozen=True):

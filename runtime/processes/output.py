@@ -20,6 +20,7 @@ LEVELS = {
 }
 _LEVEL_FIELDS = ("level", "levelname", "severity")
 _MESSAGE_FIELDS = ("event", "msg", "message")
+_LEVELS_OF_LOGGING = ((40, "error"), (30, "warning"), (20, "info"))
 _LEVEL_NUMBERS = ((50, "error"), (40, "warning"), (30, "info"))
 MAX_FIELDS = 16
 """Fields of a JSON line that go into the log."""
@@ -28,14 +29,24 @@ _LEVEL_AMONG_WORDS = 4
 
 
 class OutputLine(msgspec.Struct, frozen=True):
-    """One line that a process printed."""
+    """One line that a process printed, or that code within the daemon logged."""
 
     at: float
     """Seconds since the epoch."""
     stream: str
-    """``stdout`` or ``stderr``."""
+    """``stdout`` or ``stderr``; ``log`` of code within the daemon."""
     text: str
     """Without its end."""
+    level: str | None = None
+    """A level of ours; ``None`` of what was printed: see `read_line`."""
+    fields: dict[str, Any] | None = None
+    """What was logged with it, at most `MAX_FIELDS`; ``None`` of what was printed."""
+
+    def read(self) -> "LogLine":
+        """Level, message and fields."""
+        if self.level is None:
+            return read_line(self.text)
+        return LogLine(self.level, self.text, self.fields or {})
 
 
 class LineSplitter:
@@ -150,6 +161,11 @@ def _level_field(fields: dict[str, Any]) -> str:
     if isinstance(given, int) and not isinstance(given, bool):
         return next((level for least, level in _LEVEL_NUMBERS if given >= least), "debug")
     return LEVELS.get(str(given).lower(), "info")
+
+
+def level_word(number: int) -> str:
+    """The level of a record of the standard library's ``logging``."""
+    return next((word for least, word in _LEVELS_OF_LOGGING if number >= least), "debug")
 
 
 def level_of(text: str) -> str:

@@ -12,6 +12,13 @@ from ..http.conftest import LIMIT_S, Served, shared
 
 SLEEPER = 'command = ["sh", "-c", "exec sleep 1000"]\n'
 HOSTED = 'mode = "in_process"\nclass = "orchestrator.agents.samples.dev:DevAgent"\n'
+TALKER = """
+from orchestrator.agents import Agent
+
+class Talker(Agent):
+    def on_start(self):
+        self.log.warning("it begins", extra={"desk": "a"})
+"""
 
 
 class File:
@@ -201,3 +208,32 @@ def test_one_that_takes_long_is_answered_before_it_is_done(served: Served, file:
     assert found is None
     served.wait_until(lambda: "a" not in agents(served))
     served.wait_until(lambda: served.daemon.reloads.last.agents.stopped == ("a",))
+
+
+def test_what_an_agent_inside_the_daemon_logs_is_kept_until_it_is_taken_out(
+    served: Served, file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "talker_for_test.py").write_text(TALKER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file.write('[agents.a]\nmode = "in_process"\nclass = "talker_for_test:Talker"\n')
+    reload(served)
+
+    def lines() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = served.get("/runtime/agents/a/logs").json["lines"]
+        return found
+
+    served.wait_until(lambda: len(lines()) == 1)
+    served.post("/runtime/agents/a/restart")
+
+    served.wait_until(lambda: len(lines()) == 2)
+    shown = {key: value for key, value in lines()[0].items() if key != "at"}
+    assert shown == {
+        "stream": "log",
+        "text": "it begins",
+        "level": "warning",
+        "fields": {"desk": "a"},
+    }
+    assert served.get("/runtime/agents/a/logs?before_crash=true").status == 409
+    file.write("")
+    reload(served)
+    assert served.get("/runtime/agents/a/logs").status == 404

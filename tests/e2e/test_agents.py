@@ -96,8 +96,11 @@ def test_what_it_printed_before_it_died_can_be_read(daemon: Any) -> None:
     assert '"agent":"talker"' in daemon.log
 
 
-def test_an_agent_inside_the_daemon_has_no_log_of_its_own(daemon: Any) -> None:
-    assert daemon.call("GET", "/runtime/agents/inside/logs")[0] == 409
+def test_an_agent_inside_the_daemon_has_what_it_logs(daemon: Any) -> None:
+    found = daemon.get("/runtime/agents/inside/logs")
+    assert {line["stream"] for line in found["lines"]} <= {"log"}
+    assert orc(daemon, "agent", "logs", "inside").returncode == 0
+    assert daemon.call("GET", "/runtime/agents/inside/logs?before_crash=true")[0] == 409
     assert daemon.call("GET", "/runtime/agents/nobody/logs")[0] == 404
     assert orc(daemon, "agent", "logs", "nobody").returncode == 5
 
