@@ -14,7 +14,7 @@ from .settings import RuleSettings
 PACE_S: Final = 1.0
 """One rule makes one event in this time, whatever the number of agents; the others are counted."""
 MAX_TRIPS: Final = 20
-"""In force by one rule (with scope ``agent`` or ``group``); the next one stops everything."""
+"""In force or asked for by one rule (scope ``agent`` or ``group``); the next stops everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,11 @@ class Verdicts:
             for subject in self._stands_for.pop(trip_id):
                 subject.trip_id = ""
                 subject.begin_anew()
+        self._asked = {
+            target: asked
+            for target, asked in self._asked.items()
+            if stop.released(asked[0]) is None
+        }
 
     def judge(self, finding: Finding, stop: Stop, now: float, at: str) -> Violation | None:
         """What is to be reported, if anything; with a trip if one has to be put in force.
@@ -123,10 +128,13 @@ class Verdicts:
         return found
 
     def _target(self, finding: Finding, stop: Stop) -> Target:
-        """What a violation stops; everything once the rule has `MAX_TRIPS` in force."""
-        if len(self.trips(stop)) >= MAX_TRIPS:
-            return Target(self.settings.level)
-        return self.settings.target(finding.agent, finding.group if finding.agent else None)
+        """What a violation stops; everything if it would be one more than `MAX_TRIPS`."""
+        own = self.settings.target(finding.agent, finding.group if finding.agent else None)
+        in_force = {trip.target for trip in self.trips(stop)}
+        is_stopped = own in self._asked or any(target.covers(own) for target in in_force)
+        if is_stopped or len(in_force | self._asked.keys()) < MAX_TRIPS:
+            return own
+        return Target(self.settings.level)
 
     def _wanted_trip(self, subject: Subject, target: Target, stop: Stop, now: float) -> str:
         """The id of the trip to be put in force; empty if there is nothing to do.
@@ -140,12 +148,10 @@ class Verdicts:
                 self._stand_for(trip.id, subject)
                 return ""
         trip_id, asked_s = self._asked.get(target, ("", -math.inf))
-        if not trip_id or stop.released(trip_id) is not None:
+        if not trip_id:
             trip_id = self._new_id()
         elif 0 <= now - asked_s < PACE_S:
             return ""
-        if len(self._asked) > MAX_TRIPS:
-            self._asked.clear()
         self._asked[target] = trip_id, now
         self._stand_for(trip_id, subject)
         return trip_id

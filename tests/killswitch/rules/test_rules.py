@@ -281,6 +281,28 @@ def test_so_many_stops_by_one_rule_stop_everything() -> None:
     assert [one.trip_id for one in desk.send_many(40, "and one more")] in ([], [""])
 
 
+def test_whoever_is_stopped_already_does_not_stop_everything_by_going_on() -> None:
+    desk = flood(scope="agent")
+    for number in range(MAX_TRIPS):
+        [found] = desk.send_many(4, f"a{number}")
+        desk.engage(found)
+
+    found_since = desk.send_many(2_000, "a0")
+
+    assert {one.trip_id for one in found_since} == {""}
+
+
+def test_while_no_stop_comes_into_force_a_rule_asks_for_a_bounded_number() -> None:
+    desk = flood(scope="agent")
+    for _ in range(3):
+        found = [one for n in range(100) for one in desk.send_many(9, f"a{n}", after_s=0.001)]
+
+        asked = {one.trip_id: one.target for one in found if one.trip_id}
+        assert len(asked) == MAX_TRIPS + 1
+        assert list(asked.values()).count(Target()) == 1
+        desk.at_s += 1
+
+
 def test_a_dry_run_says_so_and_stops_nothing() -> None:
     desk = flood(dry_run=True)
 
