@@ -1,6 +1,7 @@
 """``env``."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -30,7 +31,11 @@ def env_command(invocation: Invocation, *, name: str | None, config: Path | None
     address alone is printed.
     """
     place = Place(read_settings(config))
-    ways = (place.needed_agents_redis_url, place.needed_pg_url, lambda: place.http_url)
+    ways: tuple[Callable[[], str], ...] = (
+        place.needed_agents_redis_url,
+        place.needed_pg_url,
+        lambda: place.http_url,
+    )
     variables = {each: way() for each, way in zip(NAMES, ways, strict=True) if name in {None, each}}
     lines = [f"export {each}={shlex.quote(value)}" for each, value in variables.items()]
     if name is not None:
