@@ -29,7 +29,6 @@ COVERED_BY = {
     "actors/journal/segment_writer.py": "tests/actors/journal/test_journal.py",
     "actors/redis_listener/publisher.py": "tests/actors/redis_listener/test_actor.py",
     "actors/redis_listener/subscription.py": "tests/actors/redis_listener/test_actor.py",
-    "killswitch/guard/reports.py": "tests/killswitch/guard/test_actor.py",
     "killswitch/rules/flood.py": "tests/killswitch/rules/test_rules.py",
     "killswitch/rules/sent.py": "tests/killswitch/rules/test_rules.py",
     "killswitch/rules/verdicts.py": "tests/killswitch/rules/test_rules.py",

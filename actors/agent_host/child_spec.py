@@ -4,22 +4,24 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
+import gevent
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from ...agents import Agent
 from ...agents.errors import BadAgent
 from ...agents.runner import load_agent
-from ...agents.state import FOLDER_VARIABLE
-from ...agents.surroundings import within
+from ...agents.state import FOLDER_VARIABLE, FileStore, Store, state_file
+from ...agents.surroundings import REAL, Surroundings, within
 from ...runtime import Actor, Address, ChildSpec, DeadLetters, Mailbox, Restart
 from ...runtime.processes.actor import ProcessActor, ProcessCommand
 from ...runtime.processes.groups import GroupWatch
 from ...runtime.processes.output import ProcessOutput
 from ...runtime.processes.record import ProcessRecord
 from .actor import AgentHost
-from .surroundings import hosted
+
+T = TypeVar("T")
 
 KILL_MARGIN_S = 3.0
 """What an actor needs beyond its agent's own limit: to kill, to reap, to read the last output."""
@@ -183,3 +185,19 @@ def _runner_arguments(agent_id: str, settings: AgentSettings) -> tuple[str, ...]
     if settings.options:
         arguments += ["--option", json.dumps(settings.options, default=str)]
     return tuple(arguments)
+
+
+def hosted(state_dir: Path | None) -> Surroundings:
+    """For agents that keep their state below ``state_dir`` if they say nothing else."""
+    environment = {} if state_dir is None else {FOLDER_VARIABLE: str(state_dir)}
+
+    def open_store(agent_id: str, folder: str | Path | None) -> Store:
+        return FileStore(state_file(agent_id, folder, environment), in_thread)
+
+    return REAL._replace(open_store=open_store)
+
+
+def in_thread(call: Callable[[], T]) -> T:
+    """Run a call that blocks on the disk in a thread; only the calling greenlet waits."""
+    result: T = gevent.get_hub().threadpool.apply(call)
+    return result

@@ -31,7 +31,6 @@ def status_of(state: PersisterState) -> PersisterStatus:
         store_error=state.store_error,
         damaged_places=report.damaged_places,
         missing_rows=report.missing_rows,
-        memory_events=len(state.window),
         durable={
             "withheld": state.ingest.durable.withheld,
             "found": state.ingest.durable.found,

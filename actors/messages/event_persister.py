@@ -150,8 +150,6 @@ class PersisterStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Damaged places found in the journal at the start."""
     missing_rows: int
     """Rows that they held."""
-    memory_events: int
-    """Events in the window."""
     durable: dict[str, int] = {}
     """Durable messages that were published too: ``withheld`` copies, ``found`` in the stream,
     ``given_up`` (stored as published after 10 s), ``repeated`` (came by the stream after that)."""

@@ -15,7 +15,6 @@ from ..events import GAP, NewEvent
 from ..messages.durable_stream import StreamItem
 
 UNKNOWN: Final = -1
-_PAIR: Final = 2
 
 Entry = Sequence[Any]
 """As hiredis returns it: id, then names and values of fields in turn (or None: deleted)."""

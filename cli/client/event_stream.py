@@ -71,7 +71,6 @@ class Link:
         if first is None or first.get("type") != "connection":
             self.close()
             raise _no_link(client, "it did not greet")
-        self.greeting = first
         self.cursor = int(first.get("cursor") or 0)
         """The newest id when the stream began."""
 

@@ -30,7 +30,6 @@ _MAX_UNREAD_ANSWERS_BYTES: Final = 64 * 1024
 # One client's frames are handled for this long before yielding.
 _TURN_S: Final = 0.002
 _ABNORMAL: Final = 1006
-_NO_CODE: Final = 1005
 
 
 class Readable(Protocol):

@@ -20,6 +20,7 @@ Where trading is halted already, silence and end of file add no stop.
 docs/adr/0004-what-the-guard-takes-for-silence.md has the reasons.
 """
 
+import json
 import os
 import select
 import signal
@@ -42,7 +43,6 @@ from ..slots import SlotFile
 from .bus import Bus, Delivery
 from .orders import Orders, read_orders
 from .orphans import end_orphans, is_stopped
-from .reports import report, say
 from .silence import Finding, Silence
 from .slot_writer import SlotWriter, slots_of
 from .trip_files import TripFile, TripFiles
@@ -230,3 +230,15 @@ def main() -> None:
         begun += data
     line, _, rest = begun.partition(b"\n")
     Guard(read_orders(line), int(sys.argv[1])).run(rest)
+
+
+def report(**fields: object) -> None:
+    """Send a line of JSON to the daemon; one that does not read, or is gone, misses it."""
+    with suppress(OSError):
+        os.write(1, json.dumps(fields).encode() + b"\n")
+
+
+def say(text: str) -> None:
+    """Write a line on stderr."""
+    with suppress(OSError):
+        os.write(2, f"orchestrator-guard: {text}\n".encode(errors="replace"))

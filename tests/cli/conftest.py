@@ -74,6 +74,21 @@ def clean_environ(**more: str) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1", "XDG_CONFIG_HOME": os.devnull} | more
 
 
+def finished(
+    *command: str, folder: Path, limit_s: float, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """A program that has run to its end in ``folder``, in an environment without ours."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=clean_environ(**environ),
+        capture_output=True,
+        text=True,
+        timeout=limit_s,
+        check=False,
+    )
+
+
 def run_orc(folder: Path, words: tuple[str, ...], stdin: str, environ: Mapping[str, str]) -> Done:
     if "halt" in words and not (folder / "supervisor.toml").exists():
         # Where nobody answers it leaves a file: not for a daemon of whoever runs the tests.

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from orchestrator.actors.agent_host.child_spec import AgentSettings
 
-from .conftest import RunningDaemon, clean_environ
+from .conftest import RunningDaemon, finished
 
 pytestmark = pytest.mark.subprocess
 
@@ -52,15 +51,8 @@ def test_the_python_snippets_run(tmp_path: Path) -> None:
         'pytest_plugins = ["orchestrator.agents.pytest_plugin"]\n'
     )
 
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."],
-        cwd=tmp_path,
-        env=clean_environ(),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".")
+    done = finished(sys.executable, *words, folder=tmp_path, limit_s=LIMIT_S)
 
     assert done.returncode == 0, done.stdout
     assert f"{len(re.findall(r'^def test_', text, re.MULTILINE))} passed" in done.stdout
@@ -70,21 +62,16 @@ def test_the_python_snippets_run(tmp_path: Path) -> None:
 def test_the_shell_snippets_run(daemon: RunningDaemon, tmp_path: Path) -> None:
     (script,) = snippets("bash")
 
-    done = subprocess.run(
-        ["bash", "-c", SHELL + script],
-        cwd=tmp_path,
-        env=clean_environ(
-            PYTHON=sys.executable,
-            SEEN="momentum-1",
-            REDIS_URL=daemon.redis_url,
-            ORCHESTRATOR_URL=daemon.url,
-            XDG_STATE_HOME=str(tmp_path / "state"),
-            PATH=os.environ["PATH"],
-        ),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
+    done = finished(
+        *("bash", "-c", SHELL + script),
+        folder=tmp_path,
+        limit_s=LIMIT_S,
+        PYTHON=sys.executable,
+        SEEN="momentum-1",
+        REDIS_URL=daemon.redis_url,
+        ORCHESTRATOR_URL=daemon.url,
+        XDG_STATE_HOME=str(tmp_path / "state"),
+        PATH=os.environ["PATH"],
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,14 +2,13 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import redis
+from faults.permits import watching
 from faults.rig import Rig, rig, wait_until
 from faults.traders import External, Since
 from orchestrator.cli.offline.halt_ways import Order, by_redis
@@ -61,39 +60,6 @@ class Blocking(Agent):
                     sum(range(50_000_000))  # a second or more in which it keeps the GIL
             (FOLDER / "blocked").rename(FOLDER / "free")
 """
-
-
-class Watch:
-    """Counts permits that are there again once there was none."""
-
-    def __init__(self, url: str) -> None:
-        self.gone_at = 0.0
-        self.again = 0
-        self._redis = redis.Redis.from_url(url)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._over.wait(0.01):
-            if not self._redis.exists(PERMIT):
-                self.gone_at = self.gone_at or time.monotonic()
-            elif self.gone_at:
-                self.again += 1
-
-    def end(self) -> None:
-        self._over.set()
-        self._thread.join(10)
-        self._redis.close()
-
-
-@contextmanager
-def watching(url: str) -> Iterator[Watch]:
-    made = Watch(url)
-    try:
-        yield made
-    finally:
-        made.end()
 
 
 class Site:
@@ -173,7 +139,7 @@ def stopped_while_blocked(
         last = site.trader.last
         time.sleep(1.5 * RENEW_S)  # in which a permit would be issued
 
-    assert watch.gone_at, "the permit is gone"
+    assert watch.is_gone, "the permit is gone"
     assert watch.again == 0, "a permit came back under a stop"
     assert not site.has_permit()
     assert began.lasted(last) < PROMISE_S

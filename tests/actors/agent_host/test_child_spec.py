@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from orchestrator.actors.agent_host.actor import AgentHost
 from orchestrator.actors.agent_host.child_spec import (
     AgentSettings,
     agent_child_spec,
+    hosted,
+    in_thread,
     process_command,
 )
-from orchestrator.agents import BadAgent
+from orchestrator.agents import Agent, BadAgent
+from orchestrator.agents.surroundings import within
 from orchestrator.runtime import (
     Address,
     ChildSpec,
@@ -216,3 +220,21 @@ def test_a_process_that_cannot_start_becomes_fatal_with_its_last_words(
     until(lambda: row()["state"] == "FATAL")
 
     assert "exited with code 2: cannot import nowhere.at_all" in row()["last_error"]
+
+
+def test_the_disk_is_written_by_a_thread_and_not_by_the_loop() -> None:
+    assert in_thread(threading.get_native_id) != threading.get_native_id()
+
+
+def test_state_is_kept_below_the_daemons_folder_unless_the_agent_says_else(tmp_path: Path) -> None:
+    class Own(Agent):
+        state_dir = tmp_path / "own"
+
+    with within(hosted(tmp_path / "daemon")):
+        for kind in (Agent, Own):
+            agent = kind()
+            agent.state.set("a", 1)
+            agent.close()
+
+    assert (tmp_path / "daemon" / "agent.json").read_bytes() == b'{"a":1}'
+    assert (tmp_path / "own" / "own.json").exists()

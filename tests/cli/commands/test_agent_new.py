@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ..conftest import Orc, RunningDaemon, clean_environ
+from ..conftest import Orc, RunningDaemon, clean_environ, finished
 
 pytestmark = pytest.mark.subprocess
 
@@ -67,15 +67,8 @@ def test_a_python_project_passes_its_test_and_appears_in_the_registry(
     assert "orchestrator agent run momentum_1:Momentum1" in done.err
     folder = tmp_path / "momentum-1"
 
-    tested = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=folder,
-        env=clean_environ(),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    tested = finished(sys.executable, *words, folder=folder, limit_s=LIMIT_S)
     assert tested.returncode == 0, tested.stdout
     assert "3 passed" in tested.stdout
 
@@ -95,15 +88,7 @@ def test_a_node_project_passes_its_test_and_appears_in_the_registry(
     folder = tmp_path / "node-one"
     (folder / "node_modules").symlink_to(node_modules)
 
-    tested = subprocess.run(
-        ["npm", "test"],
-        cwd=folder,
-        env=clean_environ(),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    tested = finished("npm", "test", folder=folder, limit_s=LIMIT_S)
     assert tested.returncode == 0, tested.stdout
     assert "pass 2" in tested.stdout
 
