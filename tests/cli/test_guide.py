@@ -20,7 +20,7 @@ LIMIT_S = 240.0
 # `agent run` goes on for ever: it is put into the background, and has to be seen by the daemon.
 SHELL = """
 set -e
-python() { "$PYTHON" "$@"; }
+python() { [ "$1 $2" = "-m pip" ] || "$PYTHON" "$@"; }
 orc() {
   if [ "$1 $2" != "agent run" ]; then "$PYTHON" -m orchestrator "$@"; return; fi
   "$PYTHON" -m orchestrator "$@" & AGENT=$!
@@ -60,11 +60,14 @@ def test_the_python_snippets_run(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(LIMIT_S + 60)
 def test_the_shell_snippets_run(daemon: RunningDaemon, tmp_path: Path) -> None:
-    (script,) = snippets("bash")
+    script, _of_node = snippets("bash")  # a Node project is tried by test_agent_new
+    clone = tmp_path / "clone"
+    (clone / ".venv/bin").mkdir(parents=True)
+    (clone / ".venv/bin/activate").touch()
 
     done = finished(
         *("bash", "-c", SHELL + script),
-        folder=tmp_path,
+        folder=clone,
         limit_s=LIMIT_S,
         PYTHON=sys.executable,
         SEEN="momentum-1",
