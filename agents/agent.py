@@ -138,10 +138,11 @@ class Agent(Definition):
                 and does not make the agent look broken.
             Halted: to publish there is acting, and the agent may not. Likewise.
         """
-        if self.engine.gate is not None:
-            self.engine.gate.require(channel)
+        self.engine.require(channel)
         body = caused(fields_of(payload), correlation_id=correlation_id, causation_id=causation_id)
-        receivers = self.engine.publisher.publish(channel, body, durable=durable)
+        receivers = self.engine.publisher.publish(
+            channel, body, durable=durable, require=self.engine.require
+        )
         self.engine.unstored.note(channel, receivers)
         return receivers
 
@@ -168,9 +169,9 @@ class Agent(Definition):
             BusUnavailable: Redis is away, or 19 other questions of this agent wait.
             Halted: as in `publish`.
         """
-        if self.engine.gate is not None:
-            self.engine.gate.require(channel)
-        return self.engine.questions.ask(channel, caused(fields_of(payload)), timeout_s)
+        self.engine.require(channel)
+        fields = caused(fields_of(payload))
+        return self.engine.questions.ask(channel, fields, timeout_s, require=self.engine.require)
 
     def reply(self, event: Event, payload: Mapping[str, Any] | msgspec.Struct) -> int:
         """Answer an event that asks; also while the gate is shut. Any thread.

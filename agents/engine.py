@@ -111,6 +111,11 @@ class Engine:
         """What the author wrote, as the handlers' job calls it."""
         return function if self.loop is None else self.loop.wrap(function)
 
+    def require(self, channel: str) -> None:
+        """Raises `Halted` if to publish there is acting, and the agent may not. Any thread."""
+        if self.gate is not None:
+            self.gate.require(channel)
+
     async def offload(self, call: Callable[[], T]) -> T:
         """Run what blocks; for an `AsyncAgent`."""
         return call() if self.loop is None else await self.loop.offload(call)

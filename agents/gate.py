@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -46,6 +47,19 @@ FREE_CHANNELS = ("heartbeat.*", "risk.*", f"{REPLIES}*")
 """On these an agent publishes whatever its gate says, unless it names its ``acting_channels``."""
 RETRY_S = 1.0
 """How soon an ``on_halt`` that has raised is tried again."""
+
+
+class _Block(msgspec.Struct):
+    """One ``with self.acting()``."""
+
+    gate: "AgentGate"
+    reduces: bool
+    is_open: bool = True
+    """False after its end, which a task that was begun within may outlive."""
+
+
+_block: ContextVar[_Block | None] = ContextVar("acting", default=None)
+"""The innermost, of this thread or task: what others do at the same time is not within it."""
 
 
 class Halt(msgspec.Struct, frozen=True):
@@ -87,7 +101,6 @@ class AgentGate:
         self._acting_channels = acting_channels
         self._now = now
         self._lock = threading.Lock()
-        self._within = threading.local()
         self._trip: Announcement | None = None
         self._drill: str | None = None
         self._acting = 0
@@ -161,12 +174,13 @@ class AgentGate:
         with self._lock:
             self._require(reduces=reduces)
             self._acting += 1
-        before = self._reduces
-        self._within.reduces = reduces
+        before, block = _block.get(), _Block(self, reduces)
+        _block.set(block)
         try:
             yield
         finally:
-            self._within.reduces = before
+            block.is_open = False
+            _block.set(before)
             with self._lock:
                 self._acting -= 1
 
@@ -239,7 +253,8 @@ class AgentGate:
 
     @property
     def _reduces(self) -> bool:
-        return getattr(self._within, "reduces", False)
+        block = _block.get()
+        return block is not None and block.gate is self and block.is_open and block.reduces
 
     def _is_acting(self, channel: str) -> bool:
         if self._acting_channels is None:

@@ -122,11 +122,19 @@ class Publisher:
         self._last_seq: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
-    def publish(self, channel: str, payload: Mapping[str, Any], *, durable: bool = False) -> int:
+    def publish(
+        self,
+        channel: str,
+        payload: Mapping[str, Any],
+        *,
+        durable: bool = False,
+        require: Callable[[str], object] = lambda _channel: None,
+    ) -> int:
         """Publish now; waits for the server, `SOCKET_TIMEOUT_S` for each step at most.
 
         A durable message is added to the stream that the daemon stores exactly once, and
-        published with the same bytes, both or neither.
+        published with the same bytes, both or neither. ``require`` raises if the message may not
+        go out: asked when those before it have gone, which may have waited for the server.
 
         Returns:
             How many subscribers got it.
@@ -136,6 +144,7 @@ class Publisher:
             BusUnavailable: the server did not take it.
         """
         with self._lock:  # so that seq and the order on the wire agree
+            require(channel)
             body = self.stamp(channel, payload, durable=durable)
             try:
                 return self._bus.send(channel, body, durable=durable)

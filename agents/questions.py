@@ -48,8 +48,15 @@ class Questions:
         self._stopping = stopping
         self._unix_s = unix_s
 
-    def ask(self, channel: str, fields: Mapping[str, Any], timeout_s: float) -> Event:
-        """See `Agent.ask`."""
+    def ask(
+        self,
+        channel: str,
+        fields: Mapping[str, Any],
+        timeout_s: float,
+        *,
+        require: Callable[[str], object] = lambda _channel: None,
+    ) -> Event:
+        """See `Agent.ask`, and for ``require`` `Publisher.publish`."""
         reply_to = f"{self._prefix}{next(self._numbers)}"
         if not isinstance(fields, Mapping):
             raise BadPayload(f"what is asked on {channel} is no dict but {type(fields).__name__}")
@@ -58,7 +65,7 @@ class Questions:
 
         def send() -> int:
             nonlocal receivers
-            receivers = self._publisher.publish(channel, body)
+            receivers = self._publisher.publish(channel, body, require=require)
             return receivers
 
         try:

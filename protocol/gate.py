@@ -2,13 +2,15 @@
 
 A gate starts shut and is open only under a valid permit. Messages on the bus can only shut it,
 or narrow it to what reduces positions.
+A permit is renewed each second: the same one read again is not valid for longer than from its first
+read, so that neither a clock of Redis that was set back nor a changed expiry prolongs the last one.
 All times are the caller's monotonic seconds.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .permit import Permit, permission, valid_until
+from .permit import TTL_MS, Permit, permission, valid_until
 from .targets import Level, Permission, Target
 
 
@@ -56,6 +58,7 @@ class Gate:
         self._group = group
         self._resume = resume
         self._permit: Permit | None = None
+        self._sent_at_s = 0.0
         self._until = 0.0
         self._halted_under: int | None = None
         self._reduced_under: int | None = None
@@ -90,11 +93,16 @@ class Gate:
         if permit is None:
             self._until = 0.0
             return
-        until = valid_until(permit, pttl_ms, sent_at_s)
+        same = permit == self._permit
+        first_sent_at_s = self._sent_at_s if same else sent_at_s
+        until = min(
+            valid_until(permit, pttl_ms, sent_at_s), valid_until(permit, TTL_MS, first_sent_at_s)
+        )
         if until <= now_s:
             self._until = 0.0
             return
         last, self._permit, self._until = self._permit, permit, until
+        self._sent_at_s = first_sent_at_s
         if last is None:
             self._begin(permit)
         elif permit.releases > last.releases:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import redis
 from orchestrator.protocol.permit import KEY, Permit, write_permit
+from orchestrator.protocol.timestamps import utc_now
 from quiet_clock import quiet_s
 
 
@@ -84,7 +85,7 @@ class Daemon:
 
     def issue(self, px: int | None = 3000, **fields: Any) -> None:
         """Write the permit once."""
-        self.permit = dataclasses.replace(self.permit, **fields)
+        self.permit = dataclasses.replace(self.permit, **{"issued_at": utc_now()} | fields)
         self._client.set(KEY, write_permit(self.permit), px=px)
 
     def renew(self, **fields: Any) -> None:

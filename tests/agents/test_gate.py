@@ -1,3 +1,4 @@
+import asyncio
 import threading
 from typing import Any
 
@@ -6,6 +7,7 @@ from orchestrator.agents import Agent, BadAgent, Halt, Halted, acts, deadman, ev
 from orchestrator.agents.gate import RETRY_S, AgentGate
 from orchestrator.agents.killswitch import read_message
 from orchestrator.agents.routing import marked_events, marked_timers
+from orchestrator.agents.surroundings import REAL, within
 from orchestrator.protocol.gate import Resume, Shut
 from orchestrator.protocol.permit import Permit, write_permit
 from orchestrator.protocol.targets import Level, Permission, Target
@@ -30,7 +32,8 @@ def gate_of(clock: Clock, resume: Resume = Resume.ON_PERMIT, **options: Any) -> 
 
 
 def permit(generation: int = 7, **fields: Any) -> bytes:
-    return write_permit(Permit(generation, "i", "2026-01-31T09:30:00.000Z", **fields))
+    issued_at = fields.pop("issued_at", "2026-01-31T09:30:00.000Z")
+    return write_permit(Permit(generation, "i", issued_at, **fields))
 
 
 def opened(clock: Clock, value: bytes | None = None, **options: Any) -> AgentGate:
@@ -152,7 +155,7 @@ def test_after_a_mere_lapse_it_opens_by_itself(clock: Clock) -> None:
     clock.now_s += 60
     assert gate.permission is Permission.HALT
 
-    gate.read(permit(), pttl_ms=3000, sent_at_s=clock.now_s)
+    gate.read(permit(issued_at="later"), pttl_ms=3000, sent_at_s=clock.now_s)
 
     assert gate.permission is Permission.ALLOWED
 
@@ -377,3 +380,127 @@ def test_another_way_to_resume_is_refused_when_the_class_is_created() -> None:
 
 def test_the_group_given_to_the_constructor_counts() -> None:
     assert Agent(group="execution").engine.gate is not None
+
+
+REDUCING = permit(halted=(Target(Level.REDUCE),))
+
+
+def test_what_another_task_does_meanwhile_is_not_within_the_block(clock: Clock) -> None:
+    gate = opened(clock, REDUCING)
+
+    async def reduce(began: asyncio.Event, ended: asyncio.Event) -> None:
+        with gate.acting(reduces=True):
+            began.set()
+            await ended.wait()
+
+    async def both() -> str:
+        began, ended = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(reduce(began, ended))
+        await began.wait()
+        why = why_not(gate)
+        ended.set()
+        await task
+        return why
+
+    assert asyncio.run(both()) == "only what reduces positions is allowed"
+
+
+def test_a_task_begun_within_the_block_may_not_go_on_reducing_after_it(clock: Clock) -> None:
+    gate = opened(clock, REDUCING)
+
+    async def later(ended: asyncio.Event) -> str:
+        gate.require("strategy.order")  # still within
+        await ended.wait()
+        return why_not(gate)
+
+    async def block() -> str:
+        ended = asyncio.Event()
+        with gate.acting(reduces=True):
+            task = asyncio.create_task(later(ended))
+            await asyncio.sleep(0)
+        ended.set()
+        return await task
+
+    assert asyncio.run(block()) == "only what reduces positions is allowed"
+
+
+def test_a_publish_in_a_thread_of_the_blocks_own_is_within_it(clock: Clock) -> None:
+    gate = opened(clock, REDUCING)
+
+    async def block() -> None:
+        with gate.acting(reduces=True):
+            await asyncio.to_thread(gate.require, "strategy.order")
+
+    asyncio.run(block())
+
+
+def test_the_block_of_another_agent_is_none_of_this_ones(clock: Clock) -> None:
+    gate, other = (opened(clock, REDUCING) for _ in range(2))
+
+    with other.acting(reduces=True):
+        assert why_not(gate) == "only what reduces positions is allowed"
+
+
+class SlowBus:
+    """Takes no message before it is told to."""
+
+    def __init__(self) -> None:
+        self.reached, self.may_go = threading.Event(), threading.Event()
+        self.sent: list[str] = []
+
+    def send(self, channel: str, body: bytes, *, durable: bool) -> int:  # noqa: ARG002 a Bus
+        self.reached.set()
+        assert self.may_go.wait(60)
+        self.sent.append(channel)
+        return 1
+
+    def read_permit(self) -> tuple[bytes | None, int]:
+        return None, -2
+
+    def ask(self, question: Any) -> bytes | None:
+        question.send()
+        return None
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+@pytest.mark.parametrize("act", ["publish", "ask"])
+def test_a_message_that_waited_for_another_does_not_go_out_after_a_stop(
+    act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = SlowBus()
+    with within(REAL._replace(connect=lambda _url, _limit_s, _agent_id: bus)):
+        agent = Agent(agent_id="a-1", group="execution")
+    gate = agent.engine.gate
+    assert gate is not None
+    gate.read(permit(), pttl_ms=3000, sent_at_s=REAL.clock.steady_s() + 60)
+    first = threading.Thread(target=agent.publish, args=("strategy.first", {}))
+    refused: list[Halted] = []
+    checked, require = threading.Event(), gate.require
+
+    def noted(channel: str) -> None:
+        require(channel)
+        if channel == "strategy.second":
+            checked.set()
+
+    monkeypatch.setattr(gate, "require", noted)
+
+    def second() -> None:
+        try:
+            getattr(agent, act)("strategy.second", {})
+        except Halted as halted:
+            refused.append(halted)
+
+    first.start()
+    assert bus.reached.wait(60)
+    other = threading.Thread(target=second)
+    other.start()
+    assert checked.wait(60)
+    gate.hear(STOP)
+    bus.may_go.set()
+    for thread in (first, other):
+        thread.join(60)
+
+    assert bus.sent == ["strategy.first"]
+    assert [halted.trip_id for halted in refused] == ["T1"]

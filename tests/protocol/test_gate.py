@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from orchestrator.protocol.gate import Gate, Resume, Shut, Verdict
 from orchestrator.protocol.permit import Permit
@@ -78,7 +80,7 @@ def test_after_a_mere_lapse_the_next_valid_permit_opens(resume: Resume) -> None:
     read(g, permit(5), 10.0)
     assert g.verdict(20.0) == shut(Shut.NO_PERMIT)
 
-    assert read(g, permit(5), 21.0) == OPEN
+    assert read(g, replace(permit(5), issued_at="later"), 21.0) == OPEN
     assert read(g, None, 21.5) == shut(Shut.NO_PERMIT)
     assert read(g, permit(6), 22.0) == OPEN  # the daemon was started again
 
@@ -267,3 +269,25 @@ def test_what_is_said_of_a_shut_gate_is_the_nearest_reason() -> None:
 
     assert g.verdict(13.0) == shut(Shut.NO_PERMIT)
     assert g.verdict(12.9) == shut(Shut.WAITING)
+
+
+def test_the_last_permit_read_again_and_again_is_not_valid_for_longer() -> None:
+    """As when the clock of Redis was set back an hour, and the daemon died."""
+    g = gate()
+    read(g, permit(5), 10.0, pttl_ms=3_603_000)
+
+    for at in (10.25, 11.0, 12.9):
+        assert read(g, permit(5), at, pttl_ms=3_603_000) == OPEN
+    assert g.verdict(13.0) == shut(Shut.NO_PERMIT)
+    for at in (13.0, 13.25, 3000.0):
+        assert read(g, permit(5), at, pttl_ms=3_603_000) == shut(Shut.NO_PERMIT)
+    assert read(g, permit(6), 3001.0, pttl_ms=3_603_000) == OPEN
+
+
+def test_no_permit_is_valid_for_longer_than_the_contract_says() -> None:
+    g = gate()
+    forged = Permit(5, "i", AT, 3_600_000)
+
+    assert read(g, forged, 10.0, pttl_ms=3_600_000) == OPEN
+
+    assert g.verdict(13.0) == shut(Shut.NO_PERMIT)
