@@ -11,7 +11,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float)
     Args:
         url: ``http://`` or ``https://``.
         body: As it goes out.
-        headers: Beside those of HTTP itself.
+        headers: Besides those of HTTP itself.
         timeout_s: Of each step; callers set a deadline for the whole.
 
     Raises:

@@ -198,7 +198,7 @@ class HostedAgents:
 
         Args:
             address: The supervisor's.
-            wait_for_bus: Blocks until the bus is connected, at most so many seconds.
+            wait_for_bus: Blocks until the bus is connected; takes a limit in seconds.
             on_report: Called for each end and restart; must not block.
         """
 

@@ -59,7 +59,7 @@ def seen(document: bytes) -> bytes:
 
 
 class Lease:
-    """Whether agents may act, as far as the daemon is concerned. Outlives incarnations.
+    """Whether agents may act, as far as the daemon is concerned. Outlives the actor's runs.
 
     Args:
         instance: which daemon.

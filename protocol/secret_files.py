@@ -1,4 +1,4 @@
-"""Secrets that are given by a file: ``NAME_FILE`` beside a variable ``NAME``, as Docker has it.
+"""Secrets that are given by a file: ``NAME_FILE`` for a variable ``NAME``, as Docker has it.
 
 One reading for settings, guard, kit and command line. Standard library only.
 """
@@ -13,11 +13,11 @@ MAX_BYTES: Final = 64 * 1024
 """A longer file is no secret that anything here takes."""
 
 SUFFIX: Final = "_FILE"
-"""Of the variable beside the secret's own; of a setting it is ``_file``."""
+"""Of the variable that names the file; of a setting it is ``_file``."""
 
 _OTHERS: Final = stat.S_IROTH | stat.S_IWOTH
 _MOUNTED: Final = Path("/run/secrets")
-"""Where container engines mount secrets: for everybody in the container, and for nobody else."""
+"""Where container engines mount secrets: readable by all in the container, and by no one else."""
 
 
 class BadSecretFile(ValueError):

@@ -1,4 +1,4 @@
-"""Settings that hold a secret may be given by a file: ``<key>_file`` beside ``<key>``.
+"""Settings that hold a secret may be given by a file: ``<key>_file`` instead of ``<key>``.
 
 The file is read when the settings are read, at a reload too. Within one place (file, ``.env``,
 environment) both are an error; a later place wins over an earlier one, whichever of the two it has.

@@ -1,1 +1,1 @@
-"""OpenTelemetry: spans of what callers and publishers trace, exported beside the work."""
+"""OpenTelemetry: spans of what callers and publishers trace, exported in the background."""

@@ -19,7 +19,7 @@ MOST_LINES = 200
 
 
 def _logged(row: Row) -> str:
-    """A line, with what was logged beside it; of a JSON line that is in its text."""
+    """A line, with the fields logged with it; of a JSON line that is in its text."""
     fields = row.get("fields") if row.get("stream") == "log" else None
     return " ".join([str(row.get("text")), *(f"{k}={v}" for k, v in (fields or {}).items())])
 

@@ -83,7 +83,7 @@ _AGENT_STATES = {
 
 
 REMOVED: Final = "removed"
-"""The kind of an agent that was taken out of the settings: nobody misses it."""
+"""The kind of an agent that was taken out of the settings: it is not missed."""
 
 
 def _agents(client: Client) -> Checked:

@@ -78,7 +78,7 @@ def halt_command(  # noqa: PLR0913 - its options
 
 
 def _client(invocation: Invocation) -> Client:
-    """The daemon's; a file of contexts that cannot be used is no reason to stop nobody."""
+    """The daemon's; a file of contexts that cannot be used must not prevent a stop."""
     limit_s = min(invocation.timeout, SILENCE_S)
     try:
         return Client.of(invocation, timeout_s=limit_s)

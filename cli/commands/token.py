@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TOKEN_BYTES = 32
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 HASH_CHARS = 8
-"""Of a token's hash, to tell which one it is; nobody finds a token from it."""
+"""Of a token's hash, to identify it; the token cannot be derived from it."""
 
 
 @noun(
@@ -164,7 +164,7 @@ def _rows(settings: "Settings") -> list[dict[str, Any]]:
 def _ls_footer(settings: "Settings", rows: list[dict[str, Any]]) -> str:
     where = settings.file or "no settings file was found; the environment"
     if not rows:
-        return f"no tokens in {where}: whoever reaches the daemon may do everything"
+        return f"no tokens in {where}: anyone who reaches the daemon may do everything"
     expired = sum(row["state"] == "expired" for row in rows)
     return f"{len(rows)} in {where}" + (f", {expired} expired" if expired else "")
 

@@ -23,7 +23,7 @@ class Revocation(NamedTuple):
 def revoke(file: Path, name: str, client: Client) -> Revocation:
     """Change the file, and have the daemon read it.
 
-    A daemon that cannot be asked keeps nobody from changing the file.
+    A daemon that cannot be asked does not prevent a change of the file.
 
     Raises:
         Failure: the token is not in the file, or the file cannot be changed; nothing has changed.

@@ -56,7 +56,7 @@ def check_room(registry: Clients, where: str | None) -> None:
     """Refuse one filter too many.
 
     Raises:
-        Unavailable: So many different ones are in force.
+        Unavailable: Too many different ones are in force.
     """
     if not registry.may_filter_by(where):
         raise Unavailable(TOO_MANY_WHERES, retry_after_s=5)

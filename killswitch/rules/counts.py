@@ -51,7 +51,7 @@ class Window:
         return self._total
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self._slots.clear()
         self._total = 0
 

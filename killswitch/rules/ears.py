@@ -59,7 +59,7 @@ class Ears:
             self.missed(now)
 
     def note_dropped(self, total: int, now: float) -> None:
-        """So many messages in all were given up for want of room."""
+        """Total of messages that were dropped for want of room."""
         if total != self._dropped:
             self._dropped = total
             self.missed(now)

@@ -72,7 +72,7 @@ class Subject:
         self.in_a_row = 0
         self.is_broken = False
         self.reported_s = -math.inf
-        """When it was last found over the limit anew (monotonic)."""
+        """When it was last found over the limit again (monotonic)."""
 
     def take(self, state: State, readings: int) -> Change:
         """One more reading; so many over the limit in a row break the rule."""

@@ -1,4 +1,4 @@
-"""Who sent a message, and when; which agents there are. Pure; bounded, whoever sends.
+"""Who sent a message, and when; which agents there are. Pure; bounded, whatever is sent.
 
 A message's time is when the daemon read it off the socket. For ``acting`` it is the time that the
 message states, if that is earlier: what waited in the durable stream, or while the daemon hung,

@@ -136,7 +136,7 @@ class Silence:
             one.heard(now)
 
     def _close(self) -> list[Finding]:
-        """Outside of the hours nobody has to publish; what comes then is a new silence."""
+        """Outside of the hours no agent has to publish; what comes then is a new silence."""
         found = []
         self._last = Reading(State.CLOSED, _CLOSED)
         for key, one in self._watched.items():

@@ -83,7 +83,7 @@ class Verdicts:
         return [trip for trip in stop.trips if trip.way is Way.RULE and trip.triggered_by == by]
 
     def note(self, stop: Stop) -> None:
-        """The stop has changed: of whom a trip was released everything is counted anew."""
+        """The stop has changed: agents whose trip was released are counted from zero."""
         for trip_id in [known for known in self._stands_for if stop.released(known) is not None]:
             for subject in self._stands_for.pop(trip_id):
                 subject.trip_id = ""

@@ -214,7 +214,7 @@ def _trace(error: BaseException) -> list[str]:
 
 
 def _bounded(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Cut what others size; of a list or an object that does not fit the beginning is told."""
+    """Cut what others size; of a list or an object that does not fit the beginning is kept."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = shortened(value, _MAX_FIELD)
