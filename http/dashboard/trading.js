@@ -6,7 +6,7 @@
  */
 
 import { isObject } from "./agent_state.js";
-import { clip, clock, moment, parseTime, plural } from "./format.js";
+import { age, clip, clock, moment, parseTime, plural } from "./format.js";
 
 /** Ids that a line names; the rest are counted. */
 const NAMED = 20;
@@ -223,4 +223,10 @@ export function trading(state, nowMs) {
   if (isProven(state, nowMs)) return { kind, proven: true, sign: busless ? "late" : SIGNS[kind], words: said, detail: detailOf(kind, state, nowMs), meaning, was };
   return { kind, proven: false, sign: "unknown", was, words: `Not known since ${clock(state.sources.killswitch.at)}`, detail: `was: ${was}`,
     meaning: `Was: ${was}. ${meanwhile(state.killswitch)}` };
+}
+
+/** "released 31 Jan 21:08:27 UTC (1 h ago)", of the stop that was over last. */
+export function lastStop(killswitch, nowMs) {
+  const at = parseTime(killswitch.released_at);
+  return Number.isFinite(at) ? `released ${moment(at, nowMs)} (${age(nowMs - at)} ago)` : "none on record";
 }

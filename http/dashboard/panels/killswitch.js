@@ -2,8 +2,8 @@
 
 import { objectionTo } from "../api.js";
 import { button, copyButton, fact, h, keyed, quiet, setAttr, setBarred, setHidden, setSign, setText, setWords, sign } from "../dom.js";
-import { age, clip, moment, parseTime } from "../format.js";
-import { haltedWords, levelOf, permissions, standings, trading, tripsInForce, tripWords } from "../trading.js";
+import { age, moment, parseTime } from "../format.js";
+import { haltedWords, lastStop, levelOf, permissions, standings, trading, tripsInForce, tripWords } from "../trading.js";
 import { faultLine, fillPanel } from "./acts.js";
 
 /** "anna · 21:08:27 UTC (3 s ago)", as far as the trip says. */
@@ -94,13 +94,6 @@ export function mountDrill({ state, onDrill }) {
     setBarred(run, objection, "Asks every agent with a gate to answer; halts none");
     run.disabled ||= running;
   } };
-}
-
-/** "31 Jan 21:08:27 UTC (1 h ago): prices look wrong", of a stop that is over. */
-function lastStop(k, nowMs) {
-  const at = parseTime(k.last_triggered);
-  if (!Number.isFinite(at)) return "none on record";
-  return `${moment(at, nowMs)} (${age(nowMs - at)} ago)${k.reason ? `: ${clip(String(k.reason), 160)}` : ""}`;
 }
 
 /** A titled list of facts, kept in step with `rows`: `[{key, label, words}]`; hidden while it has no title. */

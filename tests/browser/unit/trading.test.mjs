@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as store from "../../../http/dashboard/store.js";
-import { lastSaid, PROOF_MS, trading, tradingState, tripsInForce } from "../../../http/dashboard/trading.js";
+import { lastSaid, lastStop, PROOF_MS, trading, tradingState, tripsInForce } from "../../../http/dashboard/trading.js";
 import { titleOf, worst } from "../../../http/dashboard/announcer.js";
 
 const T0 = Date.parse("2026-01-31T21:08:27.000Z");
@@ -28,6 +28,11 @@ test("nothing is claimed before the daemon has answered", () => {
 test("the words differ from the first letter on", () => {
   const words = [after({ status: "inactive" }), stopped(trip()), stopped(trip({ level: "reduce" })), after({ status: "unknown" })].map((state) => trading(state, T0).words);
   assert.deepEqual(words, ["Trading allowed", "Stopped: all agents", "Reduce only: all agents", "State unknown"]);
+});
+
+test("a stop that was released is on record", () => {
+  assert.equal(lastStop({ released_at: null }, T0), "none on record");
+  assert.equal(lastStop({ last_triggered: null, released_at: iso(T0) }, T0 + 26_000), "released 21:08:27 UTC (26 s ago)");
 });
 
 test("without the bus nobody is said to trade", () => {
