@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -83,10 +83,16 @@ def postgres_pair(folder: Path) -> Iterator[PostgresPair]:
         yield pair
     finally:
         for server in (pair.replica, pair.primary):
-            if (pid := server.pid()) is not None:
-                family = psutil.Process(pid)
-                for process in [family, *family.children(recursive=True)]:
-                    process.kill()
+            _kill(server)
+
+
+def _kill(server: EmbeddedPostgres) -> None:
+    if (pid := server.pid()) is None:
+        return
+    first = psutil.Process(pid)
+    for process in [first, *first.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # the others end with the first
+            process.kill()
 
 
 def _host_of(server: EmbeddedPostgres) -> str:

@@ -1,4 +1,5 @@
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -8,6 +9,7 @@ from urllib.parse import quote
 import gevent
 import psycopg
 import pytest
+import structlog
 from orchestrator.actors.event_persister import fence, writer_calls
 from orchestrator.actors.event_persister.writer_calls import (
     PostgresMoved,
@@ -27,7 +29,7 @@ from .test_actor import Bench, wait_until
 
 @pytest.fixture
 def pair(server_folder: Path) -> Iterator[PostgresPair]:
-    with postgres_pair(server_folder / "writer-calls") as made:
+    with postgres_pair(server_folder / f"pair-{secrets.token_hex(4)}") as made:
         with connect(made.url) as connection:
             migrate(connection)
         yield made
@@ -70,6 +72,34 @@ def test_a_frozen_primary_is_given_up_for_the_replica_that_was_promoted(
     assert numbers(pair.replica.url) == list(range(1, 2111))
     assert set(numbers(pair.primary.url)) <= set(range(1, 1101)), "it wakes, and gets no more"
     assert bench.status().store_error is None
+    bench.close()
+
+
+@pytest.mark.db
+@pytest.mark.subprocess
+def test_what_a_promoted_replica_lacks_of_what_was_stored_is_said(
+    tmp_path: Path, pair: PostgresPair
+) -> None:
+    bench = Bench(tmp_path, pair.url)
+    bench.open()
+    bench.wait_for_ids()
+    bench.publish(100)
+    bench.wait_stored()
+    wait_until(lambda: len(numbers(pair.replica.url)) == 100)
+    Server(pair.replica).kill()
+    bench.publish(50)
+    bench.wait_stored()
+    Server(pair.primary).kill()
+    pair.replica.start()
+    with structlog.testing.capture_logs() as lines:
+        pair.promote()
+        bench.publish(10)
+        bench.wait_stored()
+
+    (said,) = [line for line in lines if "lacks the newest events" in line["event"]]
+    assert said["stored_up_to_id"] - said["highest_id"] == 50
+    assert numbers(pair.replica.url) == [*range(1, 101), *range(151, 161)]
+    assert len({event.id for event in bench.shown()}) == 160, "no id is used again"
     bench.close()
 
 
