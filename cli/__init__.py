@@ -63,6 +63,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
         "context": ("context", "Name daemons, and choose the one that commands go to."),
         "token": ("token", "Make, list and revoke access tokens."),
         "env": ("env", "Addresses of the daemon and its servers, for a shell."),
+        "examples": ("examples", "Examples of every command, by area."),
         "completion": ("completion", "Complete words in bash, zsh and fish."),
     },
 }

@@ -38,6 +38,7 @@ COVERED_BY = {
     "killswitch/redis_link.py": "tests/killswitch/test_keeper.py",
     "killswitch/state.py": "tests/killswitch/test_keeper.py",
     "runtime/processes/groups.py": "tests/runtime/processes/test_actor.py",
+    "cli/commands/agent_rows.py": "tests/cli/commands/test_agent.py",
     "cli/offline/token_revocation.py": "tests/cli/commands/test_reload.py",
     # An archive is read as its readers get it.
     "cli/incident/export.py": "tests/cli/commands/test_incident.py",

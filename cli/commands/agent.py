@@ -11,60 +11,18 @@ from ...protocol.printable import printable
 from ..client.completion import complete_agents
 from ..client.rest import Client, segment
 from ..errors import BadUsage, ExitCode, Failure
-from ..formatting import duration, event_summary, size_text, uptime
+from ..formatting import event_summary, size_text, uptime
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Row, Screen
 from .agent_logs import logs_command, of_agent
 from .agent_new import new_command
+from .agent_rows import AGENT_COLUMNS, agent_state, in_order, show_beat, show_interval
 from .agent_tables import EXECUTION, add_command, remove_command, set_command
 from .agent_wait import wait_command
+from .agent_watch import watch_command
 
 RECENT_EVENTS = 5
 """Number of latest events shown with an agent."""
-# Trouble comes first.
-_ORDER = {"down": 0, "late": 1, "unknown": 2, "up": 3}
-
-
-def agent_state(row: Row) -> str:
-    """One word: its own status if that is bad, else its liveness."""
-    liveness = str(row.get("liveness") or ("up" if row.get("is_alive") else "down"))
-    status = str(row.get("status") or "")
-    return status if status in ("error", "halted") and liveness != "down" else liveness
-
-
-def _show_beat(row: Row, screen: Screen) -> str:
-    return screen.age(row.get("last_beat"), row.get("seconds_since_beat"))
-
-
-def _show_interval(row: Row, _: Screen) -> str:
-    every_s = row.get("interval_s")
-    return duration(every_s) if isinstance(every_s, int | float) else "-"
-
-
-def _notes(row: Row) -> str:
-    """Its last error, and what its id holds that looks like another."""
-    id_note = row.get("id_note")
-    several = row.get("instances") or 1
-    notes = [
-        several > 1 and f"{several} processes beat under this id",
-        row.get("last_error"),
-        id_note and f"its id {id_note}",
-    ]
-    return "; ".join(str(note) for note in notes if note) or "-"
-
-
-AGENT_COLUMNS = (
-    Column("STATE", "state", lambda row, _: agent_state(row), state=True),
-    Column("ID", "id"),
-    Column("GROUP", "agent_group"),
-    Column("KIND", "kind"),
-    Column("BEAT", "last_beat", _show_beat, right=True),
-    Column("EVERY", "interval_s", _show_interval, right=True, wide=True),
-    Column("STATUS", "status", wide=True),
-    Column("VERSION", "version", wide=True),
-    Column("NAME", "name", wide=True),
-    Column("NOTE", "last_error", lambda row, _: _notes(row), shrinks=True),
-)
 
 
 @noun("agent", examples="orc agent ls")
@@ -96,11 +54,6 @@ def agent_ls(invocation: Invocation, *, group: str | None, state: str | None, ev
     screen.records("agents", shown, AGENT_COLUMNS, "id")
     if not screen.for_programs:
         screen.note(_ls_footer(rows, shown, state))
-
-
-def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Trouble first, then by id."""
-    return sorted(rows, key=lambda row: (_ORDER.get(agent_state(row), 0), str(row.get("id"))))
 
 
 def _ls_footer(rows: list[dict[str, Any]], shown: list[dict[str, Any]], state: str | None) -> str:
@@ -173,8 +126,8 @@ def _agent_lines(about: Row, screen: Screen) -> list[str]:
             ("group", printable(str(about.get("agent_group") or ""))),
             ("state", screen.state(agent_state(about)) if "status" in about else "never reported"),
             ("status", printable(str(about.get("status") or ""))),
-            ("beat", _show_beat(about, screen) if about.get("last_beat") else ""),
-            ("every", _show_interval(about, screen) if about.get("interval_s") else ""),
+            ("beat", show_beat(about, screen) if about.get("last_beat") else ""),
+            ("every", show_interval(about, screen) if about.get("interval_s") else ""),
             ("kind", str(about.get("kind") or "")),
             ("version", printable(str(about.get("version") or ""))),
             ("error", printable(str(about.get("last_error") or ""))),
@@ -268,7 +221,18 @@ def _verb(name: str, text: str, *, asks: bool) -> None:
         with Client.of(invocation) as client:
             if asks:
                 _confirm_execution(invocation, client, name, agent_ids)
-            return _call_each(invocation, client, name, agent_ids)
+            refused = _not_halted(client) if name == "resume" else frozenset()
+            return _call_each(invocation, client, name, agent_ids, refused=refused)
+
+
+def _not_halted(client: Client) -> frozenset[str]:
+    """The agents that act: the daemon would restart one of them without a gate."""
+    return frozenset(
+        str(row["id"])
+        for row in client.get("/health/agents")["agents"]
+        if row.get("liveness") in ("up", "late")
+        if row.get("status") != "halted" and row.get("gate") in (None, "open")
+    )
 
 
 def _confirm_execution(
@@ -282,11 +246,19 @@ def _confirm_execution(
 
 
 def _call_each(
-    invocation: Invocation, client: Client, verb: str, agent_ids: tuple[str, ...]
+    invocation: Invocation,
+    client: Client,
+    verb: str,
+    agent_ids: tuple[str, ...],
+    *,
+    refused: frozenset[str],
 ) -> int:
-    """Call for each agent in turn; failures do not stop the others."""
+    """Call for each agent in turn, but those ``refused``; failures do not stop the others."""
     screen, done, failures = invocation.screen, [], []
     for agent_id in agent_ids:
+        if agent_id in refused:
+            failures.append(_acts(agent_id))
+            continue
         try:
             answer = client.post(f"/runtime/agents/{segment(agent_id)}/{verb}")
         except Failure as failure:
@@ -299,6 +271,15 @@ def _call_each(
     for each in failures:
         screen.failure(each)
     return ExitCode.PARTIAL if failures else ExitCode.DONE
+
+
+def _acts(agent_id: str) -> Failure:
+    return Failure(
+        f"{agent_id} is not halted",
+        code="not_halted",
+        cause="there is nothing to resume; nothing was done to it",
+        advice=f"`orchestrator agent restart {agent_id}` restarts it",
+    )
 
 
 def _row_of(answer: dict[str, Any]) -> dict[str, Any]:
@@ -320,6 +301,7 @@ for _command in (
     logs_command,
     new_command,
     wait_command,
+    watch_command,
 ):
     agent_command.add_command(_command)
 _verb("start", "Start agents that the daemon runs.", asks=True)

@@ -14,7 +14,7 @@ from ..errors import Failure
 from ..formatting import duration, read_iso
 from ..options import Invocation, command, pass_invocation
 from ..output import JSON_VERSION
-from .agent import agent_state
+from .agent_rows import agent_state
 from .status import SELFTEST
 
 REGIME_S = (300.0, 900.0)

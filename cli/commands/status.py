@@ -11,7 +11,7 @@ from ..errors import ExitCode, Failure
 from ..formatting import duration, plural, uptime
 from ..options import Invocation, command, env_styled, pass_invocation
 from ..output import JSON_VERSION, Screen
-from .agent import agent_state
+from .agent_rows import agent_state
 from .state import regime_lines
 
 SELFTEST = "selftest"

@@ -6,7 +6,9 @@ import sys
 import click
 import pytest
 import redis
-from orchestrator.cli.commands.agent import _agent_lines, agent_state, in_order
+from orchestrator import cli
+from orchestrator.cli.commands.agent import _agent_lines
+from orchestrator.cli.commands.agent_rows import agent_state, in_order
 from orchestrator.cli.output import Screen
 
 from ..conftest import Double, Orc, RunningDaemon, clean_environ, on_a_terminal
@@ -255,3 +257,25 @@ def test_an_agent_that_cannot_be_run_says_why_and_what_to_do(
     assert error == f"error  cannot run {path}"
     assert why.startswith(f"cause  {cause}")
     assert "agent new NAME" in advice
+
+
+def test_one_that_is_not_halted_is_not_restarted_by_a_resume(
+    double: Double, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"id": "acts", "liveness": "up", "status": "active"},
+        {"id": "shut", "liveness": "up", "status": "active", "gate": "shut"},
+        {"id": "halted", "liveness": "late", "status": "halted"},
+    ]
+    double.answers["/health/agents"] = (200, {"agents": rows})
+    for one in rows:
+        double.answers[f"/runtime/agents/{one['id']}/resume"] = (202, {"agent": one})
+    resume = ["--yes", "--url", double.url, "agent", "resume"]
+
+    partly = cli.run([*resume, "acts", "shut", "halted"])
+    alone = cli.run([*resume, "acts"])
+
+    posted = [path for method, path, *_ in double.requests if method == "POST"]
+    assert (partly, alone) == (7, 1)
+    assert posted == ["/runtime/agents/shut/resume", "/runtime/agents/halted/resume"]
+    assert "acts is not halted" in capsys.readouterr().err
