@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -270,7 +270,12 @@ def acts(method: Method[Params, Result]) -> Method[Params, Result]:
 
     As a handler or a timer it is left out while the gate is shut (``withheld`` in the heartbeat
     counts); the caller gets `Halted`.
+
+    Raises:
+        TypeError: it is a generator, which would act after the block.
     """
+    if isgeneratorfunction(method) or isasyncgenfunction(method):
+        raise TypeError(f"{method.__qualname__} is a generator: its parts would act unguarded")
     if iscoroutinefunction(method):
 
         @wraps(method)
@@ -283,9 +288,18 @@ def acts(method: Method[Params, Result]) -> Method[Params, Result]:
     @wraps(method)
     def within(agent: Any, /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         with agent.acting():
-            return method(agent, *args, **kwargs)
+            result: Any = method(agent, *args, **kwargs)
+        if isawaitable(result):
+            result = _awaited_within(agent, result)
+        return result  # type: ignore[no-any-return]
 
     return within
+
+
+async def _awaited_within(agent: Any, result: Any) -> Any:
+    """What a plain function has begun and its caller awaits acts as well."""
+    with agent.acting():
+        return await result
 
 
 def deadman(every_s: float) -> Callable[[Method[[], object]], Method[[], object]]:

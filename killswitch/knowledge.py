@@ -108,13 +108,19 @@ class Knowledge:
         self._memory.stop = stop
         self._receipts.observe(stop, time.monotonic())
         self._to.on_change(stop.stops_all)
-        self._to.state_keeper.offer(ShowState(KILLSWITCH_KEY, write_document(stop)))
+        self._to.state_keeper.offer(ShowState(KILLSWITCH_KEY, self._shown(stop)))
         if stop.in_force or self.unknown is None:
             resolved = self._resolution.resolved
             self._copies.latch.want(stop, resolved=resolved, heard=self._memory.heard)
             self._copies.row.want(stop)
             self._copies.link.want(stop)
         self.issue()
+
+    def _shown(self, stop: Stop) -> bytes:
+        """Among the state's values; what is not known is not shown as allowed."""
+        doubtful = self.unknown is not None and not stop.in_force
+        says = {"enabled": True, "status": "unknown"} if doubtful else {}
+        return write_document(stop, **says)
 
     def issue(self) -> None:
         """Permits are issued once the state is known, and the latch holds its generation."""

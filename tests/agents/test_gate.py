@@ -504,3 +504,60 @@ def test_a_message_that_waited_for_another_does_not_go_out_after_a_stop(
 
     assert bus.sent == ["strategy.first"]
     assert [halted.trip_id for halted in refused] == ["T1"]
+
+
+def test_what_a_plain_method_leaves_to_be_awaited_acts_as_well(clock: Clock) -> None:
+    gate = opened(clock)
+
+    class Trader:
+        acting = staticmethod(gate.acting)
+
+        @acts
+        def order(self) -> Any:
+            return self.send()
+
+        async def send(self) -> str:
+            gate.hear(STOP)  # while it is under way
+            assert gate.beat(open_orders=0, busy=False).open_orders is None
+            return "sent"
+
+    trader = Trader()
+    assert asyncio.run(trader.order()) == "sent"
+    with pytest.raises(Halted):
+        trader.order()
+
+
+def test_one_that_is_awaited_after_the_gate_has_shut_does_not_act(clock: Clock) -> None:
+    gate, sent = opened(clock), []
+
+    class Trader:
+        acting = staticmethod(gate.acting)
+
+        @acts
+        def order(self) -> Any:
+            self.begun = self.send()
+            return self.begun
+
+        async def send(self) -> None:
+            sent.append(1)
+
+    trader = Trader()
+    order = trader.order()
+    gate.hear(STOP)
+    with pytest.raises(Halted):
+        asyncio.run(order)
+
+    trader.begun.close()
+    assert sent == []
+
+
+def test_a_generator_cannot_be_marked() -> None:
+    def orders(_agent: Any) -> Any:
+        yield 1
+
+    async def later(_agent: Any) -> Any:
+        yield 1
+
+    for method in (orders, later):
+        with pytest.raises(TypeError, match="is a generator"):
+            acts(method)

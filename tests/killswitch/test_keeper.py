@@ -21,6 +21,7 @@ from orchestrator.actors.messages.killswitch import (
     Sender,
     TakeTrip,
 )
+from orchestrator.actors.messages.state_keeper import ShowState
 from orchestrator.actors.payloads import reject
 from orchestrator.killswitch import redis_link
 from orchestrator.killswitch.latch import GUARD_NAME, GUARD_SLOT_BYTES, Latch
@@ -1104,3 +1105,20 @@ def test_a_release_that_failed_is_not_found_on_the_disk_later(
 
     assert latched(desk).find(engaged.trip.id) is not None
     assert desk.reasons == ["why"]
+
+
+def test_what_is_not_known_is_not_shown_as_allowed_among_the_values(
+    new_desk: Callable[[], Desk], postgres_server: Any, wait_until: Wait
+) -> None:
+    desk = new_desk()
+    postgres_server.kill()
+
+    desk.start()
+    wait_until(lambda: "PostgreSQL is away" in (desk.view().unknown or ""))
+    shown = [json.loads(one.value) for one in desk.state_keeper.of(ShowState)]
+
+    assert shown
+    assert {(value["enabled"], value.get("status")) for value in shown} == {(True, "unknown")}
+    desk.engage()
+    shown = [json.loads(one.value) for one in desk.state_keeper.of(ShowState)]
+    assert "status" not in shown[-1]
