@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ...protocol.printable import printable
+from ..client.flow import flow_of
 from ..client.rest import Client
 from ..errors import ExitCode, Failure
 from ..formatting import duration, plural, uptime
@@ -50,6 +51,7 @@ def status_command(invocation: Invocation, *, check: bool) -> int:
             "killswitch": _part(client, "/risk/killswitch"),
             "regime": _part(client, "/regime/state"),
             "agents": _part(client, "/health/agents"),
+            "flow": dict(flow_of(client)),
         }
         code = _verdict(client) if check else ExitCode.DONE
     link_ms = answer.elapsed_s * 1_000
@@ -90,7 +92,7 @@ def _lines(parts: Parts, link_s: float, screen: Screen) -> list[str]:
         ("TRADING", lambda: _trading(parts, screen)),
         ("REGIME", lambda: _regime(parts["regime"], screen)),
         ("AGENTS", lambda: _agents(parts["agents"], screen)),
-        ("BUS", lambda: _check("Redis", _checks(parts).get("redis"), screen)),
+        ("BUS", lambda: _bus(parts, screen)),
         ("STORE", lambda: _store(parts, screen)),
         ("ACTORS", lambda: _check("", _checks(parts).get("actors"), screen)),
     ]
@@ -183,10 +185,31 @@ def _checks(parts: Parts) -> Mapping[str, Any]:
     return (parts["ready"] or {}).get("checks") or {}
 
 
+def _bus(parts: Parts, screen: Screen) -> str:
+    """``Redis ok 2 ms   1 204 msg/s``."""
+    redis = _check("Redis", _checks(parts).get("redis"), screen)
+    rate = (parts["flow"] or {}).get("per_second")
+    said = "rate unknown" if rate is None else f"{screen.number(round(rate, 1))} msg/s"
+    return f"{redis}   {said}"
+
+
+def _behind(parts: Parts, screen: Screen) -> str:
+    """``12 events, 0.2 s behind``: what PostgreSQL does not have yet."""
+    flow = parts["flow"] or {}
+    events, seconds = flow.get("behind_events"), flow.get("behind_seconds")
+    if events is None:
+        return "behind by unknown"
+    if not events:
+        return "nothing behind"
+    count = "1 event" if events == 1 else f"{screen.number(int(events))} events"
+    return f"{count}{'' if seconds is None else f', {duration(seconds)}'} behind"
+
+
 def _store(parts: Parts, screen: Screen) -> str:
     checks = _checks(parts)
     postgres = _check("PostgreSQL", checks.get("postgres"), screen)
-    return f"{postgres}   {_check('journal', checks.get('journal'), screen)}"
+    journal = _check("journal", checks.get("journal"), screen)
+    return f"{postgres}   {journal}   {_behind(parts, screen)}"
 
 
 def _check(title: str, check: Mapping[str, Any] | None, screen: Screen) -> str:

@@ -54,8 +54,8 @@ def test_what_does_not_answer_is_unknown_and_the_rest_is_told(double: Double, or
     assert lines[0].startswith("d  LIVE")
     assert lines[1].startswith("TRADING  unknown")
     assert lines[3] == "AGENTS   unknown"
-    assert lines[4] == "BUS      Redis down refused"
-    assert lines[5] == "STORE    PostgreSQL unknown   journal unknown"
+    assert lines[4] == "BUS      Redis down refused   rate unknown"
+    assert lines[5] == "STORE    PostgreSQL unknown   journal unknown   behind by unknown"
 
 
 def test_without_the_bus_trading_is_not_called_allowed_everywhere(double: Double, orc: Orc) -> None:
@@ -120,3 +120,26 @@ def test_a_check_ends_with_what_is_worst(
     assert orc("--url", double.url, "status", "--check").code == code
     assert orc("--url", double.url, "status", "--check", "-o", "json").code == code
     assert orc("--url", double.url, "status").code == 0
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ("orchestrator_journal_events 0.0\n", "nothing behind"),
+        ("orchestrator_journal_events 1.0\n", "1 event behind"),
+        (
+            "orchestrator_journal_events 4812.0\norchestrator_persist_behind_seconds 0.21\n",
+            "4812 events, 210 ms behind",
+        ),
+    ],
+)
+def test_rate_and_what_is_behind_are_told(
+    double: Double, orc: Orc, metrics: str, said: str
+) -> None:
+    double.answers["/metrics"] = (200, metrics.encode())
+    double.answers["/bus/types"] = (200, {"types": [{"type": "a", "per_minute": 90.0}]})
+
+    lines = orc("--url", double.url, "status").out.splitlines()
+
+    assert lines[4].endswith("   1.5 msg/s")
+    assert lines[5].endswith(f"   {said}")
