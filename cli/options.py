@@ -26,12 +26,12 @@ DEFAULT_TIMEOUT_S = 10.0
 
 
 ENV_COLORS = {"live": "red", "paper": "yellow"}
-"""Of an environment's word; others are cyan."""
+"""Of an environment's word; others are green."""
 
 
 def env_styled(env: str | None) -> str:
     """The word of an environment in capitals and in its colour."""
-    return click.style((env or "").upper(), fg=ENV_COLORS.get(env or "", "cyan"), bold=True)
+    return click.style((env or "").upper(), fg=ENV_COLORS.get(env or "", "green"), bold=True)
 
 
 @dataclass(frozen=True)
