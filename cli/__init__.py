@@ -31,6 +31,7 @@ AREAS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "At a glance": {
         "status": ("status", "An overview in six lines."),
+        "top": ("top", "Agents or topics, trouble first, refreshed."),
         "tree": ("tree", "The supervision tree: states, restarts, mailboxes."),
         "tail": ("event", "Follow events as they come."),
         "books": ("books", "Reconciliation of all events received since the start."),

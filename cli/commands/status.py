@@ -89,7 +89,7 @@ def _ready(client: Client) -> dict[str, Any] | None:
 
 def _lines(parts: Parts, link_s: float, screen: Screen) -> list[str]:
     rows: list[tuple[str, Callable[[], str]]] = [
-        ("TRADING", lambda: _trading(parts, screen)),
+        ("TRADING", lambda: trading_words(parts, screen)),
         ("REGIME", lambda: _regime(parts["regime"], screen)),
         ("AGENTS", lambda: _agents(parts["agents"], screen)),
         ("BUS", lambda: _bus(parts, screen)),
@@ -97,10 +97,11 @@ def _lines(parts: Parts, link_s: float, screen: Screen) -> list[str]:
         ("ACTORS", lambda: _check("", _checks(parts).get("actors"), screen)),
     ]
     body = [f"{screen.strong(f'{label:<{_LABEL_CHARS}}')}{text()}" for label, text in rows]
-    return [_head(parts["health"] or {}, link_s, screen), *body]
+    return [head_words(parts["health"] or {}, link_s, screen), *body]
 
 
-def _head(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
+def head_words(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
+    """``desk-a  LIVE   up 3 d   2.1.0   link ok 4 ms   2 live clients``."""
     name = printable(str(health.get("instance") or "orchestrator"))
     env = printable(str(health.get("env") or ""))
     up = health.get("uptime_seconds")
@@ -114,7 +115,8 @@ def _head(health: Mapping[str, Any], link_s: float, screen: Screen) -> str:
     return "   ".join(fact for fact in facts if fact)
 
 
-def _trading(parts: Parts, screen: Screen) -> str:
+def trading_words(parts: Parts, screen: Screen) -> str:
+    """Whether trading is allowed, by ``killswitch`` and ``ready``; what is not known, as such."""
     state = parts["killswitch"]
     status = (state or {}).get("status")
     if state is None or status not in ("active", "inactive"):
