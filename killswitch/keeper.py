@@ -15,13 +15,14 @@ ends only pending answers and receipts are lost.
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, assert_never
 
 import gevent
 
 from ..actors.events import Event
 from ..actors.messages.durable_stream import StreamProgress
-from ..actors.messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard
+from ..actors.messages.events import EventReplaced, EventsJournalled, StopFound, StopHeard, Surveyed
 from ..actors.messages.heartbeat_monitor import Canary
 from ..actors.messages.killswitch import (
     BeatsHeard,
@@ -142,12 +143,13 @@ class Killswitch(Actor):
             self._receipts, copies.link, after=self.after, on_result=self._transitions.drilled
         )
         self._knowledge.begin()
+        tell_self = partial(self.address.tell, urgent=True)
         self._heard_before = self._memory.heard
         self.spawn(self._announcer.run, name="outbox")
-        self.spawn(copies.latch.run, self._tell_self, name="latch")
+        self.spawn(copies.latch.run, tell_self, name="latch")
         self._writers = [
-            self.spawn(copies.link.run, self._tell_self, name="redis"),
-            self.spawn(copies.row.run, self._tell_self, name="row"),
+            self.spawn(copies.link.run, tell_self, name="redis"),
+            self.spawn(copies.row.run, tell_self, name="row"),
         ]
         self.every(LOOK_S, self._look)
         self.every(FORGET_S, self._knowledge.forget)
@@ -198,18 +200,16 @@ class Killswitch(Actor):
                 return self._handle_announced(message)
             case NotStreamed():
                 return self._announcer.store(message.announcement.payload)
-            case StreamProgress():
-                position = message.journalled
-                return self._copies.link.unheard.stream_read_to((position.ms, position.seq))
+            case StreamProgress(journalled):
+                return self._copies.link.unheard.stream_read_to((journalled.ms, journalled.seq))
             case Canary():
                 return self._copies.link.unheard.bus_read_to(message.connection, message.sent_at)
+            case Surveyed():
+                return self._copies.link.unheard.journal_is_read(read=message.done)
             case LeaseLapsed():
                 return self._knowledge.read_again()
             case _:
                 assert_never(message)
-
-    def _tell_self(self, message: object) -> None:
-        self.address.tell(message, urgent=True)
 
     def _handle_read(self, message: CopyRead) -> None:
         before = self._memory.stop.trips

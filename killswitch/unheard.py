@@ -1,7 +1,7 @@
 """Stops that came while permits were not renewed, and have not been read yet. Pure.
 
-They may lie in the durable stream, or, where the daemon hung, in the sockets of its subscriptions:
-permits wait until both are read to where they ended then.
+They may lie in the durable stream, after a start in the journal, or, where the daemon hung, in the
+sockets of its subscriptions: permits wait until all are read to where they ended then.
 """
 
 import time
@@ -12,6 +12,9 @@ import structlog
 
 LIMIT_S: Final = 10.0
 """How long permits wait: a full disk pauses what reads the stream."""
+
+JOURNAL_LIMIT_S: Final = 120.0
+"""The same for the journal, which is read from its beginning and may have eight gigabytes."""
 
 EntryId = tuple[int, int]
 """Of an entry of the stream: milliseconds and sequence number."""
@@ -35,6 +38,7 @@ class Unheard:
         self._stream_end: EntryId | None = None
         self._bus_read: dict[str, float] = {}
         self._bus_due: float | None = None
+        self._journal_read = True
         self._log: Any = structlog.get_logger(actor="Killswitch")
 
     def begin(self, *, lapsed: bool) -> None:
@@ -59,8 +63,16 @@ class Unheard:
         if self._bus_due is not None and not self._is_bus_due():
             self._on_read()
 
+    def journal_is_read(self, *, read: bool) -> None:
+        """Whether all stops that the journal held at the daemon's start are known."""
+        self._journal_read = read
+        if not read:
+            self._since = self._now_s()
+        elif self._since is not None:
+            self._on_read()
+
     def is_over(self, ask_stream_end: Callable[[], EntryId]) -> bool:
-        """Whether permits need not wait, or have waited for `LIMIT_S`.
+        """Whether permits need not wait, or have waited for the limit of what is unread.
 
         Args:
             ask_stream_end: asks Redis where the stream ends.
@@ -69,15 +81,16 @@ class Unheard:
             return True
         if self._stream_end is None:
             self._stream_end = ask_stream_end()
-        late = [
-            what
-            for what, due in (
-                ("the durable stream", self._stream_read < self._stream_end),
-                ("the bus", self._is_bus_due()),
+        late = {
+            what: limit_s
+            for what, limit_s, due in (
+                ("the journal", JOURNAL_LIMIT_S, not self._journal_read),
+                ("the durable stream", LIMIT_S, self._stream_read < self._stream_end),
+                ("the bus", LIMIT_S, self._is_bus_due()),
             )
             if due
-        ]
-        if late and self._now_s() - self._since < LIMIT_S:
+        }
+        if late and self._now_s() - self._since < max(late.values()):
             return False
         if late:
             self._log.error("permits issued with messages unread", unheard=" and ".join(late))

@@ -39,7 +39,7 @@ from ..messages.event_persister import (
     StillStoring,
     StoredEvent,
 )
-from ..messages.events import StopFound
+from ..messages.events import StopFound, Surveyed
 from .foreign_rows import ForeignRowsWatch
 from .pipeline import Pipeline
 from .recovery import Loader, Newest, Stops, survey
@@ -86,7 +86,8 @@ class EventPersister(Actor):
         listener: Gets ``Publish`` and ``ReadStream``.
         monitor: Gets each ``Canary``.
         stops: Gets each ``Canary``, ``StopHeard`` (a durable stop that was published and comes by
-            the stream soon) and ``StopFound`` (one that the journal held at the start).
+            the stream soon), ``StopFound`` (one that the journal held at the start) and
+            ``Surveyed`` (whether more of these may follow).
         rules: Gets each ``Canary``, while all that was received is shown.
         instance: The name under which the database's fence is claimed.
         stale_after_s: When another daemon may take the fence over.
@@ -157,6 +158,7 @@ class EventPersister(Actor):
         if not state.shown_again:
             self._show_newest()
         if not state.surveyed:
+            self._tell_stops(Surveyed(done=False))  # before the first permit
             self.spawn(self._survey, name="survey")
         if state.to_publish is not None:
             self.spawn(state.to_publish.pump, name="outbox")
@@ -327,15 +329,16 @@ class EventPersister(Actor):
     def _survey(self) -> None:
         """Read all of the journal, while new events come in; what is in it can be stored then."""
         state, began = self._state, time.monotonic()
-        stops = Stops(state, self._tell_stop)
+        stops = Stops(state, lambda event: self._tell_stops(StopFound(event)))
         survey(state, stops.heed, stops.pass_on)
+        self._tell_stops(Surveyed(done=True))
         if state.journal.report.records:
             took_s = round(time.monotonic() - began, 3)
             self.log.info("the journal was read", took_s=took_s, pending=state.pending)
 
-    def _tell_stop(self, event: Event) -> None:
+    def _tell_stops(self, message: Surveyed | StopFound) -> None:
         if self._stops is not None:
-            self._stops.offer(StopFound(event), urgent=True)
+            self._stops.offer(message, urgent=True)
 
     # -- now and then ----------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ import structlog
 
 from ...runtime import Address, give_way
 from ..events import KILLSWITCH, REJECTED, Event
-from ..journal.reader import JournalReader
+from ..journal.reader import Surveyeder
 from ..journal.record_format import (
     IdRange,
     Record,
@@ -222,7 +222,7 @@ class Loader:
     def __init__(self, state: PersisterState, backlog: Backlog) -> None:
         self._state = state
         self._backlog = backlog
-        self._reader: JournalReader | None = None
+        self._reader: Surveyeder | None = None
         self._refused = False
 
     def load(self) -> None:

@@ -29,6 +29,13 @@ class StopFound(msgspec.Struct, frozen=True):
     """The stop, or the ``bus.rejected`` stored in its place."""
 
 
+class Surveyed(msgspec.Struct, frozen=True):
+    """To the Killswitch: whether the journal that a start found is read; it may hold stops."""
+
+    done: bool
+    """Each ``StopFound`` has been sent; otherwise more may follow."""
+
+
 class EventReplaced(msgspec.Struct, frozen=True):
     """To all four: PostgreSQL refused an event; its id now holds this ``bus.rejected``."""
 

@@ -11,7 +11,7 @@ import gevent
 import pytest
 from orchestrator.actors.events import REJECTED, Event
 from orchestrator.actors.messages.durable_stream import StreamProgress
-from orchestrator.actors.messages.events import StopFound, StopHeard
+from orchestrator.actors.messages.events import StopFound, StopHeard, Surveyed
 from orchestrator.actors.messages.killswitch import (
     BeatsHeard,
     FileFound,
@@ -493,6 +493,19 @@ def test_no_permit_before_the_durable_stream_is_read(
     assert desk.permit() is None
 
     desk.address.tell(StreamProgress(unread, None))
+
+    wait_until(lambda: desk.permit() is not None)
+
+
+def test_no_permit_before_the_journal_is_read(desk: Desk, wait_until: Wait) -> None:
+    desk.stop()
+    desk.start()
+    desk.address.tell(Surveyed(done=False), urgent=True)
+    wait_until(lambda: desk.status == "inactive")
+    gevent.sleep(1.5)  # one renewal at least
+    assert desk.permit() is None
+
+    desk.address.tell(Surveyed(done=True), urgent=True)
 
     wait_until(lambda: desk.permit() is not None)
 

@@ -1,5 +1,5 @@
 import pytest
-from orchestrator.killswitch.unheard import Unheard
+from orchestrator.killswitch.unheard import JOURNAL_LIMIT_S, LIMIT_S, Unheard
 
 
 class Bench:
@@ -73,5 +73,37 @@ def test_what_cannot_be_read_delays_permits_for_a_while_only(bench: Bench, what:
     bench.now += 9.9
     assert not bench.is_over()
     bench.now += 0.1
+
+    assert bench.is_over()
+
+
+def test_permits_wait_for_the_journal_that_a_start_has_found(bench: Bench) -> None:
+    bench.unheard.stream_read_to((5, 1))
+    bench.unheard.journal_is_read(read=False)
+    bench.unheard.begin(lapsed=False)
+    bench.now += LIMIT_S + 1
+    assert not bench.is_over()
+
+    bench.unheard.journal_is_read(read=True)
+
+    assert (bench.is_over(), bench.reads) == (True, 1)
+
+
+def test_the_journal_has_a_limit_of_its_own(bench: Bench) -> None:
+    bench.unheard.stream_read_to((5, 1))
+    bench.unheard.journal_is_read(read=False)
+    bench.now += JOURNAL_LIMIT_S - 0.1
+    assert not bench.is_over()
+
+    bench.now += 0.1
+
+    assert bench.is_over()
+
+
+def test_the_stream_is_not_waited_for_as_long_as_the_journal(bench: Bench) -> None:
+    bench.unheard.begin(lapsed=False)
+    bench.unheard.journal_is_read(read=False)
+    bench.now += LIMIT_S
+    bench.unheard.journal_is_read(read=True)
 
     assert bench.is_over()

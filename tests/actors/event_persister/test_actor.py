@@ -36,7 +36,12 @@ from orchestrator.actors.messages.event_persister import (
     StillStoring,
     StoredEvent,
 )
-from orchestrator.actors.messages.events import EventReplaced, EventsJournalled, StopFound
+from orchestrator.actors.messages.events import (
+    EventReplaced,
+    EventsJournalled,
+    StopFound,
+    Surveyed,
+)
 from orchestrator.actors.messages.redis_listener import Publish
 from orchestrator.actors.payloads import reject
 from orchestrator.actors.recent_events import EventWindow
@@ -869,6 +874,8 @@ def test_after_a_start_the_newest_of_the_backlog_is_shown_and_all_stops_are_told
     wait_until(stops_found)
     (found,) = stops_found()
     assert json.loads(found.event.payload)["n"] == 1
+    wait_until(lambda: stops_found() and Surveyed(done=True) in told[told.index(found) :])
+    assert Surveyed(done=False) in told[: told.index(found)]
     bench.wait_stored()
     assert bench.rows() == list(range(1, 4004))
 
