@@ -140,12 +140,10 @@ def _decoded(payload: bytes) -> Envelope:
         return Envelope(None, f"larger than {MAX_PAYLOAD_BYTES} bytes")
     try:
         return _said(payload)
-    except UnicodeDecodeError:
-        return Envelope(None, "not UTF-8")
     except RecursionError:
         return Envelope(None, f"nested deeper than {MAX_DEPTH}")
-    except msgspec.DecodeError as error:
-        return Envelope(None, f"not JSON: {error}")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # msgspec's own words differ
+        return Envelope(None, f"not JSON: {error}" if _is_utf8(payload) else "not UTF-8")
 
 
 def _said(payload: bytes) -> Envelope:

@@ -38,9 +38,10 @@ export class Budget {
     this.windowMs = windowMs;
   }
 
-  /** Spend one call; false if there is none left. A person's order always goes through. */
-  take(nowMs, ordered = false) {
+  /** Spend one call; false if there is none left. A person's order always goes through, and three reads of what came of it. */
+  take(nowMs, ordered) {
     this.#calls = this.#calls.filter((at) => at > nowMs - this.windowMs);
+    if (ordered) this.#calls.splice(0, 4);
     if (!ordered && (nowMs < this.#blockedUntil || this.#calls.length >= this.limit)) return false;
     this.#calls.push(nowMs);
     return true;

@@ -32,6 +32,13 @@ test("what a person orders is sent whatever the page has spent, and counts", () 
   assert.equal(budget.take(5001), false);
 });
 
+test("after an order three reads of what came of it are in the budget", () => {
+  const budget = new Budget(10, 60000);
+  for (let t = 0; t < 10; t++) assert.ok(budget.take(t));
+  assert.ok(budget.take(10, true));
+  assert.deepEqual([11, 12, 13, 14].map((t) => budget.take(t)), [true, true, true, false]);
+});
+
 test("the clock trusts the shortest trip", () => {
   const clock = new ServerClock();
   clock.sample(10_000, 1000);

@@ -44,4 +44,4 @@ def test_without_a_daemon_nothing_is_offered_and_nothing_is_said(orc: Orc) -> No
 def test_commands_are_offered(orc: Orc) -> None:
     done = orc(_ORCHESTRATOR_COMPLETE="bash_complete", COMP_WORDS="orchestrator st", COMP_CWORD="1")
 
-    assert done.out == "plain,status\nplain,state\n"
+    assert done.out == "plain,stop\nplain,status\nplain,state\n"

@@ -51,7 +51,7 @@ def test_it_is_found_signalled_and_its_end_seen(
     assert gone.value.exit_code == ExitCode.UNREACHABLE
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1, 0, -1, "7", None])
+@pytest.mark.parametrize("pid", [os.getpid(), 1, 0, -1, "7", None], ids=range(6))
 def test_a_number_that_is_somebody_elses_is_not_believed(tmp_path: Path, pid: object) -> None:
     (tmp_path / "lock").write_text(json.dumps({"pid": pid}))
 
