@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .. import __version__
 from .client.tls import pinned_context
 from .errors import ExitCode, Failure
 
@@ -40,8 +41,13 @@ def missing_extra(error: ModuleNotFoundError, extra: str) -> Failure:
         "this command needs an optional dependency",
         code="not_installed",
         cause=f"there is no module {error.name}",
-        advice=f"pip install 'orchestrator-lite[{extra}]'",
+        advice=install_advice(extra),
     )
+
+
+def install_advice(extra: str) -> str:
+    """How to install this program with an extra: from its wheel, since no index has it."""
+    return f"pip install './orchestrator_lite-{__version__}-py3-none-any.whl[{extra}]'"
 
 
 def read_settings(config: Path | None) -> "Settings":

@@ -12,7 +12,7 @@ def _check_endpoint(endpoint: str) -> str:
     if endpoint and not endpoint.startswith(("https://", "http://")):
         raise ValueError("expected a URL such as http://127.0.0.1:4318/v1/traces")
     if endpoint and not is_installed():
-        raise ValueError("needs the extra otel: pip install 'orchestrator-lite[otel]'")
+        raise ValueError("needs OpenTelemetry: install this program's wheel with its extra [otel]")
     return endpoint
 
 

@@ -226,12 +226,12 @@ def _verb(name: str, text: str, *, asks: bool) -> None:
 
 
 def _not_halted(client: Client) -> frozenset[str]:
-    """The agents that act: the daemon would restart one of them without a gate."""
+    """The agents that act, of those that the daemon runs: it would restart one without a gate."""
     return frozenset(
         str(row["id"])
         for row in client.get("/health/agents")["agents"]
         if row.get("liveness") in ("up", "late")
-        if row.get("status") != "halted" and row.get("gate") in (None, "open")
+        if row.get("status") != "halted" and row.get("kind") in ("process", "in_process")
     )
 
 

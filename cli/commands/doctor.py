@@ -9,7 +9,7 @@ import click
 from ..client.completion import complete_agents
 from ..client.rest import Client
 from ..doctor.check_results import CheckResult, critical, ok, show, warning
-from ..local_settings import Place, config_option, read_settings
+from ..local_settings import Place, config_option, install_advice, read_settings
 from ..options import Group, Invocation, pass_invocation
 
 LISTEN_S = 11.0
@@ -85,9 +85,7 @@ def _server_results(place: Place) -> Iterator[CheckResult]:
 def _embedded(name: str, module: str) -> CheckResult:
     """Whether an embedded server is installed, while the daemon does not run."""
     if find_spec(module) is None:
-        return critical(
-            name, f"there is no module {module}", "pip install 'orchestrator-lite[embedded]'"
-        )
+        return critical(name, f"there is no module {module}", install_advice("embedded"))
     return ok(name, "embedded: it will start with the daemon")
 
 

