@@ -69,6 +69,7 @@ class Unheard:
         if not read:
             self._since = self._now_s()
         elif self._since is not None:
+            self._since = self._now_s()  # only from now on is the stream read
             self._on_read()
 
     def is_over(self, ask_stream_end: Callable[[], EntryId]) -> bool:

@@ -48,6 +48,8 @@ def read_secret(path: Path) -> Secret:
         data, mode = _read(path)
     except OSError as error:
         raise BadSecretFile(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the path
+        raise BadSecretFile(f"{str(path)!r} cannot be read: {error}") from error
     if len(data) > MAX_BYTES:
         raise BadSecretFile(f"{path} has more than {MAX_BYTES} bytes")
     try:

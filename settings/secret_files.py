@@ -4,6 +4,7 @@ The file is read when the settings are read, at a reload too. Within one place (
 environment) both are an error; a later place wins over an earlier one, whichever of the two it has.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,13 +68,16 @@ def _with_secrets(layer: Layer, later: list[Tree], base: Path, found: Read) -> L
             problem = f"given together with {section}.{key}; give one of them"
             found.faults.append(Fault(where, ".".join(path), problem))
         elif isinstance(given[name], str):  # else validation says what it is
-            layer = _filled(layer, (section, key), base / Path(given[name]).expanduser(), found)
+            file = base / os.path.expanduser(given[name])  # noqa: PTH111 never raises
+            layer = _filled(layer, (section, key), file, found)
     return layer
 
 
 def _filled(layer: Layer, path: KeyPath, file: Path, found: Read) -> Layer:
     section, key = path
     source = (section, f"{key}_file")
+    if path == READ_AT_USE:  # the file that is checked here is the one that is read then
+        layer = _changed(layer, section, {**layer.values[section], source[1]: str(file)})
     try:
         secret = read_secret(file)
     except BadSecretFile as error:

@@ -51,8 +51,8 @@ class Hosts:
 def _split(parameters: Mapping[str, str]) -> list[Place]:
     lists = {part: parameters[part].split(",") for part in _PARTS if parameters.get(part)}
     count = max((len(values) for part, values in lists.items() if part != "port"), default=1)
-    if count == 1:
-        return []
+    if count == 1 or any(len(values) not in (1, count) for values in lists.values()):
+        return []  # libpq says what is wrong
     return [
         {part: values[at] if len(values) > 1 else values[0] for part, values in lists.items()}
         for at in range(count)

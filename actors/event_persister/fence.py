@@ -72,8 +72,8 @@ class Fence:
         until = self._now_s() + WAIT_S
         while not self.is_ours(away=is_away()):
             left_s = until - self._now_s()
-            if self.is_taken or left_s <= 0:
-                return False
+            if self.is_taken or left_s <= 0:  # a doubt only holds back; a loss hides
+                return not self._is_lost
             changed.clear()
             changed.wait(left_s)
         return True

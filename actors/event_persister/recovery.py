@@ -23,7 +23,7 @@ import structlog
 
 from ...runtime import Address, give_way
 from ..events import KILLSWITCH, REJECTED, Event
-from ..journal.reader import Surveyeder
+from ..journal.reader import JournalReader
 from ..journal.record_format import (
     IdRange,
     Record,
@@ -44,6 +44,8 @@ MAX_READ_BYTES: Final = 8 * 1024 * 1024
 """Read ahead, in memory."""
 
 SWEEP_LIMIT_S: Final = 3.0
+PASSED_AT_ONCE: Final = 100
+"""Stops of the journal; of more than it has room for, the Killswitch's mailbox drops the oldest."""
 _LOST: Final = "the daemon has stopped, and the disk did not take it"
 
 _STOP: Final = KILLSWITCH.encode()
@@ -203,9 +205,11 @@ class Stops:
 
     def pass_on(self) -> None:
         """Pass on what was found since; yields."""
-        while self._found:
-            self._on_found(self._found.popleft())
         give_way()
+        while self._found:
+            for _ in range(min(PASSED_AT_ONCE, len(self._found))):
+                self._on_found(self._found.popleft())
+            give_way()
 
 
 def _is_stop(line: bytes) -> bool:
@@ -222,7 +226,7 @@ class Loader:
     def __init__(self, state: PersisterState, backlog: Backlog) -> None:
         self._state = state
         self._backlog = backlog
-        self._reader: Surveyeder | None = None
+        self._reader: JournalReader | None = None
         self._refused = False
 
     def load(self) -> None:

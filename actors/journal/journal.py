@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...runtime.errors import OrchestratorError
 from .archive import HOUR_S, KeptSegments
-from .reader import Surveyeder, find_end
+from .reader import JournalReader, find_end
 from .record_format import (
     SLOT_BYTES,
     Head,
@@ -351,9 +351,9 @@ class Journal:
 
     # -- reading back --------------------------------------------------------------------------
 
-    def reader(self, *, after: int) -> Surveyeder:
+    def reader(self, *, after: int) -> JournalReader:
         """A reader of the records after number ``after``."""
-        return Surveyeder(self.segments, self.work, after=after)
+        return JournalReader(self.segments, self.work, after=after)
 
 
 def _outcome(

@@ -22,7 +22,7 @@ _GONE: Final = frozenset({errno.EIO, errno.ENOENT, errno.EISDIR, errno.EBADMSG})
 _log = structlog.get_logger(actor="EventPersister")
 
 
-class Surveyeder:
+class JournalReader:
     """Reads records in order, one segment's bytes in memory at a time.
 
     It may reach the end while records are still being appended, and go on later. What it finds

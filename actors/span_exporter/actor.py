@@ -98,7 +98,11 @@ class SpanExporter(Actor):
                 self._spans.results[result] += len(batch)
 
     def _export(self, batch: list[Span]) -> bool:
-        body = self._thread.apply(_encoded, (batch, self._about))
+        try:
+            body = self._thread.apply(_encoded, (batch, self._about))
+        except Exception:
+            self.log.exception("spans not encoded")
+            return False
         for attempt in range(ATTEMPTS):
             try:
                 self._send(body)

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-PACKAGE: Final = "opentelemetry.exporter.otlp.proto.common"
+PACKAGES: Final = ("opentelemetry.exporter.otlp.proto.common", "opentelemetry.sdk.trace")
 
 
 def _check_endpoint(endpoint: str) -> str:
@@ -19,7 +19,7 @@ def _check_endpoint(endpoint: str) -> str:
 def is_installed() -> bool:
     """Whether OpenTelemetry's SDK and encoder are there."""
     try:
-        return find_spec(PACKAGE) is not None
+        return all(find_spec(package) is not None for package in PACKAGES)
     except ModuleNotFoundError:
         return False
 

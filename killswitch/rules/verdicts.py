@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakSet
 
 from ...protocol.targets import Target
 from ...protocol.trips import Stop, Trip
@@ -73,7 +74,7 @@ class Verdicts:
         self.standing = Standing()
         self._new_id = new_id
         self._asked: dict[Target, tuple[str, float]] = {}
-        self._stands_for: dict[str, list[Subject]] = {}
+        self._stands_for: dict[str, WeakSet[Subject]] = {}  # what counts them keeps them
         self._reported_s = -math.inf
         self._suppressed = 0
 
@@ -159,7 +160,7 @@ class Verdicts:
     def _stand_for(self, trip_id: str, subject: Subject) -> None:
         if subject.trip_id != trip_id:
             subject.trip_id = trip_id
-            self._stands_for.setdefault(trip_id, []).append(subject)
+            self._stands_for.setdefault(trip_id, WeakSet()).add(subject)
 
     def _may_report(self, now: float) -> bool:
         if now - self._reported_s < PACE_S:

@@ -103,7 +103,20 @@ def test_the_journal_has_a_limit_of_its_own(bench: Bench) -> None:
 def test_the_stream_is_not_waited_for_as_long_as_the_journal(bench: Bench) -> None:
     bench.unheard.begin(lapsed=False)
     bench.unheard.journal_is_read(read=False)
-    bench.now += LIMIT_S
     bench.unheard.journal_is_read(read=True)
+    bench.now += LIMIT_S
+
+    assert bench.is_over()
+
+
+def test_the_stream_has_its_whole_time_from_when_the_journal_is_read(bench: Bench) -> None:
+    bench.unheard.begin(lapsed=False)
+    bench.unheard.journal_is_read(read=False)
+    bench.now += 3 * LIMIT_S
+    bench.unheard.journal_is_read(read=True)
+    bench.now += LIMIT_S - 0.1
+    assert not bench.is_over()
+
+    bench.unheard.stream_read_to((5, 1))
 
     assert bench.is_over()

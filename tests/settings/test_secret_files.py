@@ -124,3 +124,17 @@ def test_the_schema_has_a_file_for_each() -> None:
     for section, key in (*SECRETS, READ_AT_USE):
         name = schema["properties"][section]["$ref"].rsplit("/", 1)[-1]
         assert f"{key}_file" in schema["$defs"][name]["properties"]
+
+
+def test_the_file_that_is_looked_at_is_the_one_that_is_read_at_use(folder: Path) -> None:
+    (folder / "hook").write_text("whsec_" + "a" * 40 + "\n")
+    (folder / "hook").chmod(0o600)
+
+    settings = read(folder, '[notify]\nurl = "http://h"\nsecret_file = "hook"\n')
+
+    assert settings.notify.secret_file == folder / "hook"
+
+
+@pytest.mark.parametrize("path", ["~no-such-account-here/x", "a\\u0000b"])
+def test_a_path_that_cannot_be_is_a_fault(folder: Path, path: str) -> None:
+    assert "cannot be read" in faults(folder, f'[redis]\nurl_file = "{path}"\n')

@@ -16,6 +16,7 @@ def hosts(url: str) -> Hosts:
         "postgresql://u@h1,h2/d",
         "postgresql://u@h1,h2/d?target_session_attrs=any",
         "postgresql:///d",
+        f"postgresql:///d?host=a,b,c&port=1,2&{WRITABLE}",
     ],
 )
 def test_one_host_or_any_that_answers_is_left_to_libpq(url: str) -> None:

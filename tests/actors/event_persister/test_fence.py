@@ -103,3 +103,21 @@ def test_a_batch_of_a_daemon_that_must_stop_waits_for_nothing(bench: Bench) -> N
     bench.fence.give_up()
 
     assert bench.fence.wait(Signal(), lambda: True) is False
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_doubt_that_is_renewed_only_holds_back_but_a_loss_hides(
+    bench: Bench, *, lost: bool
+) -> None:
+    changed = Signal()
+    bench.fence.doubt()
+    waiting = gevent.spawn(bench.fence.wait, changed, lambda: False)
+    gevent.sleep(0)
+    bench.now += WAIT_S - 0.1
+    bench.fence.doubt()
+    if lost:
+        bench.fence.lose()
+    bench.now += 0.2
+    changed.set()
+
+    assert waiting.get(timeout=10) is not lost

@@ -19,13 +19,13 @@ def test_what_is_no_http_url_is_refused(endpoint: str) -> None:
 def test_what_is_not_installed_is_seen(
     monkeypatch: pytest.MonkeyPatch, package: str, *, there: bool
 ) -> None:
-    monkeypatch.setattr(settings, "PACKAGE", package)
+    monkeypatch.setattr(settings, "PACKAGES", ("json", package))
 
     assert settings.is_installed() is there
 
 
 def test_without_the_extra_the_way_to_install_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "PACKAGE", "no_such.package")
+    monkeypatch.setattr(settings, "PACKAGES", ("no_such.package",))
 
     with pytest.raises(ValidationError, match=r"with its extra \[otel\]"):
         OtelSettings(endpoint="http://127.0.0.1:4318/v1/traces")
