@@ -134,7 +134,7 @@ def _source(
     config: Path | None,
 ) -> Source | None:
     """The database where it is this daemon's: pages over HTTP are limited by the minute."""
-    own = settings is not None and invocation.url in (DEFAULT_URL, Place(settings).http_url)
+    own = settings is not None and invocation.target.url in (DEFAULT_URL, Place(settings).http_url)
     if own or client is None:
         database = DatabaseSource(config)
         try:

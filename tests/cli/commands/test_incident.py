@@ -7,7 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from orchestrator.cli.client.rest import Client
+from orchestrator.cli.commands.incident import _source
 from orchestrator.cli.incident.export import ANSWERS, settings_hash, versions
+from orchestrator.cli.incident.sources import DaemonSource
+from orchestrator.cli.local_settings import read_settings
+from orchestrator.cli.options import Invocation
 
 from ..conftest import Orc, RunningDaemon, started_daemon
 
@@ -118,6 +123,29 @@ def test_a_daemon_elsewhere_is_asked_over_http(
     assert found.lines("events.jsonl")
     assert "journalctl --since" in found.missing["log.txt"]
     assert done.code in (0, 7)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_events_of_another_daemon_are_not_looked_for_in_the_database_of_this_machine(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    elsewhere: bool,
+) -> None:
+    file = tmp_path / "supervisor.toml"
+    file.write_text('[data]\ndir = "data"\n[postgres]\nurl = "postgresql://127.0.0.1:1/x"\n')
+    (tmp_path / "orchestrator").mkdir()
+    contexts = '[contexts]\n[contexts."b"]\nurl = "http://desk-b:8090"\n'
+    (tmp_path / "orchestrator" / "contexts.toml").write_text(contexts)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    invocation = Invocation(context="b" if elsewhere else None)
+
+    with Client.of(invocation) as client:
+        source = _source(invocation, client, read_settings(file), file)
+
+    assert isinstance(source, DaemonSource)
+    assert bool(capsys.readouterr().err) is not elsewhere  # of a database that was tried
 
 
 @pytest.fixture
