@@ -16,12 +16,14 @@ from ..options import Invocation, command, confirm, pass_invocation
 
 if TYPE_CHECKING:
     from ...settings import Settings
-    from ..offline.running_daemon import RunningDaemon
+    from ..offline.running_daemon import ProcessEnd, RunningDaemon
 
 MARGIN_S: Final = 30.0
 """Beyond `supervisor.stop_s`: embedded servers stop after the daemon's own parts."""
 FORCED_S: Final = 10.0
 """A forced end takes two seconds."""
+AGAIN_S: Final = 0.5
+"""Until the next signal that forces: of two that wait to be delivered the kernel keeps one."""
 EFFECT: Final = "agents with a gate halt within 3.5 s, agents without one go on"
 _LIVE: Final = "live"
 
@@ -87,10 +89,25 @@ def _end(daemon: "RunningDaemon", limit_s: float, *, force_after_s: float | None
             return False
         if force_after_s is None:
             raise _late(daemon.pid, limit_s)
-        daemon.send(signal.SIGTERM)  # the second one forces it
-        if end.wait(FORCED_S):
+        return _force(daemon, end, force_after_s + FORCED_S)
+
+
+def _force(daemon: "RunningDaemon", end: "ProcessEnd", limit_s: float) -> bool:
+    """Send again and again what forces it; whether that was needed.
+
+    Raises:
+        Failure: it has not ended after `limit_s` in all.
+    """
+    for sent in range(round(FORCED_S / AGAIN_S)):
+        try:
+            daemon.send(signal.SIGTERM)
+        except Failure as failure:
+            if failure.exit_code != ExitCode.UNREACHABLE:
+                raise
+            return sent > 0  # it has ended between two looks
+        if end.wait(AGAIN_S):
             return True
-        raise _late(daemon.pid, force_after_s + FORCED_S)
+    raise _late(daemon.pid, limit_s)
 
 
 def _seconds(text: str) -> float:

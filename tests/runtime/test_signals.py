@@ -32,6 +32,15 @@ def test_the_first_asks_to_stop_and_the_second_to_force_the_stop() -> None:
         until(signals.force.is_set)
 
 
+def test_a_third_is_as_the_second() -> None:
+    with stop_signals() as signals:
+        for _ in range(3):
+            signals.ask_to_stop()
+
+        assert signals.stop.is_set()
+        assert signals.force.is_set()
+
+
 def test_each_signal_has_its_own_meaning() -> None:
     done: list[str] = []
     with (

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from orchestrator import cli
+from orchestrator.cli.commands.stop import _force
+from orchestrator.cli.offline.running_daemon import ProcessEnd, RunningDaemon
 
 STAND_IN = """
 import json, os, signal, sys, time
@@ -22,14 +24,21 @@ def on_sigterm(*_):
     asked.append(1)
     if way == "crashes":
         os._exit(1)
-    if way == "drains" or len(asked) == 2:
+    if way == "drains" or len(asked) >= 2:
         os.unlink(folder + "/servers.json")
         os._exit(0)
 
 signal.signal(signal.SIGTERM, on_sigterm)
+if way == "late":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 with open(folder + "/servers.json", "w") as file:
     json.dump({"pid": os.getpid(), "http": "http://127.0.0.1:1"}, file)
 print("up", flush=True)
+if way == "late":
+    while signal.SIGTERM not in signal.sigpending():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 while True:
     time.sleep(60)
 """
@@ -80,16 +89,24 @@ def test_it_waits_for_an_orderly_end_and_says_that_trading_is_not_stopped(
     assert "agents with a gate halt within 3.5 s, agents without one go on" in said.err
 
 
+@pytest.mark.parametrize("way", ["forced", "late"], ids=["", "two signals come as one"])
 def test_one_that_drains_too_long_is_ended_by_force(
-    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
 ) -> None:
-    process = start("forced")
+    process = start(way)
 
-    code = stop(tmp_path, "--drain", "1ms", "-o", "json")
+    code = stop(tmp_path, "--drain", "0s", "-o", "json")
 
     found = json.loads(capsys.readouterr().out)
     assert (code, process.wait(10)) == (7, 0)
     assert (found["kind"], found["how"], found["pid"]) == ("stop", "forced", process.pid)
+
+
+def test_one_that_ended_before_it_was_forced_was_not_forced(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait(60)
+
+    assert not _force(RunningDaemon(process.pid, tmp_path), ProcessEnd(process.pid, None), 1.0)
 
 
 def test_an_end_that_left_its_announcement_was_none_in_order(
@@ -128,6 +145,17 @@ def test_nothing_is_sent_to_a_process_that_is_none_of_ours(
         assert code == (2 if words else 3)
         assert other.poll() is None
         other.kill()
+
+
+@pytest.mark.parametrize("words", [("--url", "http://desk-b:8090"), ("--context", "desk-b")])
+def test_a_daemon_elsewhere_is_no_reason_to_end_the_one_of_this_folder(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    process = start("drains")
+
+    assert stop(tmp_path, *words) == 2
+    assert "`stop` ends the daemon of this folder" in capsys.readouterr().err
+    assert process.poll() is None
 
 
 def test_it_is_never_proposed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
