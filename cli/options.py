@@ -93,7 +93,14 @@ class Invocation:
     @property
     def names_target(self) -> bool:
         """Whether the options, the environment or a context say where the daemon is."""
-        return self.target.url != DEFAULT_URL
+        target = self.target
+        return "url" in self.sources or target.url != DEFAULT_URL or target.context is not None
+
+    @property
+    def line_names_target(self) -> bool:
+        """Whether the command line itself says where the daemon is."""
+        given = (self.sources.get("url"), self.sources.get("context"))
+        return ParameterSource.COMMANDLINE in given
 
     @cached_property
     def target(self) -> Target:

@@ -50,6 +50,11 @@ def stop_command(invocation: Invocation, *, drain: str | None, config: Path | No
     from ..offline.running_daemon import find_daemon
 
     limit_s = None if drain is None else _seconds(drain)
+    if invocation.line_names_target:
+        raise BadUsage(
+            "`stop` ends the daemon of this folder; --url and --context do not lead to another",
+            advice="run it on the other's machine, or name its settings with -c",
+        )
     settings = read_settings(config)
     daemon = find_daemon(settings.data.dir)
     _announce(invocation, settings, daemon.pid)
