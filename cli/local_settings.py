@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from .. import __version__
+from .client.rest import Client, split_url
 from .client.tls import pinned_context
 from .errors import ExitCode, Failure
+from .options import Invocation
 
 if TYPE_CHECKING:
     from ..runtime.embedded import EmbeddedServer
@@ -123,6 +126,45 @@ class Place:
             OSError: it cannot be read.
         """
         return pinned_context(self.settings.http.tls.cert)
+
+    def client(self, invocation: Invocation) -> Client:
+        """Client of the daemon that the invocation names, else of the configured one.
+
+        Raises:
+            Failure: it listens on a port that it chose itself, and does not run.
+        """
+        if invocation.names_target:
+            return Client.of(invocation)
+        if self.settings.http.port == 0 and "http" not in self.announced:
+            raise Failure(
+                f"no daemon of {self.data_dir} runs here",
+                code="not_running",
+                cause="none has said which port it chose",
+                advice="start it with `orchestrator run`, or name another with --url",
+                exit_code=ExitCode.UNREACHABLE,
+            )
+        return Client(
+            self.http_url,
+            token=invocation.access_token(),
+            timeout_s=invocation.timeout,
+            verbose=invocation.verbose,
+            tls=self.tls_context,
+        )
+
+    def is_here(self, url: str) -> bool:
+        """Whether a daemon at this URL may read files of this machine: loopback, or as configured.
+
+        Elsewhere the same path names another file.
+        """
+        from ..http.settings import is_loopback
+
+        there, own = split_url(url), urlsplit(self.http_url)
+        host = there.hostname or ""
+        return (
+            there.scheme == "unix"
+            or is_loopback(host)
+            or (host, there.port) == (own.hostname, own.port)
+        )
 
     def redis_url(self) -> str | None:
         """The bus; None if it is an embedded server that does not run.

@@ -284,6 +284,14 @@ def cause_of(error: BaseException) -> str:
     )
 
 
+def is_refused(failure: Failure) -> bool:
+    """Whether it means that nothing listens there: the machine itself refused the connection.
+
+    No answer in time, a failed handshake and a daemon that is not ready are something else.
+    """
+    return isinstance(failure.__cause__, ConnectionRefusedError)
+
+
 def split_url(url: str) -> SplitResult:
     """The parts of the daemon's URL; ``host:port`` alone means HTTP.
 

@@ -89,18 +89,6 @@ def _embedded(name: str, module: str) -> CheckResult:
     return ok(name, "embedded: it will start with the daemon")
 
 
-def _client(invocation: Invocation, place: Place) -> Client:
-    """Client of the daemon given by `--url`, else of the configured one."""
-    if invocation.names_target:
-        return Client.of(invocation)
-    return Client(
-        place.http_url,
-        token=invocation.access_token(),
-        timeout_s=invocation.timeout,
-        tls=place.tls_context,
-    )
-
-
 @doctor_command.command(
     "agent",
     examples="""
@@ -129,7 +117,7 @@ def doctor_agent(invocation: Invocation, *, agent_id: str, wait: float, config: 
     config = config or click.get_current_context().meta.get("config")
     place = Place(read_settings(config))
     settings = place.settings
-    with _client(invocation, place) as client:
+    with place.client(invocation) as client:
         results = [*checks.check_id(agent_id), *checks.check_registry(client, agent_id)]
     patterns = (*settings.bus.control_patterns, *settings.bus.data_patterns)
     results += checks.check_patterns(agent_id, patterns)

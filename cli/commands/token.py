@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...protocol.timestamps import timestamp
-from ..client.rest import Client
 from ..errors import BadUsage, ExitCode, Failure
 from ..formatting import read_duration, read_iso
-from ..local_settings import config_option, read_settings
+from ..local_settings import Place, config_option, read_settings
 from ..options import Invocation, confirm, noun, pass_invocation
 from ..output import Column, Screen
 
@@ -176,8 +175,9 @@ def _ls_footer(settings: "Settings", rows: list[dict[str, Any]]) -> str:
 def token_revoke(invocation: Invocation, *, name: str, config: Path | None) -> int:
     """Take a token out of the settings file, and have a running daemon refuse it at once.
 
-    Its open event feeds are closed. Exit code 7 if the file is changed, but the daemon did not
-    take it over.
+    The daemon is the one of the settings, unless --url or a context names another. Its open event
+    feeds are closed. Exit code 7 if the file is changed, but the daemon did not take it over, or
+    is not known to.
     """
     settings = read_settings(config)
     if name not in {token.name for token in settings.http.auth.tokens}:
@@ -201,8 +201,7 @@ def token_revoke(invocation: Invocation, *, name: str, config: Path | None) -> i
         confirm(invocation, f"It is the last token: anyone who reaches {host} may do everything.")
     from ..offline.token_revocation import revoke
 
-    with Client.of(invocation) as client:
-        done = revoke(settings.file, name, client)
+    done = revoke(settings.file, name, Place(settings), invocation)
     row = {"name": name, "file": str(settings.file), **done._asdict()}
     line = f"{name}  taken out of {settings.file}; {done.said}"
     invocation.screen.record("token_revoke", row, lambda: [line], "name")

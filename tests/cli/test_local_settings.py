@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from orchestrator.cli.errors import ExitCode, Failure
-from orchestrator.cli.local_settings import ANNOUNCEMENT, Place
+from orchestrator.cli.local_settings import ANNOUNCEMENT, Place, read_settings
 from orchestrator.settings import load
 
 FREE_PID = 2**22 + 1
@@ -61,3 +61,24 @@ def test_clients_are_sent_to_an_address_they_can_reach(tmp_path: Path, host: str
     environ = {"ORCHESTRATOR_HTTP__HOST": host, "ORCHESTRATOR_HTTP__INSECURE": "true"}
 
     assert place(tmp_path, **environ).http_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:1", True),
+        ("https://localhost", True),
+        ("http://[::1]:1", True),
+        ("unix:///run/o", True),
+        ("http://10.0.0.5:8090", True),
+        ("http://10.0.0.5:8091", False),
+        ("http://desk-b:8090", False),
+    ],
+)
+def test_only_a_daemon_of_this_machine_reads_its_files(
+    tmp_path: Path, url: str, *, here: bool
+) -> None:
+    file = tmp_path / "supervisor.toml"
+    file.write_text('[data]\ndir = "data"\n[http]\nhost = "10.0.0.5"\ninsecure = true\n')
+
+    assert Place(read_settings(file)).is_here(url) is here

@@ -121,7 +121,7 @@ def test_one_is_revoked_where_no_daemon_runs(
 ) -> None:
     assert revoke(file, "guest") == 0
 
-    said = "in force when the daemon starts: it does not answer"
+    said = "in force when the daemon starts: it does not run"
     assert capsys.readouterr().out == f"guest  taken out of {file}; {said}\n"
     assert [one["name"] for one in tomllib.loads(file.read_text())["http"]["auth"]["tokens"]] == [
         "anna"
@@ -157,6 +157,7 @@ def test_one_that_is_not_there_or_not_in_the_file_is_not_revoked(
     ("answers", "said"),
     [
         ({"/runtime/settings": (403, {"error": "Forbidden"})}, "Forbidden"),
+        ({"/runtime/settings": (503, {"error": "Not ready"})}, "may be accepted until"),
         ({"/runtime/settings": (200, {"file": "/etc/another.toml"})}, "reads /etc/another.toml"),
         (
             {"/runtime/settings/reload": (202, {"reload": {"problems": ["tokens unchanged"]}})},
@@ -177,3 +178,24 @@ def test_a_daemon_that_does_not_take_it_over_is_told(
     out = capsys.readouterr().out
     assert "not in force" in out
     assert said in out
+
+
+def test_the_daemon_of_the_settings_is_asked(
+    double: Double, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f"[http]\nport = {double.url.rpartition(':')[2]}\n{SETTINGS}")
+    taken = {"reload": {"changed": ["http.auth.tokens"]}}
+    double.answers["/runtime/settings"] = (200, {"file": str(file)})
+    double.answers["/runtime/settings/reload"] = (202, taken)
+
+    assert cli.run(["token", "revoke", "guest", "-c", str(file)]) == 0
+    assert "refused from now on" in capsys.readouterr().out
+
+
+def test_a_daemon_of_another_machine_is_not_told_to_reload(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--url", "http://desk-b.invalid:8090", "token", "revoke", "guest", "-c", str(file)]
+
+    assert cli.run(words) == 7
+    assert "another machine, with a file of its own; run this there" in capsys.readouterr().out
