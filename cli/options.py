@@ -121,6 +121,8 @@ class Invocation:
         from .client.contexts import Contexts
 
         contexts = Contexts.load()
+        if contexts.unseen:
+            self.screen.warn(contexts.unseen)
         name = self.context or contexts.current
         if name is None:
             return own

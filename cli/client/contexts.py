@@ -68,19 +68,27 @@ class Contexts:
     """The one that is used where none is named."""
     known: Mapping[str, Context] = field(default_factory=dict)
     """By name."""
+    unseen: str = ""
+    """Why the file could not be looked for; empty: it could."""
 
     @classmethod
     def load(cls) -> Self:
-        """Read the file; none is as an empty one.
+        """Read the file; none, and one where this account may not look, is as an empty one.
 
         Raises:
             Failure: it cannot be used; `code` is ``bad_contexts``.
         """
         path = contexts_path()
+        if not path.is_absolute():
+            return cls(path)
         try:
             text = path.read_text("utf-8")
         except (FileNotFoundError, NotADirectoryError):
             return cls(path)
+        except PermissionError as error:
+            if _may_look(path):
+                raise _unusable(path, str(error)) from error
+            return cls(path, unseen=f"no contexts: this account may not look for {path}")
         except (OSError, UnicodeDecodeError) as error:
             raise _unusable(path, str(error)) from error
         import tomllib
@@ -114,16 +122,13 @@ class Contexts:
         Raises:
             Failure: the disk refuses.
         """
+        if not self.path.is_absolute():
+            raise _unwritten(self.path, "this account has no home")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self.path, "\n".join([*self._lines(), ""]).encode())
         except OSError as error:
-            raise Failure(
-                f"cannot write {self.path}",
-                code="not_written",
-                cause=str(error),
-                advice="set XDG_CONFIG_HOME to a folder of yours",
-            ) from error
+            raise _unwritten(self.path, str(error)) from error
 
     def _lines(self) -> Iterator[str]:
         """TOML; JSON's texts are TOML's, since each is one printable line."""
@@ -138,9 +143,18 @@ class Contexts:
 
 
 def contexts_path() -> Path:
-    """Where the file is (XDG Base Directory Specification)."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    """Where the file is (XDG Base Directory Specification); not absolute without a home."""
+    # Not Path.home(), which raises where there is no home: nothing may prevent a stop.
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     return Path(home) / "orchestrator" / "contexts.toml"
+
+
+def _may_look(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        return False
+    return True
 
 
 def checked_name(name: str) -> str:
@@ -177,4 +191,13 @@ def _unusable(path: Path, cause: str) -> Failure:
         cause=f"{path}: {printable(cause)}",
         advice="correct the file, or name the daemon with --url",
         exit_code=ExitCode.USAGE,
+    )
+
+
+def _unwritten(path: Path, cause: str) -> Failure:
+    return Failure(
+        f"cannot write {path}",
+        code="not_written",
+        cause=cause,
+        advice="set XDG_CONFIG_HOME to a folder of yours",
     )

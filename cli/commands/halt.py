@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from ...protocol.printable import printable
 from ...protocol.ulid import new_ulid
 from ..client.receipts import NOT_KNOWN, follow, is_complete, is_unknown_who, names
-from ..client.rest import Client, refusal
+from ..client.rest import Answer, Client, refusal
 from ..errors import ExitCode, Failure
 from ..formatting import duration
 from ..local_settings import config_option
@@ -67,9 +69,14 @@ def halt_command(  # noqa: PLR0913 - its options
     scope = scope.translate(_LATIN_1)
     body = {"reason": reason, "level": level, "scope": scope, "trip_id": new_ulid()}
     began = time.monotonic()
-    with _client(invocation) as client:
+    try:
+        client = _client(invocation)
+        answer = client.ask("POST", "/risk/killswitch", body)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other ways are left
+        return _without_http(invocation, _failed(error), body, config=config, redis_url=redis_url)
+    with client:
         try:
-            tripped, held = _posted(client, body)
+            tripped, held = _tripped(answer)
         except Failure as failure:
             if failure.exit_code != ExitCode.UNREACHABLE:
                 raise
@@ -86,12 +93,29 @@ def _client(invocation: Invocation) -> Client:
         if failure.code != "bad_contexts" or invocation.context is not None:
             raise
         invocation.screen.warn(f"{failure.message}: {failure.cause}")
-        return Client(invocation.url, token=invocation.token, timeout_s=limit_s)
+        # As if --url were given: no context is asked, the token and the CA bundle are kept.
+        told = replace(invocation, sources={"url": ParameterSource.COMMANDLINE})
+        return Client.of(told, timeout_s=limit_s)
 
 
-def _posted(client: Client, body: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The stop in force, and whether anything holds it that outlives the daemon."""
-    answer = client.ask("POST", "/risk/killswitch", body)
+def _failed(error: Exception) -> Failure:
+    """What kept the request from an answer."""
+    if isinstance(error, Failure):
+        return error
+    return Failure(
+        "the daemon could not be asked",
+        code="unreachable",
+        cause=type(error).__name__,  # its text may have the token in it
+        exit_code=ExitCode.UNREACHABLE,
+    )
+
+
+def _tripped(answer: Answer) -> tuple[dict[str, Any], bool]:
+    """The stop in force, and whether anything holds it that outlives the daemon.
+
+    Raises:
+        Failure: the daemon has refused.
+    """
     if answer.body.get("trip_id"):
         return answer.body, answer.status < 500  # noqa: PLR2004 - HTTP's
     failure = refusal(answer)
@@ -213,7 +237,8 @@ def _without_http(
     from ..offline.halt_ways import Order
 
     screen, began = invocation.screen, time.monotonic()
-    screen.warn(printable(f"{failure.message}: {failure.cause or 'no answer'}. Other ways:"))
+    said = ": ".join(text for text in (failure.message, failure.cause) if text)
+    screen.warn(printable(f"{said}. Other ways:"))
     outcomes = []
     for outcome in _local(Order(**body), config=config, redis_url=redis_url):
         outcomes.append(outcome)
@@ -232,8 +257,9 @@ def _local(order: "Order", *, config: Path | None, redis_url: str | None) -> Ite
 
     try:
         place = _place(config)
-    except Failure as failure:  # a client's machine: no settings, or not the packages to read them
-        yield Outcome("settings", done=False, said=f"{failure.message}: {failure.cause}")
+    except Exception as error:  # noqa: BLE001 - no settings, not the packages to read them, no home
+        said = f"{error.message}: {error.cause}" if isinstance(error, Failure) else str(error)
+        yield Outcome("settings", done=False, said=said or type(error).__name__)
         if redis_url is not None:
             yield by_redis(redis_url, order)
         return

@@ -72,14 +72,22 @@ class Outcome:
 def local_ways(
     place: Place, order: Order, *, timeout_s: float, redis_url: str | None = None
 ) -> Iterator[Outcome]:
-    """Try one way after another; stops after the first by which a daemon has it in force."""
-    ways: tuple[Callable[[], Outcome], ...] = (
-        lambda: by_socket(place.settings.http.control_socket, order, timeout_s=timeout_s),
-        lambda: by_file(place.data_dir, order),
-        lambda: by_redis(redis_url or place.redis_url(), order),
-    )
-    for way in ways:
-        outcome = way()
+    """Try one way after another; stops after the first by which a daemon has it in force.
+
+    One that fails, however, does not keep the order from the next.
+    """
+    ways: dict[str, Callable[[], Outcome]] = {
+        "control socket": lambda: by_socket(
+            place.settings.http.control_socket, order, timeout_s=timeout_s
+        ),
+        "file": lambda: by_file(place.data_dir, order),
+        "redis": lambda: by_redis(redis_url or place.redis_url(), order),
+    }
+    for name, way in ways.items():
+        try:
+            outcome = way()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next way is left
+            outcome = Outcome(name, done=False, said=str(error) or type(error).__name__)
         yield outcome
         if outcome.in_force:
             return

@@ -1,8 +1,10 @@
+import pwd
 from pathlib import Path
 
 import pytest
 from orchestrator.cli.client.contexts import Context, Contexts, contexts_path
 from orchestrator.cli.errors import Failure
+from orchestrator.cli.options import DEFAULT_URL, Invocation
 
 DESK = Context("https://desk-a.example.com", '/run/desk "a"\\token', env="live")
 
@@ -58,3 +60,38 @@ def test_its_folder_is_for_this_account_alone(home: Path) -> None:
     Contexts(contexts_path()).save()
 
     assert (home / "orchestrator").stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_home_there_are_none_and_none_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # KeyError, as for an unknown account
+    monkeypatch.chdir(tmp_path)
+
+    assert not Contexts.load().known
+    with pytest.raises(Failure, match="cannot write"):
+        Contexts.load().save()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_folder_that_one_may_not_enter_is_as_no_contexts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, whole: bool
+) -> None:
+    """As the system answers any account but root: the folder, or the file alone."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    written("[contexts]\n")
+    monkeypatch.setattr(Path, "read_text", refused)
+    if not whole:
+        with pytest.raises(Failure, match="cannot be used"):
+            Contexts.load()
+        return
+    monkeypatch.setattr(Path, "stat", refused)
+
+    assert Invocation().target.url == DEFAULT_URL
+    assert "this account may not look for" in capsys.readouterr().err

@@ -116,9 +116,17 @@ def test_on_a_terminal_the_first_line_has_the_environments_colour(
 @pytest.mark.usefixtures("desk")
 def test_a_stop_is_not_kept_from_anybody_by_a_damaged_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config" / "orchestrator" / "contexts.toml").write_text("nonsense")
+    told = Invocation(url="https://x", token="of-anna", ca_file=tmp_path / "ca.pem")  # noqa: S106
     client = halt_client(Invocation())  # not used: whoever listens there is somebody else's
+    kept = halt_client(told)
 
     assert client.url == DEFAULT_URL
+    assert (kept.url, kept.headers()["Authorization"]) == ("https://x", "Bearer of-anna")
+    with pytest.raises(Failure, match="certificates"):
+        kept.tls_context()
+    (tmp_path / "t").write_text("of-a-file\n")
+    of_a_file = halt_client(Invocation(token_file=tmp_path / "t"))
+    assert of_a_file.headers()["Authorization"] == "Bearer of-a-file"
     assert run("agent", "ls")[0] == 2
     with pytest.raises(Failure):
         halt_client(Invocation(context="desk-a"))

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from orchestrator import cli
 from orchestrator.cli.commands.halt import SILENCE_S
+from orchestrator.cli.offline import halt_ways
 from orchestrator.killswitch.answers import GIVE_UP_S
 
 from .. import conftest
@@ -220,6 +222,34 @@ def test_where_no_way_works_it_is_not_halted(orc: Orc, tmp_path: Path) -> None:
     assert done.code == 3
     assert "error  NOT HALTED as far as is known" in done.err
     assert "redis-cli PUBLISH risk.killswitch" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--context", "nobody"),
+        ("--url", "ftp://x"),
+        ("--url", "http://a..b"),
+        ("--url", NOBODY, "--token-file", "there-is-none"),
+        ("--url", "https://127.0.0.1:1", "--ca-file", "there-is-none"),
+        ("--url", NOBODY, "--context", "x"),
+    ],
+)
+def test_what_goes_wrong_before_the_request_leaves_the_other_ways(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = settings(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(halt_ways.by_file, "__kwdefaults__", {"limit_s": 0.0})
+
+    assert cli.run([*words, "halt", "--reason", "x"]) == 7
+
+    assert len(list(data.glob("TRIP.*"))) == 1
+    assert "file worked" in capsys.readouterr().err
 
 
 def test_without_daemon_and_redis_a_file_waits(orc: Orc, tmp_path: Path) -> None:
