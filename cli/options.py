@@ -129,8 +129,8 @@ class Invocation:
         found = contexts.get(name)
         target = Target(
             found.url,
-            self.token_file or _path(found.token_file),
-            self.ca_file or _path(found.ca_file),
+            self._for_any("token_file") or _path(found.token_file),
+            self._for_any("ca_file") or _path(found.ca_file) or self.ca_file,
             name,
             found.env,
         )
@@ -138,15 +138,21 @@ class Invocation:
             self.screen.note(f"{name}  {env_styled(found.env)}  {found.url}")
         return target
 
+    def _for_any(self, name: str) -> Path | None:
+        """A file for whatever context is chosen, which that of the environment is not."""
+        of_environment = self.sources.get(name) is ParameterSource.ENVIRONMENT
+        found: Path | None = None if of_environment else getattr(self, name)
+        return found
+
     def access_token(self) -> str | None:
-        """The token to send, if one is configured.
+        """The token to send, if one is configured; of a context its own, never the environment's.
 
         Raises:
             Failure: its file cannot be read, or is empty.
         """
         token_file = self.target.token_file
         if token_file is None:
-            return self.token
+            return self.token if self.target.context is None else None
         try:
             secret = read_secret(token_file)
         except EmptySecretFile as error:

@@ -64,6 +64,26 @@ def test_a_url_of_another_never_gets_the_token_of_the_current_one(
     assert run("--context", "desk-a", "--url", desk.url, "agent", "ls")[0] == 2
 
 
+def test_no_token_of_the_environment_goes_to_a_context(
+    desk: Double, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run("context", "add", "desk-b", "--url", desk.url)
+    (tmp_path / "another").write_text("of-another\n")
+    another = str(tmp_path / "another")
+    monkeypatch.setenv("ORCHESTRATOR_TOKEN_FILE", another)
+    monkeypatch.setenv("ORCHESTRATOR_TOKEN", "of-anna")
+
+    for words in (("--context", "desk-a"), ("--context", "desk-b"), ("--url", desk.url)):
+        assert run(*words, "agent", "ls")[0] == 0
+    assert run("--context", "desk-a", "--token-file", another, "agent", "ls")[0] == 0
+    monkeypatch.delenv("ORCHESTRATOR_TOKEN_FILE")
+    for words in (("--context", "desk-b"), ("--url", desk.url)):
+        assert run(*words, "agent", "ls")[0] == 0
+
+    bearer = [token and token.removeprefix("Bearer ") for token in tokens(desk)]
+    assert bearer == ["of-desk-a", None, "of-another", "of-another", None, "of-anna"]
+
+
 def test_ls_and_show_and_rm(desk: Double, run: Run, tmp_path: Path) -> None:
     run("context", "add", "here", "--url", "http://127.0.0.1:8091")
     run("context", "use", "here")
