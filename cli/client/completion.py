@@ -1,6 +1,7 @@
 """Shell completion of agents, topics and state keys, asked of the running daemon."""
 
 import re
+from dataclasses import replace
 
 import click
 from click.shell_completion import CompletionItem
@@ -18,7 +19,7 @@ LIMIT_S = 0.5
 def _offered(context: click.Context, path: str, items: str, name: str, text: str) -> list[str]:
     """The names at ``path`` that begin with the text; empty without a daemon."""
     root = context.find_root().obj
-    invocation = root if isinstance(root, Invocation) else Invocation()
+    invocation = replace(root if isinstance(root, Invocation) else Invocation(), quiet=True)
     try:
         with Client.of(invocation, timeout_s=LIMIT_S) as client:
             rows = client.get(path).get(items, [])

@@ -247,7 +247,14 @@ def _pair(text: str) -> tuple[tuple[str, ...], Any]:
     try:
         return path, tomllib.loads(f"value = {value}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
-        return path, shlex.split(value) if path == ("command",) else value
+        return path, _words(value) if path == ("command",) else value
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise BadUsage(f"command {command!r} cannot be read", cause=str(error)) from error
 
 
 def _put(table: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

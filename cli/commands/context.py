@@ -8,7 +8,7 @@ import click
 
 from ..client.contexts import Context, Contexts, checked_name
 from ..client.rest import split_url
-from ..errors import BadUsage
+from ..errors import BadUsage, Failure
 from ..options import Invocation, env_styled, noun, pass_invocation
 from ..output import Column
 
@@ -39,7 +39,10 @@ def context_command() -> None:
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in Contexts.load().known if name.startswith(incomplete)]
+    try:
+        return [name for name in Contexts.load().known if name.startswith(incomplete)]
+    except Failure:
+        return []
 
 
 _name = click.argument("name", metavar="NAME", shell_complete=_complete)

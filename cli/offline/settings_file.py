@@ -91,7 +91,7 @@ class SettingsFile:
                     os.fchown(descriptor, was.st_uid, was.st_gid)
                 os.fchmod(descriptor, was.st_mode & 0o7777)
             replace_durably(draft, target)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             draft.unlink(missing_ok=True)
             raise self._failure("cannot be written", error) from error
 

@@ -1,5 +1,11 @@
+import io
+import sys
+from pathlib import Path
+
 import click
+import pytest
 from orchestrator.cli.client import completion as completing
+from orchestrator.cli.client.contexts import Context, Contexts, contexts_path
 from orchestrator.cli.options import Invocation
 
 from ...hostile import HOSTILE
@@ -28,6 +34,25 @@ def test_agents_topics_and_keys_that_begin_so_are_offered(double: Double) -> Non
 
 def test_without_a_daemon_there_is_nothing() -> None:
     assert completing.complete_agents(context("http://127.0.0.1:1"), PARAMETER, "") == []
+
+
+def test_nothing_is_said_on_the_terminal_of_whoever_completes(
+    double: Double, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    Contexts(contexts_path(), "a", {"a": Context(double.url, env="live")}).save()
+    double.answers["/health/agents"] = (200, {"agents": [{"id": "dev-1"}]})
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    here = click.Context(click.Command("x"), obj=Invocation())
+
+    assert [one.value for one in completing.complete_agents(here, PARAMETER, "")] == ["dev-1"]
+    assert terminal.getvalue() == ""
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_only_names_that_a_shell_takes_as_they_are_are_offered(double: Double) -> None:

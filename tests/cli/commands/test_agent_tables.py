@@ -136,7 +136,7 @@ def test_values_are_toml_or_plain_words(text: str, path: tuple[str, ...], value:
     assert _pair(text) == (path, value)
 
 
-@pytest.mark.parametrize("text", ["class", "=1", "a..b=1"])
+@pytest.mark.parametrize("text", ["class", "=1", "a..b=1", "command=node 'x"])
 def test_what_is_no_pair_is_refused(text: str) -> None:
     with pytest.raises(BadUsage):
         _pair(text)

@@ -2,8 +2,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
+from click.core import ParameterSource
 from orchestrator import cli
+from orchestrator.cli.commands import context as context_module
 from orchestrator.cli.commands.halt import _client as halt_client
 from orchestrator.cli.errors import Failure
 from orchestrator.cli.options import DEFAULT_URL, Invocation
@@ -84,6 +87,14 @@ def test_no_token_of_the_environment_goes_to_a_context(
     assert bearer == ["of-desk-a", None, "of-another", "of-another", None, "of-anna"]
 
 
+def test_a_target_may_be_named_by_the_address_of_everybody(run: Run) -> None:
+    assert run("context", "add", "here", "--url", DEFAULT_URL)[0] == 0
+
+    assert Invocation(context="here").names_target
+    assert Invocation(sources={"url": ParameterSource.COMMANDLINE}).names_target
+    assert not Invocation().names_target
+
+
 def test_ls_and_show_and_rm(desk: Double, run: Run, tmp_path: Path) -> None:
     run("context", "add", "here", "--url", "http://127.0.0.1:8091")
     run("context", "use", "here")
@@ -133,10 +144,14 @@ def test_on_a_terminal_the_first_line_has_the_environments_colour(
     assert desk.url in first
 
 
+CONTEXT, PARAMETER = click.Context(click.Command("x")), click.Argument(["name"])
+
+
 @pytest.mark.usefixtures("desk")
 def test_a_stop_is_not_kept_from_anybody_by_a_damaged_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "config" / "orchestrator" / "contexts.toml").write_text("nonsense")
     told = Invocation(url="https://x", token="of-anna", ca_file=tmp_path / "ca.pem")  # noqa: S106
+    assert context_module._complete(CONTEXT, PARAMETER, "") == []
     client = halt_client(Invocation())  # not used: whoever listens there is somebody else's
     kept = halt_client(told)
 

@@ -75,3 +75,14 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         SettingsFile(tmp_path / "no.toml").edited(str),
     ):
         pytest.fail("not reached")
+
+
+def test_what_has_no_bytes_is_not_written(file: Path) -> None:
+    with (
+        pytest.raises(Failure, match="cannot be written"),
+        SettingsFile(file).edited(lambda text: f"{text}# \udcff\n"),
+    ):
+        pytest.fail("not reached")
+
+    assert file.read_text() == OLD
+    assert list(file.parent.iterdir()) == [file]
