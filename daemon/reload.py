@@ -97,7 +97,7 @@ class SettingsReload:
         """Use ``new`` as far as it can be used without a start."""
         found = changes(self.settings, new)
         self.settings = found.settings
-        problems = [*new.warnings, *self._apply(found)]
+        problems = self._apply(found)
         agents = self._agents.use(found.settings.agents, self._to.agents)
         problems += [f"agent {agent_id}: {why}" for agent_id, why in agents.failed.items()]
         self._log.info(
@@ -111,6 +111,8 @@ class SettingsReload:
         )
         if found.at_restart:
             self._log.warning("some settings take effect at the next start", keys=found.at_restart)
+        for warning in new.warnings:
+            self._log.warning("the settings in force want a look", reason=warning)
         for problem in problems:
             self._log.error("reloaded in part", problem=problem)
         return Reload(
@@ -121,6 +123,7 @@ class SettingsReload:
             found.at_restart,
             agents,
             tuple(problems[:MAX_PROBLEMS]),
+            new.warnings[:MAX_PROBLEMS],
         )
 
     def _apply(self, found: Changes) -> list[str]:

@@ -39,6 +39,8 @@ class Reload(msgspec.Struct, frozen=True):
     """What became of agents."""
     problems: tuple[str, ...] = ()
     """What is wrong, a line each."""
+    warnings: tuple[str, ...] = ()
+    """What to look at in the settings in force, a line each; it kept nothing from taking effect."""
 
 
 class Reloads(Protocol):

@@ -44,8 +44,10 @@ def _lines(file: str | None, found: Mapping[str, Any], screen: Screen) -> list[s
         **{f"AGENTS {word.upper()}": agents.get(word) for word in _AGENTS},
         "PROBLEM": found.get("problems"),
     }
+    looks = {"WARNING": found.get("warnings")}
     pairs = [
-        (label, printable(", ".join(map(str, values or ())))) for label, values in said.items()
+        (label, printable(", ".join(map(str, values or ()))))
+        for label, values in {**said, **looks}.items()
     ]
     nothing = "nothing" if found and not any(said.values()) else ""
     read = printable(file or "no file, the environment only")

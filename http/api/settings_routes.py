@@ -66,6 +66,7 @@ def summary(found: Reload | None) -> str:
         "stopped": agents.stopped,
         "restarted": agents.restarted,
         "problems": found.problems,
+        "warnings": found.warnings,
     }
     said = [f"{name}: {', '.join(values)}" for name, values in parts.items() if values]
     return "; ".join(said) or "nothing has changed"

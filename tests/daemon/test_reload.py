@@ -130,6 +130,21 @@ def test_a_broken_file_changes_nothing_and_is_said(served: Served, file: File) -
     assert any("agents.b.mode" in problem for problem in last["problems"])
 
 
+def test_a_warning_is_said_and_keeps_nothing_from_being_done(served: Served, file: File) -> None:
+    secret = file.path.with_name("secret")
+    secret.write_text("x" * 32)
+    secret.chmod(0o644)
+    file.write(f'[notify]\nsecret_file = "{secret}"\n[agents.a]\n{SLEEPER}')
+
+    found = reload(served)
+
+    assert (found["outcome"], found["problems"]) == ("done", [])
+    assert found["agents"]["started"] == ["a"]
+    [warning] = found["warnings"]
+    assert "notify.secret_file" in warning
+    assert served.get("/runtime/settings").json["last_reload"]["warnings"] == [warning]
+
+
 def test_an_agent_that_an_operator_stopped_stays_stopped_until_it_is_taken_out(
     served: Served, file: File
 ) -> None:

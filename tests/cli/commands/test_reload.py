@@ -71,6 +71,21 @@ def test_what_could_not_change_is_exit_code_seven(
     ]
 
 
+def test_a_warning_is_shown_and_no_failure(
+    double: Double, capsys: pytest.CaptureFixture[str]
+) -> None:
+    double.answers["/runtime/settings"] = (200, {"file": "/etc/o.toml"})
+    found = {"outcome": "done", "agents": {}, "problems": [], "warnings": ["others may read it"]}
+    double.answers["/runtime/settings/reload"] = (202, {"reload": found})
+
+    assert reload(double.url) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "READ     /etc/o.toml",
+        "WARNING  others may read it",
+        "CHANGED  nothing",
+    ]
+
+
 @pytest.mark.subprocess
 def test_tokens_come_by_a_reload_and_are_revoked_by_a_command(
     daemon: RunningDaemon,
