@@ -122,8 +122,11 @@ def trading_words(parts: Parts, screen: Screen) -> str:
     if state is None or status not in ("active", "inactive"):
         said = printable(str((state or {}).get("message") or "agents treat this as a stop"))
         return f"{screen.state('unknown')}   {said}"
-    if status == "inactive" and (_checks(parts).get("redis") or {}).get("ok") is False:
+    bus_ok = (_checks(parts).get("redis") or {}).get("ok")
+    if status == "inactive" and bus_ok is False:
         return "no stop in force, but the bus is down: agents with a gate that get no permit halt"
+    if status == "inactive" and bus_ok is None:
+        return "no stop in force; whether the bus works is not known"
     if status == "inactive":
         return f"{screen.state('allowed')} everywhere   {drill_words(state, screen)}".rstrip()
     by = printable(str(state.get("triggered_by") or "unknown"))

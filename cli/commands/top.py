@@ -3,13 +3,15 @@
 import os
 import select
 import shutil
+import signal
 import sys
 import termios
 import time
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -66,7 +68,7 @@ def top_command(invocation: Invocation, *, once: bool, every_s: float) -> None:
 
 
 def _look(client: Client, *, topics: bool) -> dict[str, Any]:
-    """All that a picture shows.
+    """All that a picture shows; topics that were not asked for are None.
 
     Raises:
         Failure: A part is not answered.
@@ -79,7 +81,7 @@ def _look(client: Client, *, topics: bool) -> dict[str, Any]:
         "ready": client.ask("GET", "/ready").body,
         "killswitch": client.get("/risk/killswitch"),
         "agents": client.get("/health/agents")["agents"],
-        "topics": client.get("/bus/types")["types"] if topics else [],
+        "topics": client.get("/bus/types")["types"] if topics else None,
     }
 
 
@@ -111,7 +113,7 @@ def _run(client: Client, screen: Screen, every_s: float) -> None:
         if time.monotonic() < due:
             continue
         due = time.monotonic() + every_s
-        if view.frozen:
+        if view.frozen and not (view.topics and seen["topics"] is None):
             continue
         try:
             seen, trouble = _look(client, topics=view.topics), ""
@@ -135,33 +137,48 @@ def _draw(view: View, seen: dict[str, Any], screen: Screen, trouble: str) -> Non
     rows, columns, _ = shown(view, seen)
     room = max(0, shutil.get_terminal_size().lines - HEAD_LINES)
     sys.stdout.write(_HOME)
-    _print_head(seen, screen, trouble)
+    _print_head(seen, screen, trouble, frozen=view.frozen)
     screen.table(rows[:room], columns)
+    unread = view.topics and seen["topics"] is None
     below = f", {len(rows) - room} more below" if len(rows) > room else ""
-    screen.line(f"{view.words(len(rows))}{below}")
+    screen.line(f"{view.words(None if unread else len(rows))}{below}")
     sys.stdout.flush()
 
 
-def _print_head(seen: dict[str, Any], screen: Screen, trouble: str = "") -> None:
-    """Whose it is and whether trading is allowed; with a trouble, that it is no longer known."""
+def _print_head(
+    seen: dict[str, Any], screen: Screen, trouble: str = "", *, frozen: bool = False
+) -> None:
+    """Whose it is and whether trading is allowed; what is not of now has its time."""
     screen.line(head_words(seen["health"], seen["link_s"], screen))
+    was = f"as of {screen.moment(seen['at'])}: {trading_words(seen, screen)}"
     if trouble:
-        was = f"as of {screen.moment(seen['at'])}: {trading_words(seen, screen)}"
         screen.line(f"{screen.state('unknown')}   {printable(trouble)}   {was}")
+    elif frozen:
+        screen.line(f"frozen, {was}")
     else:
         screen.line(trading_words(seen, screen))
 
 
 @contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Keys come one by one, and the screen is back as it was at the end."""
+    """Keys come one by one, and the screen is back as it was at the end, by signals too."""
     number = sys.stdin.fileno()
     before = termios.tcgetattr(number)
-    sys.stdout.write(_ENTER)
+    handlers = {one: signal.signal(one, _end) for one in (signal.SIGTERM, signal.SIGHUP)}
+    handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     try:
+        sys.stdout.write(_ENTER)
         tty.setcbreak(number, termios.TCSANOW)  # what has been typed already counts
         yield
     finally:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
-        sys.stdout.write(_LEAVE)
-        sys.stdout.flush()
+        with suppress(OSError, termios.error):  # the terminal is gone
+            termios.tcsetattr(number, termios.TCSADRAIN, before)
+            sys.stdout.write(_LEAVE)
+            sys.stdout.flush()
+        for one, handler in handlers.items():
+            signal.signal(one, handler or signal.SIG_DFL)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """As a shell names the end by a signal."""
+    raise SystemExit(128 + number)

@@ -36,9 +36,10 @@ class View:
         orders = TOPIC_ORDERS if self.topics else AGENT_ORDERS
         return orders[self.order % len(orders)]
 
-    def words(self, count: int) -> str:
-        """The line below the table."""
-        what = plural(count, "topic" if self.topics else "agent")
+    def words(self, count: int | None) -> str:
+        """The line below the table; None: what is shown has not been read yet."""
+        name = "topic" if self.topics else "agent"
+        what = f"{name}s not read yet," if count is None else plural(count, name)
         through = f", filter {self.text!r}" if self.text else ""
         frozen = ", frozen" if self.frozen else ""
         if self.entering:
@@ -77,7 +78,7 @@ def shown(view: View, data: Mapping[str, Any]) -> tuple[list[Row], Sequence[Colu
     """Rows in their order, their columns, and the field that names one."""
     columns: Sequence[Column] = TOPIC_COLUMNS if view.topics else AGENT_COLUMNS
     name = "type" if view.topics else "id"
-    rows = _topics(view, data["topics"]) if view.topics else _agents(view, data["agents"])
+    rows = _topics(view, data["topics"] or ()) if view.topics else _agents(view, data["agents"])
     wanted = view.text.lower()
     return [row for row in rows if wanted in _searched(row, topics=view.topics)], columns, name
 

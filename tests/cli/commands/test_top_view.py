@@ -75,7 +75,12 @@ def test_q_ends_and_other_keys_do_nothing() -> None:
     assert after("  ") == View()
 
 
+def test_topics_that_have_not_been_read_are_no_rows() -> None:
+    assert shown(after("t"), {"agents": AGENTS, "topics": None})[0] == []
+
+
 def test_the_last_line_says_what_is_shown() -> None:
     assert View().words(3) == "3 agents by trouble   t s f space q"
+    assert after("t").words(None) == "topics not read yet, by rate   t s f space q"
     assert after("tfab").words(3) == "filter: ab_"
     assert after("fab\r ").words(1).startswith("1 agent by trouble, filter 'ab', frozen")
