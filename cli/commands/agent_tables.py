@@ -125,8 +125,8 @@ def set_command(  # noqa: PLR0913 its options
         return text
 
     change = _Change(invocation, config, agent_id, asks_daemon=not no_reload)
-    if change.is_execution():
-        confirm(invocation, f"restart {agent_id}: it may place orders again.")
+    if change.places_orders(edit):
+        confirm(invocation, f"change {agent_id}: it may place orders once it is restarted.")
     return change.make("changed", edit, check=not no_check)
 
 
@@ -140,7 +140,8 @@ class _Change:
         self._agent_id = agent_id
         self._client = Client.of(invocation)
         try:
-            answer = self._client.get("/runtime/settings") if asks_daemon else None
+            with self._client:
+                answer = self._client.get("/runtime/settings") if asks_daemon else None
         except Failure as failure:
             if failure.exit_code != ExitCode.UNREACHABLE:
                 raise
@@ -151,11 +152,22 @@ class _Change:
         if answer is not None:
             _same(self._path, answer.get("file"), self._client.url)
 
-    def is_execution(self) -> bool:
-        """Whether the daemon knows it as one of those that place orders."""
-        if not self._asks:
+    def places_orders(self, edit: Edit) -> bool:
+        """Whether it starts as one of those that place orders.
+
+        By its group in the settings as they are and as they will be; where they name none, as the
+        daemon knows the group of its class. One that was of them already starts only where a
+        daemon is asked.
+        """
+        found, settings = SettingsFile(self._path).foreseen(edit)
+        old = found.get("agents", {}).get(self._agent_id, {}).get("group")
+        new = settings.agents[self._agent_id].group
+        if EXECUTION in (old, new):
+            return self._asks or old != EXECUTION
+        if not self._asks or None not in (old, new):
             return False
-        rows = self._client.get("/health/agents", {"group": EXECUTION})["agents"]
+        with self._client:
+            rows = self._client.get("/health/agents", {"group": EXECUTION})["agents"]
         return any(row["id"] == self._agent_id for row in rows)
 
     def make(self, word: str, edit: Edit, *, check: bool) -> int:

@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...protocol.files import draft_of, replace_durably
 from ..errors import ExitCode, Failure
@@ -36,16 +37,7 @@ class SettingsFile:
         """
         target = self.path.resolve()
         with _locked(target.parent):
-            old = self._read(target)
-            try:
-                new = edit(old)
-            except CannotEdit as error:
-                raise Failure(
-                    f"{self.path} is not changed",
-                    code="not_edited",
-                    cause=str(error),
-                    advice="change it by hand, then `orchestrator config check`",
-                ) from error
+            old, new = self._drafted(target, edit)
             settings = self._checked(new)
             self._replace(target, new)
             try:
@@ -53,6 +45,27 @@ class SettingsFile:
             except BaseException:
                 self._replace(target, old)
                 raise
+
+    def foreseen(self, edit: Callable[[str], str]) -> tuple[dict[str, Any], "Settings"]:
+        """What is in the file, and the settings as `edited` would make them; writes nothing.
+
+        Raises:
+            Failure: As of `edited`.
+        """
+        old, new = self._drafted(self.path.resolve(), edit)
+        return tomllib.loads(old), self._checked(new)
+
+    def _drafted(self, target: Path, edit: Callable[[str], str]) -> tuple[str, str]:
+        old = self._read(target)
+        try:
+            return old, edit(old)
+        except CannotEdit as error:
+            raise Failure(
+                f"{self.path} is not changed",
+                code="not_edited",
+                cause=str(error),
+                advice="change it by hand, then `orchestrator config check`",
+            ) from error
 
     def _read(self, target: Path) -> str:
         try:

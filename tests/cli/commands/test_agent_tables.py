@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from orchestrator import cli
 from orchestrator.cli.commands.agent_tables import _pair
 from orchestrator.cli.errors import BadUsage
 
@@ -116,6 +117,35 @@ def test_an_agent_that_places_orders_is_not_added_unasked(orc: Orc, tmp_path: Pa
 
     assert orc(*words).code == 2
     assert orc(*words, "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        ("signals", ("group=execution",)),
+        ("execution", ("shutdown_s=2",)),
+        ("execution", ("group=signals",)),
+    ],
+)
+def test_an_agent_that_places_orders_is_not_restarted_unasked(
+    double: Double,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    group: str,
+    words: tuple[str, ...],
+) -> None:
+    file = tmp_path / "supervisor.toml"
+    before = f'{VALID}group = "{group}"\n'
+    file.write_text(before)
+    double.answers["/runtime/settings"] = (200, {"file": str(file)})
+    double.answers["/health/agents"] = (200, {"agents": []})  # it does not beat
+
+    code = cli.run(
+        ["--url", double.url, "--no-input", "agent", "set", "a", *words, "-c", str(file)]
+    )
+
+    assert (code, file.read_text()) == (2, before)
+    assert "it may place orders once it is restarted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
