@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ..client.completion import complete_agents
-from ..client.rest import Client
+from ..client.rest import Client, is_refused
 from ..errors import BadUsage, ExitCode, Failure
-from ..local_settings import config_option, missing_extra
+from ..local_settings import Place, config_option, missing_extra, read_settings
 from ..offline.settings_file import SettingsFile
 from ..offline.settings_text import with_table, with_value, without_table
 from ..options import Invocation, command, confirm, pass_invocation
@@ -139,13 +139,17 @@ class _Change:
         self._invocation = invocation
         self._agent_id = agent_id
         self._client = Client.of(invocation)
+        answer: Mapping[str, Any] | None = None
         try:
-            with self._client:
-                answer = self._client.get("/runtime/settings") if asks_daemon else None
+            if asks_daemon:
+                place = Place(read_settings(config))
+                self._client = place.client(invocation)
+                _here(self._client.url, place)
+                with self._client:
+                    answer = self._client.get("/runtime/settings")
         except Failure as failure:
-            if failure.exit_code != ExitCode.UNREACHABLE:
+            if not is_refused(failure) and failure.code != "not_running":
                 raise
-            answer = None
             invocation.screen.note(f"{failure}; it takes effect at its next start")
         self._asks = answer is not None
         self._path = _file_of(config, None if answer is None else answer.get("file"))
@@ -219,6 +223,17 @@ def _file_of(config: Path | None, told: str | None) -> Path:
     if found is None:
         raise BadUsage("there is no supervisor.toml in this folder", advice="name it with -c FILE")
     return found
+
+
+def _here(url: str, place: Place) -> None:
+    if place.is_here(url):
+        return
+    raise Failure(
+        f"the daemon at {url} is of another machine, nothing is changed",
+        code="other_file",
+        cause="it reads a file there, also where that has the same name",
+        advice="run this there, or give --no-reload to change the file of this machine",
+    )
 
 
 def _same(path: Path, told: str | None, url: str) -> None:

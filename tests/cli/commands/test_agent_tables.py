@@ -111,6 +111,28 @@ def test_a_daemon_that_refuses_it_has_its_old_file_back(
     assert "The settings are wrong" in done.err
 
 
+def test_the_daemon_of_the_settings_is_asked_and_none_of_another_machine(
+    double: Double, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "supervisor.toml"
+    before = f"[http]\nport = {double.url.rpartition(':')[2]}\n{VALID}"
+    file.write_text(before)
+    double.answers["/runtime/settings"] = (200, {"file": str(file)})
+    double.answers["/health/agents"] = (200, {"agents": []})
+    double.answers["/runtime/settings/reload"] = (202, {"reload": {}})
+    words = ["agent", "set", "a", "shutdown_s=2", "-c", str(file)]
+
+    elsewhere = cli.run(["--url", "http://desk-b.invalid:8090", *words])
+    unchanged = file.read_text()
+    own = cli.run(words)
+
+    assert (elsewhere, unchanged) == (1, before)
+    assert "is of another machine, nothing is changed" in capsys.readouterr().err
+    assert own == 0
+    assert file.read_text() == f"{before}shutdown_s = 2\n"
+    assert double.requests[-1][1] == "/runtime/settings/reload"
+
+
 def test_an_agent_that_places_orders_is_not_added_unasked(orc: Orc, tmp_path: Path) -> None:
     (tmp_path / "supervisor.toml").write_text(VALID)
     words = ("agent", "add", "x", SLEEPER, "group=execution", "--no-reload")
