@@ -79,7 +79,7 @@ COVERED_BY = {
     # Only clients outside show what they do.
     "http/auth.py": "tests/edge/test_access.py",
     "http/edge/connections.py": "tests/edge/test_slow.py",
-    "actors/posting.py": "tests/actors/notifier/test_delivery.py",
+    "actors/http_client.py": "tests/actors/notifier/test_delivery.py",
     "http/edge/request_head.py": "tests/edge/test_strict.py",
     "http/edge/tls.py": "tests/edge/test_tls.py",
     "http/edge/listener.py": "tests/http/test_server.py",

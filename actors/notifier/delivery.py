@@ -15,7 +15,7 @@ import msgspec
 from gevent import subprocess
 
 from ...runtime import OrchestratorError, deadline
-from ..posting import post
+from ..http_client import post
 from .notifications import Notification
 from .settings import NotifySettings
 

@@ -18,8 +18,8 @@ from gevent.threadpool import ThreadPool
 from ...runtime import Actor, OrchestratorError, deadline
 from ..events import Event, channel_of
 from ..fields import FieldReader
+from ..http_client import post
 from ..messages.events import EventReplaced, EventsJournalled
-from ..posting import post
 from .settings import OtelSettings
 from .spans import MAX_NAME, Parent, Span, Spans, parent_of
 

@@ -1,4 +1,4 @@
-"""One POST to a server of others, over gevent's sockets."""
+"""A client for servers of others, over gevent's sockets: one POST."""
 
 import http.client
 import ssl
