@@ -59,7 +59,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _unbound(_call: Call) -> Answer:
-    raise NotImplementedError
+    raise LookupError("the route has no handler yet")
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,13 +213,15 @@ class _Change:
         return ExitCode.DONE
 
 
-def _file_of(config: Path | None, told: str | None) -> Path:
+def _file_of(config: Path | None, reported: str | None) -> Path:
     """The file to change: the given one, this folder's, or the daemon's."""
     try:
         from ...settings import find_file
     except ModuleNotFoundError as error:
         raise missing_extra(error, "daemon") from error
-    found = config or find_file() or (Path(told) if told and Path(told).is_file() else None)
+    found = (
+        config or find_file() or (Path(reported) if reported and Path(reported).is_file() else None)
+    )
     if found is None:
         raise BadUsage("there is no supervisor.toml in this folder", advice="name it with -c FILE")
     return found
@@ -236,13 +238,13 @@ def _here(url: str, place: Place) -> None:
     )
 
 
-def _same(path: Path, told: str | None, url: str) -> None:
-    if told is not None and path.expanduser().resolve() == Path(told).resolve():
+def _same(path: Path, reported: str | None, url: str) -> None:
+    if reported is not None and path.expanduser().resolve() == Path(reported).resolve():
         return
     raise Failure(
         f"{path} is not what the daemon at {url} reads",
         code="other_file",
-        cause=f"it reads {told}" if told else "it was started without a file",
+        cause=f"it reads {reported}" if reported else "it was started without a file",
         advice="name its file with -c, its address with --url, or give --no-reload",
     )
 

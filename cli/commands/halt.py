@@ -94,8 +94,8 @@ def _client(invocation: Invocation) -> Client:
             raise
         invocation.screen.warn(f"{failure.message}: {failure.cause}")
         # As if --url were given: no context is asked, the token and the CA bundle are kept.
-        told = replace(invocation, sources={"url": ParameterSource.COMMANDLINE})
-        return Client.of(told, timeout_s=limit_s)
+        given = replace(invocation, sources={"url": ParameterSource.COMMANDLINE})
+        return Client.of(given, timeout_s=limit_s)
 
 
 def _failed(error: Exception) -> Failure:

@@ -47,9 +47,9 @@ def _taken_over(file: Path, place: Place, client: Client) -> Revocation:
     if not place.is_here(client.url):
         there = f"{client.url} is another machine, with a file of its own"
         return Revocation(False, f"not in force: {there}; run this there, or name --url of here")
-    told = client.get("/runtime/settings").get("file")
-    if told is None or Path(told).resolve() != file.resolve():
-        where = told or "no file"
+    reported = client.get("/runtime/settings").get("file")
+    if reported is None or Path(reported).resolve() != file.resolve():
+        where = reported or "no file"
         return Revocation(False, f"not in force: the daemon at {client.url} reads {where}")
     found = client.post("/runtime/settings/reload").get("reload") or {}
     if TOKENS in found.get("changed", ()):

@@ -75,7 +75,7 @@ class Subject:
         """When it was last found over the limit again (monotonic)."""
 
     def take(self, state: State, readings: int) -> Change:
-        """One more reading; so many over the limit in a row break the rule."""
+        """One more reading; `readings` over the limit in a row break the rule."""
         if state is State.UNKNOWN:
             return Change.GOES_ON if self.is_broken else Change.NONE
         was, self.in_a_row = self.is_broken, self.in_a_row + 1 if state is State.OVER else 0

@@ -40,8 +40,8 @@ class RuleSettings(BaseModel):
     after a stop by agents that have to obey it (with a gate, or in group ``execution``).
     ``silence``: no message for ``silent_s``. ``errors``: too many messages are errors."""
     messages: int | None = Field(default=None, ge=0, le=1_000_000)
-    """``messages``, ``acting``: so many are allowed within ``window_s``; ``acting``: none unless it
-    says so."""
+    """``messages``, ``acting``: how many are allowed within ``window_s``; ``acting``: none unless
+    it says so."""
     window_s: float = Field(default=1.0, ge=0.1, le=3600)
     """The window that moves along, of all kinds but ``silence``; ``errors`` has to say it. It is
     counted in a hundred steps or more, and never taken for longer than it is."""
@@ -61,11 +61,11 @@ class RuleSettings(BaseModel):
     max_share: float | None = Field(default=None, ge=0, le=0.99)
     """``errors``: such a share of the messages within ``window_s`` may be errors."""
     max_errors: int | None = Field(default=None, ge=0, le=1_000_000)
-    """``errors``: instead of the share, so many errors are allowed within ``window_s``."""
+    """``errors``: instead of the share, how many errors are allowed within ``window_s``."""
     min_events: int = Field(default=20, ge=1, le=1_000_000)
     """``errors``: of fewer messages within ``window_s`` no share is judged."""
     readings: int = Field(default=3, ge=1, le=100)
-    """``silence``, ``errors``: so many readings over the limit in a row break the rule."""
+    """``silence``, ``errors``: how many readings over the limit in a row break the rule."""
     every_s: float = Field(default=1.0, ge=1, le=3600)
     """``silence``, ``errors``: from one reading to the next."""
     per: Literal["agent", "all"] = "agent"
@@ -92,7 +92,7 @@ class RuleSettings(BaseModel):
         if any(name.startswith(HEARTBEAT_PREFIX) for name in (*self.channels, *self.errors)):
             raise ValueError('expected "heartbeat" for heartbeats: all are of that one type')
         if self.kind == "messages" and self.messages is None:
-            raise ValueError("expected messages = N: so many are allowed within window_s")
+            raise ValueError("expected messages = N: how many are allowed within window_s")
         if self.kind == "silence":
             self._check_silence()
         if self.kind == "errors":
@@ -113,7 +113,7 @@ class RuleSettings(BaseModel):
 
     def _check_silence(self) -> None:
         if self.silent_s is None:
-            raise ValueError("expected silent_s = S: nothing may be published for so many seconds")
+            raise ValueError("expected silent_s = S: the longest silence, in seconds")
         if self.per == "agent" and self.agents == self.groups == ("*",):
             raise ValueError(
                 'expected whom it watches: agents = ["ID"], groups = ["NAME"], or per = "all"'

@@ -95,7 +95,7 @@ export function actorActs(node, { access }) {
 
 /** The same for an event. */
 export function eventActs(event, { access }) {
-  const effect = "It stays stored, but whoever asks for events that are not processed gets it no more. The mark cannot be taken away.";
+  const effect = "It stays stored, but requests for unprocessed events no longer get it. The mark cannot be taken away.";
   return [{ key: "processed", label: "Mark as processed", effect, objection: objectionTo(access, "events") ?? (event.processed ? "It is marked already." : null) }];
 }
 

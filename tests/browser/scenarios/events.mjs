@@ -72,7 +72,7 @@ await withPage({}, async (page) => {
 
   const id = /event=(\d+)/.exec(page.url())[1];
   await page.getByRole("button", { name: "Mark as processed" }).click();
-  await reads(page, "#details .question", /whoever asks for events that are not processed gets it no more/);
+  await reads(page, "#details .question", /requests for unprocessed events no longer get it/);
   await page.getByRole("button", { name: "Mark as processed now" }).click();
   await reads(page, "#details .outcome", /Marked as processed/);
   assert.equal((await call(`/bus/events/${id}`)).event.processed, true);
